@@ -1,0 +1,31 @@
+//! Orderly: a reference user/order microservice.
+//!
+//! The modules are floors, and a file imports only from floors below its own
+//! (`tests/architecture.rs` enforces it). Read them from the bottom up:
+//!
+//! | floor | modules | what lives there |
+//! |---|---|---|
+//! | 0 | [`domain`] | the business: pure, no I/O |
+//! | 1 | [`config`], [`telemetry`], [`resilience`], [`lifecycle`] | what every service needs |
+//! | 2 | [`storage`], [`payments`], [`events`], [`secrets`] | the outside worlds |
+//! | 3 | [`usecases`] | one story a file; they own the transaction |
+//! | 4 | [`http`], [`jobs`] | the two ways in |
+//! | 5 | [`app`] | puts it all together |
+//! | 6 | [`cli`] | the command line |
+//!
+//! To follow one order, start at [`http::routes`] and walk down.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod http;
+pub mod jobs;
+pub mod lifecycle;
+pub mod payments;
+pub mod resilience;
+pub mod secrets;
+pub mod storage;
+pub mod telemetry;
+pub mod usecases;

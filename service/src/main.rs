@@ -1,0 +1,2 @@
+//! The `orderly` binary: everything is in the library.
+fn main() {}
