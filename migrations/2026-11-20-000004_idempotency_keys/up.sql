@@ -1,0 +1,24 @@
+-- Which requests were already answered, and how.
+--
+-- Safe to run live: a new table, nobody reads it yet.
+--
+-- The row is written in the transaction that does the work, so the key, the
+-- work and the answer are there together or not at all. A second request with
+-- the same key waits on the primary key until the first one has ended.
+-- answer is null only inside the transaction that claimed the key.
+CREATE TABLE idempotency_keys (
+    user_id     uuid        NOT NULL,
+    key         text        NOT NULL,
+    fingerprint bytea       NOT NULL,
+    resource_id uuid,
+    answer      text,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    CONSTRAINT idempotency_keys_pkey               PRIMARY KEY (user_id, key),
+    CONSTRAINT idempotency_keys_user_fkey          FOREIGN KEY (user_id) REFERENCES users (id),
+    CONSTRAINT idempotency_keys_key_length         CHECK (char_length(key) BETWEEN 1 AND 255),
+    CONSTRAINT idempotency_keys_fingerprint_sha256 CHECK (octet_length(fingerprint) = 32)
+);
+
+-- For the job that deletes what has expired.
+CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);

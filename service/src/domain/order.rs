@@ -1,0 +1,339 @@
+//! Orders: from what a customer asks for to what is taken down.
+//!
+//! [`Basket`] is the request after its form was checked; [`Order::place`] is
+//! the decision, made from the products as they stand while their rows are
+//! locked. Both are pure, so every refusal has a plain unit test here.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::ids::{OrderId, ProductId, UserId};
+use super::invalid::Invalid;
+use super::money::{Money, MoneyError};
+use super::order_status::OrderStatus;
+use super::product::Product;
+
+/// How many pieces of one product, 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantity(u16);
+
+impl Quantity {
+    /// The most pieces in one line.
+    pub const MAX: u16 = 1000;
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+        u16::try_from(pieces)
+            .ok()
+            .filter(|n| (1..=Self::MAX).contains(n))
+            .map(Self)
+            .ok_or_else(|| Invalid::new("out_of_range", "must be from 1 to 1000"))
+    }
+
+    /// How many pieces.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// One line of a request: so many of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BasketLine {
+    /// Of what.
+    pub product_id: ProductId,
+    /// How many.
+    pub quantity: Quantity,
+}
+
+/// What a customer wants: 1 to 100 lines, no product twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basket(Vec<BasketLine>);
+
+/// What is wrong with a basket as a whole, or with the line of that index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BasketError {
+    /// The line at fault, from 0; none if it is the number of lines.
+    pub line: Option<usize>,
+    /// The rule that it breaks.
+    pub invalid: Invalid,
+}
+
+impl Basket {
+    /// The most lines of one order.
+    pub const MAX_LINES: usize = 100;
+
+    /// Checks the lines together.
+    ///
+    /// # Errors
+    /// `out_of_range` for the number of lines, `duplicate_product` for the
+    /// second line of a product: which of two quantities was meant, nobody knows.
+    pub fn new(lines: Vec<BasketLine>) -> Result<Self, BasketError> {
+        if lines.is_empty() || lines.len() > Self::MAX_LINES {
+            return Err(BasketError {
+                line: None,
+                invalid: Invalid::new("out_of_range", "must have 1 to 100 lines"),
+            });
+        }
+        let mut seen = HashSet::new();
+        match lines.iter().position(|line| !seen.insert(line.product_id)) {
+            Some(line) => Err(BasketError {
+                line: Some(line),
+                invalid: Invalid::new(
+                    "duplicate_product",
+                    "an earlier line orders this product already",
+                ),
+            }),
+            None => Ok(Self(lines)),
+        }
+    }
+
+    /// The lines, in the customer's order.
+    pub fn lines(&self) -> &[BasketLine] {
+        &self.0
+    }
+}
+
+/// One line of an order, with the price of the day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderLine {
+    /// What was ordered.
+    pub product_id: ProductId,
+    /// How many.
+    pub quantity: Quantity,
+    /// What one cost when it was ordered.
+    pub unit_price: Money,
+    /// What the line costs.
+    pub line_total: Money,
+}
+
+/// An order that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Names the order.
+    pub id: OrderId,
+    /// Who ordered.
+    pub user_id: UserId,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// What was ordered, in the customer's order.
+    pub lines: Vec<OrderLine>,
+    /// What it costs.
+    pub total: Money,
+    /// When it was taken.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A line that asks for more than there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// The line, from 0.
+    pub line: usize,
+    /// How many pieces are left.
+    pub available: i32,
+}
+
+/// Why an order can't be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// These lines, from 0, name no product.
+    #[error("the order names a product that does not exist")]
+    UnknownProducts(Vec<usize>),
+    /// These lines ask for more than there is.
+    #[error("there is not enough stock")]
+    OutOfStock(Vec<Shortage>),
+    /// This line, from 0, is priced in another currency than the first.
+    #[error("all lines of an order must have one currency")]
+    MixedCurrency(usize),
+    /// This line, from 0, takes the total over what 64 bits hold.
+    #[error("the total is too large")]
+    TotalTooLarge(usize),
+}
+
+impl Order {
+    /// Decides whether `basket` can be taken from `products` (those of its
+    /// products that exist, in any order), and what it costs.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; all lines with the same fault are in it.
+    pub fn place(
+        user_id: UserId,
+        basket: &Basket,
+        products: &[Product],
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        let lines = price(basket, products)?;
+        let total = sum(&lines)?;
+        Ok(Self {
+            id: OrderId::new(now),
+            user_id,
+            status: OrderStatus::Pending,
+            lines,
+            total,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+}
+
+fn price(basket: &Basket, products: &[Product]) -> Result<Vec<OrderLine>, Refusal> {
+    let by_id: HashMap<_, _> = products.iter().map(|p| (p.id, p)).collect();
+    let (mut lines, mut unknown, mut shortages) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, wanted) in basket.lines().iter().enumerate() {
+        let Some(product) = by_id.get(&wanted.product_id) else {
+            unknown.push(index);
+            continue;
+        };
+        if product.stock < i32::from(wanted.quantity.get()) {
+            shortages.push(Shortage {
+                line: index,
+                available: product.stock,
+            });
+        }
+        lines.push(OrderLine {
+            product_id: product.id,
+            quantity: wanted.quantity,
+            unit_price: product.price,
+            line_total: product
+                .price
+                .checked_mul(wanted.quantity)
+                .map_err(|_| Refusal::TotalTooLarge(index))?,
+        });
+    }
+    if !unknown.is_empty() {
+        return Err(Refusal::UnknownProducts(unknown));
+    }
+    if !shortages.is_empty() {
+        return Err(Refusal::OutOfStock(shortages));
+    }
+    Ok(lines)
+}
+
+fn sum(lines: &[OrderLine]) -> Result<Money, Refusal> {
+    let mut totals = lines.iter().map(|line| line.line_total).enumerate();
+    // A basket has a line at least, so this is for the compiler only.
+    let Some((_, first)) = totals.next() else {
+        return Err(Refusal::UnknownProducts(Vec::new()));
+    };
+    totals.try_fold(first, |sum, (index, next)| {
+        sum.checked_add(next).map_err(|error| match error {
+            MoneyError::MixedCurrency => Refusal::MixedCurrency(index),
+            MoneyError::Overflow => Refusal::TotalTooLarge(index),
+        })
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn product(n: u128, price: i64, currency: &str, stock: i32) -> Product {
+        Product {
+            id: ProductId(Uuid::from_u128(n)),
+            sku: format!("SKU-{n}"),
+            name: format!("Product {n}"),
+            price: Money::new(price, Currency::parse(currency).unwrap()).unwrap(),
+            stock,
+            version: 1,
+            updated_at: Utc::now(),
+        }
+    }
+
+    fn basket(lines: &[(u128, i64)]) -> Basket {
+        let line = |(n, quantity): &(u128, i64)| BasketLine {
+            product_id: ProductId(Uuid::from_u128(*n)),
+            quantity: Quantity::new(*quantity).unwrap(),
+        };
+        Basket::new(lines.iter().map(line).collect()).unwrap()
+    }
+
+    fn place(lines: &[(u128, i64)], products: &[Product]) -> Result<Order, Refusal> {
+        let now = Utc::now();
+        Order::place(UserId::new(now), &basket(lines), products, now)
+    }
+
+    #[test]
+    fn an_order_keeps_the_lines_and_adds_them_up() {
+        let shelf = [product(1, 250, "EUR", 5), product(2, 1000, "EUR", 1)];
+        let order = place(&[(2, 1), (1, 3)], &shelf).unwrap();
+        assert_eq!(order.status, OrderStatus::Pending);
+        assert_eq!(order.total.minor(), 1750);
+        let totals: Vec<_> = order.lines.iter().map(|l| l.line_total.minor()).collect();
+        assert_eq!(totals, [1000, 750]);
+    }
+
+    #[test]
+    fn every_line_at_fault_is_named() {
+        let shelf = [product(1, 1, "EUR", 1), product(2, 1, "EUR", 0)];
+        assert_eq!(
+            place(&[(9, 1), (1, 1), (8, 1)], &shelf),
+            Err(Refusal::UnknownProducts(vec![0, 2]))
+        );
+        let short = |line, available| Shortage { line, available };
+        assert_eq!(
+            place(&[(1, 2), (2, 1)], &shelf),
+            Err(Refusal::OutOfStock(vec![short(0, 1), short(1, 0)]))
+        );
+    }
+
+    #[test]
+    fn one_currency_and_no_overflow() {
+        let shelf = [
+            product(1, 1, "EUR", 9),
+            product(2, 1, "USD", 9),
+            product(3, i64::MAX, "EUR", 9),
+        ];
+        assert_eq!(
+            place(&[(1, 1), (2, 1)], &shelf),
+            Err(Refusal::MixedCurrency(1))
+        );
+        assert_eq!(place(&[(3, 2)], &shelf), Err(Refusal::TotalTooLarge(0)));
+        assert_eq!(
+            place(&[(1, 1), (3, 1)], &shelf),
+            Err(Refusal::TotalTooLarge(1))
+        );
+    }
+
+    #[test]
+    fn a_basket_has_1_to_100_lines_and_no_product_twice() {
+        let line = |n: u128| BasketLine {
+            product_id: ProductId(Uuid::from_u128(n)),
+            quantity: Quantity::new(1).unwrap(),
+        };
+        assert!(Basket::new((0..100).map(line).collect()).is_ok());
+        for lines in [vec![], (0..101).map(line).collect()] {
+            assert_eq!(Basket::new(lines).unwrap_err().line, None);
+        }
+        let twice = Basket::new(vec![line(1), line(2), line(1)]).unwrap_err();
+        assert_eq!(
+            (twice.line, twice.invalid.code),
+            (Some(2), "duplicate_product")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_total_is_the_exact_sum_of_its_lines(
+            shelf in prop::collection::vec((1..=i64::MAX, 1..=1000_i64), 1..10)
+        ) {
+            let numbered = || (1_u128..).zip(&shelf);
+            let products: Vec<_> = numbered().map(|(n, (p, _))| product(n, *p, "EUR", 1000)).collect();
+            let lines: Vec<_> = numbered().map(|(n, (_, q))| (n, *q)).collect();
+            let exact: i128 = shelf.iter().map(|(p, q)| i128::from(*p) * i128::from(*q)).sum();
+            match place(&lines, &products) {
+                Ok(order) => prop_assert_eq!(i128::from(order.total.minor()), exact),
+                Err(Refusal::TotalTooLarge(_)) => prop_assert!(exact > i128::from(i64::MAX)),
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}

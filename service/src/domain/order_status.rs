@@ -1,0 +1,194 @@
+//! The life of an order, as a table of legal moves.
+//!
+//! ```text
+//! pending --pay--> paid --ship--> shipped
+//!    |
+//!    +--cancel--> cancelled
+//!    +--decline--> payment_failed
+//! ```
+//!
+//! Two things want to move the same order at the same time: a customer cancels
+//! while the payment arrives. Each locks the row, asks [`OrderStatus::after`],
+//! and the one that comes second is told that its move is illegal. The race is
+//! run in `tests/api/races.rs`.
+
+use super::invalid::Invalid;
+
+/// Where an order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Taken; its stock is reserved, its payment is still to come.
+    Pending,
+    /// Charged.
+    Paid,
+    /// Sent; the end of a good order.
+    Shipped,
+    /// Given up by the customer before it was paid; the stock went back.
+    Cancelled,
+    /// The payment was declined; the stock went back.
+    PaymentFailed,
+}
+
+/// What can happen to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderMove {
+    /// The charge succeeded.
+    Pay,
+    /// The charge was declined.
+    Decline,
+    /// The customer changed their mind.
+    Cancel,
+    /// An admin sent the goods.
+    Ship,
+}
+
+/// The order is not where the move starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an order that is {} can't be {}", status.as_str(), attempted.past_participle())]
+pub struct IllegalMove {
+    /// Where the order stands.
+    pub status: OrderStatus,
+    /// What was asked of it.
+    pub attempted: OrderMove,
+}
+
+impl OrderStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Paid,
+        Self::Shipped,
+        Self::Cancelled,
+        Self::PaymentFailed,
+    ];
+
+    /// Where the order stands after the move.
+    ///
+    /// # Errors
+    /// [`IllegalMove`] if the table has no such move.
+    pub fn after(self, attempted: OrderMove) -> Result<Self, IllegalMove> {
+        match (self, attempted) {
+            (Self::Pending, OrderMove::Pay) => Ok(Self::Paid),
+            (Self::Pending, OrderMove::Decline) => Ok(Self::PaymentFailed),
+            (Self::Pending, OrderMove::Cancel) => Ok(Self::Cancelled),
+            (Self::Paid, OrderMove::Ship) => Ok(Self::Shipped),
+            (status, attempted) => Err(IllegalMove { status, attempted }),
+        }
+    }
+
+    /// Whether the goods of such an order are gone from the shelf.
+    pub fn holds_stock(self) -> bool {
+        matches!(self, Self::Pending | Self::Paid | Self::Shipped)
+    }
+
+    /// The name on the wire and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paid => "paid",
+            Self::Shipped => "shipped",
+            Self::Cancelled => "cancelled",
+            Self::PaymentFailed => "payment_failed",
+        }
+    }
+
+    /// The status of that name.
+    ///
+    /// # Errors
+    /// `unknown_status`.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == name)
+            .ok_or_else(|| {
+                Invalid::new(
+                    "unknown_status",
+                    "must be pending, paid, shipped, cancelled or payment_failed",
+                )
+            })
+    }
+}
+
+impl OrderMove {
+    fn past_participle(self) -> &'static str {
+        match self {
+            Self::Pay => "paid",
+            Self::Decline => "declined",
+            Self::Cancel => "cancelled",
+            Self::Ship => "shipped",
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use OrderMove::{Cancel, Decline, Pay, Ship};
+    use OrderStatus::{Cancelled, Paid, PaymentFailed, Pending, Shipped};
+    use proptest::prelude::*;
+
+    fn moves() -> impl Strategy<Value = Vec<OrderMove>> {
+        prop::collection::vec(
+            prop::sample::select(vec![Pay, Decline, Cancel, Ship]),
+            0..12,
+        )
+    }
+
+    #[test]
+    fn the_table_has_four_moves_and_no_other() {
+        let legal = [
+            (Pending, Pay, Paid),
+            (Pending, Decline, PaymentFailed),
+            (Pending, Cancel, Cancelled),
+            (Paid, Ship, Shipped),
+        ];
+        for from in OrderStatus::ALL {
+            for attempted in [Pay, Decline, Cancel, Ship] {
+                let expected = legal
+                    .iter()
+                    .find(|(f, a, _)| (*f, *a) == (from, attempted))
+                    .map(|(_, _, to)| *to);
+                assert_eq!(
+                    from.after(attempted).ok(),
+                    expected,
+                    "{from:?} {attempted:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for status in OrderStatus::ALL {
+            assert_eq!(OrderStatus::parse(status.as_str()).unwrap(), status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert_eq!(
+            OrderStatus::parse("PAID").unwrap_err().code,
+            "unknown_status"
+        );
+    }
+
+    proptest! {
+        // Whatever is tried, in whatever order, money and goods agree: only a
+        // paid order is shipped, an order ends once, and stock that went back
+        // never leaves again.
+        #[test]
+        fn no_history_is_inconsistent(history in moves()) {
+            let (mut status, mut charged, mut ended) = (Pending, false, false);
+            for attempted in history {
+                let before = status;
+                let Ok(next) = status.after(attempted) else { continue };
+                prop_assert!(!ended, "{before:?} was final");
+                prop_assert!(attempted != Ship || charged);
+                prop_assert!(before.holds_stock() || !next.holds_stock());
+                charged |= attempted == Pay;
+                ended = matches!(next, Shipped | Cancelled | PaymentFailed);
+                status = next;
+            }
+            prop_assert_eq!(charged, matches!(status, Paid | Shipped));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Products: what is for sale and how much of it is left.
+
+use chrono::{DateTime, Utc};
+
+use super::ids::ProductId;
+use super::invalid::Invalid;
+use super::money::Money;
+use super::text::short_text_type;
+
+short_text_type!(
+    /// The shop's own number for a product; unique, 1 to 64 characters.
+    Sku,
+    64
+);
+short_text_type!(
+    /// What a product is called; 1 to 200 characters.
+    ProductName,
+    200
+);
+
+/// How many pieces there are, 0 to [`Stock::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock(i32);
+
+impl Stock {
+    /// The most pieces of one product.
+    pub const MAX: i64 = 1_000_000_000;
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+        i32::try_from(pieces)
+            .ok()
+            .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
+            .map(Self)
+            .ok_or_else(|| Invalid::new("out_of_range", format!("must be from 0 to {}", Self::MAX)))
+    }
+
+    /// How many pieces.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// A change of stock: pieces that came in (above zero) or were taken out (below).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockDelta(i32);
+
+impl StockDelta {
+    /// Checks the range; a change of nothing is no change.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+        i32::try_from(pieces)
+            .ok()
+            .filter(|n| *n != 0 && i64::from(n.unsigned_abs()) <= Stock::MAX)
+            .map(Self)
+            .ok_or_else(|| {
+                Invalid::new(
+                    "out_of_range",
+                    format!("must be from -{0} to {0} and not 0", Stock::MAX),
+                )
+            })
+    }
+
+    /// How many pieces, with the sign.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// A product as clients see it.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// Names the product.
+    pub id: ProductId,
+    /// The shop's own number.
+    pub sku: String,
+    /// What it is called.
+    pub name: String,
+    /// What one piece costs.
+    pub price: Money,
+    /// How many pieces are left.
+    pub stock: i32,
+    /// Counts the changes of any of these, from 1: the ETag.
+    pub version: i64,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stock_is_bounded() {
+        let ok = |n: i64| Stock::new(n).is_ok();
+        assert_eq!(
+            [-1, 0, Stock::MAX, Stock::MAX + 1, i64::MAX].map(ok),
+            [false, true, true, false, false]
+        );
+    }
+
+    #[test]
+    fn a_delta_is_signed_and_not_zero() {
+        let ok = |n: i64| StockDelta::new(n).is_ok();
+        assert_eq!(
+            [
+                -Stock::MAX - 1,
+                -Stock::MAX,
+                0,
+                1,
+                i64::MIN,
+                i64::from(i32::MIN)
+            ]
+            .map(ok),
+            [false, true, false, true, false, false]
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! The rule that all short texts share.
+
+use super::invalid::Invalid;
+
+/// Accepts `text` if it has 1 to `max` characters, no control characters (a
+/// NUL byte cannot even be stored: PostgreSQL manual 8.3) and is not blank.
+///
+/// # Errors
+/// `blank`, `too_long` or `control_character`.
+pub fn short_text(text: String, max: usize) -> Result<String, Invalid> {
+    if text.trim().is_empty() {
+        return Err(Invalid::new("blank", "must not be blank"));
+    }
+    if text.chars().count() > max {
+        return Err(Invalid::new(
+            "too_long",
+            format!("must have at most {max} characters"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new(
+            "control_character",
+            "must not contain control characters",
+        ));
+    }
+    Ok(text)
+}
+
+/// Declares a text type with a length limit: `short_text_type!(Name, 200, "doc")`.
+macro_rules! short_text_type {
+    ($(#[$doc:meta])* $name:ident, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The most characters it may have.
+            pub const MAX: usize = $max;
+
+            /// Checks the text (see [`short_text`](crate::domain::text::short_text)).
+            ///
+            /// # Errors
+            /// `blank`, `too_long` or `control_character`.
+            pub fn parse(text: String) -> Result<Self, $crate::domain::invalid::Invalid> {
+                $crate::domain::text::short_text(text, Self::MAX).map(Self)
+            }
+
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use short_text_type;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code(text: &str) -> &'static str {
+        short_text(text.to_owned(), 5).map_or_else(|e| e.code, |_| "ok")
+    }
+
+    #[test]
+    fn limits_count_characters_not_bytes() {
+        assert_eq!(code("ééééé"), "ok");
+        assert_eq!(code("éééééé"), "too_long");
+    }
+
+    #[test]
+    fn blank_and_control_characters_are_refused() {
+        assert_eq!(code(""), "blank");
+        assert_eq!(code(" \u{a0}"), "blank");
+        assert_eq!(code("a\0b"), "control_character");
+        assert_eq!(code("a\nb"), "control_character");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_kept_as_it_is(text in "\\PC{1,5}") {
+            prop_assume!(!text.trim().is_empty());
+            prop_assert_eq!(short_text(text.clone(), 5), Ok(text));
+        }
+    }
+}

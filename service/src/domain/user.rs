@@ -1,0 +1,157 @@
+//! Users and what makes a valid e-mail address, name and password.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::ids::UserId;
+use super::invalid::Invalid;
+use super::text::short_text_type;
+
+short_text_type!(
+    /// What a person wants to be called; 1 to 200 characters.
+    PersonName,
+    200
+);
+
+/// An e-mail address, kept as it was written; two addresses that differ only in
+/// case are the same user (`users_email_key` in `migrations/`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// The most characters a deliverable address has (RFC 5321, section
+    /// 4.5.3.1.3, less the angle brackets).
+    pub const MAX: usize = 254;
+
+    /// Checks the form of the address; whether it exists, only a mail can tell.
+    ///
+    /// # Errors
+    /// `too_long` or `invalid_email`.
+    pub fn parse(text: String) -> Result<Self, Invalid> {
+        if text.chars().count() > Self::MAX {
+            return Err(Invalid::new("too_long", "must have at most 254 characters"));
+        }
+        garde::rules::email::parse_email(&text).map_err(|_| {
+            Invalid::new(
+                "invalid_email",
+                "must be an e-mail address, such as ada@example.com",
+            )
+        })?;
+        Ok(Self(text))
+    }
+
+    /// The address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A password in the clear, from the request to the hash and no further.
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// At least this many characters (NIST SP 800-63B asks for 8 at least and
+    /// 15 where it stands alone).
+    pub const MIN: usize = 12;
+    /// At most this many, so that hashing has a bound.
+    pub const MAX: usize = 128;
+
+    /// Checks the length of a password that a user wants to have.
+    ///
+    /// # Errors
+    /// `too_short` or `too_long`.
+    pub fn parse(text: SecretString) -> Result<Self, Invalid> {
+        match text.expose_secret().chars().count() {
+            n if n < Self::MIN => Err(Invalid::new(
+                "too_short",
+                "must have at least 12 characters",
+            )),
+            n if n > Self::MAX => Err(Invalid::new("too_long", "must have at most 128 characters")),
+            _ => Ok(Self(text)),
+        }
+    }
+
+    /// The secret itself, for the hasher.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Buys.
+    Customer,
+    /// Keeps the catalogue and ships orders.
+    Admin,
+}
+
+impl Role {
+    /// The name on the wire and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Customer, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// A registered user, without the password hash: that never leaves `storage`
+/// except into the hasher.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Names the user.
+    pub id: UserId,
+    /// Where to write to, as given at registration.
+    pub email: String,
+    /// What to call them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they registered.
+    pub created_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_the_form_of_an_address() {
+        for good in ["ada@example.com", "a+b@example.co.uk", "x@y.z"] {
+            assert_eq!(EmailAddress::parse(good.to_owned()).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a b@example.com",
+            "a@b\0.c",
+        ] {
+            assert!(EmailAddress::parse(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_have_12_to_128_characters() {
+        let ok = |n: usize| Password::parse("é".repeat(n).into()).is_ok();
+        assert_eq!([11, 12, 128, 129].map(ok), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_password_does_not_print_itself() {
+        let password = Password::parse("correct horse battery".to_owned().into()).unwrap();
+        assert!(!format!("{password:?}").contains("horse"));
+    }
+}
