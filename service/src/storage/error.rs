@@ -1,0 +1,88 @@
+//! What can go wrong with the database, told apart by what a caller can do.
+//!
+//! A violated constraint arrives as a text with a name in it. The name is the
+//! contract: [`Constraint`] gives each name that a request can run into a
+//! meaning, and every other violation is a bug of ours, not the client's fault.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// A constraint that a request can run into, by its name in `migrations/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constraint {
+    /// `users_email_key`: the e-mail address is taken.
+    EmailUnique,
+    /// `products_sku_key`: the SKU is taken.
+    SkuUnique,
+    /// `products_stock_not_negative`: there is not that much stock.
+    StockNotNegative,
+    /// `products_stock_bounded`: more stock than can be counted.
+    StockBounded,
+}
+
+impl Constraint {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "users_email_key" => Some(Self::EmailUnique),
+            "products_sku_key" => Some(Self::SkuUnique),
+            "products_stock_not_negative" => Some(Self::StockNotNegative),
+            "products_stock_bounded" => Some(Self::StockBounded),
+            _ => None,
+        }
+    }
+}
+
+/// Why a statement, or the connection for it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// No connection, or it broke: worth trying again later.
+    #[error("the database can't be reached: {0}")]
+    Unavailable(String),
+    /// A row stayed locked for longer than `lock_timeout`.
+    #[error("a row stayed locked for too long")]
+    LockTimeout,
+    /// A statement ran for longer than `statement_timeout`.
+    #[error("a statement ran for too long")]
+    StatementTimeout,
+    /// A constraint with a meaning refused the change.
+    #[error("the constraint {0:?} refused the change")]
+    Violated(Constraint),
+    /// A row holds what the domain does not know: the schema and the code differ.
+    #[error("a row can't be read: {0}")]
+    UnreadableRow(String),
+    /// Anything else: a bug.
+    #[error("unexpected database error: {0}")]
+    Unexpected(#[source] DieselError),
+}
+
+impl From<DieselError> for StorageError {
+    fn from(error: DieselError) -> Self {
+        let DieselError::DatabaseError(kind, info) = &error else {
+            return match error {
+                DieselError::BrokenTransactionManager => {
+                    Self::Unavailable("the connection broke inside a transaction".to_owned())
+                }
+                other => Self::Unexpected(other),
+            };
+        };
+        if let Some(constraint) = info.constraint_name().and_then(Constraint::named) {
+            return Self::Violated(constraint);
+        }
+        // diesel passes on no SQLSTATE, only the server's message. A server with
+        // an `lc_messages` that is not English gives `Unexpected` here instead.
+        match info.message() {
+            "canceling statement due to lock timeout" => Self::LockTimeout,
+            "canceling statement due to statement timeout" => Self::StatementTimeout,
+            message if went_away(kind, message) => Self::Unavailable(message.to_owned()),
+            _ => Self::Unexpected(error),
+        }
+    }
+}
+
+fn went_away(kind: &DatabaseErrorKind, message: &str) -> bool {
+    matches!(
+        kind,
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
+    ) || ["connection closed", "terminating connection", "the database system is"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}

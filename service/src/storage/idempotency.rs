@@ -1,0 +1,151 @@
+//! The table `idempotency_keys`.
+//!
+//! A key is claimed by inserting its row, in the transaction that does the work.
+//! While that transaction is open, a second request with the same key waits in
+//! its own `INSERT` (a unique index waits for the row's transaction to end):
+//!
+//! - the first one commits: the second finds the row and its stored answer;
+//! - the first one rolls back: the row is gone, and the second claims it;
+//! - the first one takes longer than `orders.idempotency_wait`: the second gives
+//!   up and tells its client to come back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Bytea, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::error::StorageError;
+use super::schema::idempotency_keys;
+use super::statement::statement;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
+use crate::domain::ids::UserId;
+
+/// A key to claim: whose, for what, and until when.
+pub struct Claim<'a> {
+    /// Keys are per user.
+    pub user_id: UserId,
+    /// The client's key.
+    pub key: &'a IdempotencyKey,
+    /// What the client asks for with it.
+    pub fingerprint: &'a Fingerprint,
+    /// When it was asked.
+    pub now: DateTime<Utc>,
+    /// When the key may be used for something else.
+    pub expires_at: DateTime<Utc>,
+    /// How long to wait for another request with the same key.
+    pub wait: Duration,
+}
+
+/// What became of a claim.
+pub enum Claimed {
+    /// The key is ours until the transaction ends.
+    New,
+    /// Another request with this key still runs.
+    InProgress,
+    /// The key was used before.
+    Used(StoredAnswer),
+}
+
+/// How a request was answered.
+pub struct StoredAnswer {
+    /// What that request asked for.
+    pub fingerprint: Vec<u8>,
+    /// What it made.
+    pub resource_id: Uuid,
+    /// The body of the answer, byte for byte.
+    pub answer: String,
+}
+
+// The patience of the insert is set, and set back, in the same statement, to save
+// two round trips: there is nothing to insert before `patience` has run, and
+// nothing to return before the insert.
+statement! {
+    ClaimKey {
+        user_id: Uuid,
+        key: &'a str,
+        fingerprint: &'a [u8],
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+        wait: String,
+    } returns Text;
+    "WITH patience AS (SELECT current_setting('lock_timeout') AS before, \
+     set_config('lock_timeout', " {wait: Text} ", true)) \
+     INSERT INTO idempotency_keys AS used (user_id, key, fingerprint, created_at, expires_at) \
+     SELECT " {user_id: SqlUuid} "," {key: Text} "," {fingerprint: Bytea} ","
+     {now: Timestamptz} "," {expires_at: Timestamptz} " FROM patience \
+     ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
+     resource_id = NULL, answer = NULL, created_at = excluded.created_at, \
+     expires_at = excluded.expires_at WHERE used.expires_at <= excluded.created_at \
+     RETURNING set_config('lock_timeout', (SELECT before FROM patience), true)"
+}
+
+/// Claims a key in the transaction of `conn`; an expired one is claimed anew.
+/// After [`Claimed::InProgress`] the transaction can only be rolled back.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn claim(
+    conn: &mut AsyncPgConnection,
+    claim: &Claim<'_>,
+) -> Result<Claimed, StorageError> {
+    let inserted = ClaimKey {
+        user_id: claim.user_id.0,
+        key: claim.key.as_str(),
+        fingerprint: claim.fingerprint,
+        now: claim.now,
+        expires_at: claim.expires_at,
+        wait: format!("{}ms", claim.wait.as_millis()),
+        lifetime: std::marker::PhantomData,
+    }
+    .get_result::<String>(conn)
+    .await
+    .optional()
+    .map_err(StorageError::from);
+    match inserted {
+        Ok(Some(_)) => Ok(Claimed::New),
+        Ok(None) => stored_answer(conn, claim).await.map(Claimed::Used),
+        Err(StorageError::LockTimeout) => Ok(Claimed::InProgress),
+        Err(error) => Err(error),
+    }
+}
+
+async fn stored_answer(
+    conn: &mut AsyncPgConnection,
+    claim: &Claim<'_>,
+) -> Result<StoredAnswer, StorageError> {
+    let (fingerprint, resource_id, answer): (Vec<u8>, Option<Uuid>, Option<String>) =
+        idempotency_keys::table
+            .find((claim.user_id.0, claim.key.as_str()))
+            .select((
+                idempotency_keys::fingerprint,
+                idempotency_keys::resource_id,
+                idempotency_keys::answer,
+            ))
+            .first(conn)
+            .await?;
+    match (resource_id, answer) {
+        (Some(resource_id), Some(answer)) => Ok(StoredAnswer {
+            fingerprint,
+            resource_id,
+            answer,
+        }),
+        _ => Err(StorageError::UnreadableRow(
+            "an idempotency key was committed without its answer".to_owned(),
+        )),
+    }
+}
+
+/// Deletes what has expired and returns how many rows that were.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn delete_expired(
+    conn: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> Result<usize, StorageError> {
+    let expired = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
+    Ok(diesel::delete(expired).execute(conn).await?)
+}

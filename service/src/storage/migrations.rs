@@ -1,0 +1,102 @@
+//! Schema migrations, embedded in the binary.
+//!
+//! `orderly migrate` applies what is missing; `orderly serve` only looks, and
+//! refuses a schema it does not know, older or newer: a service that guesses at
+//! columns fails on the first request instead of at the start. Two `migrate` at
+//! once are kept apart by an advisory lock, so that each replica of a deployment
+//! may run it.
+
+use anyhow::{Context as _, anyhow};
+use diesel::migration::{Migration, MigrationSource as _};
+use diesel::pg::Pg;
+use diesel_async::{
+    AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Any number that no other program on this database uses for an advisory lock.
+const MIGRATION_LOCK: i64 = 0x6f72_6465_726c_7901;
+
+/// Whether the database has the schema that this binary was built for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Exactly this one.
+    Current,
+    /// These migrations are still to be applied.
+    Behind(Vec<String>),
+    /// These were applied by a newer binary.
+    Ahead(Vec<String>),
+}
+
+/// Applies what is missing, each migration in a transaction, and returns the
+/// versions applied. Needs the multi-thread runtime.
+///
+/// # Errors
+/// The migration that failed, and why; the ones before it stay.
+pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
+    // A migration may take as long as it takes, and so may the wait for one that
+    // is under way; both end with this session.
+    conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0;")
+        .await?;
+    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+        .execute(&mut conn)
+        .await
+        .context("waiting for another migration to end")?;
+    let mut harness = AsyncMigrationHarness::new(conn);
+    let applied = harness
+        .run_pending_migrations(MIGRATIONS)
+        .map_err(|error| anyhow!("a migration failed: {error}"))?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// Compares the applied migrations with the embedded ones.
+///
+/// # Errors
+/// If the database can't be asked.
+pub async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
+    let embedded: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS
+        .migrations()
+        .map_err(|error| anyhow!("the embedded migrations can't be read: {error}"))?;
+    let known: Vec<String> = embedded
+        .iter()
+        .map(|m| m.name().version().to_string())
+        .collect();
+    let applied = applied_versions(conn).await?;
+    let missing: Vec<String> = difference(&known, &applied);
+    let unknown: Vec<String> = difference(&applied, &known);
+    Ok(match (missing.is_empty(), unknown.is_empty()) {
+        (_, false) => SchemaState::Ahead(unknown),
+        (false, true) => SchemaState::Behind(missing),
+        (true, true) => SchemaState::Current,
+    })
+}
+
+fn difference(these: &[String], those: &[String]) -> Vec<String> {
+    these.iter().filter(|v| !those.contains(v)).cloned().collect()
+}
+
+diesel::table! {
+    __diesel_schema_migrations (version) {
+        version -> Text,
+        run_on -> Timestamp,
+    }
+}
+
+async fn applied_versions(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<String>> {
+    use diesel::prelude::*;
+
+    diesel::define_sql_function!(fn to_regclass(name: diesel::sql_types::Text) -> diesel::sql_types::Nullable<diesel::sql_types::Oid>);
+    let table: Option<u32> = diesel::select(to_regclass("__diesel_schema_migrations"))
+        .get_result(conn)
+        .await?;
+    if table.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(__diesel_schema_migrations::table
+        .select(__diesel_schema_migrations::version)
+        .order(__diesel_schema_migrations::version)
+        .load(conn)
+        .await?)
+}

@@ -1,0 +1,96 @@
+//! Writing down an order that was accepted: stock, order, lines, event, payment
+//! job and the answer to the client, in one statement.
+//!
+//! The product rows are locked while this runs, and everybody who wants one of
+//! them waits. Six statements would be six round trips of waiting; data-changing
+//! `WITH` queries (PostgreSQL manual, 7.8.2) make it one. They all see the same
+//! snapshot and all run to the end, in whatever order, or none of them counts.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Int4, Int8, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::error::StorageError;
+use super::statement::statement;
+use crate::domain::event::OrderEvent;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::order::Order;
+
+statement! {
+    RecordOrder {
+        order_id: Uuid,
+        user_id: Uuid,
+        status: &'static str,
+        total: i64,
+        currency: &'static str,
+        now: DateTime<Utc>,
+        product_ids: Vec<Uuid>,
+        quantities: Vec<i32>,
+        unit_prices: Vec<i64>,
+        line_totals: Vec<i64>,
+        event_id: Uuid,
+        event_kind: &'a str,
+        event_data: &'a str,
+        key: &'a str,
+        answer: &'a str,
+    } returns ();
+    "WITH line AS (SELECT * FROM unnest("
+        {product_ids: Array<SqlUuid>} "," {quantities: Array<Int4>} ","
+        {unit_prices: Array<Int8>} "," {line_totals: Array<Int8>}
+        ") WITH ORDINALITY AS line (product_id, quantity, unit_price, line_total, line_no)), \
+    placed AS (INSERT INTO orders (id, user_id, status, total_minor, currency, created_at, updated_at) \
+        VALUES (" {order_id: SqlUuid} "," {user_id: SqlUuid} "," {status: Text} ","
+        {total: Int8} "," {currency: Text} "," {now: Timestamptz} "," {now: Timestamptz} ") \
+        RETURNING id, user_id, total_minor, currency, created_at), \
+    taken AS (UPDATE products SET stock = products.stock - line.quantity, \
+        version = products.version + 1, updated_at = placed.created_at \
+        FROM line, placed WHERE products.id = line.product_id), \
+    lines AS (INSERT INTO order_lines \
+        (order_id, line_no, product_id, quantity, unit_price_minor, line_total_minor) \
+        SELECT placed.id, line_no, product_id, quantity, unit_price, line_total FROM line, placed), \
+    event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at) \
+        SELECT " {event_id: SqlUuid} ", id," {event_kind: Text} "," {event_data: Text} ", created_at \
+        FROM placed), \
+    job AS (INSERT INTO payment_jobs (order_id, kind, amount_minor, currency, run_at, created_at) \
+        SELECT id, 'charge', total_minor, currency, now(), created_at FROM placed) \
+    UPDATE idempotency_keys SET resource_id = placed.id, answer = " {answer: Text} " \
+        FROM placed WHERE idempotency_keys.user_id = placed.user_id \
+        AND idempotency_keys.key = " {key: Text}
+}
+
+/// Writes `order` down with everything that belongs to it. Its products are
+/// locked and the key is claimed, in this transaction.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn insert(
+    conn: &mut AsyncPgConnection,
+    order: &Order,
+    event: &OrderEvent,
+    key: &IdempotencyKey,
+    answer: &str,
+) -> Result<(), StorageError> {
+    let lines = &order.lines;
+    RecordOrder {
+        order_id: order.id.0,
+        user_id: order.user_id.0,
+        status: order.status.as_str(),
+        total: order.total.minor(),
+        currency: order.total.currency().code(),
+        now: order.created_at,
+        product_ids: lines.iter().map(|line| line.product_id.0).collect(),
+        quantities: lines.iter().map(|line| line.quantity.get().into()).collect(),
+        unit_prices: lines.iter().map(|line| line.unit_price.minor()).collect(),
+        line_totals: lines.iter().map(|line| line.line_total.minor()).collect(),
+        event_id: event.id,
+        event_kind: &event.kind,
+        event_data: &event.data,
+        key: key.as_str(),
+        answer,
+        lifetime: std::marker::PhantomData,
+    }
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The table `outbox`: events that are still to be published.
+//!
+//! An event that is published inside a transaction may tell of something that is
+//! then rolled back; one that is published after it may be lost in a crash. So
+//! the event is a row, committed with the change it tells of, and
+//! `jobs/outbox_relay.rs` publishes it afterwards, at least once.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::error::StorageError;
+use super::schema::outbox;
+use crate::domain::event::OrderEvent;
+use crate::domain::ids::OrderId;
+
+diesel::define_sql_function! {
+    /// Takes a lock that lasts as long as the session, if it is free.
+    fn pg_try_advisory_lock(key: BigInt) -> Bool;
+}
+
+/// Any number that no other program on this database uses for an advisory lock.
+const RELAY_LOCK: i64 = 0x6f72_6465_726c_7902;
+
+/// Adds an event, in the transaction of the change that it tells of.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn append(conn: &mut AsyncPgConnection, event: &OrderEvent) -> Result<(), StorageError> {
+    diesel::insert_into(outbox::table)
+        .values((
+            outbox::event_id.eq(event.id),
+            outbox::order_id.eq(event.order_id.0),
+            outbox::kind.eq(&event.kind),
+            outbox::data.eq(&event.data),
+            outbox::occurred_at.eq(event.occurred_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Becomes the one relay of this database, for as long as the session of `conn`
+/// lasts. `false`: another replica is.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
+    Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
+        .get_result(conn)
+        .await?)
+}
+
+/// The oldest `limit` events, with the numbers of their rows.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn oldest(
+    conn: &mut AsyncPgConnection,
+    limit: i64,
+) -> Result<Vec<(i64, OrderEvent)>, StorageError> {
+    let rows: Vec<(i64, Uuid, Uuid, String, String, DateTime<Utc>)> = outbox::table
+        .order(outbox::id)
+        .limit(limit)
+        .load(conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(row, id, order_id, kind, data, occurred_at)| {
+            let event = OrderEvent {
+                id,
+                order_id: OrderId(order_id),
+                kind,
+                data,
+                occurred_at,
+            };
+            (row, event)
+        })
+        .collect())
+}
+
+/// Deletes the rows of events that were published.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), StorageError> {
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(rows)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

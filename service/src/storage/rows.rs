@@ -1,0 +1,133 @@
+//! From rows to the domain, in one visible place.
+//!
+//! A row was checked by the domain before it was written and by a constraint
+//! when it was, so a row that can't be read back means that the schema and the
+//! code differ: [`StorageError::UnreadableRow`].
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::error::StorageError;
+use super::schema;
+use crate::domain::ids::{OrderId, ProductId, UserId};
+use crate::domain::invalid::Invalid;
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::{Order, OrderLine, Quantity};
+use crate::domain::order_status::OrderStatus;
+use crate::domain::product::Product;
+use crate::domain::user::{Role, User};
+
+impl From<Invalid> for StorageError {
+    fn from(invalid: Invalid) -> Self {
+        Self::UnreadableRow(invalid.code.to_owned())
+    }
+}
+
+pub(super) fn money(minor: i64, currency: &str) -> Result<Money, StorageError> {
+    Ok(Money::new(minor, Currency::parse(currency)?)?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schema::users, check_for_backend(diesel::pg::Pg))]
+pub(super) struct UserRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StorageError;
+
+    fn try_from(row: UserRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            id: UserId(row.id),
+            email: row.email,
+            name: row.name,
+            role: Role::parse(&row.role)
+                .ok_or_else(|| StorageError::UnreadableRow("unknown role".to_owned()))?,
+            created_at: row.created_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schema::products, check_for_backend(diesel::pg::Pg))]
+pub(super) struct ProductRow {
+    pub(super) id: Uuid,
+    sku: String,
+    name: String,
+    price_minor: i64,
+    currency: String,
+    stock: i32,
+    version: i64,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<ProductRow> for Product {
+    type Error = StorageError;
+
+    fn try_from(row: ProductRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            id: ProductId(row.id),
+            sku: row.sku,
+            name: row.name,
+            price: money(row.price_minor, &row.currency)?,
+            stock: row.stock,
+            version: row.version,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schema::orders, check_for_backend(diesel::pg::Pg))]
+pub(super) struct OrderRow {
+    pub(super) id: Uuid,
+    user_id: Uuid,
+    status: String,
+    total_minor: i64,
+    currency: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schema::order_lines, check_for_backend(diesel::pg::Pg))]
+pub(super) struct OrderLineRow {
+    pub(super) order_id: Uuid,
+    product_id: Uuid,
+    quantity: i32,
+    unit_price_minor: i64,
+    line_total_minor: i64,
+}
+
+impl OrderRow {
+    /// The order, from its row and the rows of its lines in their order.
+    pub(super) fn with_lines<'a>(
+        self,
+        lines: impl Iterator<Item = &'a OrderLineRow>,
+    ) -> Result<Order, StorageError> {
+        let lines = lines
+            .map(|line| {
+                Ok(OrderLine {
+                    product_id: ProductId(line.product_id),
+                    quantity: Quantity::new(line.quantity.into())?,
+                    unit_price: money(line.unit_price_minor, &self.currency)?,
+                    line_total: money(line.line_total_minor, &self.currency)?,
+                })
+            })
+            .collect::<Result<_, StorageError>>()?;
+        Ok(Order {
+            id: OrderId(self.id),
+            user_id: UserId(self.user_id),
+            status: OrderStatus::parse(&self.status)?,
+            lines,
+            total: money(self.total_minor, &self.currency)?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}

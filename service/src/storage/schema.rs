@@ -1,0 +1,102 @@
+//! The tables as diesel sees them; `migrations/` says what each column is for.
+#![expect(missing_docs, reason = "the columns are documented in migrations/")]
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    products (id) {
+        id -> Uuid,
+        sku -> Text,
+        name -> Text,
+        price_minor -> Int8,
+        currency -> Text,
+        stock -> Int4,
+        stock_received -> Int8,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        status -> Text,
+        total_minor -> Int8,
+        currency -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    order_lines (order_id, line_no) {
+        order_id -> Uuid,
+        line_no -> Int2,
+        product_id -> Uuid,
+        quantity -> Int4,
+        unit_price_minor -> Int8,
+        line_total_minor -> Int8,
+    }
+}
+
+diesel::table! {
+    payments (order_id) {
+        order_id -> Uuid,
+        charge_id -> Text,
+        amount_minor -> Int8,
+        currency -> Text,
+        paid_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (user_id, key) {
+        user_id -> Uuid,
+        key -> Text,
+        fingerprint -> Bytea,
+        resource_id -> Nullable<Uuid>,
+        answer -> Nullable<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    payment_jobs (order_id) {
+        order_id -> Uuid,
+        kind -> Text,
+        amount_minor -> Int8,
+        currency -> Text,
+        attempts -> Int4,
+        run_at -> Timestamptz,
+        lease_token -> Nullable<Uuid>,
+        last_error -> Nullable<Text>,
+        dead_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Int8,
+        event_id -> Uuid,
+        order_id -> Uuid,
+        kind -> Text,
+        data -> Text,
+        occurred_at -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, users);
