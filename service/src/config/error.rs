@@ -13,6 +13,8 @@ pub struct ConfigError {
 /// One setting that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
+    /// The setting's key; empty when it is about a whole file.
+    pub(super) key: String,
     /// Which one, and where it stands: `ORDERLY__HTTP__PORT (environment)`.
     pub(super) place: String,
     /// What is wrong, with the value unless that is a secret.
@@ -38,6 +40,7 @@ impl ConfigError {
 impl Problem {
     pub(super) fn missing(key: &str, cure: &str) -> Self {
         Self {
+            key: key.into(),
             place: super::variable(key),
             fault: "is not set".into(),
             cure: cure.into(),
@@ -53,7 +56,10 @@ impl fmt::Display for ConfigError {
             "The configuration has {} problem{plural}:",
             self.problems.len()
         )?;
-        for Problem { place, fault, cure } in &self.problems {
+        for Problem {
+            place, fault, cure, ..
+        } in &self.problems
+        {
             write!(f, "\n\n  {place}\n    {fault}\n    {cure}")?;
         }
         Ok(())
