@@ -1,1 +1,79 @@
-//! cli
+//! The command line.
+//!
+//! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
+//! a variant of [`Command`] and an arm of `dispatch`.
+//!
+//! Exit codes: 0 success; 1 failure; 2 wrong usage; 78 (`EX_CONFIG` of BSD `sysexits.h`) wrong configuration, so that
+//! a supervisor can tell what a restart may mend from what it cannot.
+
+mod config;
+mod version;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, Flags};
+
+const EX_CONFIG: u8 = 78;
+
+/// A reference user/order microservice.
+#[derive(Debug, Parser)]
+#[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Settings come in layers, and the later wins: built-in defaults, config/default.toml, config/$ORDERLY_ENV.toml,
+config/local.toml, .env, environment variables ORDERLY__SECTION__KEY, --set section.key=value.
+`orderly config` shows what holds and where it came from.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Config(config::Args),
+    Version(version::Args),
+}
+
+/// Runs the command that the process was started with.
+pub async fn run() -> ExitCode {
+    let Cli { flags, command } = Cli::parse();
+    match dispatch(command, &flags).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+async fn dispatch(command: Command, flags: &Flags) -> anyhow::Result<()> {
+    match command {
+        Command::Config(args) => config::run(&args, flags),
+        Command::Version(args) => version::run(&args),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line talks to people")]
+fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ConfigError>() {
+        eprintln!("{error}");
+        return ExitCode::from(EX_CONFIG);
+    }
+    eprintln!("orderly: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Writes to standard output. A reader that has seen enough (`orderly config | head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,1 +1,231 @@
-//! config
+//! Configuration: read once at the start, judged as a whole, handed down as plain structs.
+//!
+//! **The problem.** A service is set up by people in a hurry. A variable with a typo is silently ignored, `10` means
+//! seconds here and milliseconds there, the second mistake shows only after the first is mended, and the log line that
+//! helps to find them prints the database's password.
+//!
+//! **How it works.** Values come in layers, and the later wins: built-in defaults, `config/default.toml`,
+//! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, `.env`, environment variables `ORDERLY__SECTION__KEY`, flags
+//! `--set section.key=value`. Each value keeps its [`Origin`], each is judged alone, and a start with mistakes in it
+//! ends with one [`ConfigError`] that names every one of them and its cure. Secrets are of type [`Secret`], which
+//! cannot be printed. No other module reads the environment.
+//!
+//! A new setting is one line in the file of its section.
+//!
+//! **Watch it break.** `service/tests/config.rs`; or start with `ORDERLY__HTTP__PROT=1 ORDERLY__HTTP__WORKERS=0`.
+
+mod auth;
+mod database;
+mod error;
+mod events;
+mod http;
+mod layers;
+mod log;
+mod merge;
+mod nearest;
+mod orders;
+mod payments;
+mod redis;
+mod sandbox_gateway;
+mod secret;
+mod section;
+mod shutdown;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::{env, fmt};
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+pub use auth::AuthConfig;
+pub use database::DatabaseConfig;
+pub use error::ConfigError;
+pub use events::EventsConfig;
+pub use http::{AdminConfig, HttpConfig};
+pub use layers::Origin;
+pub use log::{LogConfig, LogFormat};
+pub use orders::OrdersConfig;
+pub use payments::PaymentsConfig;
+pub use redis::RedisConfig;
+pub use sandbox_gateway::SandboxGatewayConfig;
+pub use secret::{REDACTED, Secret};
+pub use shutdown::ShutdownConfig;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each section is documented at its type")]
+pub struct Settings {
+    /// Which kind of place this runs in; from `ORDERLY_ENV`, and not a key of the files, since it chooses among them.
+    #[serde(skip)]
+    #[garde(skip)]
+    pub environment: Environment,
+    #[garde(dive)]
+    pub http: HttpConfig,
+    #[garde(dive)]
+    pub admin: AdminConfig,
+    #[garde(dive)]
+    pub database: DatabaseConfig,
+    #[garde(dive)]
+    pub redis: RedisConfig,
+    #[garde(dive)]
+    pub auth: AuthConfig,
+    #[garde(dive)]
+    pub orders: OrdersConfig,
+    #[garde(dive)]
+    pub payments: PaymentsConfig,
+    #[garde(dive)]
+    pub events: EventsConfig,
+    #[garde(dive)]
+    pub sandbox_gateway: SandboxGatewayConfig,
+    #[garde(dive)]
+    pub log: LogConfig,
+    #[garde(dive)]
+    pub shutdown: ShutdownConfig,
+}
+
+/// The kind of place the service runs in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// A developer's machine; the default.
+    #[default]
+    Development,
+    /// Automated tests.
+    Test,
+    /// Real customers: secrets must be given.
+    Production,
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// Where to read from.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// What the command line says.
+    pub flags: Flags,
+    /// The environment, as names and values.
+    pub variables: Vec<(String, String)>,
+    /// The `.env` file. It may be missing.
+    pub dotenv: PathBuf,
+}
+
+/// The part of the command line that is about configuration.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct Flags {
+    /// Override one setting, e.g. --set http.port=9000. May be repeated.
+    ///
+    /// Wins over the environment and the files. Not for secrets: other users of the machine see a command line.
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+
+    /// Where default.toml, {environment}.toml and local.toml are [default: $ORDERLY_CONFIG_DIR, or ./config]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.trim().into(), value.into())),
+        None => Err("expected section.key=value".into()),
+    }
+}
+
+/// The settings, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What holds.
+    pub settings: Settings,
+    environment_origin: Origin,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// One setting for people to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `section.key`
+    pub key: String,
+    /// Its value, `[redacted]` for a secret, null when unset.
+    pub value: serde_json::Value,
+    /// Which layer it came from.
+    pub origin: Origin,
+}
+
+impl Loaded {
+    /// Every setting, by section and key, secrets masked.
+    pub fn entries(&self) -> Vec<Entry> {
+        let environment = Entry {
+            key: "environment".into(),
+            value: self.settings.environment.to_string().into(),
+            origin: self.environment_origin.clone(),
+        };
+        let origin = |key: &str| self.origins.get(key).cloned().unwrap_or(Origin::Default);
+        let settings = (leaves(&self.settings).into_iter()).map(|(key, value)| Entry {
+            origin: origin(&key),
+            key,
+            value,
+        });
+        std::iter::once(environment).chain(settings).collect()
+    }
+}
+
+/// Loads the configuration of this process.
+///
+/// # Errors
+/// One error with everything that is unknown, of the wrong type, out of range or at odds with another setting.
+pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
+    let text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
+    load_from(&Inputs {
+        flags: flags.clone(),
+        variables: env::vars_os()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect(),
+        dotenv: ".env".into(),
+    })
+}
+
+/// Loads the configuration from given places.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
+    let layers = layers::read(inputs);
+    let (environment, environment_origin) = layers.environment;
+    let mut merge = merge::Merge::new(environment, layers.problems);
+    for given in layers.given {
+        merge.apply(given);
+    }
+    merge.check_rules();
+    match ConfigError::from_problems(merge.problems) {
+        Some(error) => Err(error),
+        None => Ok(Loaded {
+            settings: merge.settings,
+            environment_origin,
+            origins: merge.origins,
+        }),
+    }
+}
+
+/// Every key there is, as `section.key`.
+pub fn keys() -> Vec<String> {
+    leaves(&Settings::default())
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect()
+}
+
+/// The environment variable that sets a key: `http.port` is `ORDERLY__HTTP__PORT`.
+pub fn variable(key: &str) -> String {
+    format!("ORDERLY__{}", key.to_uppercase().replace('.', "__"))
+}
+
+fn leaves(settings: &Settings) -> Vec<(String, serde_json::Value)> {
+    // Plain structs of plain values: there is nothing in them that JSON cannot say.
+    layers::flatten(serde_json::to_value(settings).unwrap_or_default())
+}

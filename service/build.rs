@@ -1,0 +1,59 @@
+//! Gathers what `orderly version` tells: the commit, its time, the compiler and the target.
+//!
+//! Git may be absent (a container build copies only the sources), so the environment can say instead:
+//! `ORDERLY_BUILD_COMMIT`, and `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>).
+//! Without the latter the commit's time serves, not the clock's: the same source then gives the same binary.
+#![expect(
+    clippy::print_stdout,
+    reason = "cargo reads a build script's standard output"
+)]
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    let commit =
+        variable("ORDERLY_BUILD_COMMIT").or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
+    let time = variable("SOURCE_DATE_EPOCH").or_else(|| git(&["log", "-1", "--format=%ct"]));
+    let rustc = variable("RUSTC").and_then(|rustc| output(&rustc, &["--version"]));
+    let facts = [
+        ("COMMIT", commit),
+        ("EPOCH_SECONDS", time),
+        ("RUSTC", rustc),
+        ("TARGET", variable("TARGET")),
+    ];
+    for (name, fact) in facts {
+        println!(
+            "cargo::rustc-env=ORDERLY_BUILT_{name}={}",
+            fact.as_deref().unwrap_or("unknown")
+        );
+    }
+
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=ORDERLY_BUILD_COMMIT");
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    // HEAD changes when another branch is checked out, its log with every commit. In a worktree neither is under
+    // `.git/`, so git is asked. A path that does not exist would make every build dirty.
+    for name in ["HEAD", "logs/HEAD"] {
+        if let Some(path) =
+            git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists())
+        {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    output("git", arguments)
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}

@@ -1,0 +1,69 @@
+//! `orderly config`: what holds, and why.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::config::{self, Entry, Flags};
+
+/// Show every setting, its value and which layer it came from; secrets are masked.
+///
+/// Reads exactly what `serve` would read, and fails with the same message (exit code 78), so it also serves to check a
+/// configuration before it is rolled out.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print a JSON array of {key, value, origin}, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, flags: &Flags) -> anyhow::Result<()> {
+    let entries = config::load(flags)?.entries();
+    super::print(&if args.json {
+        as_json(&entries)?
+    } else {
+        as_table(&entries)?
+    })
+}
+
+fn as_json(entries: &[Entry]) -> serde_json::Result<String> {
+    let entries: Vec<Value> = (entries.iter())
+        .map(|entry| json!({ "key": entry.key, "value": entry.value, "origin": entry.origin.to_string() }))
+        .collect();
+    serde_json::to_string_pretty(&entries)
+}
+
+fn as_table(entries: &[Entry]) -> Result<String, std::fmt::Error> {
+    let rows: Vec<(&str, String, String)> = (entries.iter())
+        .map(|entry| {
+            (
+                entry.key.as_str(),
+                shown(&entry.value),
+                entry.origin.to_string(),
+            )
+        })
+        .collect();
+    let key_width = rows
+        .iter()
+        .map(|(key, ..)| key.len())
+        .max()
+        .unwrap_or_default();
+    let value_width = rows
+        .iter()
+        .map(|(_, value, _)| value.len())
+        .max()
+        .unwrap_or_default();
+    let mut table = format!("{:key_width$}  {:value_width$}  ORIGIN\n", "KEY", "VALUE");
+    for (key, value, origin) in rows {
+        writeln!(table, "{key:key_width$}  {value:value_width$}  {origin}")?;
+    }
+    Ok(table)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(unset)".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

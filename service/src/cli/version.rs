@@ -1,0 +1,65 @@
+//! `orderly version`: which build this is.
+
+use chrono::DateTime;
+use serde::Serialize;
+
+/// What `--version` prints after the name.
+pub(super) const LINE: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("ORDERLY_BUILT_COMMIT"),
+    ")"
+);
+
+/// Show version, commit, build date, compiler and target.
+///
+/// What the build could not find out is `unknown`. The date is SOURCE_DATE_EPOCH of the build, or else the commit's,
+/// so that the same source gives the same binary.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print a JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Build {
+    version: &'static str,
+    commit: &'static str,
+    build_date: String,
+    rustc: &'static str,
+    target: &'static str,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: env!("ORDERLY_BUILT_COMMIT"),
+        build_date: build_date(),
+        rustc: env!("ORDERLY_BUILT_RUSTC"),
+        target: env!("ORDERLY_BUILT_TARGET"),
+    };
+    if args.json {
+        return super::print(&serde_json::to_string_pretty(&build)?);
+    }
+    let Build {
+        version,
+        commit,
+        build_date,
+        rustc,
+        target,
+    } = build;
+    super::print(&format!(
+        "orderly     {version}\ncommit      {commit}\nbuild date  {build_date}\nrustc       {rustc}\ntarget      {target}"
+    ))
+}
+
+/// RFC 3339, UTC.
+fn build_date() -> String {
+    (env!("ORDERLY_BUILT_EPOCH_SECONDS").parse().ok())
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .map_or_else(
+            || "unknown".into(),
+            |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        )
+}

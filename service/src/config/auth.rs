@@ -1,0 +1,53 @@
+//! Passwords and access tokens.
+
+use std::time::Duration;
+
+use super::Secret;
+use super::section::{section, within};
+
+section! {
+    /// How passwords are hashed and access tokens are signed.
+    ///
+    /// The hash is Argon2id; its least cost is the OWASP Password Storage Cheat Sheet's: 19 MiB of memory, two
+    /// iterations, one lane.
+    pub struct AuthConfig {
+        /// Ed25519 private key, PKCS#8 PEM (RFC 8410). Required in production; elsewhere each start makes its own,
+        /// and tokens do not outlive the process.
+        signing_key: Option<Secret> = None, ed25519_pem;
+        /// The `iss` claim (RFC 7519): who made the token.
+        issuer: String = "orderly".into(), not_blank;
+        /// The `aud` claim (RFC 7519): whom the token is for.
+        audience: String = "orderly-api".into(), not_blank;
+        /// Memory of one hash, KiB, 19456 (OWASP's least for two iterations) to 1048576 (1 GiB).
+        hash_memory_kib: u32 = 19_456, within(19_456..=1024 * 1024);
+        /// Passes over that memory, 2 to 10.
+        hash_iterations: u32 = 2, within(2..=10);
+        /// Hashes computed at once, 1 to 64. Each takes a core and its memory, so a storm of log-ins queues here
+        /// and does not eat the machine.
+        hash_slots: usize = 2, within(1..=64);
+    }
+    durations {
+        /// How long an access token is valid, 1m to 1h. It cannot be revoked before.
+        token_lifetime = Duration::from_mins(15), within(Duration::from_mins(1)..=Duration::from_hours(1));
+        /// How long a log-in waits for a hash slot before 503, 10ms to 1m.
+        hash_wait = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+    }
+}
+
+fn ed25519_pem(key: &Option<Secret>, (): &()) -> garde::Result {
+    match key {
+        Some(key) if jsonwebtoken::EncodingKey::from_ed_pem(key.expose().as_bytes()).is_err() => {
+            Err(garde::Error::new(
+                "expected an Ed25519 key in PKCS#8 PEM: openssl genpkey -algorithm ed25519",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn not_blank(text: &str, (): &()) -> garde::Result {
+    if text.trim().is_empty() {
+        return Err(garde::Error::new("expected a text that is not blank"));
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Telling other services.
+
+use std::time::Duration;
+
+use super::section::{section, within};
+
+section! {
+    /// The relay that moves events from the outbox table to a Redis stream.
+    pub struct EventsConfig {
+        /// Key of the stream.
+        stream: String = "orderly:orders".into();
+        /// Entries the stream keeps, about, 1000 to 100000000 (`XADD … MAXLEN ~`).
+        max_length: u64 = 100_000, within(1000..=100_000_000);
+        /// Events moved in one round, 1 to 1000.
+        batch: i64 = 100, within(1..=1000);
+    }
+    durations {
+        /// How often the relay looks for events when it has none, 10ms to 1m.
+        poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
+    }
+}

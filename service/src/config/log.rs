@@ -1,0 +1,35 @@
+//! What is logged, and how it looks.
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use super::section::section;
+
+section! {
+    /// Log lines on standard error.
+    pub struct LogConfig {
+        /// `pretty` for people, `json` for collectors.
+        format: LogFormat = LogFormat::Pretty;
+        /// What is logged, as a `tracing` filter: `info`, or `warn,orderly=debug`.
+        filter: String = "info".into(), env_filter;
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people: coloured, one event over a few words.
+    Pretty,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+fn env_filter(filter: &str, (): &()) -> garde::Result {
+    match EnvFilter::try_new(filter) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(garde::Error::new(format!(
+            "expected a filter such as info or warn,orderly=debug ({why})"
+        ))),
+    }
+}

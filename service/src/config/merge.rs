@@ -1,0 +1,256 @@
+//! Puts the layers on top of each other and judges every value.
+//!
+//! Values are applied one at a time to settings that are known to be good. One that is unknown, of the wrong type or
+//! out of range is noted and left out, so that the next one is judged on its own: this is what lets one start report
+//! every mistake. Rules between settings come last, and only among those whose own values are good.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::Problem;
+use super::layers::{Given, Origin, flatten};
+use super::nearest::nearest;
+use super::{Environment, REDACTED, Settings, keys};
+
+/// Settings that hold so far, where they came from, and what was wrong with the others.
+pub(super) struct Merge {
+    pub(super) settings: Settings,
+    pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) problems: Vec<Problem>,
+    tree: Value,
+}
+
+impl Merge {
+    /// Starts from the built-in defaults.
+    pub(super) fn new(environment: Environment, problems: Vec<Problem>) -> Self {
+        let settings = Settings {
+            environment,
+            ..Settings::default()
+        };
+        let tree = serde_json::to_value(&settings).unwrap_or_default();
+        Self {
+            settings,
+            origins: BTreeMap::new(),
+            problems,
+            tree,
+        }
+    }
+
+    /// Puts one value on top.
+    pub(super) fn apply(&mut self, given: Given) {
+        let Given { key, value, origin } = given;
+        if is_empty_section(&key, &value) {
+            return;
+        }
+        match self.with(&key, value, &origin) {
+            Ok((tree, settings)) => {
+                self.tree = tree;
+                self.settings = Settings {
+                    environment: self.settings.environment,
+                    ..settings
+                };
+                self.origins.insert(key, origin);
+            }
+            Err((fault, cure)) => {
+                let place = origin.place(&key);
+                self.problems.push(Problem {
+                    key,
+                    place,
+                    fault,
+                    cure,
+                });
+            }
+        }
+    }
+
+    /// The settings with one value more, or what is wrong with it and the cure.
+    fn with(
+        &self,
+        key: &str,
+        value: Value,
+        origin: &Origin,
+    ) -> Result<(Value, Settings), (String, String)> {
+        let mut tree = self.tree.clone();
+        let Some(place) = leaf_mut(&mut tree, key) else {
+            return Err(("is not a setting".into(), nearest_setting(key, origin)));
+        };
+        let value = typed(value, &default_of(key));
+        let fault = format!("is {}", shown(key, &value));
+        *place = value;
+        let settings = match Settings::deserialize(&tree) {
+            Ok(settings) => settings,
+            Err(why) => return Err((fault, expectation(&why.to_string()))),
+        };
+        if let Err(report) = settings.validate()
+            && let Some((_, cure)) = report.iter().find(|(path, _)| path.to_string() == key)
+        {
+            return Err((fault, cure.to_string()));
+        }
+        Ok((tree, settings))
+    }
+
+    /// Judges the settings against each other.
+    pub(super) fn check_rules(&mut self) {
+        let Settings {
+            environment,
+            auth,
+            orders,
+            database,
+            payments,
+            ..
+        } = self.settings.clone();
+        let (idempotency_wait, lock_timeout) = (orders.idempotency_wait, database.lock_timeout);
+        let below = |short: Duration, long: Duration| short < long;
+        self.check_pair(
+            ("orders.idempotency_wait", idempotency_wait),
+            ("database.lock_timeout", lock_timeout),
+            below,
+        );
+        self.check_pair(
+            ("database.lock_timeout", lock_timeout),
+            ("database.statement_timeout", database.statement_timeout),
+            below,
+        );
+        self.check_pair(
+            ("payments.timeout", payments.timeout),
+            ("payments.lease", payments.lease),
+            below,
+        );
+        self.check_pair(
+            ("payments.backoff_base", payments.backoff_base),
+            ("payments.backoff_cap", payments.backoff_cap),
+            |base, cap| base <= cap,
+        );
+        if environment == Environment::Production
+            && auth.signing_key.is_none()
+            && !self.is_faulty("auth.signing_key")
+        {
+            let cure = "required in production: an Ed25519 key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)";
+            self.problems
+                .push(Problem::missing("auth.signing_key", cure));
+        }
+    }
+
+    fn check_pair(
+        &mut self,
+        (short, short_value): (&str, Duration),
+        (long, long_value): (&str, Duration),
+        holds: fn(Duration, Duration) -> bool,
+    ) {
+        if holds(short_value, long_value) || self.is_faulty(short) || self.is_faulty(long) {
+            return;
+        }
+        // Name the one that somebody set: that is where to look.
+        let set = if self.origins.contains_key(short) {
+            short
+        } else {
+            long
+        };
+        let described =
+            |key: &str, value: Duration| format!("{key} = {value:?} ({})", self.origin(key));
+        self.problems.push(Problem {
+            key: set.into(),
+            place: self.origin(set).place(set),
+            fault: format!(
+                "does not fit: {}, {}",
+                described(short, short_value),
+                described(long, long_value)
+            ),
+            cure: match holds(short_value, short_value) {
+                true => format!("{short} must not be longer than {long}"),
+                false => format!("{short} must be shorter than {long}"),
+            },
+        });
+    }
+
+    fn is_faulty(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key == key)
+    }
+
+    fn origin(&self, key: &str) -> &Origin {
+        self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+}
+
+fn leaf_mut<'a>(tree: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    let (section, name) = key.split_once('.')?;
+    tree.get_mut(section)?.get_mut(name)
+}
+
+fn default_of(key: &str) -> Value {
+    let mut defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    leaf_mut(&mut defaults, key).cloned().unwrap_or_default()
+}
+
+/// `[http]` with every key commented out.
+fn is_empty_section(key: &str, value: &Value) -> bool {
+    value.as_object().is_some_and(|table| table.is_empty())
+        && keys().iter().any(|known| {
+            known
+                .split_once('.')
+                .is_some_and(|(section, _)| section == key)
+        })
+}
+
+/// The environment and flags know only text: reads it as what the setting's default is. Empty text unsets a setting
+/// that may be unset (`ORDERLY__REDIS__URL=`).
+fn typed(value: Value, default: &Value) -> Value {
+    match (&value, default) {
+        (Value::String(text), Value::Number(_)) => {
+            text.trim().parse().map(Value::Number).unwrap_or(value)
+        }
+        (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
+        _ => value,
+    }
+}
+
+/// A value as a message may show it.
+fn shown(key: &str, value: &Value) -> String {
+    let text = value.to_string();
+    // A URL with a password, put under a key that is not meant for secrets.
+    let has_credentials = text.contains("://") && text.contains('@');
+    if has_credentials || is_secret(key) {
+        REDACTED.into()
+    } else {
+        text
+    }
+}
+
+/// Whether a key holds a secret: its type says so, by what it serializes to.
+fn is_secret(key: &str) -> bool {
+    let mut tree = serde_json::to_value(Settings::default()).unwrap_or_default();
+    if let Some(leaf) = leaf_mut(&mut tree, key) {
+        *leaf = "probe".into();
+    }
+    (Settings::deserialize(tree).ok())
+        .and_then(|settings| serde_json::to_value(settings).ok())
+        .is_some_and(|tree| flatten(tree).contains(&(key.to_owned(), REDACTED.into())))
+}
+
+/// The cure of a type error, from what serde says it expected.
+fn expectation(error: &str) -> String {
+    let expected = error
+        .rsplit_once("expected ")
+        .map_or(error, |(_, expected)| expected);
+    let expected = match expected {
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" | "i64" => "a whole number, not negative",
+        "a duration" => "a duration such as 500ms, 10s or 15m",
+        "invalid IP address syntax" | "IP address" => {
+            "an IP address such as 127.0.0.1, 0.0.0.0 or ::"
+        }
+        other => other,
+    };
+    format!("expected {expected}")
+}
+
+fn nearest_setting(key: &str, origin: &Origin) -> String {
+    match nearest(key, &keys()) {
+        Some(known) => format!("did you mean {}?", origin.spelling(known)),
+        None => "`orderly config` lists every setting; remove this one".into(),
+    }
+}

@@ -1,0 +1,47 @@
+//! Paying for orders.
+
+use std::time::Duration;
+
+use super::section::{section, within};
+
+section! {
+    /// The payment gateway and the job that calls it.
+    pub struct PaymentsConfig {
+        /// The gateway's root, an absolute http or https URL without credentials.
+        gateway_url: String = "http://127.0.0.1:8090".into(), http_url;
+        /// Payments under way at once in this process, 1 to 256.
+        concurrency: usize = 8, within(1..=256);
+        /// Tries before a payment is given up and its order cancelled, 1 to 100.
+        max_attempts: u32 = 8, within(1..=100);
+    }
+    durations {
+        /// How long connecting to the gateway may take, 10ms to 1m.
+        connect_timeout = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        /// How long one call may take, from connecting to the last byte, 10ms to 5m.
+        timeout = Duration::from_secs(5), within(Duration::from_millis(10)..=Duration::from_mins(5));
+        /// How often the job looks for due payments when it has none, 10ms to 1m.
+        poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        /// How long a claimed payment is hidden from other replicas, 1s to 1h. Longer than `timeout`, or a second
+        /// replica would take up a payment whose call is still under way.
+        lease = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
+        /// Wait before the second try, 1ms to 1m; it doubles with each further one.
+        backoff_base = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+        /// The longest wait between two tries, 1ms to 1h; at least `backoff_base`.
+        backoff_cap = Duration::from_mins(1), within(Duration::from_millis(1)..=Duration::from_hours(1));
+    }
+}
+
+fn http_url(url: &str, (): &()) -> garde::Result {
+    match reqwest::Url::parse(url) {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none() =>
+        {
+            Ok(())
+        }
+        _ => Err(garde::Error::new(
+            "expected an http or https URL without credentials, such as https://pay.example",
+        )),
+    }
+}

@@ -1,0 +1,34 @@
+//! Redis.
+
+use std::time::Duration;
+
+use super::Secret;
+use super::section::{section, within};
+
+section! {
+    /// Redis: the event stream, the cache and the shared rate limits. Orders are taken without it.
+    pub struct RedisConfig {
+        /// Where it is: `redis://:password@host:6379/0`, `rediss://` for TLS. Unset: none is used.
+        url: Option<Secret> = None, redis_url;
+    }
+    durations {
+        /// How long opening a connection may take, 10ms to 1m.
+        connect_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        /// How long one command may take, 1ms to 1m.
+        response_timeout = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+    }
+}
+
+fn redis_url(url: &Option<Secret>, (): &()) -> garde::Result {
+    match url {
+        Some(url)
+            if redis::parse_redis_url(url.expose()).is_none()
+                || redis::Client::open(url.expose()).is_err() =>
+        {
+            Err(garde::Error::new(
+                "expected a URL such as redis://:password@host:6379/0",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
