@@ -1,0 +1,318 @@
+//! The sandbox's HTTP side.
+
+use std::future::{Future, Ready, pending, ready};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::error::{BlockingError, JsonPayloadError};
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::faults::{Fate, Faults};
+use super::ledger::{CURRENCY, ChargeRequest, ChargeResult, Ledger, RefundResult};
+use super::reset::reset;
+
+/// A request is a few hundred bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// As long as the widest keys of real providers.
+const MAX_KEY_CHARS: usize = 255;
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) faults: Mutex<Faults>,
+}
+
+impl State {
+    fn faults(&self) -> Faults {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_faults(&self, faults: Faults) -> HttpResponse {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        HttpResponse::Ok().json(faults)
+    }
+}
+
+/// The routes, over one shared state.
+pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
+    let json = web::JsonConfig::default()
+        .limit(MAX_BODY_BYTES)
+        .error_handler(|error, _| Refusal::from(error).into());
+    move |app| {
+        app.app_data(state)
+            .app_data(json)
+            .route("/charges", web::post().to(charge))
+            .route("/refunds", web::post().to(refund))
+            .route("/ledger", web::get().to(ledger))
+            .route("/health", web::get().to(health))
+            .service(
+                web::resource("/faults")
+                    .get(faults)
+                    .put(replace_faults)
+                    .delete(clear_faults),
+            );
+    }
+}
+
+async fn charge(
+    request: HttpRequest,
+    key: IdempotencyKey,
+    body: web::Json<ChargeRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    let body = body.into_inner();
+    check_charge(&body)?;
+    let faults = state.faults();
+    let decline = faults.declines(body.amount_minor);
+    let ledger = Arc::clone(&state.ledger);
+    under_faults(faults, &request, async {
+        let result = web::block(move || ledger.charge(&key.0, &body, decline)).await??;
+        Ok(charge_answer(result))
+    })
+    .await
+}
+
+fn charge_answer(result: ChargeResult) -> HttpResponse {
+    match result {
+        ChargeResult::Charged { entry, is_new } => {
+            let status = if is_new {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
+            HttpResponse::build(status).json(json!({
+                "id": entry.id,
+                "status": "succeeded",
+                "reference": entry.reference,
+                "amount_minor": entry.amount_minor,
+                "currency": entry.currency,
+                "created_at": entry.at,
+            }))
+        }
+        ChargeResult::Declined => HttpResponse::PaymentRequired()
+            .json(json!({ "status": "declined", "reason": "insufficient_funds" })),
+        ChargeResult::Voided => HttpResponse::Conflict().json(json!({ "status": "voided" })),
+        ChargeResult::KeyReused => key_reused(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefundRequest {
+    reference: String,
+}
+
+async fn refund(
+    request: HttpRequest,
+    key: IdempotencyKey,
+    body: web::Json<RefundRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    check_reference(&body.reference)?;
+    let ledger = Arc::clone(&state.ledger);
+    under_faults(state.faults(), &request, async {
+        let result = web::block(move || ledger.refund(&key.0, &body.reference)).await??;
+        Ok(refund_answer(result))
+    })
+    .await
+}
+
+fn refund_answer(result: RefundResult) -> HttpResponse {
+    match result {
+        RefundResult::Refunded { entry, charge_id } => HttpResponse::Ok().json(json!({
+            "id": entry.id,
+            "status": "refunded",
+            "charge_id": charge_id,
+            "reference": entry.reference,
+            "amount_minor": entry.amount_minor,
+            "currency": entry.currency,
+            "created_at": entry.at,
+        })),
+        RefundResult::Voided => HttpResponse::Ok().json(json!({ "status": "voided" })),
+        RefundResult::KeyReused => key_reused(),
+    }
+}
+
+fn key_reused() -> HttpResponse {
+    Refusal::unprocessable("this Idempotency-Key was used for another request; use a new one")
+        .error_response()
+}
+
+/// Lets the faults in force decide whether `act` happens, and whether the client
+/// hears of it.
+async fn under_faults(
+    faults: Faults,
+    request: &HttpRequest,
+    act: impl Future<Output = Result<HttpResponse, Refusal>>,
+) -> Result<HttpResponse, Refusal> {
+    tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+    match faults.draw() {
+        Fate::Answer => act.await,
+        Fate::Hang => pending().await,
+        Fate::Error => Err(Refusal::unavailable("error_rate struck")),
+        Fate::Reset => Ok(reset(request)),
+        Fate::ActThenReset => {
+            act.await?;
+            Ok(reset(request))
+        }
+    }
+}
+
+async fn ledger(_operator: Operator, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
+    let ledger = Arc::clone(&state.ledger);
+    let entries = web::block(move || ledger.entries()).await?;
+    Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+async fn faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(state.faults())
+}
+
+async fn replace_faults(
+    _operator: Operator,
+    body: web::Json<Faults>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    body.validate().map_err(Refusal::unprocessable)?;
+    Ok(state.set_faults(body.into_inner()))
+}
+
+async fn clear_faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+    state.set_faults(Faults::default())
+}
+
+fn check_charge(charge: &ChargeRequest) -> Result<(), Refusal> {
+    check_reference(&charge.reference)?;
+    if charge.amount_minor <= 0 {
+        return Err(Refusal::unprocessable("amount_minor must be above 0"));
+    }
+    if charge.currency != CURRENCY {
+        return Err(Refusal::unprocessable(format!(
+            "currency must be {CURRENCY}"
+        )));
+    }
+    Ok(())
+}
+
+fn check_reference(reference: &str) -> Result<(), Refusal> {
+    if reference.is_empty() {
+        return Err(Refusal::unprocessable("reference must not be empty"));
+    }
+    Ok(())
+}
+
+/// The required `Idempotency-Key` header.
+struct IdempotencyKey(String);
+
+impl FromRequest for IdempotencyKey {
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = request
+            .headers()
+            .get("idempotency-key")
+            .and_then(|value| value.to_str().ok())
+            .filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
+        ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!("send an Idempotency-Key header of 1 to {MAX_KEY_CHARS} ASCII characters"),
+            )
+        }))
+    }
+}
+
+/// Proof that the request comes from this machine: who can reach the gateway from
+/// elsewhere may pay, but neither break it nor read everyone's payments.
+#[derive(Debug)]
+struct Operator;
+
+impl FromRequest for Operator {
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let is_local = request
+            .peer_addr()
+            .is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        ready(if is_local {
+            Ok(Self)
+        } else {
+            Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "ask from the gateway's own machine, over its loopback address",
+            ))
+        })
+    }
+}
+
+/// An answer that is no outcome: `{"error": "…"}`.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+
+    fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
+    fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::build(self.status).json(json!({ "error": self.message }))
+    }
+}
+
+impl From<JsonPayloadError> for Refusal {
+    fn from(error: JsonPayloadError) -> Self {
+        match &error {
+            // Well-formed JSON that says the wrong thing: an unknown field, a wrong type.
+            JsonPayloadError::Deserialize(cause) if cause.is_data() => {
+                Self::unprocessable(cause.to_string())
+            }
+            _ => Self::new(error.status_code(), error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<BlockingError> for Refusal {
+    fn from(_: BlockingError) -> Self {
+        Self::unavailable("the gateway is stopping")
+    }
+}
