@@ -39,7 +39,7 @@
 //!
 //! # How to watch it break
 //!
-//! `service/tests/gateway.rs`: `a_charge_whose_answer_was_lost_is_found_by_asking_again`
+//! `service/tests/gateway`: `a_charge_whose_answer_was_lost_is_found_by_asking_again`
 //! and, for the runtimes, `a_runtime_that_stopped_polling_stalls_nobody_else`.
 
 use std::time::Duration;

@@ -6,7 +6,7 @@
 //! to one truth all the same; [`sandbox`] is a gateway that misbehaves on
 //! command, so that demos, tests and drills can prove it.
 //!
-//! To watch it break: `service/tests/gateway.rs`.
+//! To watch it break: `service/tests/gateway`.
 
 mod client;
 pub mod sandbox;

@@ -26,7 +26,7 @@
 //!
 //! # How to watch it break
 //!
-//! `service/tests/gateway.rs`.
+//! `service/tests/gateway`.
 
 mod faults;
 mod journal;

@@ -316,3 +316,50 @@ impl From<BlockingError> for Refusal {
         Self::unavailable("the gateway is stopping")
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::net::SocketAddr;
+
+    use actix_web::App;
+    use actix_web::http::Method;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_this_machine_may_break_the_gateway_or_read_its_ledger() {
+        let state = web::Data::new(State {
+            ledger: Arc::new(Ledger::open(None).unwrap()),
+            faults: Mutex::new(Faults::default()),
+        });
+        let app = init_service(App::new().configure(configure(state))).await;
+        let status = async |peer: &str, method: Method, path: &str| {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let request = TestRequest::with_uri(path)
+                .method(method)
+                .peer_addr(peer)
+                .set_json(json!({}));
+            call_service(&app, request.to_request()).await.status()
+        };
+        let guarded = [
+            (Method::GET, "/ledger"),
+            (Method::GET, "/faults"),
+            (Method::PUT, "/faults"),
+            (Method::DELETE, "/faults"),
+        ];
+        for (method, path) in guarded {
+            for peer in ["127.0.0.1:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"] {
+                let got = status(peer, method.clone(), path).await;
+                assert_eq!(got, StatusCode::OK, "{method} {path} from {peer}");
+            }
+            for peer in ["192.0.2.1:5000", "[2001:db8::1]:5000"] {
+                let got = status(peer, method.clone(), path).await;
+                assert_eq!(got, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
+            }
+        }
+        let health = status("192.0.2.1:5000", Method::GET, "/health").await;
+        assert_eq!(health, StatusCode::OK);
+    }
+}
