@@ -46,10 +46,12 @@ use std::time::Duration;
 
 use reqwest::{Response, Url, redirect};
 use serde::{Deserialize, Serialize};
-use tokio::runtime::{Handle, TryCurrentError};
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
+
+use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};
 
 /// An answer of a gateway is a few hundred bytes; a larger one is not an answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -62,83 +64,6 @@ pub struct PaymentGateway {
     charges: Url,
     refunds: Url,
     runtime: Handle,
-}
-
-/// What a gateway decided about a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChargeOutcome {
-    /// The money is taken.
-    Charged {
-        /// The gateway's name for the charge.
-        charge_id: String,
-    },
-    /// The payer's bank said no; no money moved.
-    Declined {
-        /// Why, in the gateway's words, such as `insufficient_funds`.
-        reason: String,
-    },
-    /// The order was refunded or voided before this charge arrived; no money moved.
-    Voided,
-}
-
-/// What a gateway did to undo a charge. Either way no money of this order stays
-/// taken, and none will be taken later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RefundOutcome {
-    /// There was a charge, and the money went back.
-    Refunded {
-        /// The charge that was undone.
-        charge_id: String,
-    },
-    /// There was no charge; one that is still under way will be refused.
-    Voided,
-}
-
-/// Why there is no outcome.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// "Don't know": the request may or may not have taken effect. Asking again is
-    /// safe, because the key stays the same.
-    #[error("no usable answer from the payment gateway: {reason}")]
-    Transient {
-        /// What went wrong, for a log line.
-        reason: String,
-        /// The transport's error, when there was one.
-        #[source]
-        source: Option<reqwest::Error>,
-    },
-    /// The gateway does not accept the request as it is; a person has to look.
-    #[error("the payment gateway refused the request with status {status}: {detail}")]
-    Permanent {
-        /// The HTTP status.
-        status: u16,
-        /// The gateway's explanation.
-        detail: String,
-    },
-}
-
-impl GatewayError {
-    /// Whether asking again may bring an outcome.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient { .. })
-    }
-}
-
-/// Why a [`PaymentGateway`] could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The address cannot be used. The message leaves it out: it may hold a password.
-    #[error(
-        "the payment gateway's URL is unusable ({0}); give one like http://gateway.internal:8090"
-    )]
-    Url(String),
-    /// The HTTP client could not be built, for example without a TLS provider.
-    #[error("cannot build the payment gateway's HTTP client")]
-    Client(#[from] reqwest::Error),
-    /// Made outside a Tokio runtime.
-    #[error("a payment gateway's client must be made inside the runtime that will drive it")]
-    Runtime(#[from] TryCurrentError),
 }
 
 #[derive(Serialize)]
@@ -262,7 +187,9 @@ impl PaymentGateway {
         // A caller that goes away takes its request along.
         match AbortOnDropHandle::new(task).await {
             Ok(answer) => answer.map_err(GatewayError::from),
-            Err(stopped) => Err(transient(format!("the request was cut off: {stopped}"))),
+            Err(stopped) => Err(GatewayError::unknown(format!(
+                "the request was cut off: {stopped}"
+            ))),
         }
     }
 }
@@ -298,13 +225,13 @@ impl Answer {
     }
 
     fn unreadable(&self) -> GatewayError {
-        transient(format!("status {} with an unreadable body", self.status))
+        GatewayError::unknown(format!("status {} with an unreadable body", self.status))
     }
 
     fn into_error(self) -> GatewayError {
         match self.status {
             200..=299 => self.unreadable(),
-            408 | 425 | 429 | 500..=599 => transient(format!("status {}", self.status)),
+            408 | 425 | 429 | 500..=599 => GatewayError::unknown(format!("status {}", self.status)),
             status => GatewayError::Permanent {
                 status,
                 detail: String::from_utf8_lossy(&self.body)
@@ -312,29 +239,6 @@ impl Answer {
                     .take(200)
                     .collect(),
             },
-        }
-    }
-}
-
-fn transient(reason: String) -> GatewayError {
-    GatewayError::Transient {
-        reason,
-        source: None,
-    }
-}
-
-impl From<reqwest::Error> for GatewayError {
-    fn from(error: reqwest::Error) -> Self {
-        let reason = if error.is_connect() {
-            "cannot connect"
-        } else if error.is_timeout() {
-            "timed out"
-        } else {
-            "the connection broke"
-        };
-        Self::Transient {
-            reason: reason.to_owned(),
-            source: Some(error),
         }
     }
 }

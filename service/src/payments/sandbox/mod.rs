@@ -28,6 +28,7 @@
 //!
 //! `service/tests/gateway`.
 
+mod admission;
 mod faults;
 mod journal;
 mod ledger;

@@ -1,26 +1,21 @@
 //! The sandbox's HTTP side.
 
-use std::future::{Future, Ready, pending, ready};
-use std::io;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::body::BoxBody;
-use actix_web::dev::Payload;
-use actix_web::error::{BlockingError, JsonPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::admission::{IdempotencyKey, Operator, Refusal};
 use super::faults::{Fate, Faults};
 use super::ledger::{CURRENCY, ChargeRequest, ChargeResult, Ledger, RefundResult};
 use super::reset::reset;
 
 /// A request is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
-/// As long as the widest keys of real providers.
-const MAX_KEY_CHARS: usize = 255;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -73,7 +68,7 @@ async fn charge(
     let decline = faults.declines(body.amount_minor);
     let ledger = Arc::clone(&state.ledger);
     under_faults(faults, &request, async {
-        let result = web::block(move || ledger.charge(&key.0, &body, decline)).await??;
+        let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
         Ok(charge_answer(result))
     })
     .await
@@ -118,7 +113,7 @@ async fn refund(
     check_reference(&body.reference)?;
     let ledger = Arc::clone(&state.ledger);
     under_faults(state.faults(), &request, async {
-        let result = web::block(move || ledger.refund(&key.0, &body.reference)).await??;
+        let result = web::block(move || ledger.refund(key.as_str(), &body.reference)).await??;
         Ok(refund_answer(result))
     })
     .await
@@ -210,111 +205,6 @@ fn check_reference(reference: &str) -> Result<(), Refusal> {
         return Err(Refusal::unprocessable("reference must not be empty"));
     }
     Ok(())
-}
-
-/// The required `Idempotency-Key` header.
-struct IdempotencyKey(String);
-
-impl FromRequest for IdempotencyKey {
-    type Error = Refusal;
-    type Future = Ready<Result<Self, Refusal>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let key = request
-            .headers()
-            .get("idempotency-key")
-            .and_then(|value| value.to_str().ok())
-            .filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
-        ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                format!("send an Idempotency-Key header of 1 to {MAX_KEY_CHARS} ASCII characters"),
-            )
-        }))
-    }
-}
-
-/// Proof that the request comes from this machine: who can reach the gateway from
-/// elsewhere may pay, but neither break it nor read everyone's payments.
-#[derive(Debug)]
-struct Operator;
-
-impl FromRequest for Operator {
-    type Error = Refusal;
-    type Future = Ready<Result<Self, Refusal>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let is_local = request
-            .peer_addr()
-            .is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-        ready(if is_local {
-            Ok(Self)
-        } else {
-            Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "ask from the gateway's own machine, over its loopback address",
-            ))
-        })
-    }
-}
-
-/// An answer that is no outcome: `{"error": "…"}`.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
-    }
-
-    fn unprocessable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
-    }
-
-    fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
-    }
-}
-
-impl ResponseError for Refusal {
-    fn status_code(&self) -> StatusCode {
-        self.status
-    }
-
-    fn error_response(&self) -> HttpResponse<BoxBody> {
-        HttpResponse::build(self.status).json(json!({ "error": self.message }))
-    }
-}
-
-impl From<JsonPayloadError> for Refusal {
-    fn from(error: JsonPayloadError) -> Self {
-        match &error {
-            // Well-formed JSON that says the wrong thing: an unknown field, a wrong type.
-            JsonPayloadError::Deserialize(cause) if cause.is_data() => {
-                Self::unprocessable(cause.to_string())
-            }
-            _ => Self::new(error.status_code(), error.to_string()),
-        }
-    }
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        Self::unavailable(error.to_string())
-    }
-}
-
-impl From<BlockingError> for Refusal {
-    fn from(_: BlockingError) -> Self {
-        Self::unavailable("the gateway is stopping")
-    }
 }
 
 #[cfg(test)]
