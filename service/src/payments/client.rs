@@ -99,7 +99,7 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// An unusable URL, no TLS provider installed, or no Tokio runtime.
+    /// An unusable URL, a client that cannot be built, or no Tokio runtime.
     pub fn new(
         base_url: &str,
         connect_timeout: Duration,

@@ -94,7 +94,7 @@ pub enum SetupError {
         "the payment gateway's URL is unusable ({0}); give one like http://gateway.internal:8090"
     )]
     Url(String),
-    /// The HTTP client could not be built, for example without a TLS provider.
+    /// The HTTP client could not be built.
     #[error("cannot build the payment gateway's HTTP client")]
     Client(#[from] reqwest::Error),
     /// Made outside a Tokio runtime.

@@ -21,11 +21,9 @@ pub(crate) async fn start() -> SandboxGateway {
     SandboxGateway::start(local(), None).await.unwrap()
 }
 
-/// A client that gives up after `timeout`.
+/// A client that gives up on an answer after `timeout`.
 pub(crate) fn client(url: &str, timeout: Duration) -> PaymentGateway {
-    // The second test of this process finds it installed, and that is fine.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    PaymentGateway::new(url, timeout, timeout).unwrap()
+    PaymentGateway::new(url, PATIENCE, timeout).unwrap()
 }
 
 pub(crate) fn patient(gateway: &SandboxGateway) -> PaymentGateway {
@@ -51,7 +49,6 @@ pub(crate) async fn call(
     key: Option<&str>,
     body: Option<Value>,
 ) -> (StatusCode, Value) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = http.request(method, format!("{}{path}", gateway.url()));
     if let Some(key) = key {
