@@ -1,13 +1,12 @@
 //! Answers that no sandbox gives: what a proxy, a broken gateway or a wrong address
 //! may send back.
 
-use orderly::payments::GatewayError;
+use orderly::payments::{GatewayError, PaymentGateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::support::{PATIENCE, client, local};
-use orderly::payments::PaymentGateway;
 
 /// A server that answers one request with these bytes, and its base URL.
 async fn answering(answer: String) -> String {

@@ -156,8 +156,8 @@ impl Ledger {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic cannot leave the book half-changed in a way that matters: the
-        // journal comes first, and the indices are rebuilt from it.
+        // Nothing between the journal and the last index can panic, so a poisoned
+        // book is whole.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
