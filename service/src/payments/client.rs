@@ -1,0 +1,244 @@
+//! The client of the payment gateway.
+//!
+//! # The problem
+//!
+//! A charge crosses a network, and the answer can be lost on the way back. The
+//! client then cannot tell "never arrived" from "done, and the answer is gone".
+//! To give up loses a sale that was paid for; to ask again blindly charges twice.
+//!
+//! # How it works
+//!
+//! **The idempotency key is the order id.** An order is paid at most once, so its
+//! id names the *intent*, and every attempt for that intent carries the same name:
+//! a retry of this call, a job that starts over after a crash, two replicas that
+//! race. The gateway remembers the key and gives the first answer again. A random
+//! key made for each call would protect only the retries inside that call, and
+//! would be lost with the process. A refund is another intent: `refund-<order id>`.
+//! (The header: IETF draft `idempotency-key-header`.)
+//!
+//! **An outcome has three values**: yes, no, and "don't know". [`ChargeOutcome`] is
+//! a yes or a no that the gateway said in so many words. Everything else is a
+//! [`GatewayError`], and a *transient* one means "don't know": never settle an
+//! order on it, ask again with the same key. So an answer is believed only if it
+//! can be read: a `200` or a `402` whose body is unreadable (a proxy's page, a
+//! truncated body) is a "don't know" too.
+//!
+//! | what came back | taken as |
+//! |---|---|
+//! | 2xx `succeeded`, 402 `declined`, 409 `voided`; for a refund 2xx `refunded` or `voided` | the outcome |
+//! | the same statuses with an unreadable body | transient |
+//! | timeout, refused connection, reset, 408, 425, 429, 5xx | transient |
+//! | any other status | permanent: the request or the set-up is wrong, asking again cannot help |
+//!
+//! **Requests run on the runtime that made the client.** A pooled connection is
+//! driven by a task on the runtime that opened it; had an actix worker opened it,
+//! a busy worker would stall everyone who borrows that connection.
+//!
+//! The client does not retry and has no breaker: those belong to the caller, who
+//! knows how long the order may wait.
+//!
+//! # How to watch it break
+//!
+//! `service/tests/gateway`: `a_charge_whose_answer_was_lost_is_found_by_asking_again`
+//! and, for the runtimes, `a_runtime_that_stopped_polling_stalls_nobody_else`.
+
+use std::time::Duration;
+
+use reqwest::{Response, Url, redirect};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};
+
+/// An answer of a gateway is a few hundred bytes; a larger one is not an answer.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A payment gateway, reached over one pool of connections. Cloning is cheap and
+/// shares the pool.
+#[derive(Debug, Clone)]
+pub struct PaymentGateway {
+    http: reqwest::Client,
+    charges: Url,
+    refunds: Url,
+    runtime: Handle,
+}
+
+#[derive(Serialize)]
+struct ChargeBody<'a> {
+    reference: Uuid,
+    amount_minor: i64,
+    currency: &'a str,
+}
+
+#[derive(Serialize)]
+struct RefundBody {
+    reference: Uuid,
+}
+
+/// The answers that count. What does not parse as one of these decides nothing.
+#[derive(Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Verdict {
+    Succeeded { id: String },
+    Declined { reason: String },
+    Refunded { charge_id: String },
+    Voided,
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl PaymentGateway {
+    /// A client of the gateway at `base_url`. `connect_timeout` bounds the TCP and TLS
+    /// handshakes, `timeout` a whole request from connecting to the last byte.
+    ///
+    /// # Errors
+    ///
+    /// An unusable URL, a client that cannot be built, or no Tokio runtime.
+    pub fn new(
+        base_url: &str,
+        connect_timeout: Duration,
+        timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(connect_timeout)
+            .timeout(timeout)
+            // A payment goes where the configuration says, and nowhere else.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            charges: endpoint(base_url, "charges")?,
+            refunds: endpoint(base_url, "refunds")?,
+            runtime: Handle::try_current()?,
+        })
+    }
+
+    /// Takes `amount_minor` (cents, for EUR) for an order. Repeating the call for the
+    /// same order and amount gives the first outcome again and moves no more money.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    pub async fn charge(
+        &self,
+        order_id: Uuid,
+        amount_minor: i64,
+        currency: &str,
+    ) -> Result<ChargeOutcome, GatewayError> {
+        let body = ChargeBody {
+            reference: order_id,
+            amount_minor,
+            currency,
+        };
+        let answer = self.ask(&self.charges, order_id.to_string(), &body).await?;
+        match (answer.status, answer.verdict()) {
+            (200..=299, Some(Verdict::Succeeded { id })) => {
+                Ok(ChargeOutcome::Charged { charge_id: id })
+            }
+            (402, Some(Verdict::Declined { reason })) => Ok(ChargeOutcome::Declined { reason }),
+            (409, Some(Verdict::Voided)) => Ok(ChargeOutcome::Voided),
+            (402 | 409, _) => Err(answer.unreadable()),
+            _ => Err(answer.into_error()),
+        }
+    }
+
+    /// Gives back whatever was charged for an order, or makes sure that nothing will be.
+    /// Repeating the call changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    pub async fn refund(&self, order_id: Uuid) -> Result<RefundOutcome, GatewayError> {
+        let body = RefundBody {
+            reference: order_id,
+        };
+        let answer = self
+            .ask(&self.refunds, format!("refund-{order_id}"), &body)
+            .await?;
+        match (answer.status, answer.verdict()) {
+            (200..=299, Some(Verdict::Refunded { charge_id })) => {
+                Ok(RefundOutcome::Refunded { charge_id })
+            }
+            (200..=299, Some(Verdict::Voided)) => Ok(RefundOutcome::Voided),
+            _ => Err(answer.into_error()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        url: &Url,
+        key: String,
+        body: &impl Serialize,
+    ) -> Result<Answer, GatewayError> {
+        let request = self
+            .http
+            .post(url.clone())
+            .header("idempotency-key", key)
+            .json(body);
+        let exchange = async { read(request.send().await?).await };
+        let task = self.runtime.spawn(exchange.in_current_span());
+        // A caller that goes away takes its request along.
+        match AbortOnDropHandle::new(task).await {
+            Ok(answer) => answer.map_err(GatewayError::from),
+            Err(stopped) => Err(GatewayError::unknown(format!(
+                "the request was cut off: {stopped}"
+            ))),
+        }
+    }
+}
+
+fn endpoint(base_url: &str, name: &str) -> Result<Url, SetupError> {
+    let mut url = Url::parse(base_url).map_err(|error| SetupError::Url(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(SetupError::Url("it is neither http nor https".to_owned()));
+    }
+    url.path_segments_mut()
+        .map_err(|()| SetupError::Url("it has no path".to_owned()))?
+        .pop_if_empty()
+        .push(name);
+    Ok(url)
+}
+
+async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = MAX_ANSWER_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            break;
+        }
+    }
+    Ok(Answer { status, body })
+}
+
+impl Answer {
+    fn verdict(&self) -> Option<Verdict> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    fn unreadable(&self) -> GatewayError {
+        GatewayError::unknown(format!("status {} with an unreadable body", self.status))
+    }
+
+    fn into_error(self) -> GatewayError {
+        match self.status {
+            200..=299 => self.unreadable(),
+            408 | 425 | 429 | 500..=599 => GatewayError::unknown(format!("status {}", self.status)),
+            status => GatewayError::Permanent {
+                status,
+                detail: String::from_utf8_lossy(&self.body)
+                    .chars()
+                    .take(200)
+                    .collect(),
+            },
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What can come of asking a payment gateway: yes, no, or "don't know".
+
+use tokio::runtime::TryCurrentError;
+
+/// What a gateway decided about a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChargeOutcome {
+    /// The money is taken.
+    Charged {
+        /// The gateway's name for the charge.
+        charge_id: String,
+    },
+    /// The payer's bank said no; no money moved.
+    Declined {
+        /// Why, in the gateway's words, such as `insufficient_funds`.
+        reason: String,
+    },
+    /// The order was refunded or voided before this charge arrived; no money moved.
+    Voided,
+}
+
+/// What a gateway did to undo a charge. Either way no money of this order stays
+/// taken, and none will be taken later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// There was a charge, and the money went back.
+    Refunded {
+        /// The charge that was undone.
+        charge_id: String,
+    },
+    /// There was no charge; one that is still under way will be refused.
+    Voided,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// "Don't know": the request may or may not have taken effect. Asking again is
+    /// safe, because the key stays the same.
+    #[error("no usable answer from the payment gateway: {reason}")]
+    Transient {
+        /// What went wrong, for a log line.
+        reason: String,
+        /// The transport's error, when there was one.
+        #[source]
+        source: Option<reqwest::Error>,
+    },
+    /// The gateway does not accept the request as it is; a person has to look.
+    #[error("the payment gateway refused the request with status {status}: {detail}")]
+    Permanent {
+        /// The HTTP status.
+        status: u16,
+        /// The gateway's explanation.
+        detail: String,
+    },
+}
+
+impl GatewayError {
+    /// Whether asking again may bring an outcome.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+
+    pub(super) fn unknown(reason: String) -> Self {
+        Self::Transient {
+            reason,
+            source: None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for GatewayError {
+    fn from(error: reqwest::Error) -> Self {
+        let reason = if error.is_connect() {
+            "cannot connect"
+        } else if error.is_timeout() {
+            "timed out"
+        } else {
+            "the connection broke"
+        };
+        Self::Transient {
+            reason: reason.to_owned(),
+            source: Some(error),
+        }
+    }
+}
+
+/// Why a [`PaymentGateway`](super::PaymentGateway) could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The address cannot be used. The message leaves it out: it may hold a password.
+    #[error(
+        "the payment gateway's URL is unusable ({0}); give one like http://gateway.internal:8090"
+    )]
+    Url(String),
+    /// The HTTP client could not be built.
+    #[error("cannot build the payment gateway's HTTP client")]
+    Client(#[from] reqwest::Error),
+    /// Made outside a Tokio runtime.
+    #[error("a payment gateway's client must be made inside the runtime that will drive it")]
+    Runtime(#[from] TryCurrentError),
+}

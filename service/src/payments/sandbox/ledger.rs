@@ -1,0 +1,294 @@
+//! The ledger: what happened to whose money, and the rules for changing it.
+//!
+//! Three rules make a gateway safe to ask twice.
+//!
+//! - **A key is remembered with what it did.** The same key and the same request get
+//!   the first answer again, a decline included; the same key with another request
+//!   is a mistake of the client and is refused. A request that did nothing (a charge
+//!   of a voided reference) leaves no memory: it would do nothing again.
+//! - **A refund closes its reference.** With a charge in the ledger, the money goes
+//!   back, once. Without one, a *void* is recorded as a tombstone: the charge may
+//!   still be under way and must be refused when it comes in. Either order of a
+//!   cancellation and a charge so ends with no money taken.
+//! - **Another key is another charge.** A client that uses two keys for one order is
+//!   charged twice, as with a real provider, and the ledger shows it: that is how an
+//!   invariant checker catches the client. A refund gives back the sum.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::journal::Journal;
+
+/// The only currency that the sandbox deals in.
+pub(super) const CURRENCY: &str = "EUR";
+
+/// What an entry of the ledger stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// Money was taken.
+    Charge,
+    /// Everything charged for the reference was given back.
+    Refund,
+    /// A refund without a charge: later charges of the reference are refused.
+    Void,
+    /// A charge was asked for and refused for lack of money.
+    Decline,
+}
+
+/// One line of the ledger, in the file and on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// What happened.
+    pub kind: EntryKind,
+    /// The entry's name: `ch_…`, `re_…`, `vo_…` or `de_…` and a UUID.
+    pub id: String,
+    /// What it happened to: the client's order id.
+    pub reference: String,
+    /// How much money, in minor units (cents); 0 for a void.
+    pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The idempotency key of the request that did it.
+    pub idempotency_key: String,
+}
+
+/// The body of `POST /charges`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChargeRequest {
+    pub(super) reference: String,
+    pub(super) amount_minor: i64,
+    pub(super) currency: String,
+}
+
+#[derive(Debug)]
+pub(super) enum ChargeResult {
+    Charged { entry: LedgerEntry, is_new: bool },
+    Declined,
+    Voided,
+    KeyReused,
+}
+
+#[derive(Debug)]
+pub(super) enum RefundResult {
+    Refunded {
+        entry: LedgerEntry,
+        charge_id: String,
+    },
+    Voided,
+    KeyReused,
+}
+
+/// The ledger, shared by all requests. Its methods may wait for the disk.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    book: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    journal: Journal,
+    entries: Vec<LedgerEntry>,
+    /// Indices into `entries`.
+    by_key: HashMap<String, usize>,
+    by_reference: HashMap<String, Account>,
+}
+
+/// What is known of one reference, as indices into the entries.
+#[derive(Debug, Default, Clone, Copy)]
+struct Account {
+    first_charge: Option<usize>,
+    charged_minor: i64,
+    closed_by: Option<usize>,
+}
+
+impl Ledger {
+    /// A ledger in memory, or one that is read from and kept in the file at `path`.
+    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (journal, entries) = match path {
+            Some(path) => Journal::open(path)?,
+            None => (Journal::Memory, Vec::new()),
+        };
+        let mut book = Book {
+            journal,
+            entries: Vec::new(),
+            by_key: HashMap::new(),
+            by_reference: HashMap::new(),
+        };
+        for entry in entries {
+            book.enter(entry);
+        }
+        Ok(Self {
+            book: Mutex::new(book),
+        })
+    }
+
+    pub(super) fn charge(
+        &self,
+        key: &str,
+        request: &ChargeRequest,
+        decline: bool,
+    ) -> io::Result<ChargeResult> {
+        self.book().charge(key, request, decline)
+    }
+
+    pub(super) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
+        self.book().refund(key, reference)
+    }
+
+    /// All entries, oldest first.
+    pub(super) fn entries(&self) -> Vec<LedgerEntry> {
+        self.book().entries.clone()
+    }
+
+    /// Lets go of the file; a request that is still under way fails.
+    pub(super) fn close(&self) {
+        self.book().journal = Journal::Closed;
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Nothing between the journal and the last index can panic, so a poisoned
+        // book is whole.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn charge(
+        &mut self,
+        key: &str,
+        request: &ChargeRequest,
+        decline: bool,
+    ) -> io::Result<ChargeResult> {
+        if let Some(known) = self.remembered(key) {
+            return Ok(match known.kind {
+                EntryKind::Charge if known.answers(request) => ChargeResult::Charged {
+                    entry: known.clone(),
+                    is_new: false,
+                },
+                EntryKind::Decline if known.answers(request) => ChargeResult::Declined,
+                _ => ChargeResult::KeyReused,
+            });
+        }
+        if self.account(&request.reference).closed_by.is_some() {
+            return Ok(ChargeResult::Voided);
+        }
+        let kind = if decline {
+            EntryKind::Decline
+        } else {
+            EntryKind::Charge
+        };
+        let index = self.record(kind, key, &request.reference, request.amount_minor)?;
+        Ok(if decline {
+            ChargeResult::Declined
+        } else {
+            ChargeResult::Charged {
+                entry: self.entries[index].clone(),
+                is_new: true,
+            }
+        })
+    }
+
+    fn refund(&mut self, key: &str, reference: &str) -> io::Result<RefundResult> {
+        if let Some(known) = self.remembered(key)
+            && !(matches!(known.kind, EntryKind::Refund | EntryKind::Void)
+                && known.reference == reference)
+        {
+            return Ok(RefundResult::KeyReused);
+        }
+        let account = self.account(reference);
+        let Some(charge) = account.first_charge else {
+            if account.closed_by.is_none() {
+                self.record(EntryKind::Void, key, reference, 0)?;
+            }
+            return Ok(RefundResult::Voided);
+        };
+        let refund = match account.closed_by {
+            Some(index) => index,
+            None => self.record(EntryKind::Refund, key, reference, account.charged_minor)?,
+        };
+        Ok(RefundResult::Refunded {
+            entry: self.entries[refund].clone(),
+            charge_id: self.entries[charge].id.clone(),
+        })
+    }
+
+    fn remembered(&self, key: &str) -> Option<&LedgerEntry> {
+        self.by_key.get(key).map(|&index| &self.entries[index])
+    }
+
+    fn account(&self, reference: &str) -> Account {
+        self.by_reference
+            .get(reference)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn record(
+        &mut self,
+        kind: EntryKind,
+        key: &str,
+        reference: &str,
+        amount_minor: i64,
+    ) -> io::Result<usize> {
+        let entry = LedgerEntry {
+            kind,
+            id: kind.new_id(),
+            reference: reference.to_owned(),
+            amount_minor,
+            currency: CURRENCY.to_owned(),
+            at: Utc::now(),
+            idempotency_key: key.to_owned(),
+        };
+        self.journal.append(&entry)?;
+        Ok(self.enter(entry))
+    }
+
+    fn enter(&mut self, entry: LedgerEntry) -> usize {
+        let index = self.entries.len();
+        self.by_key.insert(entry.idempotency_key.clone(), index);
+        let account = self
+            .by_reference
+            .entry(entry.reference.clone())
+            .or_default();
+        match entry.kind {
+            EntryKind::Charge => {
+                account.first_charge.get_or_insert(index);
+                account.charged_minor = account.charged_minor.saturating_add(entry.amount_minor);
+            }
+            EntryKind::Refund | EntryKind::Void => account.closed_by = Some(index),
+            EntryKind::Decline => {}
+        }
+        self.entries.push(entry);
+        index
+    }
+}
+
+impl EntryKind {
+    fn new_id(self) -> String {
+        let prefix = match self {
+            Self::Charge => "ch",
+            Self::Refund => "re",
+            Self::Void => "vo",
+            Self::Decline => "de",
+        };
+        format!("{prefix}_{}", Uuid::now_v7())
+    }
+}
+
+impl LedgerEntry {
+    fn answers(&self, request: &ChargeRequest) -> bool {
+        self.reference == request.reference
+            && self.amount_minor == request.amount_minor
+            && self.currency == request.currency
+    }
+}

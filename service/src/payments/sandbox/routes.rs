@@ -1,0 +1,255 @@
+//! The sandbox's HTTP side.
+
+use std::future::{Future, pending};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::admission::{IdempotencyKey, Operator, Refusal};
+use super::faults::{Fate, Faults};
+use super::ledger::{CURRENCY, ChargeRequest, ChargeResult, Ledger, RefundResult};
+use super::reset::reset;
+
+/// A request is a few hundred bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) faults: Mutex<Faults>,
+}
+
+impl State {
+    fn faults(&self) -> Faults {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_faults(&self, faults: Faults) -> HttpResponse {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        HttpResponse::Ok().json(faults)
+    }
+}
+
+/// The routes, over one shared state.
+pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
+    let json = web::JsonConfig::default()
+        .limit(MAX_BODY_BYTES)
+        .error_handler(|error, _| Refusal::from(error).into());
+    move |app| {
+        app.app_data(state)
+            .app_data(json)
+            .route("/charges", web::post().to(charge))
+            .route("/refunds", web::post().to(refund))
+            .route("/ledger", web::get().to(ledger))
+            .route("/health", web::get().to(health))
+            .service(
+                web::resource("/faults")
+                    .get(faults)
+                    .put(replace_faults)
+                    .delete(clear_faults),
+            );
+    }
+}
+
+async fn charge(
+    request: HttpRequest,
+    key: IdempotencyKey,
+    body: web::Json<ChargeRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    let body = body.into_inner();
+    check_charge(&body)?;
+    let faults = state.faults();
+    let decline = faults.declines(body.amount_minor);
+    let ledger = Arc::clone(&state.ledger);
+    under_faults(faults, &request, async {
+        let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
+        Ok(charge_answer(result))
+    })
+    .await
+}
+
+fn charge_answer(result: ChargeResult) -> HttpResponse {
+    match result {
+        ChargeResult::Charged { entry, is_new } => {
+            let status = if is_new {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
+            HttpResponse::build(status).json(json!({
+                "id": entry.id,
+                "status": "succeeded",
+                "reference": entry.reference,
+                "amount_minor": entry.amount_minor,
+                "currency": entry.currency,
+                "created_at": entry.at,
+            }))
+        }
+        ChargeResult::Declined => HttpResponse::PaymentRequired()
+            .json(json!({ "status": "declined", "reason": "insufficient_funds" })),
+        ChargeResult::Voided => HttpResponse::Conflict().json(json!({ "status": "voided" })),
+        ChargeResult::KeyReused => key_reused(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefundRequest {
+    reference: String,
+}
+
+async fn refund(
+    request: HttpRequest,
+    key: IdempotencyKey,
+    body: web::Json<RefundRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    check_reference(&body.reference)?;
+    let ledger = Arc::clone(&state.ledger);
+    under_faults(state.faults(), &request, async {
+        let result = web::block(move || ledger.refund(key.as_str(), &body.reference)).await??;
+        Ok(refund_answer(result))
+    })
+    .await
+}
+
+fn refund_answer(result: RefundResult) -> HttpResponse {
+    match result {
+        RefundResult::Refunded { entry, charge_id } => HttpResponse::Ok().json(json!({
+            "id": entry.id,
+            "status": "refunded",
+            "charge_id": charge_id,
+            "reference": entry.reference,
+            "amount_minor": entry.amount_minor,
+            "currency": entry.currency,
+            "created_at": entry.at,
+        })),
+        RefundResult::Voided => HttpResponse::Ok().json(json!({ "status": "voided" })),
+        RefundResult::KeyReused => key_reused(),
+    }
+}
+
+fn key_reused() -> HttpResponse {
+    Refusal::unprocessable("this Idempotency-Key was used for another request; use a new one")
+        .error_response()
+}
+
+/// Lets the faults in force decide whether `act` happens, and whether the client
+/// hears of it.
+async fn under_faults(
+    faults: Faults,
+    request: &HttpRequest,
+    act: impl Future<Output = Result<HttpResponse, Refusal>>,
+) -> Result<HttpResponse, Refusal> {
+    tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+    match faults.draw() {
+        Fate::Answer => act.await,
+        Fate::Hang => pending().await,
+        Fate::Error => Err(Refusal::unavailable("error_rate struck")),
+        Fate::Reset => Ok(reset(request)),
+        Fate::ActThenReset => {
+            act.await?;
+            Ok(reset(request))
+        }
+    }
+}
+
+async fn ledger(_operator: Operator, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
+    let ledger = Arc::clone(&state.ledger);
+    let entries = web::block(move || ledger.entries()).await?;
+    Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+async fn faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(state.faults())
+}
+
+async fn replace_faults(
+    _operator: Operator,
+    body: web::Json<Faults>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Refusal> {
+    body.validate().map_err(Refusal::unprocessable)?;
+    Ok(state.set_faults(body.into_inner()))
+}
+
+async fn clear_faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+    state.set_faults(Faults::default())
+}
+
+fn check_charge(charge: &ChargeRequest) -> Result<(), Refusal> {
+    check_reference(&charge.reference)?;
+    if charge.amount_minor <= 0 {
+        return Err(Refusal::unprocessable("amount_minor must be above 0"));
+    }
+    if charge.currency != CURRENCY {
+        return Err(Refusal::unprocessable(format!(
+            "currency must be {CURRENCY}"
+        )));
+    }
+    Ok(())
+}
+
+fn check_reference(reference: &str) -> Result<(), Refusal> {
+    if reference.is_empty() {
+        return Err(Refusal::unprocessable("reference must not be empty"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::net::SocketAddr;
+
+    use actix_web::App;
+    use actix_web::http::Method;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_this_machine_may_break_the_gateway_or_read_its_ledger() {
+        let state = web::Data::new(State {
+            ledger: Arc::new(Ledger::open(None).unwrap()),
+            faults: Mutex::new(Faults::default()),
+        });
+        let app = init_service(App::new().configure(configure(state))).await;
+        let status = async |peer: &str, method: Method, path: &str| {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let request = TestRequest::with_uri(path)
+                .method(method)
+                .peer_addr(peer)
+                .set_json(json!({}));
+            call_service(&app, request.to_request()).await.status()
+        };
+        let guarded = [
+            (Method::GET, "/ledger"),
+            (Method::GET, "/faults"),
+            (Method::PUT, "/faults"),
+            (Method::DELETE, "/faults"),
+        ];
+        for (method, path) in guarded {
+            for peer in ["127.0.0.1:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"] {
+                let got = status(peer, method.clone(), path).await;
+                assert_eq!(got, StatusCode::OK, "{method} {path} from {peer}");
+            }
+            for peer in ["192.0.2.1:5000", "[2001:db8::1]:5000"] {
+                let got = status(peer, method.clone(), path).await;
+                assert_eq!(got, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
+            }
+        }
+        let health = status("192.0.2.1:5000", Method::GET, "/health").await;
+        assert_eq!(health, StatusCode::OK);
+    }
+}

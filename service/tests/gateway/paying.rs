@@ -1,0 +1,261 @@
+//! The rules about money: once for each key, and never after a refund.
+
+use futures_util::future::{join, join_all};
+use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
+use orderly::payments::{ChargeOutcome, GatewayError, RefundOutcome};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{call, charge_id, clear_faults, kinds, patient, set_faults, start};
+
+fn charge_body(reference: &str) -> Value {
+    json!({ "reference": reference, "amount_minor": 1250, "currency": "EUR" })
+}
+
+#[tokio::test]
+async fn fifty_identical_charges_at_once_take_the_money_once() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let order = Uuid::new_v4();
+
+    let outcomes = join_all((0..50).map(|_| client.charge(order, 1250, "EUR"))).await;
+
+    let mut ids: Vec<_> = outcomes
+        .into_iter()
+        .map(|o| charge_id(o.unwrap()))
+        .collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "everyone hears of the same charge");
+    let ledger = gateway.ledger();
+    assert_eq!(ledger.len(), 1);
+    assert_eq!(ledger[0].id, ids[0]);
+    assert_eq!(ledger[0].reference, order.to_string());
+    assert_eq!(ledger[0].idempotency_key, order.to_string());
+    assert_eq!(ledger[0].amount_minor, 1250);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repeat_gives_the_first_answer_again() {
+    let gateway = start().await;
+    let body = charge_body("order-1");
+
+    let first = call(
+        &gateway,
+        Method::POST,
+        "/charges",
+        Some("k"),
+        Some(body.clone()),
+    )
+    .await;
+    let second = call(&gateway, Method::POST, "/charges", Some("k"), Some(body)).await;
+
+    assert_eq!(first.0, StatusCode::CREATED);
+    assert_eq!(first.1["status"], "succeeded");
+    assert_eq!(second, (StatusCode::OK, first.1));
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_used_for_another_amount_is_refused() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let order = Uuid::new_v4();
+    client.charge(order, 1250, "EUR").await.unwrap();
+
+    let error = client.charge(order, 1251, "EUR").await.unwrap_err();
+
+    assert!(!error.is_transient());
+    assert!(
+        matches!(error, GatewayError::Permanent { status: 422, .. }),
+        "{error:?}"
+    );
+    assert_eq!(kinds(&gateway), [Charge]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_of_a_charge_does_not_serve_for_a_refund() {
+    let gateway = start().await;
+    let refund = Some(json!({ "reference": "order-1" }));
+    call(
+        &gateway,
+        Method::POST,
+        "/charges",
+        Some("k"),
+        Some(charge_body("order-1")),
+    )
+    .await;
+
+    let (status, _) = call(&gateway, Method::POST, "/refunds", Some("k"), refund).await;
+
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(kinds(&gateway), [Charge]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_or_with_a_wrong_body_does_nothing() {
+    let gateway = start().await;
+    let wrong = [
+        (None, charge_body("order-1"), StatusCode::BAD_REQUEST),
+        (Some("k"), charge_body(""), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            Some("k"),
+            json!({ "reference": "order-1", "amount_minor": 0, "currency": "EUR" }),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            Some("k"),
+            json!({ "reference": "order-1", "amount_minor": 1, "currency": "USD" }),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            Some("k"),
+            json!({ "reference": "order-1", "amount_minor": "1", "currency": "EUR" }),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+    ];
+    for (key, body, expected) in wrong {
+        let (status, answer) =
+            call(&gateway, Method::POST, "/charges", key, Some(body.clone())).await;
+        assert_eq!(status, expected, "{body}");
+        assert!(answer["error"].is_string(), "{answer}");
+    }
+    assert_eq!(kinds(&gateway), []);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_decline_is_remembered() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let (poor, rich) = (Uuid::new_v4(), Uuid::new_v4());
+    let declined = ChargeOutcome::Declined {
+        reason: "insufficient_funds".to_owned(),
+    };
+    set_faults(&gateway, json!({ "decline_above_minor": 1000 })).await;
+
+    assert_eq!(client.charge(poor, 1001, "EUR").await.unwrap(), declined);
+    charge_id(client.charge(rich, 1000, "EUR").await.unwrap());
+    clear_faults(&gateway).await;
+    assert_eq!(client.charge(poor, 1001, "EUR").await.unwrap(), declined);
+
+    assert_eq!(kinds(&gateway), [Decline, Charge]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_key_for_one_order_shows_as_a_second_charge() {
+    let gateway = start().await;
+    for key in ["first", "second"] {
+        let body = Some(charge_body("order-1"));
+        let (status, _) = call(&gateway, Method::POST, "/charges", Some(key), body).await;
+        assert_eq!(status, StatusCode::CREATED);
+    }
+
+    let (_, ledger) = call(&gateway, Method::GET, "/ledger", None, None).await;
+
+    let entries = ledger["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        assert_eq!(entry["kind"], "charge");
+        assert_eq!(entry["reference"], "order-1");
+        assert_eq!(entry["amount_minor"], 1250);
+        assert_eq!(entry["currency"], "EUR");
+        assert!(entry["id"].as_str().unwrap().starts_with("ch_"));
+        assert!(entry["at"].is_string());
+    }
+
+    let refund = Some(json!({ "reference": "order-1" }));
+    let (_, refunded) = call(&gateway, Method::POST, "/refunds", Some("undo"), refund).await;
+    assert_eq!(
+        refunded["amount_minor"], 2500,
+        "a refund gives back the sum"
+    );
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refund_gives_the_money_back_once() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let order = Uuid::new_v4();
+    let charged = charge_id(client.charge(order, 1250, "EUR").await.unwrap());
+
+    let outcomes = join_all((0..10).map(|_| client.refund(order))).await;
+
+    let refunded = RefundOutcome::Refunded {
+        charge_id: charged.clone(),
+    };
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap(), refunded);
+    }
+    assert_eq!(kinds(&gateway), [Charge, Refund]);
+    assert_eq!(gateway.ledger()[1].amount_minor, 1250);
+
+    let again = charge_id(client.charge(order, 1250, "EUR").await.unwrap());
+    assert_eq!(again, charged, "the charge's key keeps its answer");
+    let body = Some(charge_body(&order.to_string()));
+    let (status, _) = call(&gateway, Method::POST, "/charges", Some("new"), body).await;
+    assert_eq!(
+        status,
+        StatusCode::CONFLICT,
+        "a refunded order takes no new charge"
+    );
+    assert_eq!(kinds(&gateway), [Charge, Refund]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_first_stops_the_charge() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let order = Uuid::new_v4();
+
+    assert_eq!(client.refund(order).await.unwrap(), RefundOutcome::Voided);
+    assert_eq!(
+        client.charge(order, 1250, "EUR").await.unwrap(),
+        ChargeOutcome::Voided
+    );
+    assert_eq!(client.refund(order).await.unwrap(), RefundOutcome::Voided);
+
+    assert_eq!(kinds(&gateway), [Void]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_charge_and_a_refund_at_once_never_leave_money_taken() {
+    let gateway = start().await;
+    let client = patient(&gateway);
+    let orders: Vec<_> = (0..50).map(|_| Uuid::new_v4()).collect();
+
+    let races = orders
+        .iter()
+        .map(|&order| join(client.charge(order, 1250, "EUR"), client.refund(order)));
+    for (charge, refund) in join_all(races).await {
+        match (charge.unwrap(), refund.unwrap()) {
+            (ChargeOutcome::Charged { charge_id: a }, RefundOutcome::Refunded { charge_id: b }) => {
+                assert_eq!(a, b);
+            }
+            (ChargeOutcome::Voided, RefundOutcome::Voided) => {}
+            mixed => panic!("the two disagree: {mixed:?}"),
+        }
+    }
+
+    for order in orders {
+        let taken: i64 = gateway
+            .ledger()
+            .iter()
+            .filter(|entry| entry.reference == order.to_string())
+            .map(|entry| match entry.kind {
+                Charge => entry.amount_minor,
+                Refund => -entry.amount_minor,
+                Void | Decline => 0,
+            })
+            .sum();
+        assert_eq!(taken, 0, "order {order}");
+    }
+    gateway.stop().await.unwrap();
+}

@@ -1,0 +1,113 @@
+//! A gateway that is stopped or killed remembers what it has answered.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+
+use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
+use orderly::payments::{ChargeOutcome, RefundOutcome};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{LedgerFile, charge_id, clear_faults, kinds, patient, set_faults};
+
+#[tokio::test]
+async fn a_restarted_gateway_honours_old_keys() {
+    let file = LedgerFile::new();
+    let [paid, poor, refunded, voided] = [(); 4].map(|()| Uuid::new_v4());
+
+    let gateway = file.start().await.unwrap();
+    let client = patient(&gateway);
+    let paid_id = charge_id(client.charge(paid, 1250, "EUR").await.unwrap());
+    let refunded_id = charge_id(client.charge(refunded, 900, "EUR").await.unwrap());
+    client.refund(refunded).await.unwrap();
+    client.refund(voided).await.unwrap();
+    set_faults(&gateway, json!({ "decline_rate": 1 })).await;
+    let declined = client.charge(poor, 1250, "EUR").await.unwrap();
+    clear_faults(&gateway).await;
+    let before = gateway.ledger();
+    gateway.stop().await.unwrap();
+
+    let gateway = file.start().await.unwrap();
+    let client = patient(&gateway);
+    assert_eq!(gateway.ledger(), before);
+    assert_eq!(
+        charge_id(client.charge(paid, 1250, "EUR").await.unwrap()),
+        paid_id
+    );
+    assert_eq!(client.charge(poor, 1250, "EUR").await.unwrap(), declined);
+    assert_eq!(
+        client.refund(refunded).await.unwrap(),
+        RefundOutcome::Refunded {
+            charge_id: refunded_id
+        },
+    );
+    assert_eq!(
+        client.charge(voided, 1250, "EUR").await.unwrap(),
+        ChargeOutcome::Voided
+    );
+    assert_eq!(kinds(&gateway), [Charge, Charge, Refund, Void, Decline]);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answered_charge_is_in_the_file_at_once() {
+    let file = LedgerFile::new();
+    let gateway = file.start().await.unwrap();
+
+    let id = charge_id(
+        patient(&gateway)
+            .charge(Uuid::new_v4(), 1250, "EUR")
+            .await
+            .unwrap(),
+    );
+
+    // Read while the gateway runs: a kill now would lose nothing.
+    let written = fs::read_to_string(&file.0).unwrap();
+    assert!(
+        written.ends_with('\n') && written.contains(&id),
+        "{written}"
+    );
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_half_written_last_line_is_cut_off() {
+    let file = LedgerFile::new();
+    let gateway = file.start().await.unwrap();
+    let order = Uuid::new_v4();
+    let id = charge_id(patient(&gateway).charge(order, 1250, "EUR").await.unwrap());
+    gateway.stop().await.unwrap();
+    let mut torn = OpenOptions::new().append(true).open(&file.0).unwrap();
+    torn.write_all(br#"{"kind":"charge","id":"ch_"#).unwrap();
+
+    // Twice: what the first one appends must be readable by the second.
+    for entries in 2..=3 {
+        let gateway = file.start().await.unwrap();
+        let client = patient(&gateway);
+        assert_eq!(
+            charge_id(client.charge(order, 1250, "EUR").await.unwrap()),
+            id
+        );
+        client.charge(Uuid::new_v4(), 1, "EUR").await.unwrap();
+        assert_eq!(gateway.ledger().len(), entries);
+        gateway.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_ledger_stops_the_start_and_names_the_line() {
+    let file = LedgerFile::new();
+    let gateway = file.start().await.unwrap();
+    patient(&gateway)
+        .charge(Uuid::new_v4(), 1250, "EUR")
+        .await
+        .unwrap();
+    gateway.stop().await.unwrap();
+    let intact = fs::read_to_string(&file.0).unwrap();
+    fs::write(&file.0, format!("{intact}not an entry\n{intact}")).unwrap();
+
+    let error = file.start().await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.to_string().contains("line 2"), "{error}");
+}
