@@ -28,7 +28,7 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
 use super::error::StorageError;
-use crate::config::database::DatabaseConfig;
+use crate::config::DatabaseConfig;
 
 /// A connection on loan from the pool; it goes back when it is dropped.
 pub type Connection = Object<AsyncPgConnection>;

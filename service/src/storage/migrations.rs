@@ -9,8 +9,10 @@
 use anyhow::{Context as _, anyhow};
 use diesel::migration::{Migration, MigrationSource as _};
 use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::{
-    AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
+    AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
@@ -77,6 +79,11 @@ fn difference(these: &[String], those: &[String]) -> Vec<String> {
     these.iter().filter(|v| !those.contains(v)).cloned().collect()
 }
 
+diesel::define_sql_function! {
+    /// The table of that name, if there is one.
+    fn to_regclass(name: Text) -> Nullable<Oid>;
+}
+
 diesel::table! {
     __diesel_schema_migrations (version) {
         version -> Text,
@@ -85,9 +92,6 @@ diesel::table! {
 }
 
 async fn applied_versions(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<String>> {
-    use diesel::prelude::*;
-
-    diesel::define_sql_function!(fn to_regclass(name: diesel::sql_types::Text) -> diesel::sql_types::Nullable<diesel::sql_types::Oid>);
     let table: Option<u32> = diesel::select(to_regclass("__diesel_schema_migrations"))
         .get_result(conn)
         .await?;

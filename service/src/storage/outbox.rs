@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::domain::ids::OrderId;
 
 diesel::define_sql_function! {
     /// Takes a lock that lasts as long as the session, if it is free.
-    fn pg_try_advisory_lock(key: BigInt) -> Bool;
+    fn pg_try_advisory_lock(key: BigInt) -> diesel::sql_types::Bool;
 }
 
 /// Any number that no other program on this database uses for an advisory lock.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
 use diesel::prelude::*;
-use diesel::sql_types::{Int4, Int8, Interval, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Int4, Int8, Interval, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -131,7 +131,7 @@ pub async fn retry_later(
     diesel::update(held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
-            payment_jobs::run_at.eq(now + delay.into_sql::<Interval>()),
+            payment_jobs::run_at.eq(now_there() + delay.into_sql::<Interval>()),
             payment_jobs::last_error.eq(error),
         ))
         .execute(conn)
@@ -151,12 +151,17 @@ pub async fn bury(
     diesel::update(held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
-            payment_jobs::dead_at.eq(now.nullable()),
+            payment_jobs::dead_at.eq(now_there().nullable()),
             payment_jobs::last_error.eq(error),
         ))
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// The time on Postgres' clock.
+fn now_there() -> diesel::dsl::AsExprOf<now, Timestamptz> {
+    now.into_sql::<Timestamptz>()
 }
 
 type Held = diesel::dsl::Filter<
@@ -186,7 +191,7 @@ pub async fn call_off(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result
         .set((
             payment_jobs::kind.eq(JobKind::Refund.as_str()),
             payment_jobs::attempts.eq(0),
-            payment_jobs::run_at.eq(now),
+            payment_jobs::run_at.eq(now_there()),
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
         ))
@@ -229,8 +234,9 @@ pub async fn dead(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJo
         .await?)
 }
 
-/// Puts jobs that were given up back into the queue, due now, with all their
-/// tries before them: one, or all of them. Returns how many that were.
+/// Puts jobs that were given up back into the queue, due now: one, or all of
+/// them. Returns how many that were. The tries are counted from 1, for 0 would
+/// say that the gateway was never asked (see [`call_off`]).
 ///
 /// # Errors
 /// [`StorageError`].
@@ -241,7 +247,7 @@ pub async fn requeue(
     let mut dead = diesel::update(payment_jobs::table)
         .set((
             payment_jobs::attempts.eq(1),
-            payment_jobs::run_at.eq(now),
+            payment_jobs::run_at.eq(now_there()),
             payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
         ))
         .filter(payment_jobs::dead_at.is_not_null())

@@ -76,6 +76,15 @@ pub async fn insert(
         .try_into()
 }
 
+/// How many products there are.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn count(conn: &mut AsyncPgConnection) -> Result<usize, StorageError> {
+    let rows: i64 = products::table.count().get_result(conn).await?;
+    Ok(usize::try_from(rows).unwrap_or_default())
+}
+
 /// The product of that id.
 ///
 /// # Errors

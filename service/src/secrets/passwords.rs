@@ -1,0 +1,130 @@
+//! Password hashing, in a bounded pool.
+//!
+//! Argon2id (RFC 9106) is slow and hungry on purpose: with the parameters of the
+//! OWASP Password Storage Cheat Sheet one hash takes 19 MiB and some 20 ms of a
+//! core. So it must not run on an async thread, where it would stall every other
+//! request, and a storm of log-ins must not start a thousand at once. A
+//! semaphore of `auth.hash_slots` lets that many run on blocking threads; whoever
+//! waits longer than `auth.hash_wait` is turned away.
+//!
+//! An unknown user costs the same hash as a wrong password
+//! ([`Passwords::verify`] with no hash), so the time of the answer does not tell
+//! which addresses are registered. See it break:
+//! `an_unknown_address_costs_the_same_hash` in `tests/api/sessions.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus::IntCounter;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::AuthConfig;
+use crate::domain::user::Password;
+
+/// Why no hash was computed.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// All slots stayed busy for `auth.hash_wait`: try again later.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// A stored hash can't be read, or the hasher failed: a bug.
+    #[error("the password hasher failed: {0}")]
+    Failed(String),
+}
+
+/// Hashes and verifies passwords. Clones share the slots.
+#[derive(Clone)]
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    slots: Arc<Semaphore>,
+    wait: Duration,
+    nobodys_hash: Arc<str>,
+    hashes: IntCounter,
+}
+
+impl Passwords {
+    /// A hasher with the parameters of `config`; `hashes` counts what it computes.
+    ///
+    /// # Errors
+    /// If Argon2 refuses the parameters.
+    pub fn new(config: &AuthConfig, hashes: IntCounter) -> anyhow::Result<Self> {
+        let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None)
+            .map_err(|error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobodys_hash = hash(&argon2, "nobody's password, which opens nothing")?;
+        Ok(Self {
+            argon2,
+            slots: Arc::new(Semaphore::new(config.hash_slots)),
+            wait: config.hash_wait,
+            nobodys_hash: nobodys_hash.into(),
+            hashes,
+        })
+    }
+
+    /// Hashes a new password, with a fresh salt, into a PHC string.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        self.in_a_slot(move || hash(&argon2, password.secret().expose_secret()))
+            .await
+    }
+
+    /// Whether `candidate` is the password behind `stored`. Without a stored hash
+    /// the answer is no, after the same work.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub async fn verify(
+        &self,
+        candidate: &SecretString,
+        stored: Option<String>,
+    ) -> Result<bool, PasswordError> {
+        let (argon2, candidate) = (self.argon2.clone(), candidate.clone());
+        let is_somebodys = stored.is_some();
+        let hash = stored.unwrap_or_else(|| self.nobodys_hash.to_string());
+        let matches = self
+            .in_a_slot(move || {
+                let parsed = PasswordHash::new(&hash)
+                    .map_err(|error| PasswordError::Failed(error.to_string()))?;
+                Ok(argon2
+                    .verify_password(candidate.expose_secret().as_bytes(), &parsed)
+                    .is_ok())
+            })
+            .await?;
+        Ok(matches && is_somebodys)
+    }
+
+    async fn in_a_slot<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let slot: OwnedSemaphorePermit =
+            tokio::time::timeout(self.wait, Arc::clone(&self.slots).acquire_owned())
+                .await
+                .map_err(|_| PasswordError::Busy)?
+                .map_err(|_| PasswordError::Busy)?;
+        self.hashes.inc();
+        // The slot goes with the work: if the request gives up, the thread does
+        // not, and the slot stays taken until it is done.
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        })
+        .await
+        .map_err(|error| PasswordError::Failed(error.to_string()))?
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, PasswordError> {
+    argon2
+        .hash_password(password.as_bytes())
+        .map(|hash| hash.to_string())
+        .map_err(|error| PasswordError::Failed(error.to_string()))
+}

@@ -1,0 +1,160 @@
+//! Access tokens: signed statements of who somebody is, for fifteen minutes.
+//!
+//! A token is a JWT (RFC 7519), so checking one needs no database: any replica
+//! that has the key can. The price is that it can't be taken back, so it is
+//! short. What a checker must insist on (RFC 8725) is all here: the one algorithm
+//! it was made with (EdDSA, RFC 8037), never the one the token names; issuer,
+//! audience and expiry; and the id of the key (`kid`), which is the key's
+//! thumbprint (RFC 7638), so that a second key can be told apart from the first.
+//!
+//! See it break: `forged_tokens_are_refused` in `tests/api/sessions.rs`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::AuthConfig;
+use crate::domain::ids::UserId;
+use crate::domain::user::Role;
+
+/// Who a valid token speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user_id: UserId,
+    /// Their role when the token was made.
+    pub role: Role,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: UserId,
+    role: Role,
+    iss: String,
+    aud: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// A signed token and how long it is good for.
+pub struct AccessToken {
+    /// The JWT.
+    pub token: String,
+    /// From now.
+    pub lifetime: Duration,
+}
+
+/// Makes and checks access tokens.
+pub struct Tokens {
+    signing_key: EncodingKey,
+    verifying_key: DecodingKey,
+    header: Header,
+    validation: Validation,
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+}
+
+impl Tokens {
+    /// Uses the key of `config`, or one made for this process only.
+    ///
+    /// # Errors
+    /// If the key is not an Ed25519 key in PKCS#8 PEM; the message does not
+    /// repeat it.
+    pub fn new(config: &AuthConfig) -> anyhow::Result<Self> {
+        let pkcs8 = match &config.signing_key {
+            Some(pem) => PrivatePkcs8KeyDer::from_pem_slice(pem.expose().as_bytes())
+                .context("ORDERLY__AUTH__SIGNING_KEY is not PKCS#8 PEM")?
+                .secret_pkcs8_der()
+                .to_vec(),
+            None => {
+                tracing::warn!(
+                    "no ORDERLY__AUTH__SIGNING_KEY: tokens are signed with a key made for this \
+                     process and end with it"
+                );
+                let made = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+                    .context("making a signing key")?;
+                made.as_ref().to_vec()
+            }
+        };
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8)
+            .context("ORDERLY__AUTH__SIGNING_KEY is not an Ed25519 key")?;
+        let public = pair.public_key().as_ref();
+
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(thumbprint(public));
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&config.issuer]);
+        validation.set_audience(&[&config.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The clocks of two replicas differ by a little, not by a minute.
+        validation.leeway = 5;
+        Ok(Self {
+            signing_key: EncodingKey::from_ed_der(&pkcs8),
+            verifying_key: DecodingKey::from_ed_der(public),
+            header,
+            validation,
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            lifetime: config.token_lifetime,
+        })
+    }
+
+    /// Signs a token for `identity`.
+    ///
+    /// # Errors
+    /// If signing fails, which would be a bug.
+    pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> anyhow::Result<AccessToken> {
+        let lifetime = i64::try_from(self.lifetime.as_secs())?;
+        let claims = Claims {
+            sub: identity.user_id,
+            role: identity.role,
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            iat: now.timestamp(),
+            exp: now.timestamp() + lifetime,
+        };
+        Ok(AccessToken {
+            token: jsonwebtoken::encode(&self.header, &claims, &self.signing_key)?,
+            lifetime: self.lifetime,
+        })
+    }
+
+    /// Who the token speaks for; `None` if it is not ours, not for us, changed,
+    /// or over.
+    pub fn check(&self, token: &str) -> Option<Identity> {
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &self.verifying_key, &self.validation).ok()?;
+        (data.header.kid == self.header.kid).then_some(Identity {
+            user_id: data.claims.sub,
+            role: data.claims.role,
+        })
+    }
+}
+
+/// The JWK thumbprint of an Ed25519 public key (RFC 7638, RFC 8037 appendix A.3).
+fn thumbprint(public: &[u8]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public);
+    let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(jwk))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thumbprint_is_the_one_of_the_rfc() {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let public = URL_SAFE_NO_PAD.decode(x).unwrap();
+        assert_eq!(thumbprint(&public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+}

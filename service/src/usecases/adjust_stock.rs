@@ -1,0 +1,22 @@
+//! An admin counts: stock came in, or went missing.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::ids::ProductId;
+use crate::domain::product::{Product, StockDelta};
+use crate::storage::products;
+
+/// Adds `delta` to the stock of a product, in one statement: no two adjustments
+/// and no order can get in between.
+///
+/// # Errors
+/// `NotFound`, `InsufficientStock`, `StockTooLarge`.
+pub async fn adjust_stock(
+    services: &Services,
+    id: ProductId,
+    delta: StockDelta,
+) -> Result<Product, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    products::adjust_stock(&mut conn, id, delta, now())
+        .await?
+        .ok_or(UseCaseError::NotFound("product"))
+}

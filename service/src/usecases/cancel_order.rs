@@ -1,0 +1,47 @@
+//! A customer gives an order up before it is paid.
+//!
+//! The payment may be under way at this very moment. Both lock the order's row,
+//! so one comes first, and the state machine tells the other that it is too
+//! late. If the cancellation wins while a charge is at the gateway, the job
+//! becomes a refund: whatever was or will be charged is given back. Run it:
+//! `cancelling_races_with_paying` in `tests/api/races.rs`.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::event::OrderEvent;
+use crate::domain::ids::{OrderId, UserId};
+use crate::domain::order::Order;
+use crate::domain::order_status::OrderMove;
+use crate::events::payload;
+use crate::storage::transaction::in_transaction;
+use crate::storage::{orders, outbox, payment_jobs, products};
+
+/// Cancels an order of the user's own and puts its stock back.
+///
+/// # Errors
+/// `NotFound`, `IllegalMove` if it is paid already or over.
+pub async fn cancel_order(
+    services: &Services,
+    user_id: UserId,
+    id: OrderId,
+) -> Result<Order, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    let now = now();
+    let cancelled = in_transaction(&mut conn, async |conn| {
+        let mut order = orders::lock(conn, id)
+            .await?
+            .filter(|order| order.user_id == user_id)
+            .ok_or(UseCaseError::NotFound("order"))?;
+        order.status = order.status.after(OrderMove::Cancel)?;
+        order.updated_at = now;
+        let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
+
+        orders::set_status(conn, id, order.status, now).await?;
+        products::put_back(conn, &order.lines, now).await?;
+        payment_jobs::call_off(conn, id).await?;
+        outbox::append(conn, &event).await?;
+        Ok::<_, UseCaseError>(order)
+    })
+    .await?;
+    services.doorbell.ring();
+    Ok(cancelled)
+}

@@ -1,0 +1,40 @@
+//! An admin changes a product, if it still is as they saw it.
+//!
+//! Two admins who change the same product must not silently undo each other
+//! (the "lost update"). Each says which version they saw; the row is locked,
+//! compared, and only then changed.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::ids::ProductId;
+use crate::domain::money::Money;
+use crate::domain::product::{Product, ProductName};
+use crate::storage::products;
+use crate::storage::transaction::in_transaction;
+
+/// Changes the name or the price of a product if `accepts` its version.
+///
+/// # Errors
+/// `NotFound`, `StaleVersion`.
+pub async fn change_product(
+    services: &Services,
+    id: ProductId,
+    accepts: impl Fn(i64) -> bool,
+    name: Option<&ProductName>,
+    price: Option<Money>,
+) -> Result<Product, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    in_transaction(&mut conn, async |conn| {
+        let current = products::lock(conn, &[id])
+            .await?
+            .pop()
+            .ok_or(UseCaseError::NotFound("product"))?;
+        if !accepts(current.version) {
+            return Err(UseCaseError::StaleVersion);
+        }
+        if name.is_none() && price.is_none() {
+            return Ok(current);
+        }
+        Ok(products::change(conn, id, name, price, now()).await?)
+    })
+    .await
+}

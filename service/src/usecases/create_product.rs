@@ -1,0 +1,31 @@
+//! An admin enters a product.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::ids::ProductId;
+use crate::domain::money::Money;
+use crate::domain::product::{Product, ProductName, Sku, Stock};
+use crate::storage::products::{self, NewProduct};
+
+/// Enters a product with its first stock.
+///
+/// # Errors
+/// `SkuTaken`.
+pub async fn create_product(
+    services: &Services,
+    sku: &Sku,
+    name: &ProductName,
+    price: Money,
+    stock: Stock,
+) -> Result<Product, UseCaseError> {
+    let created_at = now();
+    let new = NewProduct {
+        id: ProductId::new(created_at),
+        sku,
+        name,
+        price,
+        stock,
+        created_at,
+    };
+    let mut conn = services.database.connection().await?;
+    Ok(products::insert(&mut conn, &new).await?)
+}

@@ -1,0 +1,85 @@
+//! Why a story ended otherwise than was asked.
+
+use crate::domain::order::Refusal;
+use crate::domain::order_status::IllegalMove;
+use crate::secrets::passwords::PasswordError;
+use crate::storage::error::{Constraint, StorageError};
+
+/// All the ways out. `http/error.rs` gives each a status code.
+#[derive(Debug, thiserror::Error)]
+pub enum UseCaseError {
+    /// There is no such thing, or it is not this user's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Unknown address or wrong password; nobody is told which.
+    #[error("the e-mail address or the password is wrong")]
+    InvalidCredentials,
+    /// Another user has this address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Another product has this SKU.
+    #[error("the SKU is taken")]
+    SkuTaken,
+    /// The stock would fall below zero.
+    #[error("there is not that much stock")]
+    InsufficientStock,
+    /// The stock would be more than can be counted.
+    #[error("the stock would be too large")]
+    StockTooLarge,
+    /// The product has changed since the client saw it.
+    #[error("the product has changed since")]
+    StaleVersion,
+    /// The order can't be taken.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The order is not where the move starts from.
+    #[error(transparent)]
+    IllegalMove(#[from] IllegalMove),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Another request with this idempotency key still runs.
+    #[error("another request with this idempotency key still runs")]
+    KeyInProgress,
+    /// Too much to do just now.
+    #[error("{0}")]
+    Overloaded(&'static str),
+    /// The database can't be reached.
+    #[error("the database can't be reached: {0}")]
+    Unavailable(String),
+    /// A bug, or a world that is not as we know it.
+    #[error("{0:#}")]
+    Internal(anyhow::Error),
+}
+
+impl From<StorageError> for UseCaseError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Violated(Constraint::EmailUnique) => Self::EmailTaken,
+            StorageError::Violated(Constraint::SkuUnique) => Self::SkuTaken,
+            StorageError::Violated(Constraint::StockNotNegative) => Self::InsufficientStock,
+            StorageError::Violated(Constraint::StockBounded) => Self::StockTooLarge,
+            StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
+            StorageError::StatementTimeout => Self::Overloaded("the database took too long"),
+            StorageError::Unavailable(cause) => Self::Unavailable(cause),
+            bug @ (StorageError::UnreadableRow(_) | StorageError::Unexpected(_)) => {
+                Self::Internal(bug.into())
+            }
+        }
+    }
+}
+
+impl From<PasswordError> for UseCaseError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Overloaded("too many passwords are being hashed"),
+            bug @ PasswordError::Failed(_) => Self::Internal(bug.into()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for UseCaseError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}

@@ -1,0 +1,40 @@
+//! Somebody logs in.
+
+use secrecy::SecretString;
+
+use super::{Services, UseCaseError, now};
+use crate::domain::user::EmailAddress;
+use crate::secrets::tokens::{AccessToken, Identity};
+use crate::storage::users;
+
+/// Checks the password of `email` and signs an access token.
+///
+/// An unknown address, an impossible one and a wrong password take the same
+/// path: one look-up, one hash, one answer.
+///
+/// # Errors
+/// `InvalidCredentials`, `Overloaded`, `Unavailable`.
+pub async fn log_in(
+    services: &Services,
+    email: String,
+    password: SecretString,
+) -> Result<AccessToken, UseCaseError> {
+    let found = match EmailAddress::parse(email) {
+        Ok(email) => {
+            let mut conn = services.database.connection().await?;
+            users::find_with_password_hash(&mut conn, &email).await?
+        }
+        Err(_) => None,
+    };
+    let (user, stored) = found.unzip();
+    let matches = services.passwords.verify(&password, stored).await?;
+    let user = user.filter(|_| matches).ok_or(UseCaseError::InvalidCredentials)?;
+    let identity = Identity {
+        user_id: user.id,
+        role: user.role,
+    };
+    services
+        .tokens
+        .issue(identity, now())
+        .map_err(UseCaseError::Internal)
+}

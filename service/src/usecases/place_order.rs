@@ -1,0 +1,150 @@
+//! A customer places an order: the heart of the service.
+//!
+//! Everything is in one transaction, so that it is there together or not at
+//! all: the idempotency key, the stock that is taken, the order and its lines,
+//! the event, the payment job, and the answer to the client. The charge itself
+//! is not: it happens afterwards, in a job (`jobs/payments.rs`).
+//!
+//! While the transaction runs, everybody who wants one of its products waits. So
+//! it has five statements and no more, each one round trip:
+//!
+//! | # | statement | why it can't be saved |
+//! |---|---|---|
+//! | 1 | `BEGIN` | |
+//! | 2 | claim the key | must come before anything is locked: a repeated request waits here, holding nothing |
+//! | 3 | lock the products | in id order, so that two orders never wait for each other in a circle; prices and stock are decided on in Rust |
+//! | 4 | write it all down | six tables in one statement ([`order_record`]) |
+//! | 5 | `COMMIT` | |
+//!
+//! A repeated request has four: `BEGIN`, the claim that finds the key used, the
+//! stored answer, `COMMIT`.
+//!
+//! See it break: `tests/api/races.rs` (50 clients and the last 10 units, 20
+//! identical requests, opposite orders), `tests/api/idempotency.rs`, and
+//! `an_order_takes_five_statements` in `tests/api/round_trips.rs`.
+
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncPgConnection;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::{Services, UseCaseError, now};
+use crate::config::OrdersConfig;
+use crate::domain::event::OrderEvent;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
+use crate::domain::ids::{ProductId, UserId};
+use crate::domain::order::{Basket, Order};
+use crate::events::payload;
+use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};
+use crate::storage::transaction::in_transaction;
+use crate::storage::{order_record, products};
+
+/// What a customer asks for.
+pub struct PlaceOrder {
+    /// Who.
+    pub user_id: UserId,
+    /// What.
+    pub basket: Basket,
+    /// Names the request, so that it can be sent again.
+    pub key: IdempotencyKey,
+}
+
+/// The answer to the client.
+#[derive(Debug)]
+pub struct Placed {
+    /// The order that was made.
+    pub order_id: Uuid,
+    /// The body of the answer, byte for byte the same each time.
+    pub answer: String,
+    /// Whether an earlier request with this key made the order.
+    pub replayed: bool,
+}
+
+/// Places an order. `render` makes the body of the answer, which is stored with
+/// the order.
+///
+/// # Errors
+/// `Refused`, `KeyReused`, `KeyInProgress`, `Overloaded`, `Unavailable`; nothing
+/// was changed, except perhaps after `Unavailable`, when the connection broke
+/// during the commit: the same request with the same key tells.
+pub async fn place_order(
+    services: &Services,
+    request: &PlaceOrder,
+    render: impl Fn(&Order) -> serde_json::Result<String>,
+) -> Result<Placed, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    let placed = place_on(&mut conn, &services.orders, request, render).await?;
+    services.doorbell.ring();
+    Ok(placed)
+}
+
+/// The same on a connection of the caller's.
+///
+/// # Errors
+/// As [`place_order`].
+pub async fn place_on(
+    conn: &mut AsyncPgConnection,
+    config: &OrdersConfig,
+    request: &PlaceOrder,
+    render: impl Fn(&Order) -> serde_json::Result<String>,
+) -> Result<Placed, UseCaseError> {
+    let now = now();
+    let fingerprint = fingerprint(&request.basket);
+    in_transaction(conn, async |conn| {
+        let claim = Claim {
+            user_id: request.user_id,
+            key: &request.key,
+            fingerprint: &fingerprint,
+            now,
+            expires_at: now + config.idempotency_lifetime,
+            wait: config.idempotency_wait,
+        };
+        match idempotency::claim(conn, &claim).await? {
+            Claimed::New => take(conn, request, now, &render).await,
+            Claimed::Used(stored) => replay(stored, &fingerprint),
+            Claimed::InProgress => Err(UseCaseError::KeyInProgress),
+        }
+    })
+    .await
+}
+
+async fn take(
+    conn: &mut AsyncPgConnection,
+    request: &PlaceOrder,
+    now: DateTime<Utc>,
+    render: impl Fn(&Order) -> serde_json::Result<String>,
+) -> Result<Placed, UseCaseError> {
+    let lines = request.basket.lines();
+    let wanted: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
+    let shelf = products::lock(conn, &wanted).await?;
+    let order = Order::place(request.user_id, &request.basket, &shelf, now)?;
+    let answer = render(&order)?;
+    let event = OrderEvent::reached(order.status, order.id, payload::to_json(&order)?, now);
+    order_record::insert(conn, &order, &event, &request.key, &answer).await?;
+    Ok(Placed {
+        order_id: order.id.0,
+        answer,
+        replayed: false,
+    })
+}
+
+fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<Placed, UseCaseError> {
+    if stored.fingerprint != fingerprint {
+        return Err(UseCaseError::KeyReused);
+    }
+    Ok(Placed {
+        order_id: stored.resource_id,
+        answer: stored.answer,
+        replayed: true,
+    })
+}
+
+fn fingerprint(basket: &Basket) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update("place_order");
+    for line in basket.lines() {
+        hash.update(line.product_id.0);
+        hash.update(line.quantity.get().to_be_bytes());
+    }
+    hash.finalize().into()
+}

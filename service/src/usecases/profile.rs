@@ -1,0 +1,32 @@
+//! A user looks at their own profile, or changes it.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::ids::UserId;
+use crate::domain::user::{PersonName, User};
+use crate::storage::users;
+
+/// The user's own profile.
+///
+/// # Errors
+/// `NotFound` if the user is gone since the token was made.
+pub async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    users::find(&mut conn, id)
+        .await?
+        .ok_or(UseCaseError::NotFound("user"))
+}
+
+/// Gives the user another name.
+///
+/// # Errors
+/// `NotFound` if the user is gone since the token was made.
+pub async fn rename(
+    services: &Services,
+    id: UserId,
+    name: &PersonName,
+) -> Result<User, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    users::rename(&mut conn, id, name, now())
+        .await?
+        .ok_or(UseCaseError::NotFound("user"))
+}

@@ -1,0 +1,48 @@
+//! Somebody registers.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::ids::UserId;
+use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
+use crate::storage::users::{self, NewUser};
+
+/// What a new user gives.
+pub struct Registration {
+    /// Must not be taken, whatever its case.
+    pub email: EmailAddress,
+    /// Is hashed here and forgotten.
+    pub password: Password,
+    /// What to call them.
+    pub name: PersonName,
+}
+
+/// Registers a user with `role`. The password is hashed before a connection is
+/// taken: hashing is the slow part, and a connection must not wait for it.
+///
+/// # Errors
+/// `EmailTaken`, `Overloaded`, `Unavailable`.
+pub async fn register_user(
+    services: &Services,
+    registration: Registration,
+    role: Role,
+) -> Result<User, UseCaseError> {
+    let password_hash = services.passwords.hash(&registration.password).await?;
+    let created_at = now();
+    let id = UserId::new(created_at);
+    let new = NewUser {
+        id,
+        email: &registration.email,
+        name: &registration.name,
+        role,
+        password_hash: &password_hash,
+        created_at,
+    };
+    let mut conn = services.database.connection().await?;
+    users::insert(&mut conn, &new).await?;
+    Ok(User {
+        id,
+        email: registration.email.as_str().to_owned(),
+        name: registration.name.as_str().to_owned(),
+        role,
+        created_at,
+    })
+}

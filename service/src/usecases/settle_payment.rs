@@ -1,0 +1,70 @@
+//! The gateway has answered: what that means for the order.
+//!
+//! A worker may die between the charge and this. Then its lease ends, another
+//! worker asks the gateway again with the same idempotency key, is told of the
+//! same charge, and settles. So this must do no harm when it comes twice or too
+//! late: the state machine lets an order be paid once, and the job is only
+//! deleted by who holds its lease. Run it: `tests/api/payments.rs`.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::event::OrderEvent;
+use crate::domain::order_status::OrderMove;
+use crate::events::payload;
+use crate::payments::ChargeOutcome;
+use crate::storage::payment_jobs::LeasedJob;
+use crate::storage::transaction::in_transaction;
+use crate::storage::{orders, outbox, payment_jobs, payments, products};
+
+/// Writes down what came of a charge: the order is paid, or it has failed and
+/// its stock goes back. If the order was cancelled meanwhile it stays so, and the
+/// job, which has become a refund, stays as well.
+///
+/// # Errors
+/// `Unavailable` and the like: the job is still there and will be tried again.
+pub async fn settle_charge(
+    services: &Services,
+    job: &LeasedJob,
+    outcome: &ChargeOutcome,
+) -> Result<(), UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    let now = now();
+    let attempted = match outcome {
+        ChargeOutcome::Charged { .. } => OrderMove::Pay,
+        ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderMove::Decline,
+    };
+    in_transaction(&mut conn, async |conn| {
+        let mut order = orders::lock(conn, job.order_id)
+            .await?
+            .ok_or(UseCaseError::NotFound("order"))?;
+        if let Ok(status) = order.status.after(attempted) {
+            order.status = status;
+            order.updated_at = now;
+            let event = OrderEvent::reached(status, order.id, payload::to_json(&order)?, now);
+            orders::set_status(conn, order.id, status, now).await?;
+            match outcome {
+                ChargeOutcome::Charged { charge_id } => {
+                    payments::insert(conn, order.id, charge_id, order.total, now).await?;
+                }
+                ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
+                    products::put_back(conn, &order.lines, now).await?;
+                }
+            }
+            outbox::append(conn, &event).await?;
+        }
+        payment_jobs::finish(conn, job).await?;
+        Ok::<_, UseCaseError>(())
+    })
+    .await?;
+    services.doorbell.ring();
+    Ok(())
+}
+
+/// Writes down that a cancelled order's money is where it belongs.
+///
+/// # Errors
+/// As [`settle_charge`].
+pub async fn settle_refund(services: &Services, job: &LeasedJob) -> Result<(), UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    payment_jobs::finish(&mut conn, job).await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! An admin sends the goods.
+
+use super::{Services, UseCaseError, now};
+use crate::domain::event::OrderEvent;
+use crate::domain::ids::OrderId;
+use crate::domain::order::Order;
+use crate::domain::order_status::OrderMove;
+use crate::events::payload;
+use crate::storage::transaction::in_transaction;
+use crate::storage::{orders, outbox};
+
+/// Marks a paid order as shipped, whosever it is.
+///
+/// # Errors
+/// `NotFound`, `IllegalMove` if it is not paid.
+pub async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    let now = now();
+    let shipped = in_transaction(&mut conn, async |conn| {
+        let mut order = orders::lock(conn, id)
+            .await?
+            .ok_or(UseCaseError::NotFound("order"))?;
+        order.status = order.status.after(OrderMove::Ship)?;
+        order.updated_at = now;
+        let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
+
+        orders::set_status(conn, id, order.status, now).await?;
+        outbox::append(conn, &event).await?;
+        Ok::<_, UseCaseError>(order)
+    })
+    .await?;
+    services.doorbell.ring();
+    Ok(shipped)
+}

@@ -1,0 +1,38 @@
+//! A customer looks at their orders.
+
+use super::{Services, UseCaseError};
+use crate::domain::ids::{OrderId, UserId};
+use crate::domain::order::Order;
+use crate::domain::order_status::OrderStatus;
+use crate::domain::page::{Page, PageRequest};
+use crate::storage::orders;
+
+/// A page of the user's own orders, newest first.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn list(
+    services: &Services,
+    user_id: UserId,
+    status: Option<OrderStatus>,
+    page: PageRequest,
+) -> Result<Page<Order>, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    Ok(orders::list(&mut conn, user_id, status, page).await?)
+}
+
+/// One order of the user's own; somebody else's does not exist for them.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn get(
+    services: &Services,
+    user_id: UserId,
+    id: OrderId,
+) -> Result<Order, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    orders::find(&mut conn, id)
+        .await?
+        .filter(|order| order.user_id == user_id)
+        .ok_or(UseCaseError::NotFound("order"))
+}
