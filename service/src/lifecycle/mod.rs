@@ -1,1 +1,4 @@
-//! lifecycle
+//! Coming up and going down.
+
+pub mod readiness;
+pub mod signals;

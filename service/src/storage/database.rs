@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
@@ -96,6 +96,14 @@ impl Database {
     pub fn close(&self) {
         self.pool.close();
     }
+}
+
+/// One round trip, to see that there is somebody.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+    Ok(conn.batch_execute("SELECT 1").await?)
 }
 
 /// Opens connections, always on the main runtime.

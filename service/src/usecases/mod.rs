@@ -12,6 +12,7 @@ pub mod create_product;
 mod error;
 pub mod log_in;
 pub mod place_order;
+pub mod probe;
 pub mod profile;
 pub mod publish_events;
 pub mod register_user;

@@ -1,0 +1,68 @@
+//! Collecting what is wrong with the fields of a request, all of it at once.
+
+use crate::domain::invalid::Invalid;
+use crate::http::problem::{FieldError, Problem};
+
+/// Collects refusals, each with a pointer to its field.
+#[derive(Default)]
+pub struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// The value if it is valid; otherwise its fault is noted under `pointer`.
+    pub fn check<T>(&mut self, pointer: &str, checked: Result<T, Invalid>) -> Option<T> {
+        checked
+            .map_err(|invalid| self.0.push(FieldError::new(pointer, invalid)))
+            .ok()
+    }
+
+    /// The same for a field that may be missing.
+    pub fn check_optional<T>(
+        &mut self,
+        pointer: &str,
+        checked: Option<Result<T, Invalid>>,
+    ) -> Option<Option<T>> {
+        match checked {
+            Some(checked) => self.check(pointer, checked).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// `valid` if nothing was noted.
+    ///
+    /// # Errors
+    /// A problem with every fault. `valid` is only missing if one was noted.
+    pub fn finish<T>(self, valid: Option<T>) -> Result<T, Problem> {
+        match valid {
+            Some(valid) if self.0.is_empty() => Ok(valid),
+            _ => Err(Problem::validation(self.0)),
+        }
+    }
+}
+
+/// What serde says of a field, as a pointer, a code and a message.
+pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
+    let named = message.split('`').nth(1);
+    let (code, named) = if message.starts_with("missing field") {
+        ("missing", named)
+    } else if message.starts_with("unknown field") {
+        ("unknown_field", named)
+    } else if message.starts_with("duplicate field") {
+        ("duplicate_field", named)
+    } else {
+        ("wrong_type", None)
+    };
+    let pointer = match named {
+        Some(name) => format!("{parent}/{}", escape(name)),
+        None => parent.to_owned(),
+    };
+    FieldError {
+        pointer,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Escapes a name for a JSON pointer (RFC 6901, section 3).
+pub(super) fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

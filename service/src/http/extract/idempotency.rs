@@ -1,0 +1,30 @@
+//! The `Idempotency-Key` header.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::domain::idempotency::IdempotencyKey;
+use crate::http::problem::{Problem, ProblemKind};
+
+/// The key of a request that costs money. Without one: 400.
+pub struct Key(pub IdempotencyKey);
+
+impl FromRequest for Key {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let refuse = |detail: &str| {
+            let detail = format!("the header idempotency-key {detail}");
+            Problem::new(ProblemKind::IdempotencyKeyRequired, detail)
+        };
+        let key = match request.headers().get("idempotency-key") {
+            Some(value) => IdempotencyKey::parse(value.as_bytes())
+                .map_err(|invalid| refuse(&invalid.message)),
+            None => Err(refuse("is missing; a fresh UUID for each order will do")),
+        };
+        ready(key.map(Self))
+    }
+}

@@ -1,0 +1,57 @@
+//! Who is asking.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use crate::domain::ids::UserId;
+use crate::domain::user::Role;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::secrets::tokens::Identity;
+use crate::usecases::Services;
+
+/// A user with a valid access token (RFC 6750, section 2.1). Without: 401.
+pub struct User(pub UserId);
+
+/// The same, with the role `admin`. Any other role: 403.
+pub struct Admin(pub UserId);
+
+impl FromRequest for User {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(identity(request).map(|identity| Self(identity.user_id)))
+    }
+}
+
+impl FromRequest for Admin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(identity(request).and_then(|identity| match identity.role {
+            Role::Admin => Ok(Self(identity.user_id)),
+            Role::Customer => Err(Problem::new(ProblemKind::Forbidden, "this is for admins")),
+        }))
+    }
+}
+
+fn identity(request: &HttpRequest) -> Result<Identity, Problem> {
+    let refuse = |detail| Problem::new(ProblemKind::Unauthenticated, detail);
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| refuse("send the header authorization: Bearer <access_token>"))?;
+    let token = match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => return Err(refuse("the authorization header must start with Bearer")),
+    };
+    request
+        .app_data::<web::Data<Services>>()
+        .and_then(|services| services.tokens.check(token))
+        .ok_or_else(|| refuse("the access token is not valid, or no longer: log in again"))
+}

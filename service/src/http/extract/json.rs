@@ -1,0 +1,144 @@
+//! A JSON body.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_path_to_error::Segment;
+
+use super::fields::{escape, refused_by_serde};
+use crate::http::problem::{Problem, ProblemKind};
+
+/// A body of the shape `T`.
+///
+/// Not JSON at all is 400, JSON of another shape (a missing, unknown or mistyped
+/// field) is 422 with a pointer to the field, another content type is 415, and
+/// more bytes than `http.body_limit_bytes` are 413.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !is_json(request) {
+            let refusal = Problem::new(
+                ProblemKind::UnsupportedMediaType,
+                "send the header content-type: application/json",
+            )
+            .header(header::ACCEPT, header::HeaderValue::from_static("application/json"));
+            return Box::pin(async { Err(refusal.into()) });
+        }
+        let body = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let body = body.await.map_err(|error| unreadable(&error))?;
+            parse(&body).map(Self).map_err(Error::from)
+        })
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    matches!(request.mime_type(), Ok(Some(mime)) if mime.essence_str() == "application/json")
+}
+
+fn unreadable(error: &Error) -> Problem {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => Problem::new(
+            ProblemKind::BodyTooLarge,
+            "the body has more bytes than this service takes",
+        ),
+        _ => Problem::new(ProblemKind::BadRequest, "the body ended too early"),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut json);
+    let error = match parsed {
+        Ok(value) => match json.end() {
+            Ok(()) => return Ok(value),
+            Err(trailing) => return Err(malformed(&trailing)),
+        },
+        Err(error) => error,
+    };
+    match error.inner().classify() {
+        Category::Data => {
+            let message = error.inner().to_string();
+            // serde_json adds " at line 1 column 2", which says nothing of the field.
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            let field = refused_by_serde(&pointer(error.path()), message);
+            Err(Problem::validation(vec![field]))
+        }
+        Category::Syntax | Category::Eof | Category::Io => Err(malformed(error.inner())),
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(ProblemKind::MalformedJson, error.to_string())
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::unwrap_err_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only its shape matters")]
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Line {
+        #[expect(dead_code, reason = "only its shape matters")]
+        quantity: i64,
+    }
+
+    fn refusal(body: &str) -> (ProblemKind, Option<(String, String)>) {
+        let problem = parse::<Body>(body.as_bytes()).unwrap_err();
+        let field = problem.errors.first();
+        (
+            problem.kind,
+            field.map(|field| (field.pointer.clone(), field.code.clone())),
+        )
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        for (body, pointer, code) in [
+            ("{}", "/lines", "missing"),
+            (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
+            (r#"{"lines":[],"lines":[]}"#, "/lines", "duplicate_field"),
+            (r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#, "/lines/1/quantity", "wrong_type"),
+            (r#"{"lines":[{}]}"#, "/lines/0/quantity", "missing"),
+            ("[]", "", "wrong_type"),
+        ] {
+            let field = Some((pointer.to_owned(), code.to_owned()));
+            assert_eq!(refusal(body), (ProblemKind::ValidationFailed, field), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        for body in ["", "{", "nope", r#"{"lines":[]} x"#, "\u{feff}{}"] {
+            assert_eq!(refusal(body), (ProblemKind::MalformedJson, None), "{body}");
+        }
+    }
+}

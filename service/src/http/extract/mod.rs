@@ -1,0 +1,16 @@
+//! Taking a request apart: each extractor knows one thing and refuses it with a
+//! problem.
+
+mod fields;
+mod id;
+mod idempotency;
+mod identity;
+mod json;
+mod query;
+
+pub use fields::Fields;
+pub use id::Id;
+pub use idempotency::Key;
+pub use identity::{Admin, User};
+pub use json::Json;
+pub use query::Query;

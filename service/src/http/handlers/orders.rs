@@ -1,0 +1,144 @@
+//! `/v1/orders`
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::{HttpResponse, web};
+
+use crate::domain::ids::OrderId;
+use crate::domain::order::Order;
+use crate::domain::page::List;
+use crate::http::extract::{Admin, Id, Json, Key, Query, User};
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::wire::orders::{OrderResponse, PlaceOrderRequest};
+use crate::http::wire::page::{ListOrdersQuery, OrderPage};
+use crate::usecases::place_order::{self, PlaceOrder};
+use crate::usecases::{Services, cancel_order, ship_order, view_orders};
+
+/// Place an order. Send it again with the same key, and the answer is the same.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
+    params(("idempotency-key" = String, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "Names this request for 24 hours; a fresh UUID will do")),
+    request_body = PlaceOrderRequest,
+    responses(
+        (status = 201, description = "Placed; its payment is on the way", body = OrderResponse,
+            headers(("location" = String), ("idempotent-replayed" = Option<String>, description = "`true` if the key was seen before"))),
+        (status = 400, description = "The Idempotency-Key is missing", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Not enough stock, or a request with this key still runs", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Fields at fault, or the key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn place(
+    services: web::Data<Services>,
+    User(user_id): User,
+    Key(key): Key,
+    Json(request): Json<PlaceOrderRequest>,
+) -> Result<HttpResponse, Problem> {
+    let basket = request.check()?;
+    let request = PlaceOrder {
+        user_id,
+        basket,
+        key,
+    };
+    let placed = place_order::place_order(&services, &request, render).await?;
+    let mut response = HttpResponse::Created();
+    response
+        .insert_header((header::LOCATION, format!("/v1/orders/{}", placed.order_id)))
+        .insert_header(ContentType::json());
+    if placed.replayed {
+        response.insert_header(("idempotent-replayed", "true"));
+    }
+    Ok(response.body(placed.answer))
+}
+
+fn render(order: &Order) -> serde_json::Result<String> {
+    serde_json::to_string(&OrderResponse::from(order))
+}
+
+/// A page of your orders, newest first.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(ListOrdersQuery),
+    responses((status = 200, description = "A page", body = OrderPage))
+)]
+pub async fn list(
+    services: web::Data<Services>,
+    User(user_id): User,
+    Query(query): Query<ListOrdersQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (page, status) = query.check()?;
+    let page = view_orders::list(&services, user_id, status, page).await?;
+    Ok(HttpResponse::Ok().json(OrderPage {
+        items: page.items.iter().map(OrderResponse::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.encode(List::Orders)),
+    }))
+}
+
+/// One of your orders.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path)),
+    responses(
+        (status = 200, description = "The order", body = OrderResponse),
+        (status = 404, description = "No such order of yours", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    services: web::Data<Services>,
+    User(user_id): User,
+    Id(id): Id,
+) -> Result<HttpResponse, Problem> {
+    let order = view_orders::get(&services, user_id, OrderId(id)).await?;
+    Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))
+}
+
+/// Cancel one of your orders before it is paid.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path)),
+    responses(
+        (status = 200, description = "Cancelled", body = OrderResponse),
+        (status = 404, description = "No such order of yours", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is paid already, or over", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel(
+    services: web::Data<Services>,
+    User(user_id): User,
+    Id(id): Id,
+) -> Result<HttpResponse, Problem> {
+    let order = cancel_order::cancel_order(&services, user_id, OrderId(id)).await?;
+    Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))
+}
+
+/// Mark a paid order as shipped. For admins.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/ship", tag = "orders", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path)),
+    responses(
+        (status = 200, description = "Shipped", body = OrderResponse),
+        (status = 404, description = "No such order", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is not paid", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn ship(
+    services: web::Data<Services>,
+    Admin(_): Admin,
+    Id(id): Id,
+) -> Result<HttpResponse, Problem> {
+    let order = ship_order::ship_order(&services, OrderId(id)).await?;
+    Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))
+}

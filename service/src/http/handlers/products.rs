@@ -1,0 +1,178 @@
+//! `/v1/products`
+
+use actix_web::http::header::{self, ETag, EntityTag, Header as _, IfMatch, IfNoneMatch};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::domain::ids::ProductId;
+use crate::domain::page::List;
+use crate::domain::product::Product;
+use crate::http::extract::{Admin, Id, Json, Query};
+use crate::http::problem::{Problem, ProblemBody, ProblemKind};
+use crate::http::wire::page::{ListProductsQuery, ProductPage};
+use crate::http::wire::products::{
+    AdjustStockRequest, ChangeProductRequest, CreateProductRequest, ProductResponse,
+};
+use crate::usecases::{
+    Services, adjust_stock, browse_products, change_product, create_product,
+};
+
+/// A page of products, oldest first.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    get, path = "/v1/products", tag = "products", params(ListProductsQuery),
+    responses((status = 200, description = "A page", body = ProductPage))
+)]
+pub async fn list(
+    services: web::Data<Services>,
+    Query(query): Query<ListProductsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (page, search) = query.check()?;
+    let page = browse_products::list(&services, search.as_deref(), page).await?;
+    Ok(HttpResponse::Ok().json(ProductPage {
+        items: page.items.into_iter().map(ProductResponse::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.encode(List::Products)),
+    }))
+}
+
+/// One product. Its `ETag` changes with every change of it.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    get, path = "/v1/products/{id}", tag = "products",
+    params(
+        ("id" = uuid::Uuid, Path),
+        ("if-none-match" = Option<String>, Header, description = "An ETag that you have"),
+    ),
+    responses(
+        (status = 200, description = "The product", body = ProductResponse, headers(("etag" = String))),
+        (status = 304, description = "It is as you have it"),
+        (status = 404, description = "No such product", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    services: web::Data<Services>,
+    Id(id): Id,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let product = browse_products::get(&services, ProductId(id)).await?;
+    let tag = tag(product.version);
+    let unchanged = match IfNoneMatch::parse(&request) {
+        Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|held| held.weak_eq(&tag)),
+        Err(_) => false,
+    };
+    if unchanged {
+        return Ok(HttpResponse::NotModified().insert_header(ETag(tag)).finish());
+    }
+    Ok(answer(HttpResponse::Ok(), product))
+}
+
+/// Enter a product. For admins.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/products", tag = "products", security(("bearer" = [])),
+    request_body = CreateProductRequest,
+    responses(
+        (status = 201, description = "Entered", body = ProductResponse, headers(("location" = String), ("etag" = String))),
+        (status = 409, description = "The SKU is taken", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    services: web::Data<Services>,
+    Admin(_): Admin,
+    Json(request): Json<CreateProductRequest>,
+) -> Result<HttpResponse, Problem> {
+    let new = request.check()?;
+    let product =
+        create_product::create_product(&services, &new.sku, &new.name, new.price, new.stock)
+            .await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, format!("/v1/products/{}", product.id)));
+    Ok(answer(response, product))
+}
+
+/// Change a product's name or price, if it still is as you saw it. For admins.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    patch, path = "/v1/products/{id}", tag = "products", security(("bearer" = [])),
+    params(
+        ("id" = uuid::Uuid, Path),
+        ("if-match" = Option<String>, Header, description = "The ETag that you saw"),
+    ),
+    request_body = ChangeProductRequest,
+    responses(
+        (status = 200, description = "Changed", body = ProductResponse, headers(("etag" = String))),
+        (status = 412, description = "It has changed since", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 428, description = "If-Match is missing", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn change(
+    services: web::Data<Services>,
+    Admin(_): Admin,
+    Id(id): Id,
+    request: HttpRequest,
+    Json(change): Json<ChangeProductRequest>,
+) -> Result<HttpResponse, Problem> {
+    let expected = if_match(&request)?;
+    let (name, price) = change.check()?;
+    let accepts = |version| match &expected {
+        IfMatch::Any => true,
+        IfMatch::Items(tags) => tags.iter().any(|held| held.strong_eq(&tag(version))),
+    };
+    let product =
+        change_product::change_product(&services, ProductId(id), accepts, name.as_ref(), price)
+            .await?;
+    Ok(answer(HttpResponse::Ok(), product))
+}
+
+/// Add to a product's stock, or take from it. For admins.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/products/{id}/stock", tag = "products", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path)),
+    request_body = AdjustStockRequest,
+    responses(
+        (status = 200, description = "Adjusted", body = ProductResponse, headers(("etag" = String))),
+        (status = 409, description = "There is not that much stock", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn adjust_stock(
+    services: web::Data<Services>,
+    Admin(_): Admin,
+    Id(id): Id,
+    Json(request): Json<AdjustStockRequest>,
+) -> Result<HttpResponse, Problem> {
+    let delta = request.check()?;
+    let product = adjust_stock::adjust_stock(&services, ProductId(id), delta).await?;
+    Ok(answer(HttpResponse::Ok(), product))
+}
+
+fn tag(version: i64) -> EntityTag {
+    EntityTag::new_strong(version.to_string())
+}
+
+fn answer(mut response: actix_web::HttpResponseBuilder, product: Product) -> HttpResponse {
+    response
+        .insert_header(ETag(tag(product.version)))
+        .json(ProductResponse::from(product))
+}
+
+fn if_match(request: &HttpRequest) -> Result<IfMatch, Problem> {
+    if !request.headers().contains_key(header::IF_MATCH) {
+        return Err(Problem::new(
+            ProblemKind::PreconditionRequired,
+            "send the product's ETag in the header if-match",
+        ));
+    }
+    // What is no list of tags matches no version.
+    Ok(IfMatch::parse(request).unwrap_or_else(|_| IfMatch::Items(Vec::new())))
+}

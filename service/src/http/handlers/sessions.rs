@@ -1,0 +1,36 @@
+//! `/v1/sessions`
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+
+use crate::http::extract::Json;
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::wire::users::{LogInRequest, SessionResponse};
+use crate::usecases::{Services, log_in};
+
+/// Log in.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/sessions", tag = "users",
+    request_body = LogInRequest,
+    responses(
+        (status = 201, description = "Logged in, for fifteen minutes", body = SessionResponse),
+        (status = 401, description = "Unknown address or wrong password", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn log_in(
+    services: web::Data<Services>,
+    Json(request): Json<LogInRequest>,
+) -> Result<HttpResponse, Problem> {
+    let token = log_in::log_in(&services, request.email, request.password).await?;
+    Ok(HttpResponse::Created()
+        // RFC 6749, section 5.1: a token must not stay in a cache.
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(SessionResponse {
+            access_token: token.token,
+            token_type: "Bearer",
+            expires_in: token.lifetime.as_secs(),
+        }))
+}

@@ -1,0 +1,67 @@
+//! `/v1/users`
+
+use actix_web::{HttpResponse, web};
+
+use crate::domain::user::Role;
+use crate::http::extract::{Json, User};
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::wire::users::{ProfileChangeRequest, RegisterRequest, UserResponse};
+use crate::usecases::{Services, profile, register_user};
+
+/// Register.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users",
+    request_body = RegisterRequest,
+    responses(
+        (status = 201, description = "Registered", body = UserResponse),
+        (status = 409, description = "The address is taken", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn register(
+    services: web::Data<Services>,
+    Json(request): Json<RegisterRequest>,
+) -> Result<HttpResponse, Problem> {
+    let registration = request.check()?;
+    let user = register_user::register_user(&services, registration, Role::Customer).await?;
+    Ok(HttpResponse::Created().json(UserResponse::from(user)))
+}
+
+/// The own profile.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    responses((status = 200, description = "You", body = UserResponse))
+)]
+pub async fn view_me(
+    services: web::Data<Services>,
+    User(id): User,
+) -> Result<HttpResponse, Problem> {
+    let user = profile::view(&services, id).await?;
+    Ok(HttpResponse::Ok().json(UserResponse::from(user)))
+}
+
+/// Change the own profile.
+///
+/// # Errors
+/// The problems below.
+#[utoipa::path(
+    patch, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    request_body = ProfileChangeRequest,
+    responses((status = 200, description = "You, as changed", body = UserResponse))
+)]
+pub async fn change_me(
+    services: web::Data<Services>,
+    User(id): User,
+    Json(request): Json<ProfileChangeRequest>,
+) -> Result<HttpResponse, Problem> {
+    let user = match request.check()? {
+        Some(name) => profile::rename(&services, id, &name).await?,
+        None => profile::view(&services, id).await?,
+    };
+    Ok(HttpResponse::Ok().json(UserResponse::from(user)))
+}

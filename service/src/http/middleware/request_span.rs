@@ -1,0 +1,88 @@
+//! The span of a request, and its one access line.
+//!
+//! The span carries the trace id that every line and every problem of the
+//! request shows. It continues the caller's trace if the request has a W3C
+//! `traceparent` header. Paths are logged as route templates: a raw path has ids
+//! in it, and a query string may have anything.
+
+use std::time::Instant;
+
+use actix_web::Error;
+use actix_web::HttpMessage as _;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_actix_web::RootSpanBuilder;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::telemetry::trace_id;
+
+/// Where a request that fits no route is counted and logged.
+pub const UNMATCHED: &str = "unmatched";
+
+/// Builds the root span for `tracing_actix_web::TracingLogger`.
+pub struct RequestSpan;
+
+struct Began(Instant);
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        request.extensions_mut().insert(Began(Instant::now()));
+        let route = route_of(request.match_pattern());
+        let span = tracing::info_span!(
+            "request",
+            otel.name = %format_args!("{} {route}", request.method()),
+            otel.kind = "server",
+            http.request.method = %request.method(),
+            http.route = %route,
+            http.response.status_code = tracing::field::Empty,
+            trace_id = tracing::field::Empty,
+        );
+        let caller = TraceContextPropagator::new().extract(&Headers(request.headers()));
+        if let Err(error) = span.set_parent(caller) {
+            tracing::debug!(%error, "the span takes no parent");
+        }
+        if let Some(id) = span.in_scope(trace_id::current) {
+            span.record("trace_id", id);
+        }
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let _in_span = span.enter();
+        let (status, request) = match outcome {
+            Ok(response) => (response.status(), Some(response.request())),
+            Err(error) => (error.as_response_error().status_code(), None),
+        };
+        span.record("http.response.status_code", status.as_u16());
+        let Some(request) = request else { return };
+        let began = request.extensions().get::<Began>().map(|began| began.0);
+        tracing::info!(
+            method = %request.method(),
+            route = route_of(request.match_pattern()),
+            status = status.as_u16(),
+            duration_ms = began.map_or(0.0, |began| began.elapsed().as_secs_f64() * 1e3),
+            trace_id = trace_id::current(),
+            "request"
+        );
+    }
+}
+
+fn route_of(pattern: Option<String>) -> String {
+    pattern.unwrap_or_else(|| UNMATCHED.to_owned())
+}

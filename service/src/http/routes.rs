@@ -1,0 +1,131 @@
+//! The route table: every path of the API, its methods, and who answers.
+//!
+//! This is where the path of a request begins. A path with a method that is not
+//! here is 405 with `Allow`, any other path is 404. `tests/api/openapi.rs`
+//! compares the table with the OpenAPI document.
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{Handler, HttpResponse, Resource, Responder, guard, web};
+use utoipa::OpenApi as _;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::handlers::{orders, products, sessions, users};
+use super::openapi::ApiDoc;
+use super::problem::{Problem, ProblemKind};
+
+/// Adds the API to an actix application.
+pub fn configure(app: &mut web::ServiceConfig) {
+    app.service(
+        web::scope("/v1")
+            .service(
+                Path::new("/users")
+                    .on(Method::POST, users::register)
+                    .done(),
+            )
+            .service(
+                Path::new("/users/me")
+                    .on(Method::GET, users::view_me)
+                    .on(Method::PATCH, users::change_me)
+                    .done(),
+            )
+            .service(
+                Path::new("/sessions")
+                    .on(Method::POST, sessions::log_in)
+                    .done(),
+            )
+            .service(
+                Path::new("/products")
+                    .on(Method::GET, products::list)
+                    .on(Method::POST, products::create)
+                    .done(),
+            )
+            .service(
+                Path::new("/products/{id}")
+                    .on(Method::GET, products::get)
+                    .on(Method::PATCH, products::change)
+                    .done(),
+            )
+            .service(
+                Path::new("/products/{id}/stock")
+                    .on(Method::POST, products::adjust_stock)
+                    .done(),
+            )
+            .service(
+                Path::new("/orders")
+                    .on(Method::GET, orders::list)
+                    .on(Method::POST, orders::place)
+                    .done(),
+            )
+            .service(
+                Path::new("/orders/{id}")
+                    .on(Method::GET, orders::get)
+                    .done(),
+            )
+            .service(
+                Path::new("/orders/{id}/cancel")
+                    .on(Method::POST, orders::cancel)
+                    .done(),
+            )
+            .service(
+                Path::new("/orders/{id}/ship")
+                    .on(Method::POST, orders::ship)
+                    .done(),
+            ),
+    )
+    .service(web::redirect("/docs", "/docs/"))
+    .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", ApiDoc::openapi()))
+    .default_service(web::to(unknown_route));
+}
+
+async fn unknown_route() -> Problem {
+    Problem::new(ProblemKind::NotFound, "there is nothing at this path; /openapi.json lists what there is")
+}
+
+/// A path with its methods. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
+struct Path {
+    resource: Resource,
+    allow: Vec<Method>,
+}
+
+impl Path {
+    fn new(path: &str) -> Self {
+        Self {
+            resource: web::resource(path),
+            allow: Vec::new(),
+        }
+    }
+
+    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let route = if method == Method::GET {
+            self.allow.push(Method::HEAD);
+            web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            web::method(method.clone())
+        };
+        self.allow.push(method);
+        self.resource = self.resource.route(route.to(handler));
+        self
+    }
+
+    fn done(self) -> Resource {
+        let names: Vec<&str> = self.allow.iter().map(Method::as_str).collect();
+        let allow = names.join(", ");
+        self.resource
+            .default_service(web::to(move || method_not_allowed(allow.clone())))
+    }
+}
+
+async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
+    let detail = format!("this path takes {allow}");
+    let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
+    Err(match HeaderValue::from_str(&allow) {
+        Ok(value) => problem.header(header::ALLOW, value),
+        Err(_) => problem,
+    })
+}

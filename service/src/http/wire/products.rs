@@ -1,0 +1,145 @@
+//! Products on the wire.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::MoneyBody;
+use crate::domain::money::Money;
+use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
+use crate::http::extract::Fields;
+use crate::http::problem::Problem;
+
+/// A new product.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProductRequest {
+    /// The shop's own number; unique, not blank.
+    #[schema(min_length = 1, max_length = 64, example = "LAMP-1")]
+    sku: String,
+    /// What it is called; not blank.
+    #[schema(min_length = 1, max_length = 200, example = "Lamp")]
+    name: String,
+    /// What one piece costs.
+    price: MoneyBody,
+    /// How many pieces there are.
+    #[schema(minimum = 0, maximum = 1_000_000_000, example = 10)]
+    stock: i64,
+}
+
+/// A new product, checked.
+pub struct CheckedProduct {
+    /// Unique.
+    pub sku: Sku,
+    /// What it is called.
+    pub name: ProductName,
+    /// What one piece costs.
+    pub price: Money,
+    /// How many pieces there are.
+    pub stock: Stock,
+}
+
+impl CreateProductRequest {
+    /// What the domain makes of it.
+    ///
+    /// # Errors
+    /// A problem that names every field at fault.
+    pub fn check(self) -> Result<CheckedProduct, Problem> {
+        let mut fields = Fields::default();
+        let sku = fields.check("/sku", Sku::parse(self.sku));
+        let name = fields.check("/name", ProductName::parse(self.name));
+        let price = self.price.check("/price", &mut fields);
+        let stock = fields.check("/stock", Stock::new(self.stock));
+        let product = sku.zip(name).zip(price.zip(stock));
+        fields.finish(
+            product.map(|((sku, name), (price, stock))| CheckedProduct {
+                sku,
+                name,
+                price,
+                stock,
+            }),
+        )
+    }
+}
+
+/// What to change of a product; what is missing stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeProductRequest {
+    /// What it is called; not blank.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// What one piece costs.
+    price: Option<MoneyBody>,
+}
+
+impl ChangeProductRequest {
+    /// What the domain makes of it.
+    ///
+    /// # Errors
+    /// A problem that names every field at fault.
+    pub fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
+        let mut fields = Fields::default();
+        let name = fields.check_optional("/name", self.name.map(ProductName::parse));
+        let price = match self.price {
+            Some(price) => price.check("/price", &mut fields).map(Some),
+            None => Some(None),
+        };
+        fields.finish(name.zip(price))
+    }
+}
+
+/// Pieces that came in, or were taken out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustStockRequest {
+    /// Above zero: came in; below: taken out; not 0.
+    #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = 5)]
+    delta: i64,
+}
+
+impl AdjustStockRequest {
+    /// What the domain makes of it.
+    ///
+    /// # Errors
+    /// A problem that names the field.
+    pub fn check(self) -> Result<StockDelta, Problem> {
+        let mut fields = Fields::default();
+        let delta = fields.check("/delta", StockDelta::new(self.delta));
+        fields.finish(delta)
+    }
+}
+
+/// A product.
+#[derive(Serialize, ToSchema)]
+pub struct ProductResponse {
+    /// Names the product.
+    pub id: Uuid,
+    /// The shop's own number.
+    pub sku: String,
+    /// What it is called.
+    pub name: String,
+    /// What one piece costs.
+    pub price: MoneyBody,
+    /// How many pieces are left.
+    pub stock: i32,
+    /// Counts the changes of any of these, from 1; also the ETag.
+    pub version: i64,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<Product> for ProductResponse {
+    fn from(product: Product) -> Self {
+        Self {
+            id: product.id.0,
+            sku: product.sku,
+            name: product.name,
+            price: product.price.into(),
+            stock: product.stock,
+            version: product.version,
+            updated_at: product.updated_at,
+        }
+    }
+}
