@@ -20,7 +20,7 @@ use crate::config::{ConfigError, Flags};
 const EX_CONFIG: u8 = 78;
 
 /// A reference user/order microservice.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
@@ -36,7 +36,7 @@ config/local.toml, .env, environment variables ORDERLY__SECTION__KEY, --set sect
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.";
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Config(config::Args),
     Version(version::Args),

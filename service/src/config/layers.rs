@@ -184,7 +184,8 @@ impl Layers {
     }
 
     fn read_file(&mut self, path: &Path) {
-        if !path.exists() {
+        // Missing is fine, out of reach is not.
+        if let Ok(false) = path.try_exists() {
             return;
         }
         let origin = Origin::File(path.to_owned());
@@ -196,7 +197,12 @@ impl Layers {
                 }
             }
             Err(why) => {
-                let why = without_excerpt(&why.to_string());
+                let why = match why {
+                    config::ConfigError::FileParse { cause, .. } => {
+                        without_excerpt(&cause.to_string())
+                    }
+                    other => other.to_string(),
+                };
                 self.problem(path.display().to_string(), "cannot be read", why);
             }
         }

@@ -199,12 +199,13 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
 /// The environment and flags know only text: reads it as what the setting's default is. Empty text unsets a setting
 /// that may be unset (`ORDERLY__REDIS__URL=`).
 fn typed(value: Value, default: &Value) -> Value {
-    match (&value, default) {
-        (Value::String(text), Value::Number(_)) => {
-            text.trim().parse().map(Value::Number).unwrap_or(value)
-        }
+    match (value, default) {
+        (Value::String(text), Value::Number(_)) => text
+            .trim()
+            .parse::<i64>()
+            .map_or(Value::String(text), Value::from),
         (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
-        _ => value,
+        (value, _) => value,
     }
 }
 

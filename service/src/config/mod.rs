@@ -104,19 +104,19 @@ impl fmt::Display for Environment {
     }
 }
 
-/// Where to read from.
-#[derive(Debug, Clone, Default)]
+/// Where to read from. Not `Debug`: it holds secrets that are not yet known to be such.
+#[derive(Clone, Default)]
 pub struct Inputs {
     /// What the command line says.
     pub flags: Flags,
-    /// The environment, as names and values.
-    pub variables: Vec<(String, String)>,
+    /// The environment, by name.
+    pub variables: BTreeMap<String, String>,
     /// The `.env` file. It may be missing.
     pub dotenv: PathBuf,
 }
 
 /// The part of the command line that is about configuration.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Configuration")]
 pub struct Flags {
     /// Override one setting, e.g. --set http.port=9000. May be repeated.
