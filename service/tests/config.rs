@@ -158,6 +158,17 @@ fn the_environment_chooses_its_file_and_may_be_named_in_dotenv() {
 }
 
 #[test]
+fn the_directory_may_be_named_by_a_variable() {
+    let here = place("directory");
+    fs::create_dir(here.directory.join("elsewhere")).unwrap();
+    let mut here = here.file("elsewhere/default.toml", "http.port = 1");
+    here.inputs.flags.config_dir = None;
+    let elsewhere = here.directory.join("elsewhere").display().to_string();
+    let loaded = here.variable("ORDERLY_CONFIG_DIR", &elsewhere).load();
+    assert_eq!(loaded.settings.http.port, 1);
+}
+
+#[test]
 fn an_unknown_environment_is_told_the_three() {
     let here = place("unknown-environment").variable("ORDERLY_ENV", "prod");
     assert_snapshot!(here.mistakes(), @r#"

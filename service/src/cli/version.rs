@@ -50,7 +50,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         target,
     } = build;
     super::print(&format!(
-        "orderly     {version}\ncommit      {commit}\nbuild date  {build_date}\nrustc       {rustc}\ntarget      {target}"
+        "orderly     {version}
+commit      {commit}
+build date  {build_date}
+rustc       {rustc}
+target      {target}"
     ))
 }
 

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Problem;
-use super::layers::{Given, Origin, flatten};
+use super::layers::{Given, flatten};
 use super::nearest::nearest;
-use super::{Environment, REDACTED, Settings, keys};
+use super::{Environment, Origin, REDACTED, Settings, keys};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.
 pub(super) struct Merge {
@@ -57,12 +57,7 @@ impl Merge {
             }
             Err((fault, cure)) => {
                 let place = origin.place(&key);
-                self.problems.push(Problem {
-                    key,
-                    place,
-                    fault,
-                    cure,
-                });
+                self.problems.push(Problem::new(&key, place, fault, cure));
             }
         }
     }
@@ -152,19 +147,17 @@ impl Merge {
         };
         let described =
             |key: &str, value: Duration| format!("{key} = {value:?} ({})", self.origin(key));
-        self.problems.push(Problem {
-            key: set.into(),
-            place: self.origin(set).place(set),
-            fault: format!(
-                "does not fit: {}, {}",
-                described(short, short_value),
-                described(long, long_value)
-            ),
-            cure: match holds(short_value, short_value) {
-                true => format!("{short} must not be longer than {long}"),
-                false => format!("{short} must be shorter than {long}"),
-            },
-        });
+        let fault = format!(
+            "does not fit: {}, {}",
+            described(short, short_value),
+            described(long, long_value)
+        );
+        let cure = match holds(short_value, short_value) {
+            true => format!("{short} must not be longer than {long}"),
+            false => format!("{short} must be shorter than {long}"),
+        };
+        let place = self.origin(set).place(set);
+        self.problems.push(Problem::new(set, place, fault, cure));
     }
 
     fn is_faulty(&self, key: &str) -> bool {
