@@ -231,7 +231,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
 
       http.body_limit_bytes in config/default.toml
         is 1.5
-        expected a whole number, not negative
+        expected a whole number; allowed: 1024 to 1048576
 
       http.port in config/default.toml
         is 70000
@@ -251,7 +251,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
 
       ORDERLY__DATABASE__POOL_SIZE (environment)
         is "many"
-        expected a whole number, not negative
+        expected a whole number; allowed: 1 to 1000
 
       ORDERLY__DATABASE__POOL_WAIT (environment)
         is "10"
@@ -353,6 +353,15 @@ fn settings_are_judged_against_each_other() {
         does not fit: payments.backoff_base = 500ms (default), payments.backoff_cap = 100ms (environment)
         payments.backoff_base must not be longer than payments.backoff_cap
     ");
+}
+
+#[test]
+fn a_setting_that_is_wrong_itself_is_not_judged_against_others() {
+    let here = place("one-at-a-time")
+        .variable("ORDERLY__DATABASE__LOCK_TIMEOUT", "soon")
+        .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "4s");
+    let mistakes = here.mistakes();
+    assert!(mistakes.contains("has 1 problem:"), "{mistakes}");
 }
 
 #[test]

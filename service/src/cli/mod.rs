@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
-//! a variant of [`Command`] and an arm of `dispatch`.
+//! a variant of `Command` and an arm of `dispatch`.
 //!
 //! Exit codes: 0 success; 1 failure; 2 wrong usage; 78 (`EX_CONFIG` of BSD `sysexits.h`) wrong configuration, so that
 //! a supervisor can tell what a restart may mend from what it cannot.

@@ -27,6 +27,7 @@ mod orders;
 mod origin;
 mod payments;
 mod redis;
+mod rules;
 mod sandbox_gateway;
 mod secret;
 mod section;
