@@ -3,10 +3,6 @@
 //! Git may be absent (a container build copies only the sources), so the environment can say instead:
 //! `ORDERLY_BUILD_COMMIT`, and `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>).
 //! Without the latter the commit's time serves, not the clock's: the same source then gives the same binary.
-#![expect(
-    clippy::print_stdout,
-    reason = "cargo reads a build script's standard output"
-)]
 
 use std::env;
 use std::path::Path;

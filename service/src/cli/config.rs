@@ -10,7 +10,7 @@ use crate::config::{self, Entry, Flags};
 ///
 /// Reads exactly what `serve` would read, and fails with the same message (exit code 78), so it also serves to check a
 /// configuration before it is rolled out.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(super) struct Args {
     /// Print a JSON array of {key, value, origin}, for scripts
     #[arg(long)]

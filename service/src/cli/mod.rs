@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
-//! a variant of [`Command`] and an arm of `dispatch`.
+//! a variant of `Command` and an arm of `dispatch`.
 //!
 //! Exit codes: 0 success; 1 failure; 2 wrong usage; 78 (`EX_CONFIG` of BSD `sysexits.h`) wrong configuration, so that
 //! a supervisor can tell what a restart may mend from what it cannot.
@@ -20,7 +20,7 @@ use crate::config::{ConfigError, Flags};
 const EX_CONFIG: u8 = 78;
 
 /// A reference user/order microservice.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
@@ -36,7 +36,7 @@ config/local.toml, .env, environment variables ORDERLY__SECTION__KEY, --set sect
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.";
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Config(config::Args),
     Version(version::Args),

@@ -15,7 +15,7 @@ pub(super) const LINE: &str = concat!(
 ///
 /// What the build could not find out is `unknown`. The date is SOURCE_DATE_EPOCH of the build, or else the commit's,
 /// so that the same source gives the same binary.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(super) struct Args {
     /// Print a JSON object, for scripts
     #[arg(long)]
@@ -50,7 +50,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         target,
     } = build;
     super::print(&format!(
-        "orderly     {version}\ncommit      {commit}\nbuild date  {build_date}\nrustc       {rustc}\ntarget      {target}"
+        "orderly     {version}
+commit      {commit}
+build date  {build_date}
+rustc       {rustc}
+target      {target}"
     ))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{section, within};
+use super::section::{not_blank, section, within};
 
 section! {
     /// How passwords are hashed and access tokens are signed.
@@ -43,11 +43,4 @@ fn ed25519_pem(key: &Option<Secret>, (): &()) -> garde::Result {
         }
         _ => Ok(()),
     }
-}
-
-fn not_blank(text: &str, (): &()) -> garde::Result {
-    if text.trim().is_empty() {
-        return Err(garde::Error::new("expected a text that is not blank"));
-    }
-    Ok(())
 }

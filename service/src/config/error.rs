@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// What is wrong with the configuration: all of it at once, since nobody wants to learn of five mistakes in five starts.
+/// What is wrong with the configuration: all of it at once, since nobody wants to learn of five mistakes in five
+/// starts.
 ///
-/// Its `Display` is a block for people that names each variable, what is wrong with it, and the cure. No secret is in it.
+/// Its `Display` is a block for people that names each variable, what is wrong with it, and the cure. There is no
+/// secret in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,
@@ -38,13 +40,22 @@ impl ConfigError {
 }
 
 impl Problem {
-    pub(super) fn missing(key: &str, cure: &str) -> Self {
+    pub(super) fn new(
+        key: &str,
+        place: impl Into<String>,
+        fault: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
         Self {
             key: key.into(),
-            place: super::variable(key),
-            fault: "is not set".into(),
+            place: place.into(),
+            fault: fault.into(),
             cure: cure.into(),
         }
+    }
+
+    pub(super) fn missing(key: &str, cure: &str) -> Self {
+        Self::new(key, super::variable(key), "is not set", cure)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{not_blank, section, within};
 
 section! {
     /// The relay that moves events from the outbox table to a Redis stream.
     pub struct EventsConfig {
         /// Key of the stream.
-        stream: String = "orderly:orders".into();
+        stream: String = "orderly:orders".into(), not_blank;
         /// Entries the stream keeps, about, 1000 to 100000000 (`XADD … MAXLEN ~`).
         max_length: u64 = 100_000, within(1000..=100_000_000);
         /// Events moved in one round, 1 to 1000.

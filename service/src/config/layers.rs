@@ -3,7 +3,6 @@
 //! A layer is a flat list of [`Given`]s: `http.port` = `8080`, from `config/default.toml`. It is only read here; what
 //! is known and allowed is judged in [`super::merge`].
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use config::{FileFormat, Source};
@@ -11,56 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Problem;
-use super::{Environment, Inputs, variable};
-
-/// Where a setting's value came from. Later ones win.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// Built in.
-    #[default]
-    Default,
-    /// A file of the configuration directory.
-    File(PathBuf),
-    /// The `.env` file of the working directory.
-    DotEnv,
-    /// The process's environment.
-    Environment,
-    /// `--set` on the command line.
-    Flag,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path) => path.display().fmt(f),
-            Self::DotEnv => f.write_str(".env"),
-            Self::Environment => f.write_str("environment"),
-            Self::Flag => f.write_str("--set"),
-        }
-    }
-}
-
-impl Origin {
-    /// A key as it is spelt in this place.
-    pub(super) fn spelling(&self, key: &str) -> String {
-        match self {
-            Self::File(_) => key.to_owned(),
-            Self::Flag => format!("--set {key}"),
-            Self::Default | Self::DotEnv | Self::Environment => variable(key),
-        }
-    }
-
-    /// Where to go to change a key: `http.port in config/default.toml`.
-    pub(super) fn place(&self, key: &str) -> String {
-        let spelling = self.spelling(key);
-        match self {
-            Self::File(path) => format!("{spelling} in {}", path.display()),
-            Self::DotEnv | Self::Environment => format!("{spelling} ({self})"),
-            Self::Default | Self::Flag => spelling,
-        }
-    }
-}
+use super::{Environment, Inputs, Origin};
 
 /// One setting as one layer gives it.
 pub(super) struct Given {
@@ -79,35 +29,52 @@ pub(super) struct Layers {
     pub(super) problems: Vec<Problem>,
 }
 
+/// A variable of `.env` or of the environment.
+struct Variable<'a> {
+    name: &'a str,
+    value: &'a str,
+    origin: Origin,
+}
+
+impl Variable<'_> {
+    fn place(&self) -> String {
+        format!("{} ({})", self.name, self.origin)
+    }
+}
+
 /// Reads every layer.
 pub(super) fn read(inputs: &Inputs) -> Layers {
     let mut layers = Layers::default();
     let dotenv = layers.read_dotenv(&inputs.dotenv);
-    // The environment wins over `.env`, so it comes last and is searched first.
-    let outside: Vec<(&str, &str, Origin)> = (dotenv
-        .iter()
-        .map(|(name, value)| (name, value, Origin::DotEnv)))
-    .chain(
-        inputs
-            .variables
+    let from_dotenv = (dotenv.iter()).map(|(name, value)| Variable {
+        name,
+        value,
+        origin: Origin::DotEnv,
+    });
+    let from_environment = (inputs.variables.iter()).map(|(name, value)| Variable {
+        name,
+        value,
+        origin: Origin::Environment,
+    });
+    let variables: Vec<Variable<'_>> = from_dotenv.chain(from_environment).collect();
+    let last = |name: &str| {
+        variables
             .iter()
-            .map(|(name, value)| (name, value, Origin::Environment)),
-    )
-    .map(|(name, value, origin)| (name.as_str(), value.as_str(), origin))
-    .collect();
-    let find = |wanted: &str| {
-        outside
-            .iter()
-            .rfind(|(name, value, _)| *name == wanted && !value.is_empty())
+            .rfind(|it| it.name == name && !it.value.is_empty())
     };
 
-    let directory = layers.config_directory(inputs, find("ORDERLY_CONFIG_DIR"));
+    let directory = layers.config_directory(inputs, last("ORDERLY_CONFIG_DIR"));
     layers.read_file(&directory.join("default.toml"));
-    if let Some(environment) = layers.choose_environment(find("ORDERLY_ENV")) {
+    if let Some(environment) = layers.choose_environment(last("ORDERLY_ENV")) {
         layers.read_file(&directory.join(format!("{environment}.toml")));
     }
     layers.read_file(&directory.join("local.toml"));
-    for (name, value, origin) in &outside {
+    for Variable {
+        name,
+        value,
+        origin,
+    } in &variables
+    {
         // Two underscores: Kubernetes itself sets ORDERLY_PORT and the like for a service of that name.
         if let Some(path) = name.strip_prefix("ORDERLY__") {
             layers.push(
@@ -138,24 +105,13 @@ impl Layers {
         fault: impl Into<String>,
         cure: impl Into<String>,
     ) {
-        self.problems.push(Problem {
-            key: String::new(),
-            place: place.into(),
-            fault: fault.into(),
-            cure: cure.into(),
-        });
+        self.problems.push(Problem::new("", place, fault, cure));
     }
 
-    fn config_directory(
-        &mut self,
-        inputs: &Inputs,
-        variable: Option<&(&str, &str, Origin)>,
-    ) -> PathBuf {
+    fn config_directory(&mut self, inputs: &Inputs, variable: Option<&Variable<'_>>) -> PathBuf {
         let (directory, place) = match (&inputs.flags.config_dir, variable) {
             (Some(directory), _) => (directory.clone(), "--config-dir".to_owned()),
-            (None, Some((name, value, origin))) => {
-                (PathBuf::from(value), format!("{name} ({origin})"))
-            }
+            (None, Some(variable)) => (variable.value.into(), variable.place()),
             // Not chosen by anyone, so it may be missing: the defaults serve.
             (None, None) => return "config".into(),
         };
@@ -169,22 +125,26 @@ impl Layers {
         directory
     }
 
-    fn choose_environment(&mut self, variable: Option<&(&str, &str, Origin)>) -> Option<String> {
-        if let Some((name, value, origin)) = variable {
-            match Environment::deserialize(Value::from(*value)) {
-                Ok(environment) => self.environment = (environment, origin.clone()),
-                Err(_) => {
-                    let cure = "expected development, test or production";
-                    self.problem(format!("{name} ({origin})"), format!("is {value:?}"), cure);
-                    return None;
-                }
-            }
+    /// `None` when the choice is not one of those there are.
+    fn choose_environment(&mut self, variable: Option<&Variable<'_>>) -> Option<Environment> {
+        if let Some(variable) = variable {
+            let Ok(environment) = Environment::deserialize(Value::from(variable.value)) else {
+                let fault = format!("is {:?}", variable.value);
+                self.problem(
+                    variable.place(),
+                    fault,
+                    "expected development, test or production",
+                );
+                return None;
+            };
+            self.environment = (environment, variable.origin.clone());
         }
-        Some(self.environment.0.to_string())
+        Some(self.environment.0)
     }
 
     fn read_file(&mut self, path: &Path) {
-        if !path.exists() {
+        // Missing is fine, out of reach is not.
+        if let Ok(false) = path.try_exists() {
             return;
         }
         let origin = Origin::File(path.to_owned());
@@ -196,7 +156,12 @@ impl Layers {
                 }
             }
             Err(why) => {
-                let why = without_excerpt(&why.to_string());
+                let why = match why {
+                    config::ConfigError::FileParse { cause, .. } => {
+                        without_excerpt(&cause.to_string())
+                    }
+                    other => other.to_string(),
+                };
                 self.problem(path.display().to_string(), "cannot be read", why);
             }
         }

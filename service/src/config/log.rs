@@ -28,8 +28,8 @@ pub enum LogFormat {
 fn env_filter(filter: &str, (): &()) -> garde::Result {
     match EnvFilter::try_new(filter) {
         Ok(_) => Ok(()),
-        Err(why) => Err(garde::Error::new(format!(
-            "expected a filter such as info or warn,orderly=debug ({why})"
-        ))),
+        Err(_) => Err(garde::Error::new(
+            "expected a tracing filter such as info or warn,orderly=debug",
+        )),
     }
 }

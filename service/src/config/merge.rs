@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Problem;
-use super::layers::{Given, Origin, flatten};
+use super::layers::{Given, flatten};
 use super::nearest::nearest;
-use super::{Environment, REDACTED, Settings, keys};
+use super::rules::{Nesting, nestings};
+use super::{Environment, Origin, REDACTED, Settings, keys};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.
 pub(super) struct Merge {
@@ -57,12 +58,7 @@ impl Merge {
             }
             Err((fault, cure)) => {
                 let place = origin.place(&key);
-                self.problems.push(Problem {
-                    key,
-                    place,
-                    fault,
-                    cure,
-                });
+                self.problems.push(Problem::new(&key, place, fault, cure));
             }
         }
     }
@@ -83,88 +79,57 @@ impl Merge {
         *place = value;
         let settings = match Settings::deserialize(&tree) {
             Ok(settings) => settings,
-            Err(why) => return Err((fault, expectation(&why.to_string()))),
+            Err(why) => {
+                let expected = expectation(&why.to_string());
+                let cure = match range_of(key) {
+                    Some(range) => format!("{expected}; {range}"),
+                    None => expected,
+                };
+                return Err((fault, cure));
+            }
         };
-        if let Err(report) = settings.validate()
-            && let Some((_, cure)) = report.iter().find(|(path, _)| path.to_string() == key)
-        {
-            return Err((fault, cure.to_string()));
+        match violation(&settings, key) {
+            Some(cure) => Err((fault, cure)),
+            None => Ok((tree, settings)),
         }
-        Ok((tree, settings))
     }
 
     /// Judges the settings against each other.
     pub(super) fn check_rules(&mut self) {
+        for rule in nestings(&self.settings) {
+            if !rule.holds() && !self.is_faulty(rule.short.0) && !self.is_faulty(rule.long.0) {
+                self.report(&rule);
+            }
+        }
         let Settings {
-            environment,
-            auth,
-            orders,
-            database,
-            payments,
-            ..
-        } = self.settings.clone();
-        let (idempotency_wait, lock_timeout) = (orders.idempotency_wait, database.lock_timeout);
-        let below = |short: Duration, long: Duration| short < long;
-        self.check_pair(
-            ("orders.idempotency_wait", idempotency_wait),
-            ("database.lock_timeout", lock_timeout),
-            below,
-        );
-        self.check_pair(
-            ("database.lock_timeout", lock_timeout),
-            ("database.statement_timeout", database.statement_timeout),
-            below,
-        );
-        self.check_pair(
-            ("payments.timeout", payments.timeout),
-            ("payments.lease", payments.lease),
-            below,
-        );
-        self.check_pair(
-            ("payments.backoff_base", payments.backoff_base),
-            ("payments.backoff_cap", payments.backoff_cap),
-            |base, cap| base <= cap,
-        );
-        if environment == Environment::Production
-            && auth.signing_key.is_none()
-            && !self.is_faulty("auth.signing_key")
-        {
+            environment, auth, ..
+        } = &self.settings;
+        let lacks_key = *environment == Environment::Production && auth.signing_key.is_none();
+        if lacks_key && !self.is_faulty("auth.signing_key") {
             let cure = "required in production: an Ed25519 key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)";
             self.problems
                 .push(Problem::missing("auth.signing_key", cure));
         }
     }
 
-    fn check_pair(
-        &mut self,
-        (short, short_value): (&str, Duration),
-        (long, long_value): (&str, Duration),
-        holds: fn(Duration, Duration) -> bool,
-    ) {
-        if holds(short_value, long_value) || self.is_faulty(short) || self.is_faulty(long) {
-            return;
-        }
+    fn report(&mut self, rule: &Nesting) {
+        let (short, long) = (rule.short.0, rule.long.0);
         // Name the one that somebody set: that is where to look.
         let set = if self.origins.contains_key(short) {
             short
         } else {
             long
         };
+        let place = self.origin(set).place(set);
         let described =
-            |key: &str, value: Duration| format!("{key} = {value:?} ({})", self.origin(key));
-        self.problems.push(Problem {
-            key: set.into(),
-            place: self.origin(set).place(set),
-            fault: format!(
-                "does not fit: {}, {}",
-                described(short, short_value),
-                described(long, long_value)
-            ),
-            cure: match holds(short_value, short_value) {
-                true => format!("{short} must not be longer than {long}"),
-                false => format!("{short} must be shorter than {long}"),
-            },
-        });
+            |(key, value): (&str, Duration)| format!("{key} = {value:?} ({})", self.origin(key));
+        let fault = format!(
+            "does not fit: {}, {}",
+            described(rule.short),
+            described(rule.long)
+        );
+        self.problems
+            .push(Problem::new(set, place, fault, rule.to_string()));
     }
 
     fn is_faulty(&self, key: &str) -> bool {
@@ -186,6 +151,23 @@ fn default_of(key: &str) -> Value {
     leaf_mut(&mut defaults, key).cloned().unwrap_or_default()
 }
 
+/// What a setting's own check has against its value: the cure.
+fn violation(settings: &Settings, key: &str) -> Option<String> {
+    let report = settings.validate().err()?;
+    report
+        .iter()
+        .find(|(path, _)| path.to_string() == key)
+        .map(|(_, cure)| cure.to_string())
+}
+
+/// What a number may be. Its check says so when asked about zero, which no range contains.
+fn range_of(key: &str) -> Option<String> {
+    let mut tree = serde_json::to_value(Settings::default()).ok()?;
+    let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
+    *number = 0.into();
+    violation(&Settings::deserialize(tree).ok()?, key)
+}
+
 /// `[http]` with every key commented out.
 fn is_empty_section(key: &str, value: &Value) -> bool {
     value.as_object().is_some_and(|table| table.is_empty())
@@ -199,12 +181,13 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
 /// The environment and flags know only text: reads it as what the setting's default is. Empty text unsets a setting
 /// that may be unset (`ORDERLY__REDIS__URL=`).
 fn typed(value: Value, default: &Value) -> Value {
-    match (&value, default) {
-        (Value::String(text), Value::Number(_)) => {
-            text.trim().parse().map(Value::Number).unwrap_or(value)
-        }
+    match (value, default) {
+        (Value::String(text), Value::Number(_)) => text
+            .trim()
+            .parse::<i64>()
+            .map_or(Value::String(text), Value::from),
         (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
-        _ => value,
+        (value, _) => value,
     }
 }
 
@@ -238,7 +221,7 @@ fn expectation(error: &str) -> String {
         .map_or(error, |(_, expected)| expected);
     let expected = match expected {
         "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" | "usize" | "i64" => "a whole number, not negative",
+        "u32" | "u64" | "usize" | "i64" => "a whole number",
         "a duration" => "a duration such as 500ms, 10s or 15m",
         "invalid IP address syntax" | "IP address" => {
             "an IP address such as 127.0.0.1, 0.0.0.0 or ::"

@@ -24,8 +24,10 @@ mod log;
 mod merge;
 mod nearest;
 mod orders;
+mod origin;
 mod payments;
 mod redis;
+mod rules;
 mod sandbox_gateway;
 mod secret;
 mod section;
@@ -43,9 +45,9 @@ pub use database::DatabaseConfig;
 pub use error::ConfigError;
 pub use events::EventsConfig;
 pub use http::{AdminConfig, HttpConfig};
-pub use layers::Origin;
 pub use log::{LogConfig, LogFormat};
 pub use orders::OrdersConfig;
+pub use origin::Origin;
 pub use payments::PaymentsConfig;
 pub use redis::RedisConfig;
 pub use sandbox_gateway::SandboxGatewayConfig;
@@ -104,19 +106,19 @@ impl fmt::Display for Environment {
     }
 }
 
-/// Where to read from.
-#[derive(Debug, Clone, Default)]
+/// Where to read from. Not `Debug`: it holds secrets that are not yet known to be such.
+#[derive(Clone, Default)]
 pub struct Inputs {
     /// What the command line says.
     pub flags: Flags,
-    /// The environment, as names and values.
-    pub variables: Vec<(String, String)>,
+    /// The environment, by name.
+    pub variables: BTreeMap<String, String>,
     /// The `.env` file. It may be missing.
     pub dotenv: PathBuf,
 }
 
 /// The part of the command line that is about configuration.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Configuration")]
 pub struct Flags {
     /// Override one setting, e.g. --set http.port=9000. May be repeated.

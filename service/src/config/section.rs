@@ -62,3 +62,11 @@ pub(super) fn within<T: PartialOrd + Debug>(
         )))
     }
 }
+
+/// A check that a text says something.
+pub(super) fn not_blank(text: &str, (): &()) -> garde::Result {
+    if text.trim().is_empty() {
+        return Err(garde::Error::new("expected a text that is not blank"));
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Where a setting came from: what `orderly config` shows, and what a message about a mistake points to.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::variable;
+
+/// Where a setting's value came from. Later ones win.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    #[default]
+    Default,
+    /// A file of the configuration directory.
+    File(PathBuf),
+    /// The `.env` file of the working directory.
+    DotEnv,
+    /// The process's environment.
+    Environment,
+    /// `--set` on the command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::DotEnv => f.write_str(".env"),
+            Self::Environment => f.write_str("environment"),
+            Self::Flag => f.write_str("--set"),
+        }
+    }
+}
+
+impl Origin {
+    /// A key as it is spelt in this place.
+    pub(super) fn spelling(&self, key: &str) -> String {
+        match self {
+            Self::File(_) => key.to_owned(),
+            Self::Flag => format!("--set {key}"),
+            Self::Default | Self::DotEnv | Self::Environment => variable(key),
+        }
+    }
+
+    /// Where to go to change a key: `http.port in config/default.toml`.
+    pub(super) fn place(&self, key: &str) -> String {
+        let spelling = self.spelling(key);
+        match self {
+            Self::File(path) => format!("{spelling} in {}", path.display()),
+            Self::DotEnv | Self::Environment => format!("{spelling} ({self})"),
+            Self::Default | Self::Flag => spelling,
+        }
+    }
+}
