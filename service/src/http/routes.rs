@@ -78,8 +78,11 @@ pub fn configure(app: &mut web::ServiceConfig) {
     .default_service(web::to(unknown_route));
 }
 
-async fn unknown_route() -> Problem {
-    Problem::new(ProblemKind::NotFound, "there is nothing at this path; /openapi.json lists what there is")
+async fn unknown_route() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(
+        ProblemKind::NotFound,
+        "there is nothing at this path; /openapi.json lists what there is",
+    ))
 }
 
 /// A path with its methods. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).

@@ -136,7 +136,7 @@ pub async fn cancel(
 )]
 pub async fn ship(
     services: web::Data<Services>,
-    Admin(_): Admin,
+    _admin: Admin,
     Id(id): Id,
 ) -> Result<HttpResponse, Problem> {
     let order = ship_order::ship_order(&services, OrderId(id)).await?;

@@ -84,7 +84,7 @@ pub async fn get(
 )]
 pub async fn create(
     services: web::Data<Services>,
-    Admin(_): Admin,
+    _admin: Admin,
     Json(request): Json<CreateProductRequest>,
 ) -> Result<HttpResponse, Problem> {
     let new = request.check()?;
@@ -115,7 +115,7 @@ pub async fn create(
 )]
 pub async fn change(
     services: web::Data<Services>,
-    Admin(_): Admin,
+    _admin: Admin,
     Id(id): Id,
     request: HttpRequest,
     Json(change): Json<ChangeProductRequest>,
@@ -147,7 +147,7 @@ pub async fn change(
 )]
 pub async fn adjust_stock(
     services: web::Data<Services>,
-    Admin(_): Admin,
+    _admin: Admin,
     Id(id): Id,
     Json(request): Json<AdjustStockRequest>,
 ) -> Result<HttpResponse, Problem> {

@@ -1,0 +1,57 @@
+//! Carries the doorbell's rings between replicas; see [`crate::storage::doorbell`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Wakeups, pause};
+use crate::storage::database::Database;
+use crate::storage::doorbell::{self, Doorbell};
+use crate::storage::error::StorageError;
+
+/// Rings that come within this time are passed on as one.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How long to wait before listening again on a new connection.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Passes the rings of this process on to all replicas, this one included.
+pub async fn pass_on(database: Database, doorbell: Doorbell, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = doorbell.rung() => {}
+        }
+        if let Err(error) = notify(&database).await {
+            tracing::debug!(%error, "a ring was lost; the jobs poll");
+        }
+        if !pause(&stop, GATHER).await {
+            return;
+        }
+    }
+}
+
+async fn notify(database: &Database) -> Result<(), StorageError> {
+    let mut conn = database.connection().await?;
+    doorbell::notify(&mut conn).await
+}
+
+/// Wakes the jobs of this process when any replica rings.
+pub async fn listen(database: Database, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+    let listen = async || {
+        let conn = database.dedicated_connection().await?;
+        doorbell::listen(conn, || wakeups.all()).await
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ended = listen() => if let Err(error) = ended {
+                tracing::warn!(%error, "nobody listens to the doorbell; the jobs poll");
+            },
+        }
+        if !pause(&stop, LISTEN_AGAIN).await {
+            return;
+        }
+    }
+}

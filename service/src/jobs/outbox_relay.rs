@@ -1,0 +1,99 @@
+//! The outbox relay: publishes events in their order.
+//!
+//! Two relays at once could publish the events of one order in the wrong order.
+//! So there is one: the replica whose session holds an advisory lock. When it
+//! dies, Postgres ends its session, the lock is free, and another one goes on
+//! where the rows say.
+//!
+//! Run it: `tests/api/events.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use prometheus::IntCounter;
+use tokio_util::sync::CancellationToken;
+
+use super::{Wakeups, pause};
+use crate::config::EventsConfig;
+use crate::events::Publisher;
+use crate::resilience::backoff::Backoff;
+use crate::storage::database::Database;
+use crate::storage::outbox;
+use crate::usecases::publish_events::publish_events;
+
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(10),
+};
+
+/// What the relay needs.
+pub struct OutboxRelay {
+    /// Where the events are.
+    pub database: Database,
+    /// Where they go.
+    pub publisher: Arc<Publisher>,
+    /// How many at once, how often.
+    pub config: EventsConfig,
+    /// Counts them.
+    pub published: IntCounter,
+}
+
+impl OutboxRelay {
+    /// Works until told to stop.
+    pub async fn run(self, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            match self.relay(&wakeups, &stop, &mut failures).await {
+                Ok(()) => return,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(error = %format_args!("{error:#}"), "events wait in the outbox");
+                }
+            }
+            if !pause(&stop, BACKOFF.delay(failures, rand::random())).await {
+                return;
+            }
+        }
+    }
+
+    /// One session: waits to become the relay, then relays until something fails
+    /// (`Err`: begin again with a new session) or it is told to stop.
+    async fn relay(
+        &self,
+        wakeups: &Wakeups,
+        stop: &CancellationToken,
+        failures: &mut u32,
+    ) -> anyhow::Result<()> {
+        let mut conn = self.database.dedicated_connection().await?;
+        while !outbox::become_relay(&mut conn).await? {
+            if !pause(stop, self.config.poll_interval).await {
+                return Ok(());
+            }
+        }
+        loop {
+            self.drain(&mut conn, stop).await?;
+            *failures = 0;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = wakeups.relay.notified() => {}
+                () = tokio::time::sleep(self.config.poll_interval) => {}
+            }
+        }
+    }
+
+    async fn drain(
+        &self,
+        conn: &mut AsyncPgConnection,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            let published = publish_events(conn, &self.publisher, self.config.batch).await?;
+            if published == 0 {
+                break;
+            }
+            self.published.inc_by(published as u64);
+        }
+        Ok(())
+    }
+}
