@@ -13,7 +13,7 @@ export ORDERLY__SANDBOX_GATEWAY__PORT=${ORDERLY__SANDBOX_GATEWAY__PORT:-8090}
 export ORDERLY__LOG__FORMAT=${ORDERLY__LOG__FORMAT:-pretty}
 
 stop_all() {
-  say "Stopping"
+  [ ! -f "$DATA/postgres/postmaster.pid" ] || say "Stopping"
   stop_services
   rm -f "$DATA/run.sh.pid"
 }
@@ -96,4 +96,5 @@ service=$!
 wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
   die "the service did not become ready: see its log above"
 banner
+trap 'exit 0' INT TERM HUP # from here on, to be stopped is no failure
 wait "$service" || die "the service ended by itself, with status $?"
