@@ -73,6 +73,7 @@ end() {
     if [ "$SECONDS" -ge "$deadline" ]; then
       say "$1 did not stop within $3 s: killing it"
       kill -KILL -- "$2" 2>/dev/null || true
+      wait "${2#-}" 2>/dev/null || true # bash would report the death
       break
     fi
     sleep 0.1
