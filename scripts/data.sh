@@ -4,34 +4,45 @@
 
 readonly OUTSIDE=/var/tmp/orderly-data
 
-# open_data NAME: sets DATA to the real path of .data/NAME, which
-# $UNPRIVILEGED_USER owns. Where that account cannot reach the checkout (root's
-# home, say), .data/NAME is a link to a folder outside.
+# open_data NAME: sets DATA to the real path of .data/NAME. Where $UNPRIVILEGED_USER
+# cannot reach the checkout (root's home, say), that is a link to a folder outside.
 open_data() {
   local folder=$PWD/.data/$1 outside
   mkdir -p .data
   if [ ! -d "$folder" ]; then
     rm -f "$folder" # a link to a folder that was swept away
     mkdir "$folder"
-    give "$folder"
-    if ! unprivileged test -w "$folder"; then
+    let_through "$folder"
+    if ! unprivileged test -x "$folder"; then
       outside=$(mktemp -d "$OUTSIDE.XXXXXX")
-      give "$outside"
+      let_through "$outside"
       rmdir "$folder"
       ln -s "$outside" "$folder"
     fi
   fi
   DATA=$(real_path "$folder")
-  unprivileged test -w "$DATA" ||
-    die "$folder is not ours to write: was it made by another user, or moved? 'make clean-data' (as that user) removes it"
+  if ! [ -w "$DATA" ] || ! unprivileged test -x "$DATA"; then
+    die "$folder is not ours to use: was it made by another user, or moved? 'make clean-data' (as that user) removes it"
+  fi
+}
+
+# The folder stays ours, so that the unprivileged account cannot plant what we then
+# read or write as root; it only passes through, to what it is given inside.
+let_through() {
+  chmod 700 "$1"
+  if [ "$(id -u)" = 0 ]; then
+    chgrp "$(id -g "$UNPRIVILEGED_USER")" "$1"
+    chmod 710 "$1"
+  fi
+}
+
+# give PATH: to the unprivileged account, alone.
+give() {
+  chmod go= "$1"
+  [ "$(id -u)" != 0 ] || chown "$UNPRIVILEGED_USER" "$1"
 }
 
 real_path() { (cd -P "$1" 2>/dev/null && pwd -P) || true; }
-
-give() {
-  chmod 700 "$1"
-  [ "$(id -u)" != 0 ] || chown "$UNPRIVILEGED_USER" "$1"
-}
 
 # remove_data NAME: the folder, and where it links to if we made that.
 remove_data() {

@@ -15,8 +15,10 @@ create_postgres() {
   fi
   say "Creating a private Postgres $PG_MAJOR in $DATA/postgres"
   (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$DATA/postgres.password")
-  [ "$(id -u)" != 0 ] || chown "$UNPRIVILEGED_USER" "$DATA/postgres.password"
+  give "$DATA/postgres.password"
   rm -rf "$DATA/postgres.new"
+  mkdir "$DATA/postgres.new"
+  give "$DATA/postgres.new"
   unprivileged "$PG_BIN/initdb" -D "$DATA/postgres.new" --username=orderly \
     --pwfile="$DATA/postgres.password" --encoding=UTF8 --no-locale "$@" \
     >"$DATA/initdb.log" 2>&1 || die "initdb failed: $(tail -n 3 "$DATA/initdb.log")"
@@ -27,7 +29,7 @@ create_postgres() {
 # start_postgres PORT OPTIONS…: sets POSTGRES_URL, without a database's name. Another
 # port is taken, and kept, if that one is not free.
 start_postgres() {
-  local port attempt log=$DATA/postgres.log
+  local port attempt log=$DATA/postgres/server.log
   port=$(cat "$DATA/postgres.port" 2>/dev/null || echo "$1")
   shift
   for attempt in 1 2 3 4 5; do

@@ -16,7 +16,8 @@ start_redis() {
   local port attempt log=$DATA/redis.log
   port=$(cat "$DATA/redis.port" 2>/dev/null || echo "$1")
   shift
-  unprivileged mkdir -p "$DATA/redis"
+  mkdir -p "$DATA/redis"
+  give "$DATA/redis"
   for attempt in 1 2 3 4 5; do
     port_taken "$port" && port=$(free_port)
     start redis-server "${UNPRIVILEGED[@]}" redis-server --port "$port" --bind 127.0.0.1 \
