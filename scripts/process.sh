@@ -19,8 +19,9 @@ else
   UNPRIVILEGED=(env)
 fi
 
-# From the root folder: the account may not be allowed to stand in this one.
-unprivileged() { (cd / && exec "${UNPRIVILEGED[@]}" "$@"); }
+# From the root folder: the account may not be allowed to stand in this one. In the C
+# locale: we read what Postgres says, and on macOS it does not start without a locale.
+unprivileged() { (cd / && export LC_ALL=C && exec "${UNPRIVILEGED[@]}" "$@"); }
 
 # start NAME COMMAND…: in the background, as leader of a process group of its own.
 # Ctrl-C signals the whole group in the terminal's foreground; outside it, a child
