@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
 
 find_postgres || true
+choose_account
 DATA=$(real_path .data/run)
 if [ -n "$DATA" ]; then
   ! running run.sh || die "'make run' runs in this checkout (process $pid): stop it first"

@@ -5,8 +5,12 @@
 # $DATA/NAME.pid, where NAME is a word of the child's command line. To be sourced.
 
 # Postgres refuses to run as root, so for root everything that stores data runs as
-# an account without rights. `env` stands for "no change".
-if [ "$(id -u)" = 0 ]; then
+# an account without rights. To be called when Postgres is there: Debian's package
+# brings the account along. `env` stands for "no change".
+choose_account() {
+  UNPRIVILEGED_USER=$(id -un)
+  UNPRIVILEGED=(env)
+  [ "$(id -u)" = 0 ] || return 0
   UNPRIVILEGED_USER=postgres
   id "$UNPRIVILEGED_USER" >/dev/null 2>&1 || UNPRIVILEGED_USER=nobody
   if command -v setpriv >/dev/null; then
@@ -14,10 +18,7 @@ if [ "$(id -u)" = 0 ]; then
   else
     UNPRIVILEGED=(sudo -n -u "$UNPRIVILEGED_USER")
   fi
-else
-  UNPRIVILEGED_USER=$(id -un)
-  UNPRIVILEGED=(env)
-fi
+}
 
 # From the root folder: the account may not be allowed to stand in this one. In the C
 # locale: we read what Postgres says, and on macOS it does not start without a locale.

@@ -77,6 +77,7 @@ END
 
 require_rust
 require_postgres "$(cat .data/run/postgres/PG_VERSION 2>/dev/null || true)"
+choose_account
 open_data run
 ! running run.sh || die "'make run' runs in this checkout already (process $pid)"
 echo $$ >"$DATA/run.sh.pid"

@@ -12,6 +12,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
 
 require_postgres ''
+choose_account
 find_or_install_redis || die "$NO_REDIS"
 sweep_tests
 open_data "test-$$"
