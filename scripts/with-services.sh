@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs a command with a real, throw-away Postgres and Redis beside it:
+#
+#   scripts/with-services.sh cargo test
+#
+# The command finds them in ORDERLY_TEST_DATABASE_URL (a superuser, who may create
+# databases) and ORDERLY_TEST_REDIS_URL. Without a command it prints the two and waits for
+# Ctrl-C, for tests run from an editor. Everything is gone afterwards; any number
+# of these can run at once.
+set -euo pipefail
+# shellcheck source=scripts/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+
+require_postgres ''
+choose_account
+find_or_install_redis || die "$NO_REDIS"
+sweep_tests
+open_data "test-$$"
+
+stop_all() {
+  stop_group command 10
+  stop_services
+  remove_data "test-$$"
+}
+on_exit stop_all
+
+# Nothing here has to survive a power cut, and hundreds of tests connect at once.
+# `password` spares a debug build the thousands of hash rounds that SCRAM asks of a client.
+create_postgres --auth=password --no-sync
+start_postgres "$(free_port)" -F -c synchronous_commit=off -c full_page_writes=off \
+  -c max_connections=500 -c random_page_cost=1.1
+start_redis "$(free_port)"
+export ORDERLY_TEST_DATABASE_URL="$POSTGRES_URL/postgres"
+export ORDERLY_TEST_REDIS_URL=$REDIS_URL
+
+if [ $# = 0 ]; then
+  printf 'export %s\n' "ORDERLY_TEST_DATABASE_URL=$ORDERLY_TEST_DATABASE_URL" \
+    "ORDERLY_TEST_REDIS_URL=$ORDERLY_TEST_REDIS_URL"
+  say "Ctrl-C stops them"
+  set -- sleep 2147483647
+fi
+start command "$@"
+wait $!
