@@ -67,7 +67,11 @@ impl App {
 
         let http = &settings.http;
         let api = bind(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
-        let admin = bind(settings.admin.bind, settings.admin.port, "ORDERLY__ADMIN__PORT")?;
+        let admin = bind(
+            settings.admin.bind,
+            settings.admin.port,
+            "ORDERLY__ADMIN__PORT",
+        )?;
         let (address, admin_address) = (api.local_addr()?, admin.local_addr()?);
 
         let readiness = Readiness::default();
@@ -194,7 +198,11 @@ fn start_jobs(
     let stop = || jobs.stop_token();
     jobs.start(worker.run(Arc::clone(&wakeups), stop()));
     jobs.start(relay.run(Arc::clone(&wakeups), stop()));
-    jobs.start(doorbell::pass_on(database(), services.doorbell.clone(), stop()));
+    jobs.start(doorbell::pass_on(
+        database(),
+        services.doorbell.clone(),
+        stop(),
+    ));
     jobs.start(doorbell::listen(database(), wakeups, stop()));
     jobs.start(expired_keys::run(database(), stop()));
     jobs.start(queue_depth::run(

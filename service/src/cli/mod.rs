@@ -7,6 +7,13 @@
 //! a supervisor can tell what a restart may mend from what it cannot.
 
 mod config;
+mod healthcheck;
+mod jobs;
+mod migrate;
+mod openapi;
+mod sandbox_gateway;
+mod seed;
+mod serve;
 mod version;
 
 use std::io::{ErrorKind, Write};
@@ -38,12 +45,21 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.";
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::Args),
+    Migrate(migrate::Args),
+    Seed(seed::Args),
+    Healthcheck(healthcheck::Args),
     Config(config::Args),
+    Jobs(jobs::Args),
+    Openapi(openapi::Args),
+    SandboxGateway(sandbox_gateway::Args),
     Version(version::Args),
 }
 
 /// Runs the command that the process was started with.
 pub async fn run() -> ExitCode {
+    // One TLS provider for the whole process; a second call would only say that there is one.
+    let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let Cli { flags, command } = Cli::parse();
     match dispatch(command, &flags).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +69,14 @@ pub async fn run() -> ExitCode {
 
 async fn dispatch(command: Command, flags: &Flags) -> anyhow::Result<()> {
     match command {
+        Command::Serve(args) => serve::run(args, flags).await,
+        Command::Migrate(args) => migrate::run(args, flags).await,
+        Command::Seed(args) => seed::run(args, flags).await,
+        Command::Healthcheck(args) => healthcheck::run(args, flags).await,
         Command::Config(args) => config::run(&args, flags),
+        Command::Jobs(args) => jobs::run(args, flags).await,
+        Command::Openapi(args) => openapi::run(args),
+        Command::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
         Command::Version(args) => version::run(&args),
     }
 }

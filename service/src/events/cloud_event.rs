@@ -33,7 +33,9 @@ pub fn to_json(event: &OrderEvent) -> serde_json::Result<String> {
         source: "/v1/orders",
         kind: &event.kind,
         subject: event.order_id.to_string(),
-        time: event.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        time: event
+            .occurred_at
+            .to_rfc3339_opts(SecondsFormat::Micros, true),
         datacontenttype: "application/json",
         data: serde_json::from_str(&event.data)?,
     })

@@ -49,7 +49,8 @@ impl RedisStream {
     /// # Errors
     /// If Redis can't be reached or refuses; some may have been appended.
     pub async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
-        let connect = || ConnectionManager::new_with_config(self.client.clone(), self.reconnect.clone());
+        let connect =
+            || ConnectionManager::new_with_config(self.client.clone(), self.reconnect.clone());
         let mut connection = self.connection.get_or_try_init(connect).await?.clone();
         let mut append = redis::pipe();
         for event in events {

@@ -68,7 +68,9 @@ async fn ready(services: web::Data<Services>, readiness: web::Data<Readiness>) -
 async fn metrics(registry: web::Data<Registry>) -> HttpResponse {
     let mut text = Vec::new();
     match TextEncoder::new().encode(&registry.gather(), &mut text) {
-        Ok(()) => HttpResponse::Ok().content_type(ContentType::plaintext()).body(text),
+        Ok(()) => HttpResponse::Ok()
+            .content_type(ContentType::plaintext())
+            .body(text),
         Err(error) => {
             tracing::error!(%error, "the metrics can't be written");
             HttpResponse::InternalServerError().finish()

@@ -27,11 +27,12 @@ impl From<UseCaseError> for Problem {
                 Self::new(Kind::IdempotencyKeyInProgress, detail).retry_after(1)
             }
             UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).retry_after(1),
-            UseCaseError::Unavailable(cause) => {
-                Self::new(Kind::Unavailable, "a part that this needs is away; try again soon")
-                    .retry_after(1)
-                    .cause(cause)
-            }
+            UseCaseError::Unavailable(cause) => Self::new(
+                Kind::Unavailable,
+                "a part that this needs is away; try again soon",
+            )
+            .retry_after(1)
+            .cause(cause),
             UseCaseError::Internal(cause) => {
                 Self::new(Kind::Internal, "the log has the cause, under this trace_id")
                     .cause(format!("{cause:#}"))
@@ -48,7 +49,14 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
         Refusal::UnknownProducts(lines) => Problem::validation(
             lines
                 .iter()
-                .map(|line| field(*line, "/product_id", "unknown_product", "there is no such product".to_owned()))
+                .map(|line| {
+                    field(
+                        *line,
+                        "/product_id",
+                        "unknown_product",
+                        "there is no such product".to_owned(),
+                    )
+                })
                 .collect(),
         ),
         Refusal::OutOfStock(shortages) => Problem {

@@ -155,7 +155,10 @@ impl Problem {
     pub fn validation(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
-            ..Self::new(ProblemKind::ValidationFailed, "errors says which fields and why")
+            ..Self::new(
+                ProblemKind::ValidationFailed,
+                "errors says which fields and why",
+            )
         }
     }
 

@@ -18,11 +18,7 @@ use super::problem::{Problem, ProblemKind};
 pub fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::scope("/v1")
-            .service(
-                Path::new("/users")
-                    .on(Method::POST, users::register)
-                    .done(),
-            )
+            .service(Path::new("/users").on(Method::POST, users::register).done())
             .service(
                 Path::new("/users/me")
                     .on(Method::GET, users::view_me)

@@ -58,7 +58,9 @@ impl Jobs {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.running.close();
-        tokio::time::timeout(deadline, self.running.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.running.wait())
+            .await
+            .is_ok()
     }
 }
 

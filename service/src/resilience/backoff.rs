@@ -39,7 +39,10 @@ mod tests {
     #[test]
     fn the_most_to_wait_doubles_up_to_the_cap() {
         let most = |attempt| BACKOFF.delay(attempt, 1.0).as_millis();
-        assert_eq!([1, 2, 3, 7, 8, 99].map(most), [500, 1000, 2000, 32_000, 60_000, 60_000]);
+        assert_eq!(
+            [1, 2, 3, 7, 8, 99].map(most),
+            [500, 1000, 2000, 32_000, 60_000, 60_000]
+        );
     }
 
     proptest! {

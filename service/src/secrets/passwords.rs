@@ -52,8 +52,9 @@ impl Passwords {
     /// # Errors
     /// If Argon2 refuses the parameters.
     pub fn new(config: &AuthConfig, hashes: IntCounter) -> anyhow::Result<Self> {
-        let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None)
-            .map_err(|error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"))?;
+        let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None).map_err(
+            |error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"),
+        )?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobodys_hash = hash(&argon2, "nobody's password, which opens nothing")?;
         Ok(Self {

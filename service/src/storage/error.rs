@@ -82,7 +82,11 @@ fn went_away(kind: &DatabaseErrorKind, message: &str) -> bool {
     matches!(
         kind,
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
-    ) || ["connection closed", "terminating connection", "the database system is"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    ) || [
+        "connection closed",
+        "terminating connection",
+        "the database system is",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }

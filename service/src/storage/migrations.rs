@@ -76,7 +76,11 @@ pub async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> 
 }
 
 fn difference(these: &[String], those: &[String]) -> Vec<String> {
-    these.iter().filter(|v| !those.contains(v)).cloned().collect()
+    these
+        .iter()
+        .filter(|v| !those.contains(v))
+        .cloned()
+        .collect()
 }
 
 diesel::define_sql_function! {

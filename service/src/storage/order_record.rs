@@ -80,7 +80,10 @@ pub async fn insert(
         currency: order.total.currency().code(),
         now: order.created_at,
         product_ids: lines.iter().map(|line| line.product_id.0).collect(),
-        quantities: lines.iter().map(|line| line.quantity.get().into()).collect(),
+        quantities: lines
+            .iter()
+            .map(|line| line.quantity.get().into())
+            .collect(),
         unit_prices: lines.iter().map(|line| line.unit_price.minor()).collect(),
         line_totals: lines.iter().map(|line| line.line_total.minor()).collect(),
         event_id: event.id,

@@ -235,7 +235,10 @@ pub async fn put_back(
 ) -> Result<(), StorageError> {
     PutBack {
         product_ids: lines.iter().map(|line| line.product_id.0).collect(),
-        quantities: lines.iter().map(|line| line.quantity.get().into()).collect(),
+        quantities: lines
+            .iter()
+            .map(|line| line.quantity.get().into())
+            .collect(),
         now,
         lifetime: std::marker::PhantomData,
     }

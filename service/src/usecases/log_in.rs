@@ -28,7 +28,9 @@ pub async fn log_in(
     };
     let (user, stored) = found.unzip();
     let matches = services.passwords.verify(&password, stored).await?;
-    let user = user.filter(|_| matches).ok_or(UseCaseError::InvalidCredentials)?;
+    let user = user
+        .filter(|_| matches)
+        .ok_or(UseCaseError::InvalidCredentials)?;
     let identity = Identity {
         user_id: user.id,
         role: user.role,

@@ -15,8 +15,18 @@ use crate::storage::transaction::in_transaction;
 pub const PRODUCTS: usize = 1000;
 
 const USERS: [(&str, &str, &str, Role); 2] = [
-    ("admin@example.com", "orderly-demo-admin", "Demo Admin", Role::Admin),
-    ("customer@example.com", "orderly-demo-customer", "Demo Customer", Role::Customer),
+    (
+        "admin@example.com",
+        "orderly-demo-admin",
+        "Demo Admin",
+        Role::Admin,
+    ),
+    (
+        "customer@example.com",
+        "orderly-demo-customer",
+        "Demo Customer",
+        Role::Customer,
+    ),
 ];
 
 const MATERIALS: [&str; 10] = [

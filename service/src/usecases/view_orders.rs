@@ -25,11 +25,7 @@ pub async fn list(
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn get(
-    services: &Services,
-    user_id: UserId,
-    id: OrderId,
-) -> Result<Order, UseCaseError> {
+pub async fn get(services: &Services, user_id: UserId, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     orders::find(&mut conn, id)
         .await?

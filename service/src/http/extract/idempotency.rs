@@ -21,8 +21,9 @@ impl FromRequest for Key {
             Problem::new(ProblemKind::IdempotencyKeyRequired, detail)
         };
         let key = match request.headers().get("idempotency-key") {
-            Some(value) => IdempotencyKey::parse(value.as_bytes())
-                .map_err(|invalid| refuse(&invalid.message)),
+            Some(value) => {
+                IdempotencyKey::parse(value.as_bytes()).map_err(|invalid| refuse(&invalid.message))
+            }
             None => Err(refuse("is missing; a fresh UUID for each order will do")),
         };
         ready(key.map(Self))

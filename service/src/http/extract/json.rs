@@ -31,7 +31,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
                 ProblemKind::UnsupportedMediaType,
                 "send the header content-type: application/json",
             )
-            .header(header::ACCEPT, header::HeaderValue::from_static("application/json"));
+            .header(
+                header::ACCEPT,
+                header::HeaderValue::from_static("application/json"),
+            );
             return Box::pin(async { Err(refusal.into()) });
         }
         let body = web::Bytes::from_request(request, payload);
@@ -93,7 +96,11 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::unwrap_err_used, reason = "a test may panic")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::unwrap_err_used,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 
@@ -126,12 +133,20 @@ mod tests {
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
             (r#"{"lines":[],"lines":[]}"#, "/lines", "duplicate_field"),
-            (r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#, "/lines/1/quantity", "wrong_type"),
+            (
+                r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#,
+                "/lines/1/quantity",
+                "wrong_type",
+            ),
             (r#"{"lines":[{}]}"#, "/lines/0/quantity", "missing"),
             ("[]", "", "wrong_type"),
         ] {
             let field = Some((pointer.to_owned(), code.to_owned()));
-            assert_eq!(refusal(body), (ProblemKind::ValidationFailed, field), "{body}");
+            assert_eq!(
+                refusal(body),
+                (ProblemKind::ValidationFailed, field),
+                "{body}"
+            );
         }
     }
 

@@ -19,12 +19,16 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let parsed = web::Query::<T>::from_query(request.query_string());
-        ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| {
-            let message = error.to_string();
-            let message = message
-                .strip_prefix("Query deserialize error: ")
-                .unwrap_or(&message);
-            Problem::validation(vec![refused_by_serde("", message)])
-        }))
+        ready(
+            parsed
+                .map(|query| Self(query.into_inner()))
+                .map_err(|error| {
+                    let message = error.to_string();
+                    let message = message
+                        .strip_prefix("Query deserialize error: ")
+                        .unwrap_or(&message);
+                    Problem::validation(vec![refused_by_serde("", message)])
+                }),
+        )
     }
 }

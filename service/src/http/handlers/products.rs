@@ -12,9 +12,7 @@ use crate::http::wire::page::{ListProductsQuery, ProductPage};
 use crate::http::wire::products::{
     AdjustStockRequest, ChangeProductRequest, CreateProductRequest, ProductResponse,
 };
-use crate::usecases::{
-    Services, adjust_stock, browse_products, change_product, create_product,
-};
+use crate::usecases::{Services, adjust_stock, browse_products, change_product, create_product};
 
 /// A page of products, oldest first.
 ///
@@ -65,7 +63,9 @@ pub async fn get(
         Err(_) => false,
     };
     if unchanged {
-        return Ok(HttpResponse::NotModified().insert_header(ETag(tag)).finish());
+        return Ok(HttpResponse::NotModified()
+            .insert_header(ETag(tag))
+            .finish());
     }
     Ok(answer(HttpResponse::Ok(), product))
 }

@@ -38,7 +38,10 @@ fn of_the_framework(status: StatusCode) -> Option<Problem> {
         status if status.is_server_error() => ProblemKind::Internal,
         _ => return None,
     };
-    Some(Problem::new(kind, "the request was refused before it was read"))
+    Some(Problem::new(
+        kind,
+        "the request was refused before it was read",
+    ))
 }
 
 fn write<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
@@ -62,7 +65,10 @@ fn write<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<
     let mut response = response.map_body(|_, _| BoxBody::new(body));
     *response.response_mut().status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (name, value) in &problem.headers {
         headers.insert(name.clone(), value.clone());

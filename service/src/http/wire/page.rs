@@ -54,7 +54,10 @@ pub struct ListOrdersQuery {
     #[param(nullable = false)]
     cursor: Option<String>,
     /// Only orders that stand there: `pending`, `paid`, `shipped`, `cancelled` or `payment_failed`.
-    #[param(pattern = "^(pending|paid|shipped|cancelled|payment_failed)$", nullable = false)]
+    #[param(
+        pattern = "^(pending|paid|shipped|cancelled|payment_failed)$",
+        nullable = false
+    )]
     status: Option<String>,
 }
 

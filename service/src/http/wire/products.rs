@@ -52,14 +52,12 @@ impl CreateProductRequest {
         let price = self.price.check("/price", &mut fields);
         let stock = fields.check("/stock", Stock::new(self.stock));
         let product = sku.zip(name).zip(price.zip(stock));
-        fields.finish(
-            product.map(|((sku, name), (price, stock))| CheckedProduct {
-                sku,
-                name,
-                price,
-                stock,
-            }),
-        )
+        fields.finish(product.map(|((sku, name), (price, stock))| CheckedProduct {
+            sku,
+            name,
+            price,
+            stock,
+        }))
     }
 }
 

@@ -1,0 +1,95 @@
+//! `orderly jobs`: payments that were given up.
+
+use std::fmt::Write as _;
+
+use anyhow::bail;
+use clap::Subcommand;
+use uuid::Uuid;
+
+use crate::app;
+use crate::config::{self, Flags};
+use crate::domain::ids::OrderId;
+use crate::storage::doorbell;
+use crate::storage::payment_jobs::{self, DeadJob};
+
+/// List payments that were given up after too many tries, or put them back into the queue.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the payments that were given up, oldest first
+    List {
+        /// Print a JSON array, for scripts
+        #[arg(long)]
+        json: bool,
+        /// At most this many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+    },
+    /// Try payments again that were given up; charging twice is impossible, the order's id is the idempotency key
+    Requeue {
+        /// The order whose payment to try again
+        #[arg(required_unless_present = "all")]
+        order_id: Option<Uuid>,
+        /// All of them
+        #[arg(long, conflicts_with = "order_id")]
+        all: bool,
+    },
+}
+
+pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+    let settings = config::load(flags)?.settings;
+    let database = app::database(&settings)?;
+    app::require_current_schema(&database).await?;
+    let mut conn = database.connection().await?;
+    match args.command {
+        Command::List { json, limit } => {
+            let dead = payment_jobs::dead(&mut conn, limit).await?;
+            super::print(&if json {
+                serde_json::to_string_pretty(&dead)?
+            } else {
+                table(&dead)?
+            })
+        }
+        Command::Requeue { order_id, .. } => {
+            let requeued = payment_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
+            doorbell::notify(&mut conn).await?;
+            match (requeued, order_id) {
+                (0, Some(id)) => {
+                    bail!("no payment of order {id} was given up; see orderly jobs list")
+                }
+                (n, _) => super::print(&format!("{n} back in the queue")),
+            }
+        }
+    }
+}
+
+fn table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
+    if dead.is_empty() {
+        return Ok("no payment was given up".to_owned());
+    }
+    let mut table = format!(
+        "{:36}  {:6}  {:>14}  {:>5}  {:20}  LAST ERROR\n",
+        "ORDER", "KIND", "AMOUNT (MINOR)", "TRIES", "GIVEN UP"
+    );
+    for job in dead {
+        let amount = format!("{} {}", job.amount_minor, job.currency);
+        let given_up = job
+            .dead_at
+            .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+        writeln!(
+            table,
+            "{:36}  {:6}  {amount:>14}  {:>5}  {:20}  {}",
+            job.order_id,
+            job.kind,
+            job.attempts,
+            given_up.unwrap_or_default(),
+            job.last_error.as_deref().unwrap_or("-"),
+        )?;
+    }
+    Ok(table)
+}
