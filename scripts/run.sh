@@ -68,7 +68,7 @@ banner() {
 
 TOKEN=\$(curl -s $api/v1/sessions -H 'content-type: application/json' -d '{"email":"customer@example.com","password":"orderly-demo-customer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 ORDER=\$(curl -s $api/v1/orders -H "authorization: Bearer \$TOKEN" -H "idempotency-key: demo-\$(date +%s)" -H 'content-type: application/json' -d "{\"lines\":[{\"product_id\":\"\$(curl -s "$api/v1/products?limit=1" | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)\",\"quantity\":1}]}" | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)
-until curl -s "$api/v1/orders/\$ORDER" -H "authorization: Bearer \$TOKEN" | grep -E '"status":"(paid|cancelled)"'; do sleep 1; done
+until curl -s "$api/v1/orders/\$ORDER" -H "authorization: Bearer \$TOKEN" | grep -E '"status":"(paid|payment_failed)"'; do sleep 1; done
 
   Ctrl-C stops everything. The data stays for the next time; 'make clean-data' removes it.
 

@@ -6,12 +6,12 @@ use tracing_subscriber::EnvFilter;
 use super::section::section;
 
 section! {
-    /// Log lines on standard error.
+    /// Log lines on standard output.
     pub struct LogConfig {
         /// `pretty` for people, `json` for collectors.
         format: LogFormat = LogFormat::Pretty;
         /// What is logged, as a `tracing` filter: `info`, or `warn,orderly=debug`.
-        filter: String = "info".into(), env_filter;
+        filter: String = "info,actix_server=warn".into(), env_filter;
     }
 }
 

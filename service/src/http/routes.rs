@@ -102,12 +102,12 @@ impl Path {
         F::Output: Responder + 'static,
     {
         let route = if method == Method::GET {
-            self.allow.push(Method::HEAD);
+            self.allow.extend([Method::GET, Method::HEAD]);
             web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
         } else {
-            web::method(method.clone())
+            self.allow.push(method.clone());
+            web::method(method)
         };
-        self.allow.push(method);
         self.resource = self.resource.route(route.to(handler));
         self
     }

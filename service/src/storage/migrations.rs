@@ -88,12 +88,16 @@ diesel::define_sql_function! {
     fn to_regclass(name: Text) -> Nullable<Oid>;
 }
 
-diesel::table! {
-    __diesel_schema_migrations (version) {
-        version -> Text,
-        run_on -> Timestamp,
+/// The table in which diesel notes what was applied.
+mod applied {
+    diesel::table! {
+        __diesel_schema_migrations (version) {
+            version -> Text,
+            run_on -> Timestamp,
+        }
     }
 }
+use applied::__diesel_schema_migrations;
 
 async fn applied_versions(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<String>> {
     let table: Option<u32> = diesel::select(to_regclass("__diesel_schema_migrations"))

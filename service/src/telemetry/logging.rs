@@ -3,6 +3,8 @@
 //! Every line that belongs to a request is written inside the request's span,
 //! which carries the trace id, so all lines of one request can be found by it.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -18,7 +20,10 @@ use crate::config::{LogConfig, LogFormat};
 pub fn start(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter).context("log.filter can't be read")?;
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
-        LogFormat::Pretty => fmt::layer().with_target(false).boxed(),
+        LogFormat::Pretty => fmt::layer()
+            .with_target(false)
+            .with_ansi(std::io::stdout().is_terminal())
+            .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)

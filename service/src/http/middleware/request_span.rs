@@ -64,7 +64,6 @@ impl RootSpanBuilder for RequestSpan {
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let _in_span = span.enter();
         let (status, request) = match outcome {
             Ok(response) => (response.status(), Some(response.request())),
             Err(error) => (error.as_response_error().status_code(), None),
@@ -72,12 +71,15 @@ impl RootSpanBuilder for RequestSpan {
         span.record("http.response.status_code", status.as_u16());
         let Some(request) = request else { return };
         let began = request.extensions().get::<Began>().map(|began| began.0);
+        let micros = began.map_or(0, |began| began.elapsed().as_micros());
+        // Outside the span, whose fields would say all of it a second time.
         tracing::info!(
+            parent: None,
             method = %request.method(),
-            route = route_of(request.match_pattern()),
+            route = %route_of(request.match_pattern()),
             status = status.as_u16(),
-            duration_ms = began.map_or(0.0, |began| began.elapsed().as_secs_f64() * 1e3),
-            trace_id = trace_id::current(),
+            duration_ms = micros as f64 / 1e3,
+            trace_id = span.in_scope(trace_id::current),
             "request"
         );
     }

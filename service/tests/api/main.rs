@@ -1,0 +1,12 @@
+//! How the service behaves, seen from outside: over HTTP, on a real Postgres.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod smoke;

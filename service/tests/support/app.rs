@@ -1,0 +1,151 @@
+//! A service of the test's own: in this process, on free ports, over real HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Once;
+use std::time::Duration;
+
+use orderly::app::App;
+use orderly::config::{Environment, LogConfig, Settings};
+use orderly::payments::sandbox::SandboxGateway;
+use orderly::telemetry::logging;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::database::TestDatabase;
+use super::invariants;
+
+/// A running service with its database and its payment gateway.
+pub struct TestApp {
+    pub app: App,
+    pub database: TestDatabase,
+    pub gateway: SandboxGateway,
+    pub client: Client,
+}
+
+impl TestApp {
+    /// Starts one with the settings of a test.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts one with some settings changed.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        start_logging();
+        let database = TestDatabase::new().await;
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let gateway = SandboxGateway::start(loopback, None).await.unwrap();
+        let mut settings = settings(&database, &gateway);
+        change(&mut settings);
+        Self {
+            app: App::start(&settings).await.unwrap(),
+            database,
+            gateway,
+            client: client(),
+        }
+    }
+
+    /// A second replica on the same database and gateway.
+    pub async fn another_replica(&self) -> App {
+        App::start(&settings(&self.database, &self.gateway))
+            .await
+            .unwrap()
+    }
+
+    /// Checks the books, then stops everything.
+    pub async fn finish(self) {
+        invariants::check(&self.database, &self.gateway).await;
+        drop(self.client);
+        self.app.stop().await.unwrap();
+        self.gateway.stop().await.unwrap();
+    }
+
+    /// A request to the API, to be added to.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.app.address);
+        self.client.request(method, url)
+    }
+
+    /// `GET`, with an access token if it is not empty.
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        send(self.request(Method::GET, path), token).await
+    }
+
+    /// `POST` of JSON, with an access token if it is not empty.
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).json(body), token).await
+    }
+
+    /// `PATCH` of JSON, with an access token if it is not empty.
+    pub async fn patch(&self, path: &str, token: &str, body: &Value) -> Answer {
+        send(self.request(Method::PATCH, path).json(body), token).await
+    }
+
+    /// `GET` on the admin listener.
+    pub async fn get_admin(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.app.admin_address);
+        Answer::read(self.client.get(url).send().await.unwrap()).await
+    }
+
+    /// The value of a metric, by its name and labels as `/metrics` writes them.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.get_admin("/metrics").await.text;
+        let line = text.lines().find_map(|line| line.strip_prefix(series))?;
+        line.trim().parse().ok()
+    }
+
+    /// Makes the gateway fail; see `PUT /faults`.
+    pub async fn faults(&self, faults: &Value) {
+        let url = format!("{}/faults", self.gateway.url());
+        let answer = self.client.put(url).json(faults).send().await.unwrap();
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap()
+        );
+    }
+}
+
+/// Sends a request, with an access token if it is not empty.
+pub async fn send(request: RequestBuilder, token: &str) -> Answer {
+    let request = match token {
+        "" => request,
+        token => request.bearer_auth(token),
+    };
+    Answer::read(request.send().await.unwrap()).await
+}
+
+/// A client that keeps no idle connection, so that a server stops at once.
+fn client() -> Client {
+    Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+/// The settings of a test: free ports, quick retries, no Redis.
+pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
+    let mut settings = Settings::default();
+    settings.environment = Environment::Test;
+    settings.http.port = 0;
+    settings.admin.port = 0;
+    settings.database.url = Some(database.url.clone().into());
+    settings.database.pool_size = 10;
+    settings.payments.gateway_url = gateway.url();
+    settings.payments.poll_interval = Duration::from_millis(100);
+    settings.payments.backoff_base = Duration::from_millis(10);
+    settings.payments.backoff_cap = Duration::from_millis(100);
+    settings.shutdown.drain = Duration::from_secs(5);
+    settings
+}
+
+fn start_logging() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let mut config = LogConfig::default();
+        config.filter = std::env::var("ORDERLY_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
+        logging::start(&config).unwrap();
+    });
+}

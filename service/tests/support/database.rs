@@ -1,0 +1,130 @@
+//! A database for each test, copied from one that was migrated once.
+
+use diesel_async::{
+    AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
+};
+use orderly::storage::migrations;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+const TEMPLATE_LOCK: i64 = 0x6f72_6465_726c_79ff;
+
+/// A database of the test's own; dropped with the value.
+pub struct TestDatabase {
+    name: String,
+    pub url: String,
+}
+
+impl TestDatabase {
+    /// Copies the migrated template.
+    pub async fn new() -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(template).await;
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let mut admin = connect(&server_url()).await;
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .await
+            .unwrap();
+        let url = url_of(&name);
+        Self { name, url }
+    }
+
+    /// An empty database, without even the schema.
+    pub async fn empty() -> Self {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let mut admin = connect(&server_url()).await;
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        let url = url_of(&name);
+        Self { name, url }
+    }
+
+    /// A connection of the test's own.
+    pub async fn connect(&self) -> AsyncPgConnection {
+        connect(&self.url).await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // The test's own runtime may be going down: this one is only for the drop.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut admin = connect(&server_url()).await;
+                admin.batch_execute(&drop_it).await
+            })
+        });
+        if !std::thread::panicking() {
+            dropped.join().unwrap().unwrap();
+        }
+    }
+}
+
+/// Migrates the template unless another test binary has. Its name says which
+/// schema it has, so a changed migration makes a new one.
+async fn template() -> String {
+    let schema = include_dir_hash();
+    let name = format!("template_{schema:016x}");
+    let mut admin = connect(&server_url()).await;
+    let lock = format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})");
+    diesel::sql_query(lock).execute(&mut admin).await.unwrap();
+    let known = format!("SELECT 1 FROM pg_database WHERE datname = '{name}' AND datistemplate");
+    if diesel::sql_query(known).execute(&mut admin).await.unwrap() == 0 {
+        admin
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name}"))
+            .await
+            .unwrap();
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        migrations::apply(connect(&url_of(&name)).await)
+            .await
+            .unwrap();
+        admin
+            .batch_execute(&format!("ALTER DATABASE {name} IS_TEMPLATE true"))
+            .await
+            .unwrap();
+    }
+    name
+}
+
+/// A number that changes when any migration does.
+fn include_dir_hash() -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+    let mut files: Vec<_> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("up.sql"))
+        .collect();
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        std::fs::read(file).unwrap().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn server_url() -> String {
+    std::env::var("ORDERLY_TEST_DATABASE_URL")
+        .expect("ORDERLY_TEST_DATABASE_URL is not set: run the tests with `make test`")
+}
+
+fn url_of(database: &str) -> String {
+    let server = server_url();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{database}")
+}
+
+async fn connect(url: &str) -> AsyncPgConnection {
+    AsyncPgConnection::establish(url).await.unwrap()
+}

@@ -1,0 +1,13 @@
+//! What every test of behaviour stands on: a service of its own on a database of
+//! its own, real HTTP, and no sleeps.
+//!
+//! Run them with `make test`: it starts the Postgres and the Redis that these
+//! need. Set `ORDERLY_TEST_LOG=debug` to see the service's log.
+#![expect(dead_code, reason = "each test binary uses a part of this")]
+
+pub mod answer;
+pub mod app;
+pub mod database;
+pub mod eventually;
+pub mod invariants;
+pub mod shop;
