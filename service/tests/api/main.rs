@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test may panic"
 )]
+#![expect(unreachable_pub, reason = "support is shared by several test binaries")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -127,8 +127,10 @@ fn client() -> Client {
 
 /// The settings of a test: free ports, quick retries, no Redis.
 pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
-    let mut settings = Settings::default();
-    settings.environment = Environment::Test;
+    let mut settings = Settings {
+        environment: Environment::Test,
+        ..Settings::default()
+    };
     settings.http.port = 0;
     settings.admin.port = 0;
     settings.database.url = Some(database.url.clone().into());
@@ -144,8 +146,10 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
 fn start_logging() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let mut config = LogConfig::default();
-        config.filter = std::env::var("ORDERLY_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
+        let config = LogConfig {
+            filter: std::env::var("ORDERLY_TEST_LOG").unwrap_or_else(|_| "off".to_owned()),
+            ..LogConfig::default()
+        };
         logging::start(&config).unwrap();
     });
 }
