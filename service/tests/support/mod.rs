@@ -10,4 +10,6 @@ pub mod app;
 pub mod database;
 pub mod eventually;
 pub mod invariants;
+pub mod process;
+pub mod served;
 pub mod shop;
