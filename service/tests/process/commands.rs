@@ -13,7 +13,7 @@ async fn migrate_applies_everything_and_a_second_time_nothing() {
     let orderly = Orderly::on(&database);
     assert!(orderly.succeed(&["migrate"]).await.starts_with("applied "));
     let again = orderly.succeed(&["migrate"]).await;
-    assert_eq!(again, "the schema is up to date\n");
+    assert_eq!(again, "the schema is up to date");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,9 +34,9 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
     let database = TestDatabase::new().await;
     let orderly = Orderly::on(&database);
     let first = orderly.succeed(&["seed"]).await;
-    assert_eq!(first, "2 users, 1000 products (1000 new)\n");
+    assert_eq!(first, "2 users, 1000 products (1000 new)");
     let second = orderly.succeed(&["seed"]).await;
-    assert_eq!(second, "2 users, 1000 products (0 new)\n");
+    assert_eq!(second, "2 users, 1000 products (0 new)");
     let mut conn = database.connect().await;
     assert_eq!(count(&mut conn, "products").await, 1000);
     assert_eq!(count(&mut conn, "users").await, 2);
@@ -69,7 +69,7 @@ fn ed25519_pem() -> String {
     use base64::Engine as _;
     let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
     let text = base64::engine::general_purpose::STANDARD.encode(key);
-    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ async fn healthcheck_says_whether_the_service_is_ready() {
     let served = Served::start(&orderly).await;
     let port = served.admin_port.to_string();
     let probe = Orderly::new().set("ORDERLY__ADMIN__PORT", &port);
-    assert_eq!(probe.succeed(&["healthcheck"]).await, "ready\n");
+    assert_eq!(probe.succeed(&["healthcheck"]).await, "ready");
 
     // The process lives, its database does not.
     drop(database);
@@ -105,7 +105,7 @@ async fn version_tells_which_build_this_is() {
     }
     let line = Orderly::new().succeed(&["--version"]).await;
     let commit = build["commit"].as_str().unwrap();
-    let expected = format!("orderly {} ({commit})\n", env!("CARGO_PKG_VERSION"));
+    let expected = format!("orderly {} ({commit})", env!("CARGO_PKG_VERSION"));
     assert_eq!(line, expected);
 }
 

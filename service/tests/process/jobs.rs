@@ -19,7 +19,7 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
         assert!(answer.status().is_success());
     };
     let none = orderly.succeed(&["jobs", "list"]).await;
-    assert_eq!(none, "no payment was given up\n");
+    assert_eq!(none, "no payment was given up");
 
     faults(json!({"error_rate": 1.0})).await;
     let token = served.customer().await;
@@ -40,14 +40,14 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
 
     faults(json!({})).await;
     let back = orderly.succeed(&["jobs", "requeue", id]).await;
-    assert_eq!(back, "1 back in the queue\n");
+    assert_eq!(back, "1 back in the queue");
     served.order_reaches(&token, &order, "paid").await;
     assert!(list(&orderly).await.is_empty());
 
     let message = orderly.fail(1, &["jobs", "requeue", id]).await;
     assert!(message.contains("was given up"), "{message}");
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
-    assert_eq!(none, "0 back in the queue\n");
+    assert_eq!(none, "0 back in the queue");
     served.stop("TERM").await;
 }
 

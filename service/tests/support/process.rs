@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -57,23 +57,12 @@ impl Orderly {
         self
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end; one that does not come to it in time is killed.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.command(arguments);
-        let ended = tokio::task::spawn_blocking(move || command.output());
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = ended.await.unwrap().unwrap();
-        Ended {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
+        self.start(arguments).ended().await
     }
 
-    /// Runs a command that must succeed, and returns what it printed.
+    /// Runs a command that must succeed, and returns what it printed, without the last newline.
     pub async fn succeed(&self, arguments: &[&str]) -> String {
         let Ended {
             code,
