@@ -6,7 +6,7 @@ LOCKED := $(if $(CI),--locked)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: ## Start everything here: Postgres, Redis, payment gateway, service; Ctrl-C stops it
@@ -15,6 +15,10 @@ run: ## Start everything here: Postgres, Redis, payment gateway, service; Ctrl-C
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
+
+.PHONY: test-contract
+test-contract: ## Hold the running service to its OpenAPI document (needs PyPI)
+	@scripts/with-services.sh scripts/contract.sh
 
 .PHONY: services
 services: ## Run CMD='…' with the tests' Postgres and Redis; without CMD, print their URLs and wait

@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=scripts/services.sh
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/binary.sh
+. scripts/binary.sh
 
 export ORDERLY_ENV=${ORDERLY_ENV:-development}
 export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}
@@ -20,13 +22,6 @@ stop_all() {
 
 require_free_port() { # VARIABLE
   ! port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(free_port) make run"
-}
-
-# Sets BINARY, wherever Cargo is told to put it.
-build() {
-  say "Building (the first time takes some minutes)"
-  BINARY=$(cargo build --bin orderly --message-format json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 }
 
 start_storage() {
@@ -87,7 +82,8 @@ require_free_port ORDERLY__HTTP__PORT
 require_free_port ORDERLY__ADMIN__PORT
 require_free_port ORDERLY__SANDBOX_GATEWAY__PORT
 
-build
+say "Building (the first time takes some minutes)"
+build_binary
 start_storage
 "$BINARY" migrate
 "$BINARY" seed

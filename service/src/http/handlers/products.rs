@@ -104,7 +104,7 @@ pub async fn create(
     patch, path = "/v1/products/{id}", tag = "products", security(("bearer" = [])),
     params(
         ("id" = uuid::Uuid, Path),
-        ("if-match" = Option<String>, Header, description = "The ETag that you saw"),
+        ("if-match" = String, Header, pattern = "^(\\*|\"[!#-~]*\")$", description = "The ETag that you saw"),
     ),
     request_body = ChangeProductRequest,
     responses(

@@ -21,10 +21,15 @@ pub struct ListProductsQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, nullable = false)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$", nullable = false)]
     cursor: Option<String>,
     /// Only products with this text somewhere in the name, in any case.
-    #[param(min_length = 1, max_length = 200, nullable = false)]
+    #[param(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        nullable = false
+    )]
     search: Option<String>,
 }
 
@@ -51,7 +56,7 @@ pub struct ListOrdersQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, nullable = false)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$", nullable = false)]
     cursor: Option<String>,
     /// Only orders that stand there: `pending`, `paid`, `shipped`, `cancelled` or `payment_failed`.
     #[param(

@@ -16,10 +16,20 @@ use crate::http::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub struct CreateProductRequest {
     /// The shop's own number; unique, not blank.
-    #[schema(min_length = 1, max_length = 64, example = "LAMP-1")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "LAMP-1"
+    )]
     sku: String,
     /// What it is called; not blank.
-    #[schema(min_length = 1, max_length = 200, example = "Lamp")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Lamp"
+    )]
     name: String,
     /// What one piece costs.
     price: MoneyBody,
@@ -66,7 +76,11 @@ impl CreateProductRequest {
 #[serde(deny_unknown_fields)]
 pub struct ChangeProductRequest {
     /// What it is called; not blank.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     name: Option<String>,
     /// What one piece costs.
     price: Option<MoneyBody>,

@@ -22,7 +22,12 @@ pub struct RegisterRequest {
     #[schema(value_type = String, format = "password", min_length = 12, max_length = 128, example = "correct horse battery staple")]
     password: SecretString,
     /// What to call you; not blank.
-    #[schema(min_length = 1, max_length = 200, example = "Ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Ada"
+    )]
     name: String,
 }
 
@@ -75,7 +80,11 @@ pub struct SessionResponse {
 #[serde(deny_unknown_fields)]
 pub struct ProfileChangeRequest {
     /// What to call you; not blank.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     name: Option<String>,
 }
 
