@@ -10,4 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalogue;
+mod forgery;
+mod products;
+mod sessions;
 mod smoke;
+mod users;
