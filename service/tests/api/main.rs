@@ -11,7 +11,9 @@
 mod support;
 
 mod catalogue;
+mod failures;
 mod forgery;
+mod http_errors;
 mod products;
 mod sessions;
 mod smoke;

@@ -73,8 +73,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         Category::Data => {
             let message = error.inner().to_string();
             // serde_json adds " at line 1 column 2", which says nothing of the field.
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            let field = refused_by_serde(&pointer(error.path()), message);
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(message.as_str(), |(message, _)| message);
+            let path = pointer(error.path());
+            let mut field = refused_by_serde(&path, message);
+            if field.code == "unknown_field" {
+                // The path ends at the object that lacks a field or has it twice,
+                // but at the field itself if the object may not have it.
+                field.pointer = path;
+            }
             Err(Problem::validation(vec![field]))
         }
         Category::Syntax | Category::Eof | Category::Io => Err(malformed(error.inner())),
@@ -128,6 +136,8 @@ mod tests {
         for (body, pointer, code) in [
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
+            (r#"{"lines":[],"a`b at line ":1}"#, "/a`b at line ", "unknown_field"),
+            (r#"{"lines":[{"x":1}]}"#, "/lines/0/x", "unknown_field"),
             (r#"{"lines":[],"lines":[]}"#, "/lines", "duplicate_field"),
             (
                 r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#,
