@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
@@ -71,6 +71,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     };
     match error.inner().classify() {
         Category::Data => {
+            // serde stops at the first fault; behind it there may be no JSON.
+            serde_json::from_slice::<IgnoredAny>(body).map_err(|error| malformed(&error))?;
             let message = error.inner().to_string();
             // serde_json adds " at line 1 column 2", which says nothing of the field.
             let message = message
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_malformed() {
-        for body in ["", "{", "nope", r#"{"lines":[]} x"#, "\u{feff}{}"] {
+        for body in ["", "{", "nope", r#"{"lines":[]} x"#, r#"{"x":1,"#, "{} {}", "\u{feff}{}"] {
             assert_eq!(refusal(body), (ProblemKind::MalformedJson, None), "{body}");
         }
     }
