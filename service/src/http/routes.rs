@@ -74,11 +74,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
                     .done(),
             ),
     )
-    .service(
-        Path::new("/openapi.json")
-            .on(Method::GET, describe)
-            .done(),
-    )
+    .service(Path::new("/openapi.json").on(Method::GET, describe).done())
     .service(web::redirect("/docs", "/docs/"))
     .service(SwaggerUi::new("/docs/{_:.*}").config(swagger_ui::Config::from("/openapi.json")))
     .default_service(web::to(unknown_route));

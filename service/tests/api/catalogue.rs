@@ -146,7 +146,10 @@ async fn the_limits_of_a_product_are_allowed() {
         let price = json!({"amount_minor": amount, "currency": currency});
         let body = json!({"sku": sku, "name": "é".repeat(200), "price": price, "stock": stock});
         let product = app.post("/v1/products", &admin, &body).await.expect(201);
-        assert_eq!((&product["price"], &product["stock"]), (&price, &json!(stock)));
+        assert_eq!(
+            (&product["price"], &product["stock"]),
+            (&price, &json!(stock))
+        );
     }
     app.finish().await;
 }
@@ -190,7 +193,16 @@ async fn a_product_is_not_changed_by_who_has_not_seen_it() {
         .await
         .expect_problem(428, "precondition-required");
     // Stale, weak (RFC 9110, section 13.1.1: never for a change), or no tag at all.
-    for tags in ["\"2\"", "\"0\"", "W/\"1\"", "1", "\"\"", "", "\"2\", W/\"1\"", "garbage"] {
+    for tags in [
+        "\"2\"",
+        "\"0\"",
+        "W/\"1\"",
+        "1",
+        "\"\"",
+        "",
+        "\"2\", W/\"1\"",
+        "garbage",
+    ] {
         let answer = send(change_request(&app, &product, tags, &change), &admin).await;
         assert_eq!(answer.status, 412, "{tags}");
         answer.expect_problem(412, "stale-version");
@@ -267,7 +279,9 @@ async fn stock_is_adjusted_within_its_bounds() {
     }
     adjust(json!(-1_000_000_000)).await.expect(200);
     for below in [-1, -1_000_000_000] {
-        adjust(json!(below)).await.expect_problem(409, "out-of-stock");
+        adjust(json!(below))
+            .await
+            .expect_problem(409, "out-of-stock");
     }
     for (delta, code) in [
         (json!(0), "out_of_range"),

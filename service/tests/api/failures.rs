@@ -19,7 +19,8 @@ async fn an_error_of_ours_does_not_show_its_cause() {
     let log_in = json!({"email": "a@example.com", "password": PASSWORD});
     for answer in [
         app.get("/v1/users/me", &customer).await,
-        app.patch("/v1/users/me", &customer, &json!({"name": "B"})).await,
+        app.patch("/v1/users/me", &customer, &json!({"name": "B"}))
+            .await,
         app.post("/v1/users", "", &registration).await,
         app.post("/v1/sessions", "", &log_in).await,
     ] {

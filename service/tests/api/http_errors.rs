@@ -56,7 +56,9 @@ async fn what_is_not_json_is_400() {
         .request(Method::POST, "/v1/users")
         .header("content-type", "application/json")
         .body(b"{\"email\": \"\xe9\"}".to_vec());
-    send(latin_1, "").await.expect_problem(400, "malformed-json");
+    send(latin_1, "")
+        .await
+        .expect_problem(400, "malformed-json");
     app.finish().await;
 }
 
@@ -129,9 +131,18 @@ async fn post_chunked(app: &TestApp, path: &str, body: &str) -> String {
 async fn an_id_that_is_no_uuid_is_404() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
-    for id in ["1", "not-a-uuid", "%00", "%FF", "..%2f", "0193c641-1b00-7c80-aaaa-aaaaaaaaaaag"] {
+    for id in [
+        "1",
+        "not-a-uuid",
+        "%00",
+        "%FF",
+        "..%2f",
+        "0193c641-1b00-7c80-aaaa-aaaaaaaaaaag",
+    ] {
         for path in [format!("/v1/products/{id}"), format!("/v1/orders/{id}")] {
-            app.get(&path, &admin).await.expect_problem(404, "not-found");
+            app.get(&path, &admin)
+                .await
+                .expect_problem(404, "not-found");
         }
         for path in [
             format!("/v1/orders/{id}/cancel"),
@@ -189,7 +200,11 @@ async fn head_is_answered_like_get_without_the_body() {
     ] {
         let get = app.get(&path, &admin).await;
         let head = send(app.request(Method::HEAD, &path), &admin).await;
-        assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
+        assert_eq!(
+            (head.status, head.text.as_str()),
+            (get.status, ""),
+            "{path}"
+        );
         for name in ["content-type", "etag", "content-length"] {
             assert_eq!(head.header(name), get.header(name), "{path}");
         }

@@ -14,6 +14,8 @@ mod catalogue;
 mod failures;
 mod forgery;
 mod http_errors;
+mod openapi;
+mod pool;
 mod products;
 mod sessions;
 mod smoke;

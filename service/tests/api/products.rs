@@ -103,7 +103,10 @@ async fn a_page_has_twenty_rows_unless_it_is_told() {
     let page = app.get("/v1/products", "").await.expect(200);
     assert_eq!(names(&page).len(), 20);
     let page = app.get("/v1/products?limit=100", "").await.expect(200);
-    assert_eq!((names(&page).len(), &page["next_cursor"]), (21, &json!(null)));
+    assert_eq!(
+        (names(&page).len(), &page["next_cursor"]),
+        (21, &json!(null))
+    );
     app.finish().await;
 }
 
@@ -185,7 +188,10 @@ async fn a_search_takes_every_character_as_it_is() {
     }
     // A cursor keeps its place within a search.
     let first = app.get("/v1/products?search=lamp&limit=1", "").await;
-    let cursor = first.expect(200)["next_cursor"].as_str().unwrap().to_owned();
+    let cursor = first.expect(200)["next_cursor"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let next = format!("/v1/products?search=lamp&limit=1&cursor={cursor}");
     let page = app.get(&next, "").await.expect(200);
     assert_eq!(

@@ -119,7 +119,10 @@ async fn the_limits_themselves_are_allowed() {
     ] {
         let body = json!({"email": email, "password": password, "name": name});
         let user = app.post("/v1/users", "", &body).await.expect(201);
-        assert_eq!((&user["email"], &user["name"]), (&json!(email), &json!(name)));
+        assert_eq!(
+            (&user["email"], &user["name"]),
+            (&json!(email), &json!(name))
+        );
         let body = json!({"email": email, "password": password});
         app.post("/v1/sessions", "", &body).await.expect(201);
     }

@@ -138,7 +138,11 @@ mod tests {
         for (body, pointer, code) in [
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
-            (r#"{"lines":[],"a`b at line ":1}"#, "/a`b at line ", "unknown_field"),
+            (
+                r#"{"lines":[],"a`b at line ":1}"#,
+                "/a`b at line ",
+                "unknown_field",
+            ),
             (r#"{"lines":[{"x":1}]}"#, "/lines/0/x", "unknown_field"),
             (r#"{"lines":[],"lines":[]}"#, "/lines", "duplicate_field"),
             (
@@ -160,7 +164,15 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_malformed() {
-        for body in ["", "{", "nope", r#"{"lines":[]} x"#, r#"{"x":1,"#, "{} {}", "\u{feff}{}"] {
+        for body in [
+            "",
+            "{",
+            "nope",
+            r#"{"lines":[]} x"#,
+            r#"{"x":1,"#,
+            "{} {}",
+            "\u{feff}{}",
+        ] {
             assert_eq!(refusal(body), (ProblemKind::MalformedJson, None), "{body}");
         }
     }
