@@ -1,5 +1,7 @@
 //! When it is our fault: the client is told that, and nothing of the cause.
 
+use std::time::Duration;
+
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::json;
 
@@ -70,5 +72,50 @@ async fn without_the_database_there_are_503s_until_it_is_back() {
     })
     .await;
     app.get_admin("/readyz").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_too_long_for_a_row_is_turned_away() {
+    let app = TestApp::start_with(|settings| {
+        settings.database.lock_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let path = format!("/v1/products/{}/stock", id(&product));
+    let delta = json!({"delta": 1});
+
+    let mut conn = app.database.connect().await;
+    conn.batch_execute("BEGIN; SELECT 1 FROM products FOR UPDATE")
+        .await
+        .unwrap();
+    let answer = app.post(&path, &admin, &delta).await;
+    answer.expect_problem(503, "overloaded");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+
+    conn.batch_execute("ROLLBACK").await.unwrap();
+    let adjusted = app.post(&path, &admin, &delta).await.expect(200);
+    assert_eq!(adjusted["stock"], 6);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_given_up() {
+    let app = TestApp::start_with(|settings| {
+        settings.database.statement_timeout = Duration::from_millis(200);
+        settings.database.lock_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let mut conn = app.database.connect().await;
+    conn.batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let answer = app.get("/v1/products", "").await;
+    answer.expect_problem(503, "overloaded");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+
+    conn.batch_execute("ROLLBACK").await.unwrap();
+    app.get("/v1/products", "").await.expect(200);
     app.finish().await;
 }

@@ -120,11 +120,28 @@ async fn post_chunked(app: &TestApp, path: &str, body: &str) -> String {
         request.extend_from_slice(b"\r\n");
     }
     request.extend_from_slice(b"0\r\n\r\n");
+    send_bytes(app, &request).await
+}
+
+/// Sends this and nothing more, and returns all of the answer as it came.
+async fn send_bytes(app: &TestApp, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(app.app.address).await.unwrap();
-    stream.write_all(&request).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_ends_too_early_is_400() {
+    let app = TestApp::start().await;
+    let request = "POST /v1/users HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"email\": ";
+    let answer = send_bytes(&app, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("application/problem+json") && answer.contains("/bad-request"));
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,4 +19,5 @@ mod pool;
 mod products;
 mod sessions;
 mod smoke;
+mod stock;
 mod users;
