@@ -74,7 +74,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             let message = error.inner().to_string();
             // serde_json adds " at line 1 column 2", which says nothing of the field.
             let message = message.split(" at line ").next().unwrap_or(&message);
-            let field = refused_by_serde(&pointer(error.path()), message);
+            let path: Vec<&Segment> = error.path().iter().collect();
+            // The path to an unknown field ends in the field, any other in its parent.
+            let parent = match path.split_last() {
+                Some((_, parent)) if message.starts_with("unknown field") => parent,
+                _ => &path,
+            };
+            let field = refused_by_serde(&pointer(parent), message);
             Err(Problem::validation(vec![field]))
         }
         Category::Syntax | Category::Eof | Category::Io => Err(malformed(error.inner())),
@@ -85,7 +91,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(ProblemKind::MalformedJson, error.to_string())
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+fn pointer(path: &[&Segment]) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
@@ -135,6 +141,7 @@ mod tests {
                 "wrong_type",
             ),
             (r#"{"lines":[{}]}"#, "/lines/0/quantity", "missing"),
+            (r#"{"lines":[{"x":1}]}"#, "/lines/0/x", "unknown_field"),
             ("[]", "", "wrong_type"),
         ] {
             let field = Some((pointer.to_owned(), code.to_owned()));
