@@ -10,4 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod order_lists;
+mod order_refusals;
+mod orders;
 mod smoke;

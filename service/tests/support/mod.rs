@@ -11,3 +11,5 @@ pub mod database;
 pub mod eventually;
 pub mod invariants;
 pub mod shop;
+pub mod sql;
+pub mod till;
