@@ -10,7 +10,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod idempotency;
+mod idempotency_waiting;
 mod order_lists;
 mod order_refusals;
 mod orders;
+mod races;
+mod round_trips;
 mod smoke;
