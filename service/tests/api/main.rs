@@ -15,6 +15,8 @@ mod idempotency_waiting;
 mod order_lists;
 mod order_refusals;
 mod orders;
+mod payment_workers;
+mod payments;
 mod races;
 mod round_trips;
 mod smoke;
