@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod events;
 mod idempotency;
 mod idempotency_waiting;
 mod order_lists;

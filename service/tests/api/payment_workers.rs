@@ -198,14 +198,7 @@ async fn a_ring_of_another_replica_is_heard() {
 async fn a_worker_that_cannot_hear_any_more_listens_again() {
     let app = TestApp::start_with(sleepy).await;
     app.database.somebody_listens().await;
-    let deaf = "pg_terminate_backend(pid) AS dead FROM pg_stat_activity
-        WHERE datname = current_database() AND query LIKE 'LISTEN %'";
-    assert_eq!(
-        app.database
-            .rows(&format!("(SELECT {deaf}) AS t WHERE dead"))
-            .await,
-        1
-    );
+    app.database.kill("query LIKE 'LISTEN %'").await;
     app.database.somebody_listens().await;
     let (customer, order) = order_without_a_ring(&app).await;
     ring_until_paid(&app, &customer, &order).await;

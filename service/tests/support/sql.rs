@@ -78,4 +78,14 @@ impl TestDatabase {
                          AND query LIKE 'LISTEN %' AND state = 'idle'";
         self.rows_become(listening, 1).await;
     }
+
+    /// Ends the one session of the service that fits, as a restart of Postgres would.
+    pub async fn kill(&self, session: &str) {
+        let kill = format!(
+            "WITH victim AS MATERIALIZED (SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND {session})
+            SELECT count(*) AS value FROM victim WHERE pg_terminate_backend(pid, 10000)"
+        );
+        assert_eq!(number(&mut self.connect().await, &kill).await, 1);
+    }
 }
