@@ -8,6 +8,10 @@
 pub mod answer;
 pub mod app;
 pub mod database;
+pub mod door;
 pub mod eventually;
 pub mod invariants;
 pub mod shop;
+pub mod sql;
+pub mod stream;
+pub mod till;
