@@ -40,7 +40,7 @@ async fn a_key_in_progress_is_a_409_that_says_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
-    let app = TestApp::start_with(patient).await;
+    let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
     let customer = app.customer().await;
@@ -62,7 +62,7 @@ async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_waited_for_one_that_failed_has_the_key_for_itself() {
-    let app = TestApp::start_with(patient).await;
+    let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
     let customer = app.customer().await;
@@ -83,11 +83,4 @@ async fn a_request_that_waited_for_one_that_failed_has_the_key_for_itself() {
     second.expect(201);
     assert_eq!(app.stock(&product).await, 0);
     app.finish().await;
-}
-
-/// No wait of these tests ends by itself, however slow the machine.
-fn patient(settings: &mut orderly::config::Settings) {
-    settings.orders.idempotency_wait = Duration::from_secs(50);
-    settings.database.lock_timeout = Duration::from_secs(50);
-    settings.database.statement_timeout = Duration::from_secs(60);
 }

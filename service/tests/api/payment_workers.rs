@@ -11,9 +11,9 @@ use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
 use orderly::jobs::payments::PaymentWorker;
 use orderly::payments::PaymentGateway;
-use orderly::payments::sandbox::EntryKind::Charge;
+use orderly::payments::sandbox::EntryKind::{Charge, Refund};
 use orderly::storage::doorbell;
-use orderly::storage::payment_jobs::LeasedJob;
+use orderly::storage::payment_jobs::{self, LeasedJob};
 use orderly::telemetry::metrics::Metrics;
 use orderly::usecases::place_order::{PlaceOrder, place_on};
 use serde_json::{Value, json};
@@ -165,6 +165,33 @@ async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
     current.work_on(&held).await;
     assert_eq!(app.database.rows("payment_jobs").await, 0);
     assert_eq!(app.ledger_of(&order), [Charge]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    app.faults(&json!({"charge_then_reset_rate": 1.0})).await;
+    let mut giving_up = worker(&app, Duration::from_mins(10));
+    giving_up.config.max_attempts = 1;
+    let job = lease(&giving_up).await;
+    giving_up.work_on(&job).await;
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    let dead = "payment_jobs WHERE dead_at IS NOT NULL";
+    assert_eq!(app.database.rows(dead).await, 1);
+
+    app.gateway_comes_back().await;
+    let mut conn = app.database.connect().await;
+    let requeued = payment_jobs::requeue(&mut conn, Some(job.order_id)).await;
+    assert_eq!(requeued.unwrap(), 1);
+    let cancelled = app.order_move(&customer, &order, "cancel").await;
+    cancelled.expect(200);
+    eventually("the money goes back", async || {
+        app.app.services.doorbell.ring();
+        (app.ledger_of(&order) == [Charge, Refund]).then_some(())
+    })
+    .await;
     app.finish().await;
 }
 
