@@ -11,6 +11,8 @@ pub mod database;
 pub mod door;
 pub mod eventually;
 pub mod invariants;
+pub mod process;
+pub mod served;
 pub mod shop;
 pub mod sql;
 pub mod stream;

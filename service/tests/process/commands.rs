@@ -1,0 +1,147 @@
+//! The commands that end by themselves.
+
+use serde_json::Value;
+
+use crate::sql::count;
+use crate::support::database::TestDatabase;
+use crate::support::process::Orderly;
+use crate::support::served::Served;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_applies_everything_and_a_second_time_nothing() {
+    let database = TestDatabase::empty().await;
+    let orderly = Orderly::on(&database);
+    assert!(orderly.succeed(&["migrate"]).await.starts_with("applied "));
+    let again = orderly.succeed(&["migrate"]).await;
+    assert_eq!(again, "the schema is up to date");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_migrations_at_once_do_not_get_in_each_others_way() {
+    let database = TestDatabase::empty().await;
+    let orderly = Orderly::on(&database);
+    let (one, other) = tokio::join!(orderly.succeed(&["migrate"]), orderly.succeed(&["migrate"]));
+    let applied = [&one, &other].map(|printed| printed.starts_with("applied "));
+    assert_eq!(
+        applied.iter().filter(|applied| **applied).count(),
+        1,
+        "{one}{other}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seed_adds_a_thousand_products_and_two_users_once() {
+    let database = TestDatabase::new().await;
+    let orderly = Orderly::on(&database);
+    let first = orderly.succeed(&["seed"]).await;
+    assert_eq!(first, "2 users, 1000 products (1000 new)");
+    let second = orderly.succeed(&["seed"]).await;
+    assert_eq!(second, "2 users, 1000 products (0 new)");
+    let mut conn = database.connect().await;
+    assert_eq!(count(&mut conn, "products").await, 1000);
+    assert_eq!(count(&mut conn, "users").await, 2);
+
+    let served = Served::start(&orderly).await;
+    let customer = served.customer().await;
+    let admin = served
+        .log_in("admin@example.com", "orderly-demo-admin")
+        .await;
+    for (token, role) in [(customer, "customer"), (admin, "admin")] {
+        let me = served.get("/v1/users/me", &token).await.expect(200);
+        assert_eq!(me["role"], role);
+    }
+    served.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seed_is_refused_in_production() {
+    let database = TestDatabase::new().await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY_ENV", "production")
+        .set("ORDERLY__AUTH__SIGNING_KEY", &ed25519_pem());
+    let message = orderly.fail(1, &["seed"]).await;
+    assert!(message.contains("ORDERLY_ENV is production"), "{message}");
+    assert_eq!(count(&mut database.connect().await, "users").await, 0);
+}
+
+fn ed25519_pem() -> String {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+    use base64::Engine as _;
+    let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
+    let text = base64::engine::general_purpose::STANDARD.encode(key);
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_says_whether_the_service_is_ready() {
+    let database = TestDatabase::new().await;
+    let orderly = Orderly::on(&database);
+    let served = Served::start(&orderly).await;
+    let port = served.admin_port.to_string();
+    let probe = Orderly::new().set("ORDERLY__ADMIN__PORT", &port);
+    assert_eq!(probe.succeed(&["healthcheck"]).await, "ready");
+
+    // The process lives, its database does not.
+    drop(database);
+    let message = probe.fail(1, &["healthcheck"]).await;
+    assert!(message.contains("503"), "{message}");
+    assert!(
+        message.contains("the database does not answer"),
+        "{message}"
+    );
+
+    served.stop("TERM").await;
+    let message = probe.fail(1, &["healthcheck"]).await;
+    assert!(message.contains("does not answer"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_tells_which_build_this_is() {
+    let printed = Orderly::new().succeed(&["version", "--json"]).await;
+    let build: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
+    for field in ["commit", "build_date", "rustc", "target"] {
+        assert!(!build[field].as_str().unwrap().is_empty(), "{printed}");
+    }
+    let line = Orderly::new().succeed(&["--version"]).await;
+    let commit = build["commit"].as_str().unwrap();
+    let expected = format!("orderly {} ({commit})", env!("CARGO_PKG_VERSION"));
+    assert_eq!(line, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openapi_prints_what_the_service_serves() {
+    let printed = Orderly::new().succeed(&["openapi"]).await;
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["openapi"], "3.1.0");
+
+    let database = TestDatabase::new().await;
+    let served = Served::start(&Orderly::on(&database)).await;
+    let document = served.get("/openapi.json", "").await.expect(200);
+    assert_eq!(document, printed);
+    served.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
+    let help = Orderly::new().succeed(&["--help"]).await;
+    for command in [
+        "serve",
+        "migrate",
+        "seed",
+        "healthcheck",
+        "config",
+        "jobs",
+        "openapi",
+        "sandbox-gateway",
+        "version",
+    ] {
+        let listed = help.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            words.next() == Some(command) && words.next().is_some()
+        });
+        assert!(listed, "{command}: {help}");
+        Orderly::new().succeed(&[command, "--help"]).await;
+    }
+    assert_eq!(Orderly::new().run(&["frobnicate"]).await.code, Some(2));
+}

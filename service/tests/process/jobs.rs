@@ -1,0 +1,57 @@
+//! `orderly jobs`: payments that were given up, and how an operator puts them back.
+
+use serde_json::{Value, json};
+
+use crate::support::process::Orderly;
+use crate::support::served::{Served, gateway, seeded_database};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
+    let database = seeded_database().await;
+    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url)
+        .set("ORDERLY__PAYMENTS__MAX_ATTEMPTS", "1");
+    let served = Served::start(&orderly).await;
+    let faults = async |faults: Value| {
+        let put = served.client.put(format!("{gateway_url}/faults"));
+        let answer = put.json(&faults).send().await.unwrap();
+        assert!(answer.status().is_success());
+    };
+    let none = orderly.succeed(&["jobs", "list"]).await;
+    assert_eq!(none, "no payment was given up");
+
+    faults(json!({"error_rate": 1.0})).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let order = served.order(&token, &product).await;
+    let id = order["id"].as_str().unwrap();
+    let line = served.process.logged("a payment was given up").await;
+    assert_eq!(line["order_id"], id);
+
+    let listed = list(&orderly).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["order_id"], id);
+    assert_eq!(listed[0]["amount_minor"], order["total"]["amount_minor"]);
+    assert_eq!(listed[0]["attempts"], 1);
+    let table = orderly.succeed(&["jobs", "list"]).await;
+    assert!(table.starts_with("ORDER"), "{table}");
+    assert!(table.contains(id), "{table}");
+
+    faults(json!({})).await;
+    let back = orderly.succeed(&["jobs", "requeue", id]).await;
+    assert_eq!(back, "1 back in the queue");
+    served.order_reaches(&token, &order, "paid").await;
+    assert!(list(&orderly).await.is_empty());
+
+    let message = orderly.fail(1, &["jobs", "requeue", id]).await;
+    assert!(message.contains("was given up"), "{message}");
+    let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
+    assert_eq!(none, "0 back in the queue");
+    served.stop("TERM").await;
+}
+
+async fn list(orderly: &Orderly) -> Vec<Value> {
+    let printed = orderly.succeed(&["jobs", "list", "--json"]).await;
+    serde_json::from_str(&printed).unwrap()
+}

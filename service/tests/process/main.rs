@@ -1,0 +1,19 @@
+//! The real binary, as an operator meets it: exit codes, messages, signals, log lines.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+#![expect(unreachable_pub, reason = "support is shared by several test binaries")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod crashing;
+mod jobs;
+mod logging;
+mod sql;
+mod starting;
+mod stopping;

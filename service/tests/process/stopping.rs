@@ -1,0 +1,126 @@
+//! Told to stop: what was begun is ended, nothing new is taken, and the exit code is 0.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::sql::{Held, count, row_of};
+use crate::support::app::send;
+use crate::support::database::TestDatabase;
+use crate::support::eventually::eventually;
+use crate::support::process::Orderly;
+use crate::support::served::{Served, gateway, seeded_database};
+
+/// Longer than any wait in a test, so that only one that never ends reaches it.
+const FOREVER: &str = "10m";
+
+/// Far less than [`FOREVER`], and far more than a stop takes.
+const SOON: Duration = Duration::from_secs(25);
+
+fn patient(database: &TestDatabase) -> Orderly {
+    Orderly::on(database)
+        .set("ORDERLY__SHUTDOWN__DRAIN", FOREVER)
+        .set("ORDERLY__SHUTDOWN__JOBS", FOREVER)
+        .set("ORDERLY__DATABASE__STATEMENT_TIMEOUT", FOREVER)
+        .set("ORDERLY__DATABASE__LOCK_TIMEOUT", "5m")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_what_was_begun_and_takes_nothing_new() {
+    stops_cleanly_under_load("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigint_ends_what_was_begun_and_takes_nothing_new() {
+    stops_cleanly_under_load("INT").await;
+}
+
+/// Holds a product's row, so that orders for it are under way as long as the test wants.
+async fn stops_cleanly_under_load(signal: &str) {
+    let database = seeded_database().await;
+    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
+    let orderly = patient(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let mut held = Held::take(&database, &row_of(&product)).await;
+    let in_flight: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(send(served.order_request(&token, &product), "")))
+        .collect();
+    held.awaited_by(4).await;
+
+    served.process.signal(signal);
+    let address = served.url.trim_start_matches("http://").to_owned();
+    eventually("new connections are refused", async || {
+        TcpStream::connect(&address).err().map(drop)
+    })
+    .await;
+    // Not ready, and still there: a probe must see the difference.
+    let probe = Orderly::new().set("ORDERLY__ADMIN__PORT", &served.admin_port.to_string());
+    let message = probe.fail(1, &["healthcheck"]).await;
+    assert!(message.contains("shutting down"), "{message}");
+
+    held.release().await;
+    for answer in in_flight {
+        answer.await.unwrap().expect(201);
+    }
+    let log = served.stopped().await;
+    let says = |message: &str| log.iter().any(|line| line["message"] == message);
+    assert!(
+        says("all requests are answered") && says("stopped"),
+        "{log:?}"
+    );
+    assert!(
+        !says("some jobs were left; their leases will end"),
+        "{log:?}"
+    );
+
+    let mut conn = database.connect().await;
+    eventually("its connections are closed", async || {
+        let sessions =
+            "pg_stat_activity WHERE datname = current_database() AND application_name = 'orderly'";
+        (count(&mut conn, sessions).await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_does_not_hold_up_the_stop() {
+    let database = TestDatabase::new().await;
+    let served = Served::start(&patient(&database)).await;
+    let mut idle = TcpStream::connect(served.url.trim_start_matches("http://")).unwrap();
+    idle.write_all(b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    let told = Instant::now();
+    served.stop("TERM").await;
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
+    let database = seeded_database().await;
+    let orderly = patient(&database).set("ORDERLY__SHUTDOWN__DRAIN", "1s");
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let mut held = Held::take(&database, &row_of(&product)).await;
+    let request = served.order_request(&token, &product).send();
+    let in_flight = tokio::spawn(request);
+    held.awaited_by(1).await;
+    served.stop("TERM").await;
+    in_flight.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_gateway_stops_with_zero_too() {
+    for signal in ["TERM", "INT"] {
+        let (gateway, _) = gateway(&Orderly::new(), &[]).await;
+        gateway.signal(signal);
+        let ended = gateway.ended().await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    }
+}

@@ -1,0 +1,212 @@
+//! The real binary as a process of its own, with its settings in the environment alone.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::Value;
+
+use super::database::TestDatabase;
+use super::eventually::eventually;
+
+/// How the binary is to be started. Each `set` wins over what was there.
+#[derive(Clone)]
+pub struct Orderly {
+    variables: BTreeMap<String, String>,
+}
+
+/// What a command came to that ended by itself.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Orderly {
+    /// Any free ports, JSON log lines, no database.
+    pub fn new() -> Self {
+        let nothing = Self {
+            variables: BTreeMap::new(),
+        };
+        nothing
+            .set("ORDERLY_ENV", "test")
+            .set("ORDERLY__HTTP__PORT", "0")
+            .set("ORDERLY__ADMIN__PORT", "0")
+            .set("ORDERLY__SANDBOX_GATEWAY__PORT", "0")
+            .set("ORDERLY__LOG__FORMAT", "json")
+            .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
+    }
+
+    /// The same with a database.
+    pub fn on(database: &TestDatabase) -> Self {
+        Self::new().set("ORDERLY__DATABASE__URL", &database.url)
+    }
+
+    #[must_use]
+    pub fn set(mut self, variable: &str, value: &str) -> Self {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn unset(mut self, variable: &str) -> Self {
+        self.variables.remove(variable);
+        self
+    }
+
+    /// Runs a command to its end; one that does not come to it in time is killed.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).ended().await
+    }
+
+    /// Runs a command that must succeed, and returns what it printed, without the last newline.
+    pub async fn succeed(&self, arguments: &[&str]) -> String {
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = self.run(arguments).await;
+        assert_eq!(code, Some(0), "{arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// Runs a command that must fail with that code and print nothing but a message, and
+    /// returns the message.
+    pub async fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let ended = self.run(arguments).await;
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+        ended.stderr
+    }
+
+    /// Starts a command that runs until it is stopped.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = self.command(arguments);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        Process {
+            stdout: Lines::of(child.stdout.take().unwrap()),
+            stderr: Lines::of(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    /// In a folder without configuration, and with nothing of the tests' own environment.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orderly"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.variables)
+            .stdin(Stdio::null())
+            .current_dir(empty_folder());
+        command
+    }
+}
+
+/// A folder of the tests' own, to write to.
+pub fn folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn empty_folder() -> PathBuf {
+    let folder = folder().join("empty");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A process that runs; it is killed with the value.
+pub struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Process {
+    /// The lines of standard output up to now.
+    pub fn lines(&self) -> Vec<String> {
+        self.stdout.now()
+    }
+
+    /// The log up to now, each line of which must be JSON.
+    pub fn log(&self) -> Vec<Value> {
+        let lines = self.lines();
+        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        lines.iter().map(parse).collect()
+    }
+
+    /// Waits for the log line with that message.
+    pub async fn logged(&self, message: &str) -> Value {
+        let find = async || {
+            let mut log = self.log().into_iter();
+            log.find(|line| line["message"] == message)
+        };
+        let what = format!("the log says {message:?}");
+        eventually(&what, find).await
+    }
+
+    /// Sends it a signal: `TERM`, `INT`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success(), "{kill}");
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code and all it wrote to standard
+    /// output and standard error.
+    pub async fn ended(mut self) -> Ended {
+        let status = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
+        Ended {
+            code: status.code(),
+            stdout: self.stdout.all(),
+            stderr: self.stderr.all(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// What a process writes, line by line as it comes.
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let written = Arc::clone(&lines);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                written.lock().unwrap().push(line.unwrap());
+            }
+        });
+        Self {
+            lines,
+            reader: Some(reader),
+        }
+    }
+
+    fn now(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// To the end of the stream.
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.now().join("\n")
+    }
+}
