@@ -136,6 +136,14 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.admin.port = 0;
     settings.database.url = Some(database.url.clone().into());
     settings.database.pool_size = 10;
+    // Patient: a busy machine must not turn into a failed test. Tests of these
+    // waits set their own.
+    settings.database.pool_wait = Duration::from_secs(30);
+    settings.database.connect_timeout = Duration::from_secs(30);
+    settings.database.lock_timeout = Duration::from_secs(25);
+    settings.database.statement_timeout = Duration::from_secs(28);
+    settings.orders.idempotency_wait = Duration::from_secs(20);
+    settings.auth.hash_wait = Duration::from_secs(30);
     settings.database.pool_wait = Duration::from_secs(50);
     settings.database.connect_timeout = Duration::from_secs(50);
     settings.database.statement_timeout = Duration::from_secs(50);
