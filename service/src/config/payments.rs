@@ -11,7 +11,7 @@ section! {
         gateway_url: String = "http://127.0.0.1:8090".into(), http_url;
         /// Payments under way at once in this process, 1 to 256.
         concurrency: usize = 8, within(1..=256);
-        /// Tries before a payment is given up and its order cancelled, 1 to 100.
+        /// Tries before a payment is given up and waits for a person (`orderly jobs`), 1 to 100.
         max_attempts: u32 = 8, within(1..=100);
     }
     durations {

@@ -1,20 +1,88 @@
 //! Why a value was refused.
 
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// Which rule a value breaks: for programs, so a code never changes.
+        /// `docs/problems.md` explains each (`tests/problems.rs` compares).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// As it is sent.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The field must be there.
+    Missing = "missing";
+    /// There is no such field.
+    UnknownField = "unknown_field";
+    /// The field is there twice.
+    DuplicateField = "duplicate_field";
+    /// A text for a number, a fraction for a whole number, and so on.
+    WrongType = "wrong_type";
+    /// A text of nothing or of white space.
+    Blank = "blank";
+    /// A text with too few characters.
+    TooShort = "too_short";
+    /// A text with too many characters.
+    TooLong = "too_long";
+    /// A text with a line break, a NUL or the like.
+    ControlCharacter = "control_character";
+    /// No e-mail address.
+    InvalidEmail = "invalid_email";
+    /// A number, or a number of items, beyond its limits.
+    OutOfRange = "out_of_range";
+    /// An amount of nothing or less.
+    NotPositive = "not_positive";
+    /// No active ISO 4217 code in upper case.
+    UnknownCurrency = "unknown_currency";
+    /// No status of an order.
+    UnknownStatus = "unknown_status";
+    /// No cursor of this list.
+    InvalidCursor = "invalid_cursor";
+    /// Two lines order one product.
+    DuplicateProduct = "duplicate_product";
+    /// No product has this id.
+    UnknownProduct = "unknown_product";
+    /// Less is left than was ordered.
+    OutOfStock = "out_of_stock";
+    /// The product is not priced in the currency of the first line.
+    MixedCurrency = "mixed_currency";
+    /// The sum does not fit into 64 bits.
+    TotalTooLarge = "total_too_large";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A value that breaks a rule of its type.
 ///
 /// `code` is for programs and never changes, `message` is for people and may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
-    /// Stable, snake_case, such as `too_long`.
-    pub code: &'static str,
+    /// Which rule.
+    pub code: Code,
     /// What the rule is, without the value itself.
     pub message: String,
 }
 
 impl Invalid {
     /// A refusal with its code and its rule.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),

@@ -5,7 +5,7 @@
 //! wrapping, and two currencies never meet in one sum. The property tests below
 //! compare each operation with the same one in 128 bits.
 
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 use super::order::Quantity;
 
 /// An ISO 4217 currency code, such as `EUR`.
@@ -34,7 +34,7 @@ impl Currency {
             .map(Self)
             .ok_or_else(|| {
                 Invalid::new(
-                    "unknown_currency",
+                    Code::UnknownCurrency,
                     "must be an ISO 4217 code in upper case, such as EUR",
                 )
             })
@@ -72,7 +72,7 @@ impl Money {
     /// nothing is neither.
     pub fn new(minor: i64, currency: Currency) -> Result<Self, Invalid> {
         if minor <= 0 {
-            return Err(Invalid::new("not_positive", "must be above zero"));
+            return Err(Invalid::new(Code::NotPositive, "must be above zero"));
         }
         Ok(Self { minor, currency })
     }
@@ -131,7 +131,10 @@ mod tests {
             assert_eq!(Currency::parse(code).unwrap().code(), code);
         }
         for code in ["eur", "EURO", "", "XXX", "EU R", "AED AFN", "DEM"] {
-            assert_eq!(Currency::parse(code).unwrap_err().code, "unknown_currency");
+            assert_eq!(
+                Currency::parse(code).unwrap_err().code,
+                Code::UnknownCurrency
+            );
         }
     }
 

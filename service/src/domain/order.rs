@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::ids::{OrderId, ProductId, UserId};
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 use super::money::{Money, MoneyError};
 use super::order_status::OrderStatus;
 use super::product::Product;
@@ -31,7 +31,7 @@ impl Quantity {
             .ok()
             .filter(|n| (1..=Self::MAX).contains(n))
             .map(Self)
-            .ok_or_else(|| Invalid::new("out_of_range", "must be from 1 to 1000"))
+            .ok_or_else(|| Invalid::new(Code::OutOfRange, "must be from 1 to 1000"))
     }
 
     /// How many pieces.
@@ -75,7 +75,7 @@ impl Basket {
         if lines.is_empty() || lines.len() > Self::MAX_LINES {
             return Err(BasketError {
                 line: None,
-                invalid: Invalid::new("out_of_range", "must have 1 to 100 lines"),
+                invalid: Invalid::new(Code::OutOfRange, "must have 1 to 100 lines"),
             });
         }
         let mut seen = HashSet::new();
@@ -83,7 +83,7 @@ impl Basket {
             Some(line) => Err(BasketError {
                 line: Some(line),
                 invalid: Invalid::new(
-                    "duplicate_product",
+                    Code::DuplicateProduct,
                     "an earlier line orders this product already",
                 ),
             }),
@@ -316,7 +316,7 @@ mod tests {
         let twice = Basket::new(vec![line(1), line(2), line(1)]).unwrap_err();
         assert_eq!(
             (twice.line, twice.invalid.code),
-            (Some(2), "duplicate_product")
+            (Some(2), Code::DuplicateProduct)
         );
     }
 

@@ -12,7 +12,7 @@
 //! and the one that comes second is told that its move is illegal. The race is
 //! run in `tests/api/races.rs`.
 
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -103,7 +103,7 @@ impl OrderStatus {
             .find(|status| status.as_str() == name)
             .ok_or_else(|| {
                 Invalid::new(
-                    "unknown_status",
+                    Code::UnknownStatus,
                     "must be pending, paid, shipped, cancelled or payment_failed",
                 )
             })
@@ -167,7 +167,7 @@ mod tests {
         }
         assert_eq!(
             OrderStatus::parse("PAID").unwrap_err().code,
-            "unknown_status"
+            Code::UnknownStatus
         );
     }
 

@@ -9,7 +9,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 
 /// Which list a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Cursor {
     pub fn decode(text: &str, list: List) -> Result<Self, Invalid> {
         let refused = || {
             Invalid::new(
-                "invalid_cursor",
+                Code::InvalidCursor,
                 "must be the next_cursor of an earlier page of this list",
             )
         };
@@ -83,7 +83,7 @@ impl PageRequest {
         u8::try_from(rows)
             .ok()
             .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
-            .ok_or_else(|| Invalid::new("out_of_range", "must be from 1 to 100"))
+            .ok_or_else(|| Invalid::new(Code::OutOfRange, "must be from 1 to 100"))
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::ids::ProductId;
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 use super::money::Money;
 use super::text::short_text_type;
 
@@ -35,7 +35,9 @@ impl Stock {
             .ok()
             .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
             .map(Self)
-            .ok_or_else(|| Invalid::new("out_of_range", format!("must be from 0 to {}", Self::MAX)))
+            .ok_or_else(|| {
+                Invalid::new(Code::OutOfRange, format!("must be from 0 to {}", Self::MAX))
+            })
     }
 
     /// How many pieces.
@@ -60,7 +62,7 @@ impl StockDelta {
             .map(Self)
             .ok_or_else(|| {
                 Invalid::new(
-                    "out_of_range",
+                    Code::OutOfRange,
                     format!("must be from -{0} to {0} and not 0", Stock::MAX),
                 )
             })

@@ -1,6 +1,6 @@
 //! The rule that all short texts share.
 
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 
 /// Accepts `text` if it has 1 to `max` characters, no control characters (a
 /// NUL byte cannot even be stored: PostgreSQL manual 8.3) and is not blank.
@@ -9,17 +9,17 @@ use super::invalid::Invalid;
 /// `blank`, `too_long` or `control_character`.
 pub fn short_text(text: String, max: usize) -> Result<String, Invalid> {
     if text.trim().is_empty() {
-        return Err(Invalid::new("blank", "must not be blank"));
+        return Err(Invalid::new(Code::Blank, "must not be blank"));
     }
     if text.chars().count() > max {
         return Err(Invalid::new(
-            "too_long",
+            Code::TooLong,
             format!("must have at most {max} characters"),
         ));
     }
     if text.chars().any(char::is_control) {
         return Err(Invalid::new(
-            "control_character",
+            Code::ControlCharacter,
             "must not contain control characters",
         ));
     }
@@ -60,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn code(text: &str) -> &'static str {
-        short_text(text.to_owned(), 5).map_or_else(|e| e.code, |_| "ok")
+        short_text(text.to_owned(), 5).map_or_else(|e| e.code.as_str(), |_| "ok")
     }
 
     #[test]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ids::UserId;
-use super::invalid::Invalid;
+use super::invalid::{Code, Invalid};
 use super::text::short_text_type;
 
 short_text_type!(
@@ -29,11 +29,14 @@ impl EmailAddress {
     /// `too_long` or `invalid_email`.
     pub fn parse(text: String) -> Result<Self, Invalid> {
         if text.chars().count() > Self::MAX {
-            return Err(Invalid::new("too_long", "must have at most 254 characters"));
+            return Err(Invalid::new(
+                Code::TooLong,
+                "must have at most 254 characters",
+            ));
         }
         garde::rules::email::parse_email(&text).map_err(|_| {
             Invalid::new(
-                "invalid_email",
+                Code::InvalidEmail,
                 "must be an e-mail address, such as ada@example.com",
             )
         })?;
@@ -64,10 +67,13 @@ impl Password {
     pub fn parse(text: SecretString) -> Result<Self, Invalid> {
         match text.expose_secret().chars().count() {
             n if n < Self::MIN => Err(Invalid::new(
-                "too_short",
+                Code::TooShort,
                 "must have at least 12 characters",
             )),
-            n if n > Self::MAX => Err(Invalid::new("too_long", "must have at most 128 characters")),
+            n if n > Self::MAX => Err(Invalid::new(
+                Code::TooLong,
+                "must have at most 128 characters",
+            )),
             _ => Ok(Self(text)),
         }
     }

@@ -2,7 +2,7 @@
 //! codes to errors.
 
 use super::problem::{FieldError, Problem, ProblemKind as Kind};
-use crate::domain::invalid::Invalid;
+use crate::domain::invalid::{Code, Invalid};
 use crate::domain::order::Refusal;
 use crate::usecases::UseCaseError;
 
@@ -17,7 +17,7 @@ impl From<UseCaseError> for Problem {
             UseCaseError::InsufficientStock => Self::new(Kind::OutOfStock, detail),
             UseCaseError::StockTooLarge => Self::validation(vec![FieldError::new(
                 "/delta",
-                Invalid::new("out_of_range", detail),
+                Invalid::new(Code::OutOfRange, detail),
             )]),
             UseCaseError::StaleVersion => Self::new(Kind::StaleVersion, detail),
             UseCaseError::Refused(refusal) => refused(&refusal, detail),
@@ -42,7 +42,7 @@ impl From<UseCaseError> for Problem {
 }
 
 fn refused(refusal: &Refusal, detail: String) -> Problem {
-    let field = |line: usize, field: &str, code: &'static str, message: String| {
+    let field = |line: usize, field: &str, code: Code, message: String| {
         FieldError::new(format!("/lines/{line}{field}"), Invalid::new(code, message))
     };
     match refusal {
@@ -53,7 +53,7 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
                     field(
                         *line,
                         "/product_id",
-                        "unknown_product",
+                        Code::UnknownProduct,
                         "there is no such product".to_owned(),
                     )
                 })
@@ -64,7 +64,7 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
                 .iter()
                 .map(|short| {
                     let message = format!("only {} left", short.available);
-                    field(short.line, "/quantity", "out_of_stock", message)
+                    field(short.line, "/quantity", Code::OutOfStock, message)
                 })
                 .collect(),
             ..Problem::new(Kind::OutOfStock, detail)
@@ -72,13 +72,13 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
         Refusal::MixedCurrency(line) => Problem::validation(vec![field(
             *line,
             "/product_id",
-            "mixed_currency",
+            Code::MixedCurrency,
             "is priced in another currency than the first line".to_owned(),
         )]),
         Refusal::TotalTooLarge(line) => Problem::validation(vec![field(
             *line,
             "",
-            "total_too_large",
+            Code::TotalTooLarge,
             "the total would be more than 64 bits hold".to_owned(),
         )]),
     }

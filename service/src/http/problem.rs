@@ -113,7 +113,7 @@ impl FieldError {
     pub fn new(pointer: impl Into<String>, invalid: Invalid) -> Self {
         Self {
             pointer: pointer.into(),
-            code: invalid.code.to_owned(),
+            code: invalid.code.to_string(),
             message: invalid.message,
         }
     }

@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::OpenApi as _;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{self as swagger_ui, SwaggerUi};
 
 use super::handlers::{orders, products, sessions, users};
 use super::openapi::ApiDoc;
@@ -16,6 +16,11 @@ use super::problem::{Problem, ProblemKind};
 
 /// Adds the API to an actix application.
 pub fn configure(app: &mut web::ServiceConfig) {
+    let document = web::Data::new(ApiDoc::openapi());
+    let describe = move || {
+        let document = document.clone();
+        async move { HttpResponse::Ok().json(document.get_ref()) }
+    };
     app.service(
         web::scope("/v1")
             .service(Path::new("/users").on(Method::POST, users::register).done())
@@ -69,8 +74,9 @@ pub fn configure(app: &mut web::ServiceConfig) {
                     .done(),
             ),
     )
+    .service(Path::new("/openapi.json").on(Method::GET, describe).done())
     .service(web::redirect("/docs", "/docs/"))
-    .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", ApiDoc::openapi()))
+    .service(SwaggerUi::new("/docs/{_:.*}").config(swagger_ui::Config::from("/openapi.json")))
     .default_service(web::to(unknown_route));
 }
 

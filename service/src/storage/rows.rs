@@ -20,7 +20,7 @@ use crate::domain::user::{Role, User};
 
 impl From<Invalid> for StorageError {
     fn from(invalid: Invalid) -> Self {
-        Self::UnreadableRow(invalid.code.to_owned())
+        Self::UnreadableRow(invalid.code.to_string())
     }
 }
 

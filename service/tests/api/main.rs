@@ -10,4 +10,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalogue;
+mod events;
+mod failures;
+mod forgery;
+mod http_errors;
+mod idempotency;
+mod idempotency_waiting;
+mod openapi;
+mod order_lists;
+mod order_refusals;
+mod orders;
+mod payment_workers;
+mod payments;
+mod pool;
+mod products;
+mod races;
+mod round_trips;
+mod sessions;
 mod smoke;
+mod stock;
+mod users;

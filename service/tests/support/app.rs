@@ -125,7 +125,8 @@ fn client() -> Client {
         .unwrap()
 }
 
-/// The settings of a test: free ports, quick retries, no Redis.
+/// The settings of a test: free ports, quick retries, no Redis, and so much
+/// patience that a slow machine fails no test. One that is about a deadline sets it.
 pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     let mut settings = Settings {
         environment: Environment::Test,
@@ -135,6 +136,20 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.admin.port = 0;
     settings.database.url = Some(database.url.clone().into());
     settings.database.pool_size = 10;
+    // Patient: a busy machine must not turn into a failed test. Tests of these
+    // waits set their own.
+    settings.database.pool_wait = Duration::from_secs(30);
+    settings.database.connect_timeout = Duration::from_secs(30);
+    settings.database.lock_timeout = Duration::from_secs(25);
+    settings.database.statement_timeout = Duration::from_secs(28);
+    settings.orders.idempotency_wait = Duration::from_secs(20);
+    settings.auth.hash_wait = Duration::from_secs(30);
+    settings.database.pool_wait = Duration::from_secs(50);
+    settings.database.connect_timeout = Duration::from_secs(50);
+    settings.database.statement_timeout = Duration::from_secs(50);
+    settings.database.lock_timeout = Duration::from_secs(45);
+    settings.orders.idempotency_wait = Duration::from_secs(40);
+    settings.auth.hash_wait = Duration::from_secs(50);
     settings.payments.gateway_url = gateway.url();
     settings.payments.poll_interval = Duration::from_millis(100);
     settings.payments.backoff_base = Duration::from_millis(10);

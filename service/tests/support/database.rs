@@ -46,6 +46,29 @@ impl TestDatabase {
     pub async fn connect(&self) -> AsyncPgConnection {
         connect(&self.url).await
     }
+
+    /// Ends all its connections and lets nobody in.
+    pub async fn take_away(&self) {
+        let name = &self.name;
+        let mut admin = connect(&server_url()).await;
+        admin
+            .batch_execute(&format!(
+                "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
+                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ))
+            .await
+            .unwrap();
+    }
+
+    /// Lets everybody in again.
+    pub async fn give_back(&self) {
+        let name = &self.name;
+        let mut admin = connect(&server_url()).await;
+        admin
+            .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+            .await
+            .unwrap();
+    }
 }
 
 impl Drop for TestDatabase {

@@ -8,8 +8,12 @@
 pub mod answer;
 pub mod app;
 pub mod database;
+pub mod door;
 pub mod eventually;
 pub mod invariants;
 pub mod process;
 pub mod served;
 pub mod shop;
+pub mod sql;
+pub mod stream;
+pub mod till;

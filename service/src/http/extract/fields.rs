@@ -1,6 +1,6 @@
 //! Collecting what is wrong with the fields of a request, all of it at once.
 
-use crate::domain::invalid::Invalid;
+use crate::domain::invalid::{Code, Invalid};
 use crate::http::problem::{FieldError, Problem};
 
 /// Collects refusals, each with a pointer to its field.
@@ -43,13 +43,13 @@ impl Fields {
 pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
     let named = message.split('`').nth(1);
     let (code, named) = if message.starts_with("missing field") {
-        ("missing", named)
+        (Code::Missing, named)
     } else if message.starts_with("unknown field") {
-        ("unknown_field", named)
+        (Code::UnknownField, named)
     } else if message.starts_with("duplicate field") {
-        ("duplicate_field", named)
+        (Code::DuplicateField, named)
     } else {
-        ("wrong_type", None)
+        (Code::WrongType, None)
     };
     let pointer = match named {
         Some(name) => format!("{parent}/{}", escape(name)),
@@ -57,7 +57,7 @@ pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
     };
     FieldError {
         pointer,
-        code: code.to_owned(),
+        code: code.to_string(),
         message: message.to_owned(),
     }
 }

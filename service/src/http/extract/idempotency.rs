@@ -21,9 +21,8 @@ impl FromRequest for Key {
             Problem::new(ProblemKind::IdempotencyKeyRequired, detail)
         };
         let key = match request.headers().get("idempotency-key") {
-            Some(value) => {
-                IdempotencyKey::parse(value.as_bytes()).map_err(|invalid| refuse(&invalid.message))
-            }
+            Some(value) => IdempotencyKey::parse(value.as_bytes())
+                .ok_or_else(|| refuse("must have 1 to 255 visible ASCII characters")),
             None => Err(refuse("is missing; a fresh UUID for each order will do")),
         };
         ready(key.map(Self))

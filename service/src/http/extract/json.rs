@@ -7,11 +7,12 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use super::fields::{escape, refused_by_serde};
+use crate::domain::invalid::Code;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// A body of the shape `T`.
@@ -71,10 +72,20 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     };
     match error.inner().classify() {
         Category::Data => {
+            // serde stops at the first fault; behind it there may be no JSON.
+            serde_json::from_slice::<IgnoredAny>(body).map_err(|error| malformed(&error))?;
             let message = error.inner().to_string();
             // serde_json adds " at line 1 column 2", which says nothing of the field.
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            let field = refused_by_serde(&pointer(error.path()), message);
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(message.as_str(), |(message, _)| message);
+            let path = pointer(error.path());
+            let mut field = refused_by_serde(&path, message);
+            if field.code == Code::UnknownField.as_str() {
+                // The path ends at the object that lacks a field or has it twice,
+                // but at the field itself if the object may not have it.
+                field.pointer = path;
+            }
             Err(Problem::validation(vec![field]))
         }
         Category::Syntax | Category::Eof | Category::Io => Err(malformed(error.inner())),
@@ -128,6 +139,12 @@ mod tests {
         for (body, pointer, code) in [
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
+            (
+                r#"{"lines":[],"a`b at line ":1}"#,
+                "/a`b at line ",
+                "unknown_field",
+            ),
+            (r#"{"lines":[{"x":1}]}"#, "/lines/0/x", "unknown_field"),
             (r#"{"lines":[],"lines":[]}"#, "/lines", "duplicate_field"),
             (
                 r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#,
@@ -148,7 +165,15 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_malformed() {
-        for body in ["", "{", "nope", r#"{"lines":[]} x"#, "\u{feff}{}"] {
+        for body in [
+            "",
+            "{",
+            "nope",
+            r#"{"lines":[]} x"#,
+            r#"{"x":1,"#,
+            "{} {}",
+            "\u{feff}{}",
+        ] {
             assert_eq!(refusal(body), (ProblemKind::MalformedJson, None), "{body}");
         }
     }

@@ -18,7 +18,7 @@ use crate::usecases::{Services, cancel_order, ship_order, view_orders};
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
+    post, path = "/v1/orders", operation_id = "place_order", tag = "orders", security(("bearer" = [])),
     params(("idempotency-key" = String, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "Names this request for 24 hours; a fresh UUID will do")),
     request_body = PlaceOrderRequest,
@@ -62,7 +62,7 @@ fn render(order: &Order) -> serde_json::Result<String> {
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(ListOrdersQuery),
+    get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("bearer" = [])), params(ListOrdersQuery),
     responses((status = 200, description = "A page", body = OrderPage))
 )]
 pub async fn list(
@@ -83,7 +83,7 @@ pub async fn list(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
+    get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The order", body = OrderResponse),
@@ -104,7 +104,7 @@ pub async fn get(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+    post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Cancelled", body = OrderResponse),
@@ -126,7 +126,7 @@ pub async fn cancel(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    post, path = "/v1/orders/{id}/ship", tag = "orders", security(("bearer" = [])),
+    post, path = "/v1/orders/{id}/ship", operation_id = "ship_order", tag = "orders", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Shipped", body = OrderResponse),

@@ -19,7 +19,7 @@ use crate::usecases::{Services, adjust_stock, browse_products, change_product, c
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    get, path = "/v1/products", tag = "products", params(ListProductsQuery),
+    get, path = "/v1/products", operation_id = "list_products", tag = "products", params(ListProductsQuery),
     responses((status = 200, description = "A page", body = ProductPage))
 )]
 pub async fn list(
@@ -39,7 +39,7 @@ pub async fn list(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    get, path = "/v1/products/{id}", tag = "products",
+    get, path = "/v1/products/{id}", operation_id = "get_product", tag = "products",
     params(
         ("id" = uuid::Uuid, Path),
         ("if-none-match" = Option<String>, Header, description = "An ETag that you have"),
@@ -75,7 +75,7 @@ pub async fn get(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    post, path = "/v1/products", tag = "products", security(("bearer" = [])),
+    post, path = "/v1/products", operation_id = "create_product", tag = "products", security(("bearer" = [])),
     request_body = CreateProductRequest,
     responses(
         (status = 201, description = "Entered", body = ProductResponse, headers(("location" = String), ("etag" = String))),
@@ -101,7 +101,7 @@ pub async fn create(
 /// # Errors
 /// The problems below.
 #[utoipa::path(
-    patch, path = "/v1/products/{id}", tag = "products", security(("bearer" = [])),
+    patch, path = "/v1/products/{id}", operation_id = "change_product", tag = "products", security(("bearer" = [])),
     params(
         ("id" = uuid::Uuid, Path),
         ("if-match" = String, Header, pattern = "^(\\*|\"[!#-~]*\")$", description = "The ETag that you saw"),

@@ -1,0 +1,189 @@
+//! The same request twice: one order, one answer.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::support::answer::Answer;
+use crate::support::app::{TestApp, send};
+use crate::support::shop::id;
+use orderly::storage::idempotency;
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+/// The answer to a request, which must be the stored one.
+async fn replayed(request: RequestBuilder, token: &str, first: &Answer) {
+    let again = send(request, token).await;
+    assert_eq!(again.status, 201, "{}", again.text);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.text, first.text, "not byte for byte the same");
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(again.header("content-type"), first.header("content-type"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_gets_the_stored_answer_even_after_the_order_was_paid() {
+    let app = TestApp::start().await;
+    app.gateway_goes_down().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let request = || app.order_request(KEY, &[(&product, 2)]);
+
+    let first = send(request(), &customer).await;
+    let order = first.expect(201);
+    assert_eq!(first.header("idempotent-replayed"), None);
+    replayed(request(), &customer, &first).await;
+
+    app.gateway_comes_back().await;
+    app.order_reaches(&customer, &order, "paid").await;
+    replayed(request(), &customer, &first).await;
+    assert_eq!(first.json()["status"], "pending");
+
+    assert_eq!(app.database.rows("orders").await, 1);
+    assert_eq!(app.stock(&product).await, 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layout_of_the_json_does_not_matter_and_what_it_asks_for_does() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let (one, two) = (
+        app.product(&admin, 250, 50).await,
+        app.product(&admin, 100, 50).await,
+    );
+    let customer = app.customer().await;
+    let first = send(app.order_request(KEY, &[(&one, 2), (&two, 1)]), &customer).await;
+    first.expect(201);
+
+    let text = |body: String| {
+        app.request(Method::POST, "/v1/orders")
+            .header("idempotency-key", KEY)
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(body)
+    };
+    let (a, b) = (id(&one), id(&two));
+    let other_layout = format!(
+        "\n{{ \"lines\" : [ {{\"quantity\":2, \"product_id\":\"{}\"}},\t{{\"product_id\":\"{b}\",\"quantity\":1}} ] }}",
+        a.to_uppercase()
+    );
+    replayed(text(other_layout), &customer, &first).await;
+
+    for other in [
+        vec![(&one, 1), (&two, 1)],
+        vec![(&one, 2)],
+        vec![(&two, 2), (&one, 1)],
+        vec![(&two, 1), (&one, 2)],
+    ] {
+        let answer = send(app.order_request(KEY, &other), &customer).await;
+        answer.expect_problem(422, "idempotency-key-reused");
+    }
+    assert_eq!(app.database.rows("orders").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_of_another_user_is_another_order() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let mut orders = Vec::new();
+    for token in [app.customer().await, app.customer().await] {
+        let answer = send(app.order_request(KEY, &[(&product, 1)]), &token).await;
+        assert_eq!(answer.header("idempotent-replayed"), None);
+        orders.push(answer.expect(201)["id"].clone());
+    }
+    assert_ne!(orders[0], orders[1]);
+    assert_eq!(app.stock(&product).await, 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_order_frees_its_key() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 1).await;
+    let customer = app.customer().await;
+    let request = || app.order_request(KEY, &[(&product, 2)]);
+    for _ in 0..2 {
+        let answer = send(request(), &customer).await;
+        answer.expect_problem(409, "out-of-stock");
+        assert_eq!(answer.header("idempotent-replayed"), None);
+    }
+    let path = format!("/v1/products/{}/stock", id(&product));
+    let delivered = app.post(&path, &admin, &json!({"delta": 1})).await;
+    delivered.expect(200);
+    let first = send(request(), &customer).await;
+    first.expect(201);
+    replayed(request(), &customer, &first).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_needs_a_key() {
+    let app = TestApp::start().await;
+    let customer = app.customer().await;
+    let body = json!({"lines": []});
+    let none = app.post("/v1/orders", &customer, &body).await;
+    none.expect_problem(400, "idempotency-key-required");
+    for key in ["", "two words", &"x".repeat(256)] {
+        let answer = send(app.order_request(key, &[]), &customer).await;
+        answer.expect_problem(400, "idempotency-key-required");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_key_can_be_used_for_something_else() {
+    // Keys that expire the moment they are written.
+    let expiring = |settings: &mut orderly::config::Settings| {
+        settings.orders.idempotency_lifetime = Duration::ZERO;
+    };
+    let app = TestApp::start_with(expiring).await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let mut orders: Vec<Value> = Vec::new();
+    for quantity in [1, 1, 2] {
+        let answer = send(app.order_request(KEY, &[(&product, quantity)]), &customer).await;
+        assert_eq!(answer.header("idempotent-replayed"), None);
+        orders.push(answer.expect(201));
+    }
+    assert_eq!(app.database.rows("orders").await, 3);
+    assert_eq!(app.stock(&product).await, 1);
+
+    // The job deletes what has expired when a replica starts, and every ten minutes.
+    assert_eq!(app.database.rows("idempotency_keys").await, 1);
+    let replica = app.replica_with(expiring).await;
+    app.database.rows_become("idempotency_keys", 0).await;
+    replica.stop().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_expired_keys_are_deleted() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let request = || app.order_request(KEY, &[(&product, 1)]);
+    let first = send(request(), &customer).await;
+    first.expect(201);
+
+    let mut conn = app.database.connect().await;
+    let mut delete = async |hours: i64| {
+        let then = Utc::now() + TimeDelta::hours(hours);
+        idempotency::delete_expired(&mut conn, then).await.unwrap()
+    };
+    assert_eq!(delete(23).await, 0);
+    replayed(request(), &customer, &first).await;
+    assert_eq!(delete(25).await, 1);
+    let anew = send(request(), &customer).await;
+    assert_eq!(anew.header("idempotent-replayed"), None);
+    assert_ne!(anew.expect(201)["id"], first.json()["id"]);
+    app.finish().await;
+}

@@ -1,0 +1,86 @@
+//! The same key again while the first request still runs.
+//!
+//! The test holds a product's row locked, and with it the first request, in the
+//! middle of its transaction.
+
+use std::time::Duration;
+
+use crate::support::app::{TestApp, send};
+
+const KEY: &str = "a-key";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_progress_is_a_409_that_says_come_back() {
+    let app = TestApp::start_with(|settings| {
+        settings.orders.idempotency_wait = Duration::from_millis(50);
+    })
+    .await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let request = || send(app.order_request(KEY, &[(&product, 1)]), &customer);
+
+    let locked = app.database.lock("SELECT * FROM products").await;
+    let meanwhile = async {
+        app.database.sessions_wait_for_a_lock(1).await;
+        for _ in 0..2 {
+            let answer = request().await;
+            answer.expect_problem(409, "idempotency-key-in-progress");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        locked.release().await;
+    };
+    let (first, ()) = tokio::join!(request(), meanwhile);
+    first.expect(201);
+    let again = request().await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.text, first.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let request = || send(app.order_request(KEY, &[(&product, 1)]), &customer);
+
+    let locked = app.database.lock("SELECT * FROM products").await;
+    let release = async {
+        app.database.sessions_wait_for_a_lock(2).await;
+        locked.release().await;
+    };
+    let (one, other, ()) = tokio::join!(request(), request(), release);
+    assert_eq!(one.expect(201), other.expect(201));
+    assert_eq!(one.text, other.text);
+    let replayed = [&one, &other].map(|answer| answer.header("idempotent-replayed").is_some());
+    assert!(replayed.contains(&true) && replayed.contains(&false));
+    assert_eq!(app.stock(&product).await, 4);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waited_for_one_that_failed_has_the_key_for_itself() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let request = |quantity| send(app.order_request(KEY, &[(&product, quantity)]), &customer);
+
+    let locked = app.database.lock("SELECT * FROM products").await;
+    let second = async {
+        app.database.sessions_wait_for_a_lock(1).await;
+        let release = async {
+            app.database.sessions_wait_for_a_lock(2).await;
+            locked.release().await;
+        };
+        tokio::join!(request(5), release).0
+    };
+    let (first, second) = tokio::join!(request(6), second);
+    first.expect_problem(409, "out-of-stock");
+    assert_eq!(second.header("idempotent-replayed"), None);
+    second.expect(201);
+    assert_eq!(app.stock(&product).await, 0);
+    app.finish().await;
+}

@@ -1,0 +1,254 @@
+//! Orders: placing, looking at them, and the moves that a person can make.
+
+use insta::assert_json_snapshot;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::app::{TestApp, send};
+use crate::support::shop::id;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_placed_with_the_prices_of_the_day() {
+    let app = TestApp::start().await;
+    app.gateway_goes_down().await;
+    let admin = app.admin().await;
+    let cheap = app.product(&admin, 250, 5).await;
+    let dear = app.product(&admin, 19_999, 1).await;
+    let customer = app.customer().await;
+
+    let answer = app.order(&customer, &[(&dear, 1), (&cheap, 2)]).await;
+    let order = answer.expect(201);
+    assert_json_snapshot!(order, {
+        ".id" => "[order]",
+        ".lines[].product_id" => "[product]",
+        ".created_at" => "[time]",
+        ".updated_at" => "[time]",
+    }, @r#"
+    {
+      "created_at": "[time]",
+      "id": "[order]",
+      "lines": [
+        {
+          "line_total": {
+            "amount_minor": 19999,
+            "currency": "EUR"
+          },
+          "product_id": "[product]",
+          "quantity": 1,
+          "unit_price": {
+            "amount_minor": 19999,
+            "currency": "EUR"
+          }
+        },
+        {
+          "line_total": {
+            "amount_minor": 500,
+            "currency": "EUR"
+          },
+          "product_id": "[product]",
+          "quantity": 2,
+          "unit_price": {
+            "amount_minor": 250,
+            "currency": "EUR"
+          }
+        }
+      ],
+      "status": "pending",
+      "total": {
+        "amount_minor": 20499,
+        "currency": "EUR"
+      },
+      "updated_at": "[time]"
+    }
+    "#);
+    // The lines are in the customer's order, whatever order they were locked in.
+    assert_eq!(order["lines"][0]["product_id"], dear["id"]);
+    assert_eq!(order["lines"][1]["product_id"], cheap["id"]);
+
+    let location = format!("/v1/orders/{}", id(&order));
+    assert_eq!(answer.header("location"), Some(location.as_str()));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("idempotent-replayed"), None);
+    assert_eq!(app.view_order(&customer, &order).await, order);
+    assert_eq!(app.stock(&dear).await, 0);
+    assert_eq!(app.stock(&cheap).await, 3);
+
+    reprice(&app, &admin, &cheap, 999).await;
+    assert_eq!(app.view_order(&customer, &order).await, order);
+    app.gateway_comes_back().await;
+    app.finish().await;
+}
+
+async fn reprice(app: &TestApp, admin: &str, product: &Value, amount_minor: i64) {
+    let path = format!("/v1/products/{}", id(product));
+    let etag = app.get(&path, "").await;
+    let request = app
+        .request(Method::PATCH, &path)
+        .header("if-match", etag.header("etag").unwrap())
+        .json(&json!({"price": {"amount_minor": amount_minor, "currency": "EUR"}}));
+    let changed = send(request, admin).await.expect(200);
+    assert_eq!(changed["price"]["amount_minor"], amount_minor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_may_have_a_hundred_lines_and_the_largest_total_there_is() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let customer = app.customer().await;
+    let mut products = Vec::new();
+    for _ in 0..100 {
+        products.push(app.product(&admin, 1, 1000).await);
+    }
+    let lines: Vec<_> = products.iter().map(|product| (product, 1000)).collect();
+    let order = app.order(&customer, &lines).await.expect(201);
+    assert_eq!(order["total"]["amount_minor"], 100_000);
+    assert_eq!(order["lines"].as_array().unwrap().len(), 100);
+
+    let priceless = app.product(&admin, i64::MAX, 1).await;
+    let order = app.order(&customer, &[(&priceless, 1)]).await.expect(201);
+    assert_eq!(order["total"]["amount_minor"], i64::MAX);
+    app.order_reaches(&customer, &order, "paid").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_order_does_not_exist() {
+    let app = TestApp::start().await;
+    app.gateway_goes_down().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let (customer, other) = (app.customer().await, app.customer().await);
+    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
+    let path = format!("/v1/orders/{}", id(&order));
+    let nowhere = format!("/v1/orders/{}", Uuid::now_v7());
+
+    // Not even an admin looks into it, and it looks like one that never was.
+    for token in [&other, &admin] {
+        let theirs = app.get(&path, token).await.expect_problem(404, "not-found");
+        let nobodys = app.get(&nowhere, token).await;
+        let nobodys = nobodys.expect_problem(404, "not-found");
+        assert_eq!(theirs["detail"], nobodys["detail"]);
+        let cancelled = app.order_move(token, &order, "cancel").await;
+        cancelled.expect_problem(404, "not-found");
+    }
+    assert_eq!(app.view_order(&customer, &order).await, order);
+    assert_eq!(app.stock(&product).await, 3);
+    app.gateway_comes_back().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_for_those_who_are_logged_in() {
+    let app = TestApp::start().await;
+    let order = format!("/v1/orders/{}", Uuid::now_v7());
+    let key = ("idempotency-key", "key");
+    for (method, path) in [
+        (Method::GET, "/v1/orders".to_owned()),
+        (Method::POST, "/v1/orders".to_owned()),
+        (Method::GET, order.clone()),
+        (Method::POST, format!("{order}/cancel")),
+        (Method::POST, format!("{order}/ship")),
+    ] {
+        let request = app.request(method, &path).header(key.0, key.1);
+        let answer = send(request.json(&json!({"lines": []})), "").await;
+        answer.expect_problem(401, "unauthenticated");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_puts_the_stock_back() {
+    let app = TestApp::start().await;
+    app.gateway_goes_down().await;
+    let admin = app.admin().await;
+    let (one, two) = (
+        app.product(&admin, 250, 5).await,
+        app.product(&admin, 1, 9).await,
+    );
+    let customer = app.customer().await;
+    let lines = [(&one, 2), (&two, 9)];
+    let order = app.order(&customer, &lines).await.expect(201);
+    assert_eq!((app.stock(&one).await, app.stock(&two).await), (3, 0));
+
+    let answer = app.order_move(&customer, &order, "cancel").await;
+    let cancelled = answer.expect(200);
+    assert_eq!(cancelled["status"], "cancelled");
+    assert_eq!(cancelled["lines"], order["lines"]);
+    assert_eq!(cancelled["created_at"], order["created_at"]);
+    assert_ne!(cancelled["updated_at"], order["updated_at"]);
+    assert_eq!(app.view_order(&customer, &order).await, cancelled);
+    assert_eq!((app.stock(&one).await, app.stock(&two).await), (5, 9));
+    app.gateway_comes_back().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_ships_what_is_paid() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
+    let paid = app.order_reaches(&customer, &order, "paid").await;
+
+    let by_customer = app.order_move(&customer, &order, "ship").await;
+    by_customer.expect_problem(403, "forbidden");
+    assert_eq!(app.view_order(&customer, &order).await, paid);
+    let nobodys = json!({"id": Uuid::now_v7()});
+    let answer = app.order_move(&admin, &nobodys, "ship").await;
+    answer.expect_problem(404, "not-found");
+
+    let shipped = app.order_move(&admin, &order, "ship").await.expect(200);
+    assert_eq!(shipped["status"], "shipped");
+    assert_eq!(app.view_order(&customer, &order).await, shipped);
+    assert_eq!(app.stock(&product).await, 3);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn illegal_moves_are_refused() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 50).await;
+    let customer = app.customer().await;
+    let place = async || app.order(&customer, &[(&product, 1)]).await.expect(201);
+
+    let paid = place().await;
+    app.order_reaches(&customer, &paid, "paid").await;
+    let shipped = place().await;
+    app.order_reaches(&customer, &shipped, "paid").await;
+    app.order_move(&admin, &shipped, "ship").await.expect(200);
+    app.faults(&json!({"decline_rate": 1.0})).await;
+    let declined = place().await;
+    app.order_reaches(&customer, &declined, "payment_failed")
+        .await;
+    app.gateway_goes_down().await;
+    let (pending, cancelled) = (place().await, place().await);
+    let cancel = app.order_move(&customer, &cancelled, "cancel").await;
+    cancel.expect(200);
+
+    let stock = app.stock(&product).await;
+    for (order, status, illegal) in [
+        (&pending, "pending", &["ship"][..]),
+        (&paid, "paid", &["cancel"]),
+        (&shipped, "shipped", &["cancel", "ship"]),
+        (&declined, "payment_failed", &["cancel", "ship"]),
+        (&cancelled, "cancelled", &["cancel", "ship"]),
+    ] {
+        for name in illegal {
+            let token = if *name == "ship" { &admin } else { &customer };
+            let answer = app.order_move(token, order, name).await;
+            let problem = answer.expect_problem(409, "illegal-order-move");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(status), "{detail}");
+            let now = app.view_order(&customer, order).await;
+            assert_eq!(now["status"], status);
+        }
+    }
+    assert_eq!(app.stock(&product).await, stock);
+    app.gateway_comes_back().await;
+    app.order_reaches(&customer, &pending, "paid").await;
+    app.finish().await;
+}

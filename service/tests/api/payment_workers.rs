@@ -1,0 +1,241 @@
+//! Workers that die, that are late, and that have to be woken.
+//!
+//! The service's own worker sleeps here for a minute unless it is rung for, and
+//! the test plays a second one by hand.
+
+use std::time::Duration;
+
+use orderly::config::{OrdersConfig, Settings};
+use orderly::domain::idempotency::IdempotencyKey;
+use orderly::domain::ids::{ProductId, UserId};
+use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
+use orderly::jobs::payments::PaymentWorker;
+use orderly::payments::PaymentGateway;
+use orderly::payments::sandbox::EntryKind::{Charge, Refund};
+use orderly::storage::doorbell;
+use orderly::storage::payment_jobs::{self, LeasedJob};
+use orderly::telemetry::metrics::Metrics;
+use orderly::usecases::place_order::{PlaceOrder, place_on};
+use serde_json::{Value, json};
+
+use crate::support::app::{TestApp, settings};
+use crate::support::eventually::eventually;
+use crate::support::shop::id;
+
+/// Twice as long as anything here waits for.
+fn sleepy(settings: &mut Settings) {
+    settings.payments.poll_interval = Duration::from_mins(1);
+}
+
+/// An order that was committed, after which the process died and did not ring.
+async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    let me = app.get("/v1/users/me", &customer).await.expect(200);
+    let line = BasketLine {
+        product_id: ProductId(id(&product).parse().unwrap()),
+        quantity: Quantity::new(2).unwrap(),
+    };
+    let request = PlaceOrder {
+        user_id: UserId(id(&me).parse().unwrap()),
+        basket: Basket::new(vec![line]).unwrap(),
+        key: IdempotencyKey::parse(b"key").unwrap(),
+    };
+    let answer = |order: &Order| serde_json::to_string(&json!({"id": order.id}));
+    let mut conn = app.database.connect().await;
+    let config = OrdersConfig::default();
+    let placed = place_on(&mut conn, &config, &request, answer).await;
+    (customer, json!({"id": placed.unwrap().order_id}))
+}
+
+/// A worker for the test to drive; its leases last for `lease`.
+fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
+    let mut config = settings(&app.database, &app.gateway).payments;
+    config.lease = lease;
+    PaymentWorker {
+        services: app.app.services.clone(),
+        gateway: gateway(&app.gateway.url()),
+        config,
+        outcomes: Metrics::new().unwrap().payments,
+    }
+}
+
+fn gateway(url: &str) -> PaymentGateway {
+    let patience = Duration::from_secs(20);
+    PaymentGateway::new(url, patience, patience).unwrap()
+}
+
+/// Leases the only job there is.
+async fn lease(worker: &PaymentWorker) -> LeasedJob {
+    let mut leased = worker.lease(10).await;
+    assert_eq!(leased.len(), 1);
+    leased.remove(0)
+}
+
+async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
+    app.view_order(customer, order).await["status"].clone()
+}
+
+/// Rings until the service's own worker, woken, has paid the order.
+async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
+    eventually("the order is paid", async || {
+        app.app.services.doorbell.ring();
+        (status(app, customer, order).await == "paid").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_between_the_charge_and_the_commit_charges_nobody_twice() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    let dying = worker(&app, Duration::from_millis(500));
+    let job = lease(&dying).await;
+    let charge = dying.gateway.charge(job.order_id.0, 500, "EUR").await;
+    charge.unwrap();
+    drop((dying, job));
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    assert_eq!(status(&app, &customer, &order).await, "pending");
+
+    ring_until_paid(&app, &customer, &order).await;
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    assert_eq!(app.database.rows("payments").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_gets_a_job_while_its_lease_lasts() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    let slow = worker(&app, Duration::from_mins(10));
+    let job = lease(&slow).await;
+    let other = worker(&app, Duration::from_mins(10));
+    assert!(other.lease(10).await.is_empty());
+    slow.work_on(&job).await;
+    assert_eq!(status(&app, &customer, &order).await, "paid");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_does_no_harm_when_it_settles_late() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    let late = worker(&app, Duration::ZERO);
+    let lost = lease(&late).await;
+    ring_until_paid(&app, &customer, &order).await;
+    let paid = app.view_order(&customer, &order).await;
+    app.database.rows_become("outbox", 0).await;
+
+    late.work_on(&lost).await;
+    assert_eq!(app.view_order(&customer, &order).await, paid);
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    assert_eq!(app.database.rows("outbox").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    let late = worker(&app, Duration::ZERO);
+    let lost = lease(&late).await;
+    let current = worker(&app, Duration::from_mins(10));
+    let held = lease(&current).await;
+    assert_eq!((lost.attempt, held.attempt), (1, 2));
+
+    // It can neither put the job off nor bury it: that would end the other's lease.
+    let no_gateway = PaymentWorker {
+        gateway: gateway("http://127.0.0.1:1"),
+        ..late.clone()
+    };
+    let leased = format!("payment_jobs WHERE lease_token = '{}'", held.token);
+    let last_try = LeasedJob {
+        attempt: u32::MAX,
+        ..lost.clone()
+    };
+    for job in [&lost, &last_try] {
+        no_gateway.work_on(job).await;
+        assert_eq!(app.database.rows(&leased).await, 1);
+    }
+    // It may settle, for what the gateway said is true; the job stays with the other.
+    late.work_on(&lost).await;
+    assert_eq!(status(&app, &customer, &order).await, "paid");
+    assert_eq!(app.database.rows(&leased).await, 1);
+    current.work_on(&held).await;
+    assert_eq!(app.database.rows("payment_jobs").await, 0);
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back() {
+    let app = TestApp::start_with(sleepy).await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    app.faults(&json!({"charge_then_reset_rate": 1.0})).await;
+    let mut giving_up = worker(&app, Duration::from_mins(10));
+    giving_up.config.max_attempts = 1;
+    let job = lease(&giving_up).await;
+    giving_up.work_on(&job).await;
+    assert_eq!(app.ledger_of(&order), [Charge]);
+    let dead = "payment_jobs WHERE dead_at IS NOT NULL";
+    assert_eq!(app.database.rows(dead).await, 1);
+
+    app.gateway_comes_back().await;
+    let mut conn = app.database.connect().await;
+    let requeued = payment_jobs::requeue(&mut conn, Some(job.order_id)).await;
+    assert_eq!(requeued.unwrap(), 1);
+    let cancelled = app.order_move(&customer, &order, "cancel").await;
+    cancelled.expect(200);
+    eventually("the money goes back", async || {
+        app.app.services.doorbell.ring();
+        (app.ledger_of(&order) == [Charge, Refund]).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_rings_for_the_worker() {
+    let app = TestApp::start_with(sleepy).await;
+    app.database.somebody_listens().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let customer = app.customer().await;
+    // Each time, not only the first: and long before the worker would have looked.
+    for _ in 0..3 {
+        let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+        app.order_reaches(&customer, &order, "paid").await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_of_another_replica_is_heard() {
+    let app = TestApp::start_with(sleepy).await;
+    app.database.somebody_listens().await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    let mut replica = app.database.connect().await;
+    doorbell::notify(&mut replica).await.unwrap();
+    app.order_reaches(&customer, &order, "paid").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_hear_any_more_listens_again() {
+    let app = TestApp::start_with(sleepy).await;
+    app.database.somebody_listens().await;
+    app.database.kill("query LIKE 'LISTEN %'").await;
+    app.database.somebody_listens().await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    ring_until_paid(&app, &customer, &order).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_that_was_lost_is_made_up_for_by_polling() {
+    let app = TestApp::start().await;
+    let (customer, order) = order_without_a_ring(&app).await;
+    app.order_reaches(&customer, &order, "paid").await;
+    app.finish().await;
+}

@@ -1,0 +1,264 @@
+//! Paying: what becomes of an order, whatever the gateway does.
+
+use std::time::Duration;
+
+use orderly::domain::ids::OrderId;
+use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
+use orderly::storage::payment_jobs::{self, DeadJob};
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+use crate::support::eventually::eventually;
+use crate::support::shop::id;
+
+const DEAD: &str = "orderly_payment_jobs{state=\"dead\"} ";
+
+/// A shop with one product, of which there are 5 at 250.
+struct Shop {
+    app: TestApp,
+    product: Value,
+    customer: String,
+}
+
+impl Shop {
+    async fn open(app: TestApp) -> Self {
+        let admin = app.admin().await;
+        Self {
+            product: app.product(&admin, 250, 5).await,
+            customer: app.customer().await,
+            app,
+        }
+    }
+
+    /// Two pieces, which cost 500.
+    async fn order(&self) -> Value {
+        let answer = self.app.order(&self.customer, &[(&self.product, 2)]).await;
+        answer.expect(201)
+    }
+
+    async fn reaches(&self, order: &Value, status: &str) {
+        self.app.order_reaches(&self.customer, order, status).await;
+    }
+
+    async fn cancel(&self, order: &Value) {
+        let answer = self.app.order_move(&self.customer, order, "cancel").await;
+        answer.expect(200);
+    }
+
+    async fn stock(&self) -> i64 {
+        self.app.stock(&self.product).await
+    }
+
+    /// Waits until the gateway was asked at least that often.
+    async fn is_tried(&self, tries: i64) {
+        let tried = format!("payment_jobs WHERE attempts >= {tries}");
+        self.app.database.rows_become(&tried, 1).await;
+    }
+
+    async fn metric_becomes(&self, series: &str, expected: f64) {
+        eventually(&format!("{series}is {expected}"), async || {
+            (self.app.metric(series).await == Some(expected)).then_some(())
+        })
+        .await;
+    }
+
+    /// What `orderly jobs list` shows.
+    async fn dead_jobs(&self) -> Vec<DeadJob> {
+        let mut conn = self.app.database.connect().await;
+        payment_jobs::dead(&mut conn, 10).await.unwrap()
+    }
+
+    /// What `orderly jobs requeue` does.
+    async fn requeue(&self, order: Option<&Value>) -> usize {
+        let order = order.map(|order| OrderId(id(order).parse().unwrap()));
+        let mut conn = self.app.database.connect().await;
+        payment_jobs::requeue(&mut conn, order).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_is_taken_once_under_the_orders_id() {
+    let shop = Shop::open(TestApp::start().await).await;
+    let order = shop.order().await;
+    shop.reaches(&order, "paid").await;
+    let ledger = shop.app.gateway.ledger();
+    assert_eq!(ledger.len(), 1);
+    assert_eq!(ledger[0].kind, Charge);
+    assert_eq!(ledger[0].idempotency_key, id(&order));
+    assert_eq!(ledger[0].amount_minor, 500);
+    assert_eq!(shop.stock().await, 3);
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_order_has_failed_and_its_stock_goes_back() {
+    let shop = Shop::open(TestApp::start().await).await;
+    shop.app.faults(&json!({"decline_rate": 1.0})).await;
+    let order = shop.order().await;
+    shop.reaches(&order, "payment_failed").await;
+    assert_eq!(shop.stock().await, 5);
+    // A no is a no: it is not asked again.
+    assert_eq!(shop.app.ledger_of(&order), [Decline]);
+    assert_eq!(shop.app.database.rows("payment_jobs").await, 0);
+    shop.metric_becomes("orderly_payments_total{outcome=\"declined\"} ", 1.0)
+        .await;
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_gives_no_answer_is_tried_again_and_then_paid() {
+    for fault in ["error_rate", "reset_rate", "hang_rate"] {
+        let app = TestApp::start_with(|settings| {
+            settings.payments.timeout = Duration::from_millis(200);
+            settings.payments.max_attempts = 100;
+        })
+        .await;
+        let shop = Shop::open(app).await;
+        shop.app.faults(&json!({ fault: 1.0 })).await;
+        let order = shop.order().await;
+        shop.is_tried(3).await;
+        let order_now = shop.app.view_order(&shop.customer, &order).await;
+        assert_eq!(order_now["status"], "pending");
+        assert_eq!(shop.stock().await, 3);
+        assert!(shop.app.ledger_of(&order).is_empty());
+
+        shop.app.gateway_comes_back().await;
+        shop.reaches(&order, "paid").await;
+        assert_eq!(shop.app.ledger_of(&order), [Charge], "{fault}");
+        shop.app.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_after_the_charge_charges_nobody_twice() {
+    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let shop = Shop::open(app).await;
+    let lost = json!({"charge_then_reset_rate": 1.0});
+    shop.app.faults(&lost).await;
+    let order = shop.order().await;
+    shop.is_tried(3).await;
+    let order_now = shop.app.view_order(&shop.customer, &order).await;
+    assert_eq!(order_now["status"], "pending");
+
+    shop.app.gateway_comes_back().await;
+    shop.reaches(&order, "paid").await;
+    assert_eq!(shop.app.ledger_of(&order), [Charge]);
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
+    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 3).await;
+    let shop = Shop::open(app).await;
+    shop.app.gateway_goes_down().await;
+    let order = shop.order().await;
+    shop.metric_becomes(DEAD, 1.0).await;
+    let dead = shop.dead_jobs().await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].order_id.to_string(), id(&order));
+    assert_eq!((dead[0].kind.as_str(), dead[0].attempts), ("charge", 3));
+    assert_eq!(dead[0].amount_minor, 500);
+    let last_error = dead[0].last_error.clone().unwrap();
+    assert!(last_error.contains("status 503"), "{last_error}");
+    // Its goods are kept for it.
+    let order_now = shop.app.view_order(&shop.customer, &order).await;
+    assert_eq!(order_now["status"], "pending");
+    assert_eq!(shop.stock().await, 3);
+
+    // Requeued too early, it is given up again; another one's id does nothing.
+    let nobodys = json!({"id": uuid::Uuid::now_v7()});
+    assert_eq!(shop.requeue(Some(&nobodys)).await, 0);
+    assert_eq!(shop.requeue(None).await, 1);
+    let buried_again = "payment_jobs WHERE dead_at IS NOT NULL";
+    shop.app.database.rows_become(buried_again, 1).await;
+
+    shop.app.gateway_comes_back().await;
+    assert_eq!(shop.requeue(Some(&order)).await, 1);
+    shop.reaches(&order, "paid").await;
+    assert_eq!(shop.app.ledger_of(&order), [Charge]);
+    shop.metric_becomes(DEAD, 0.0).await;
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_asking_again_cannot_cure_is_given_up_at_once() {
+    let shop = Shop::open(TestApp::start().await).await;
+    let admin = shop.app.admin().await;
+    // The sandbox takes euros only.
+    let body = json!({
+        "sku": "DOLLARS", "name": "Thing", "stock": 5,
+        "price": {"amount_minor": 250, "currency": "USD"},
+    });
+    let product = shop.app.post("/v1/products", &admin, &body).await;
+    let product = product.expect(201);
+    let order = shop.app.order(&shop.customer, &[(&product, 1)]).await;
+    let order = order.expect(201);
+    shop.metric_becomes(DEAD, 1.0).await;
+    let dead = shop.dead_jobs().await;
+    assert_eq!(dead[0].attempts, 1);
+    let last_error = dead[0].last_error.clone().unwrap();
+    assert!(last_error.contains("currency must be EUR"), "{last_error}");
+
+    shop.cancel(&order).await;
+    shop.app.database.rows_become("payment_jobs", 0).await;
+    assert_eq!(shop.app.ledger_of(&order), [Void]);
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
+    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 1).await;
+    let shop = Shop::open(app).await;
+    shop.app.gateway_goes_down().await;
+    let order = shop.order().await;
+    shop.metric_becomes(DEAD, 1.0).await;
+
+    shop.cancel(&order).await;
+    assert_eq!(shop.stock().await, 5);
+    // The refund finds the gateway down as well, and waits for a person in its turn.
+    let dead_refund = "payment_jobs WHERE kind = 'refund' AND dead_at IS NOT NULL";
+    shop.app.database.rows_become(dead_refund, 1).await;
+    shop.app.gateway_comes_back().await;
+    assert_eq!(shop.requeue(Some(&order)).await, 1);
+    shop.app.database.rows_become("payment_jobs", 0).await;
+    assert_eq!(shop.app.ledger_of(&order), [Void]);
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_an_order_whose_charge_went_through_unheard_gives_the_money_back() {
+    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let shop = Shop::open(app).await;
+    let lost = json!({"charge_then_reset_rate": 1.0});
+    shop.app.faults(&lost).await;
+    let order = shop.order().await;
+    eventually("the money is taken", async || {
+        (shop.app.ledger_of(&order) == [Charge]).then_some(())
+    })
+    .await;
+    shop.cancel(&order).await;
+    shop.app.gateway_comes_back().await;
+    shop.app.database.rows_become("payment_jobs", 0).await;
+    assert_eq!(shop.app.ledger_of(&order), [Charge, Refund]);
+    assert_eq!(shop.stock().await, 5);
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothing() {
+    // One payment at a time, and the first hangs.
+    let app = TestApp::start_with(|settings| settings.payments.concurrency = 1).await;
+    let shop = Shop::open(app).await;
+    shop.app.faults(&json!({"hang_rate": 1.0})).await;
+    let hanging = shop.order().await;
+    shop.is_tried(1).await;
+    let order = shop.order().await;
+    shop.cancel(&order).await;
+    let job = format!("payment_jobs WHERE order_id = '{}'", id(&order));
+    assert_eq!(shop.app.database.rows(&job).await, 0);
+
+    shop.app.gateway_comes_back().await;
+    shop.reaches(&hanging, "paid").await;
+    assert!(shop.app.ledger_of(&order).is_empty());
+    shop.app.finish().await;
+}

@@ -1,0 +1,184 @@
+//! Many at once: what the locks, the keys and the leases are for.
+
+use diesel_async::AsyncPgConnection;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::answer::Answer;
+use crate::support::app::{TestApp, send};
+use crate::support::eventually::eventually;
+use crate::support::invariants;
+use crate::support::shop::id;
+use crate::support::sql::number;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_clients_buy_the_last_ten_units() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 10).await;
+    let customers = join_all((0..5).map(|_| app.customer())).await;
+    let buy = async |client: usize| {
+        let customer = &customers[client % customers.len()];
+        app.order(customer, &[(&product, 1)]).await
+    };
+    let answers = join_all((0..50).map(buy)).await;
+    let sold = answers.iter().filter(|answer| answer.status == 201).count();
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        refused.expect_problem(409, "out-of-stock");
+    }
+    assert_eq!(sold, 10);
+    assert_eq!(app.database.rows("orders").await, 10);
+    assert_eq!(app.stock(&product).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_identical_requests_make_one_order() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 100).await;
+    let customer = app.customer().await;
+    let request = |_| send(app.order_request("one-key", &[(&product, 3)]), &customer);
+    let answers = join_all((0..20).map(request)).await;
+    for answer in &answers {
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(answer.text, answers[0].text);
+        assert_eq!(answer.header("location"), answers[0].header("location"));
+    }
+    let first = |answer: &&Answer| answer.header("idempotent-replayed").is_none();
+    assert_eq!(answers.iter().filter(first).count(), 1);
+    assert_eq!(app.database.rows("orders").await, 1);
+    assert_eq!(app.stock(&product).await, 97);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opposite_orders_never_deadlock() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let (a, b, c) = (
+        app.product(&admin, 250, 3000).await,
+        app.product(&admin, 100, 3000).await,
+        app.product(&admin, 1, 3000).await,
+    );
+    let customer = app.customer().await;
+    // Four lanes, so that the rounds of one meet those of the others as well.
+    let forward = [(&a, 1), (&b, 1), (&c, 1)];
+    let backward = [(&c, 1), (&b, 1), (&a, 1)];
+    let lane = async |_| {
+        for round in 0..125 {
+            let (one, opposite) = tokio::join!(
+                app.order(&customer, &forward),
+                app.order(&customer, &backward),
+            );
+            one.expect(201);
+            let opposite = opposite.expect(201);
+            // Giving the stock back locks the same rows once more.
+            if round % 5 == 0 {
+                let answer = app.order_move(&customer, &opposite, "cancel").await;
+                assert!([200, 409].contains(&answer.status), "{}", answer.text);
+            }
+        }
+    };
+    join_all((0..4).map(lane)).await;
+    assert_eq!(app.database.rows("orders").await, 1000);
+    finish_without_a_deadlock(app).await;
+}
+
+/// Postgres solves a deadlock by letting one of the two fail, which a job would
+/// just do again. So its own count is asked; sessions report it when they end.
+async fn finish_without_a_deadlock(app: TestApp) {
+    invariants::check(&app.database, &app.gateway).await;
+    app.app.stop().await.unwrap();
+    let mut conn: AsyncPgConnection = app.database.connect().await;
+    eventually("the service's sessions have ended", async || {
+        let others = "SELECT count(*) AS value FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        (number(&mut conn, others).await == 0).then_some(())
+    })
+    .await;
+    let deadlocks = "SELECT deadlocks AS value FROM pg_stat_database
+        WHERE datname = current_database()";
+    assert_eq!(number(&mut conn, deadlocks).await, 0);
+    app.gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_races_with_paying() {
+    let app = TestApp::start().await;
+    app.faults(&json!({"latency_ms": 20})).await;
+    let admin = app.admin().await;
+    let (a, b) = (
+        app.product(&admin, 250, 1000).await,
+        app.product(&admin, 100, 1000).await,
+    );
+    let customer = app.customer().await;
+    let race = async |n: usize| {
+        let lines = [(&a, 1), (&b, 2)];
+        let lines: Vec<_> = if n.is_multiple_of(2) {
+            lines.into_iter().collect()
+        } else {
+            lines.into_iter().rev().collect()
+        };
+        let order = app.order(&customer, &lines).await.expect(201);
+        let answer = app.order_move(&customer, &order, "cancel").await;
+        let expected = match answer.status {
+            200 => "cancelled",
+            _ => {
+                answer.expect_problem(409, "illegal-order-move");
+                "paid"
+            }
+        };
+        (order, expected)
+    };
+    // As many rounds as it takes for both to have won.
+    let mut all: Vec<(Value, &str)> = Vec::new();
+    let both = |all: &[(Value, &str)]| {
+        let won = |status| all.iter().any(|(_, expected)| *expected == status);
+        won("paid") && won("cancelled")
+    };
+    while all.len() < 30 || !both(&all) {
+        assert!(all.len() < 900, "one side always wins: no race");
+        all.extend(join_all((0..30).map(race)).await);
+    }
+    for (order, expected) in &all {
+        let order = app.view_order(&customer, order).await;
+        assert_eq!(order["status"], *expected, "{}", id(&order));
+    }
+    let paid = all.iter().filter(|(_, status)| *status == "paid").count();
+    assert_eq!(app.database.rows("payments").await, paid as i64);
+    assert_eq!(app.stock(&a).await, 1000 - paid as i64);
+    assert_eq!(app.stock(&b).await, 1000 - 2 * paid as i64);
+    finish_without_a_deadlock(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_share_the_jobs_and_do_each_once() {
+    let app = TestApp::start().await;
+    let replica = app.another_replica().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 1000).await;
+    let customer = app.customer().await;
+    let place = async |_| app.order(&customer, &[(&product, 1)]).await;
+    for answer in join_all((0..60).map(place)).await {
+        answer.expect(201);
+    }
+    app.database
+        .rows_become("orders WHERE status = 'paid'", 60)
+        .await;
+
+    // Not only that nobody paid twice, which the gateway would have seen to:
+    // nobody even asked twice.
+    let charged = "orderly_payments_total{outcome=\"charged\"} ";
+    let here = app.metric(charged).await.unwrap_or(0.0);
+    let there = format!("http://{}/metrics", replica.admin_address);
+    let there = Answer::read(app.client.get(there).send().await.unwrap()).await;
+    let there: f64 = there
+        .text
+        .lines()
+        .find_map(|line| line.strip_prefix(charged))
+        .map_or(0.0, |value| value.parse().unwrap());
+    assert_eq!(here + there, 60.0);
+    replica.stop().await.unwrap();
+    app.finish().await;
+}
