@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::sql::count;
 use crate::support::database::TestDatabase;
 use crate::support::process::Orderly;
 use crate::support::served::Served;
@@ -37,9 +36,8 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
     assert_eq!(first, "2 users, 1000 products (1000 new)");
     let second = orderly.succeed(&["seed"]).await;
     assert_eq!(second, "2 users, 1000 products (0 new)");
-    let mut conn = database.connect().await;
-    assert_eq!(count(&mut conn, "products").await, 1000);
-    assert_eq!(count(&mut conn, "users").await, 2);
+    assert_eq!(database.rows("products").await, 1000);
+    assert_eq!(database.rows("users").await, 2);
 
     let served = Served::start(&orderly).await;
     let customer = served.customer().await;
@@ -61,7 +59,7 @@ async fn seed_is_refused_in_production() {
         .set("ORDERLY__AUTH__SIGNING_KEY", &ed25519_pem());
     let message = orderly.fail(1, &["seed"]).await;
     assert!(message.contains("ORDERLY_ENV is production"), "{message}");
-    assert_eq!(count(&mut database.connect().await, "users").await, 0);
+    assert_eq!(database.rows("users").await, 0);
 }
 
 fn ed25519_pem() -> String {

@@ -3,9 +3,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::sql::{Held, count};
 use crate::support::database::TestDatabase;
-use crate::support::eventually::eventually;
 use crate::support::process::{Orderly, Process, folder};
 use crate::support::served::{Served, gateway, seeded_database};
 
@@ -52,12 +50,9 @@ async fn an_order_is_paid_once_though_the_service_was_killed_before_the_charge()
     assert!(hang.send().await.unwrap().status().is_success());
     let token = served.customer().await;
     let order = served.order(&token, &served.product().await).await;
-    let mut conn = database.connect().await;
-    eventually("the payment is under way", async || {
-        let leased = "payment_jobs WHERE lease_token IS NOT NULL";
-        (count(&mut conn, leased).await == 1).then_some(())
-    })
-    .await;
+    database
+        .rows_become("payment_jobs WHERE lease_token IS NOT NULL", 1)
+        .await;
     kill(served.process).await;
     assert!(ledger(&served.client, &gateway_url).await.is_empty());
 
@@ -74,13 +69,12 @@ async fn an_order_is_paid_once_though_the_service_was_killed_after_the_charge() 
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     // Nobody can write down a payment: the worker comes to a halt between charge and commit.
-    let lock = "LOCK TABLE payments IN SHARE ROW EXCLUSIVE MODE";
-    let mut held = Held::take(&database, lock).await;
+    let locked = database.lock_table("payments").await;
     let order = served.order(&token, &served.product().await).await;
-    held.awaited_by(1).await;
+    database.sessions_wait_for_a_lock(1).await;
     assert_eq!(ledger(&served.client, &gateway_url).await.len(), 1);
     kill(served.process).await;
-    held.release().await;
+    locked.release().await;
     is_paid_once_by_another(&orderly, &order, &gateway_url).await;
 }
 

@@ -14,6 +14,5 @@ mod commands;
 mod crashing;
 mod jobs;
 mod logging;
-mod sql;
 mod starting;
 mod stopping;

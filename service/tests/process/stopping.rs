@@ -4,12 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::sql::{Held, count, row_of};
+use serde_json::Value;
+
 use crate::support::app::send;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
 use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::sql::Locked;
 
 /// Longer than any wait in a test, so that only one that never ends reaches it.
 const FOREVER: &str = "10m";
@@ -35,7 +37,6 @@ async fn sigint_ends_what_was_begun_and_takes_nothing_new() {
     stops_cleanly_under_load("INT").await;
 }
 
-/// Holds a product's row, so that orders for it are under way as long as the test wants.
 async fn stops_cleanly_under_load(signal: &str) {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
@@ -43,11 +44,11 @@ async fn stops_cleanly_under_load(signal: &str) {
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;
-    let mut held = Held::take(&database, &row_of(&product)).await;
+    let held = lock(&database, &product).await;
     let in_flight: Vec<_> = (0..4)
         .map(|_| tokio::spawn(send(served.order_request(&token, &product), "")))
         .collect();
-    held.awaited_by(4).await;
+    database.sessions_wait_for_a_lock(4).await;
 
     served.process.signal(signal);
     let address = served.url.trim_start_matches("http://").to_owned();
@@ -75,13 +76,9 @@ async fn stops_cleanly_under_load(signal: &str) {
         "{log:?}"
     );
 
-    let mut conn = database.connect().await;
-    eventually("its connections are closed", async || {
-        let sessions =
-            "pg_stat_activity WHERE datname = current_database() AND application_name = 'orderly'";
-        (count(&mut conn, sessions).await == 0).then_some(())
-    })
-    .await;
+    let sessions = "pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'orderly'";
+    database.rows_become(sessions, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +104,10 @@ async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;
-    let mut held = Held::take(&database, &row_of(&product)).await;
+    let _held = lock(&database, &product).await;
     let request = served.order_request(&token, &product).send();
     let in_flight = tokio::spawn(request);
-    held.awaited_by(1).await;
+    database.sessions_wait_for_a_lock(1).await;
     served.stop("TERM").await;
     in_flight.await.unwrap().unwrap_err();
 }
@@ -123,4 +120,11 @@ async fn the_sandbox_gateway_stops_with_zero_too() {
         let ended = gateway.ended().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     }
+}
+
+/// Keeps the product, so that orders for it are under way as long as the test wants.
+async fn lock(database: &TestDatabase, product: &Value) -> Locked {
+    let id = product["id"].as_str().unwrap();
+    let row = format!("SELECT 1 FROM products WHERE id = '{id}'");
+    database.lock(&row).await
 }

@@ -84,14 +84,7 @@ impl Orderly {
 
     /// Starts a command that runs until it is stopped.
     pub fn start(&self, arguments: &[&str]) -> Process {
-        let mut command = self.command(arguments);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        Process {
-            stdout: Lines::of(child.stdout.take().unwrap()),
-            stderr: Lines::of(child.stderr.take().unwrap()),
-            child,
-        }
+        Process::start(&mut self.command(arguments))
     }
 
     /// In a folder without configuration, and with nothing of the tests' own environment.
@@ -128,6 +121,16 @@ pub struct Process {
 }
 
 impl Process {
+    pub fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        Self {
+            stdout: Lines::of(child.stdout.take().unwrap()),
+            stderr: Lines::of(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
     /// The lines of standard output up to now.
     pub fn lines(&self) -> Vec<String> {
         self.stdout.now()

@@ -65,6 +65,14 @@ impl TestDatabase {
         Locked(conn)
     }
 
+    /// Locks a table against everybody who writes to it; they can still read.
+    pub async fn lock_table(&self, table: &str) -> Locked {
+        let mut conn = self.connect().await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
+        conn.batch_execute(&lock).await.unwrap();
+        Locked(conn)
+    }
+
     /// Waits until that many sessions wait for a lock.
     pub async fn sessions_wait_for_a_lock(&self, expected: i64) {
         let waiting = "pg_stat_activity WHERE datname = current_database() \
