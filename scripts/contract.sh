@@ -52,8 +52,9 @@ start_service() {
   "$BINARY" serve >>"$LOG" 2>&1 &
   local service=$! deadline=$((SECONDS + 60))
   until "$BINARY" healthcheck >/dev/null 2>&1; do
-    kill -0 "$service" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] ||
+    if ! kill -0 "$service" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
       die "the service did not become ready; $LOG ends with: $(tail -n 3 "$LOG")"
+    fi
     sleep 0.1
   done
 }
@@ -83,8 +84,8 @@ say "Building"
 build_binary
 start_service
 failed=()
-hold_to_contract admin "$(log_in admin@example.com orderly-demo-admin)" "${EXAMPLES:-100}"
-hold_to_contract customer "$(log_in customer@example.com orderly-demo-customer)" "${EXAMPLES:-30}"
-hold_to_contract nobody "no-token" "${EXAMPLES:-30}"
+hold_to_contract admin "$(log_in admin@example.com orderly-demo-admin)" 100
+hold_to_contract customer "$(log_in customer@example.com orderly-demo-customer)" 30
+hold_to_contract nobody "no-token" 30
 [ ${#failed[@]} = 0 ] || die "the service breaks its contract, as: ${failed[*]}; its log is $LOG"
 say "The service keeps its contract"
