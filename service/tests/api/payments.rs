@@ -110,7 +110,6 @@ async fn whatever_gives_no_answer_is_tried_again_and_then_paid() {
     for fault in ["error_rate", "reset_rate", "hang_rate"] {
         let app = TestApp::start_with(|settings| {
             settings.payments.timeout = Duration::from_millis(200);
-            settings.payments.max_attempts = 100;
         })
         .await;
         let shop = Shop::open(app).await;
@@ -131,7 +130,7 @@ async fn whatever_gives_no_answer_is_tried_again_and_then_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_was_lost_after_the_charge_charges_nobody_twice() {
-    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let app = TestApp::start().await;
     let shop = Shop::open(app).await;
     let lost = json!({"charge_then_reset_rate": 1.0});
     shop.app.faults(&lost).await;
@@ -227,7 +226,7 @@ async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_an_order_whose_charge_went_through_unheard_gives_the_money_back() {
-    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let app = TestApp::start().await;
     let shop = Shop::open(app).await;
     let lost = json!({"charge_then_reset_rate": 1.0});
     shop.app.faults(&lost).await;

@@ -126,7 +126,7 @@ fn client() -> Client {
 }
 
 /// The settings of a test: free ports, quick retries, no Redis, and so much
-/// patience that a slow machine fails no test. One that is about a deadline sets it.
+/// patience that a slow machine fails no test. One that is about a limit sets it.
 pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     let mut settings = Settings {
         environment: Environment::Test,
@@ -152,6 +152,7 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.auth.hash_wait = Duration::from_secs(50);
     settings.payments.gateway_url = gateway.url();
     settings.payments.poll_interval = Duration::from_millis(100);
+    settings.payments.max_attempts = 1_000_000;
     settings.payments.backoff_base = Duration::from_millis(10);
     settings.payments.backoff_cap = Duration::from_millis(100);
     settings.shutdown.drain = Duration::from_secs(5);

@@ -12,7 +12,8 @@ use super::app::{TestApp, send, settings};
 use super::shop::id;
 
 impl TestApp {
-    /// From now on it answers 503 and does nothing.
+    /// From now on it answers 503 and does nothing. Let it come back before the end:
+    /// the books wait for payments that are tried again.
     pub async fn gateway_goes_down(&self) {
         self.faults(&json!({"error_rate": 1.0})).await;
     }
