@@ -9,7 +9,7 @@
 //! - A connection has a background task that reads its socket, and that task
 //!   lives on the runtime that opened it. Actix workers each have a runtime of
 //!   their own, which dies with the server. So connections are always opened on
-//!   the main runtime ([`Connector`]), whoever asks first. See it break:
+//!   the main runtime (`Connector`), whoever asks first. See it break:
 //!   `connections_outlive_the_worker_that_opened_them` in `tests/api/pool.rs`.
 //! - A ping before each use costs a round trip a request. The pool only looks
 //!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
