@@ -12,7 +12,7 @@
 //!   after `payments.max_attempts` tries the job is given up and waits for a
 //!   person (`orderly jobs`).
 //!
-//! See it break: `tests/api/payments.rs` and `tests/api/races.rs`.
+//! See it break: `payments.rs`, `payment_workers.rs` and `races.rs` in `tests/api`.
 
 use std::sync::Arc;
 

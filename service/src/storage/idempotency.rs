@@ -8,6 +8,8 @@
 //! - the first one rolls back: the row is gone, and the second claims it;
 //! - the first one takes longer than `orders.idempotency_wait`: the second gives
 //!   up and tells its client to come back.
+//!
+//! Run it: `tests/api/idempotency_waiting.rs`.
 
 use std::time::Duration;
 
