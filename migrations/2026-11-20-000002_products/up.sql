@@ -31,8 +31,9 @@ CREATE TABLE products (
     CONSTRAINT products_currency_shape     CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT products_stock_not_negative CHECK (stock >= 0),
     CONSTRAINT products_stock_was_received CHECK (stock <= stock_received),
-    -- So that adding to it never runs over the end of an integer.
-    CONSTRAINT products_stock_bounded      CHECK (stock <= 1000000000),
+    -- An admin may fill up to 1000000000; the rest is room for what cancelled
+    -- orders put back, far from the end of an integer.
+    CONSTRAINT products_stock_bounded      CHECK (stock <= 2000000000),
     CONSTRAINT products_version_positive   CHECK (version > 0)
 ) WITH (fillfactor = 80);
 

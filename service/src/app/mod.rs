@@ -114,7 +114,7 @@ impl App {
         self.readiness.end();
         self.api.handle.stop(true).await;
         self.api.task.await??;
-        tracing::info!("all requests are answered");
+        tracing::info!("the API has stopped");
         if !self.jobs.stop(self.shutdown.jobs).await {
             tracing::warn!("some jobs were left; their leases will end");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::config::{self, Flags};
-use crate::lifecycle::signals;
+use crate::lifecycle::signals::StopSignals;
 use crate::payments::sandbox::SandboxGateway;
 use crate::telemetry::logging;
 
@@ -28,6 +28,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     logging::start(&settings.log)?;
+    let mut signals = StopSignals::listen()?;
     let config = settings.sandbox_gateway;
     let address = SocketAddr::new(config.bind, config.port);
     let gateway = SandboxGateway::start(address, args.ledger.or(config.ledger))
@@ -36,7 +37,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
             format!("ORDERLY__SANDBOX_GATEWAY__PORT: the sandbox gateway can't start on {address}")
         })?;
     tracing::info!(address = %gateway.address(), "the sandbox gateway is ready");
-    let signal = signals::stop_requested().await?;
+    let signal = signals.received().await;
     tracing::info!(signal, "stopping");
     gateway.stop().await?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::config::{self, Flags};
-use crate::lifecycle::signals;
+use crate::lifecycle::signals::StopSignals;
 use crate::telemetry::logging;
 
 /// Run the service: the API, the admin listener and the jobs.
@@ -15,8 +15,9 @@ pub(super) struct Args {}
 pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     logging::start(&settings.log)?;
+    let mut signals = StopSignals::listen()?;
     let app = App::start(&settings).await?;
-    let signal = signals::stop_requested().await?;
+    let signal = signals.received().await;
     tracing::info!(signal, "stopping");
     app.stop().await
 }

@@ -6,7 +6,7 @@ use super::Secret;
 use super::section::{section, within};
 
 section! {
-    /// Redis: the event stream, the cache and the shared rate limits. Orders are taken without it.
+    /// Redis: the event stream. Orders are taken without it.
     pub struct RedisConfig {
         /// Where it is: `redis://:password@host:6379/0`, `rediss://` for TLS. Unset: none is used.
         url: Option<Secret> = None, redis_url;

@@ -26,7 +26,7 @@ pub fn short_text(text: String, max: usize) -> Result<String, Invalid> {
     Ok(text)
 }
 
-/// Declares a text type with a length limit: `short_text_type!(Name, 200, "doc")`.
+/// Declares a text type with a length limit: its doc comment, then `Name, 200`.
 macro_rules! short_text_type {
     ($(#[$doc:meta])* $name:ident, $max:expr) => {
         $(#[$doc])*

@@ -52,7 +52,9 @@ impl RedisStream {
         let connect =
             || ConnectionManager::new_with_config(self.client.clone(), self.reconnect.clone());
         let mut connection = self.connection.get_or_try_init(connect).await?.clone();
+        // Atomic, or a later event could be appended where an earlier one failed.
         let mut append = redis::pipe();
+        append.atomic();
         for event in events {
             let body = cloud_event::to_json(event)?;
             append.xadd_maxlen(

@@ -47,7 +47,7 @@ pub fn start(
     .workers(http.workers)
     .keep_alive(http.keep_alive)
     .client_request_timeout(http.request_head_timeout)
-    .shutdown_timeout(shutdown.drain.as_secs())
+    .shutdown_timeout(shutdown.drain.as_secs_f64().ceil() as u64)
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())

@@ -92,6 +92,10 @@ impl PaymentWorker {
         let settled = match asked {
             Ok(outcome) => Ok(outcome),
             Err(Failure::Gateway(error)) => self.put_off(job, &error).await,
+            // Our own trouble ends like the gateway's: not by trying for ever.
+            Err(Failure::Settling(error)) if job.attempt >= self.config.max_attempts => {
+                self.give_up(job, &error.to_string()).await
+            }
             Err(Failure::Settling(error)) => Err(error),
         };
         match settled {
@@ -145,8 +149,14 @@ impl PaymentWorker {
             payment_jobs::retry_later(&mut conn, job, delay, &reason).await?;
             return Ok("retried");
         }
+        drop(conn);
+        self.give_up(job, &reason).await
+    }
+
+    async fn give_up(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
+        let mut conn = self.services.database.connection().await?;
         tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
-        payment_jobs::bury(&mut conn, job, &reason).await?;
+        payment_jobs::bury(&mut conn, job, reason).await?;
         Ok("buried")
     }
 }

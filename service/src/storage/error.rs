@@ -17,6 +17,8 @@ pub enum Constraint {
     StockNotNegative,
     /// `products_stock_bounded`: more stock than can be counted.
     StockBounded,
+    /// `idempotency_keys_user_fkey`: the user is gone since the token was made.
+    UserKnown,
 }
 
 impl Constraint {
@@ -26,6 +28,7 @@ impl Constraint {
             "products_sku_key" => Some(Self::SkuUnique),
             "products_stock_not_negative" => Some(Self::StockNotNegative),
             "products_stock_bounded" => Some(Self::StockBounded),
+            "idempotency_keys_user_fkey" => Some(Self::UserKnown),
             _ => None,
         }
     }

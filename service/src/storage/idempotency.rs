@@ -108,7 +108,10 @@ pub async fn claim(
     .map_err(StorageError::from);
     match inserted {
         Ok(Some(_)) => Ok(Claimed::New),
-        Ok(None) => stored_answer(conn, claim).await.map(Claimed::Used),
+        // Gone again: it has just expired and was deleted. Come back, and claim it.
+        Ok(None) => Ok(stored_answer(conn, claim)
+            .await?
+            .map_or(Claimed::InProgress, Claimed::Used)),
         Err(StorageError::LockTimeout) => Ok(Claimed::InProgress),
         Err(error) => Err(error),
     }
@@ -117,24 +120,25 @@ pub async fn claim(
 async fn stored_answer(
     conn: &mut AsyncPgConnection,
     claim: &Claim<'_>,
-) -> Result<StoredAnswer, StorageError> {
-    let (fingerprint, resource_id, answer): (Vec<u8>, Option<Uuid>, Option<String>) =
-        idempotency_keys::table
-            .find((claim.user_id.0, claim.key.as_str()))
-            .select((
-                idempotency_keys::fingerprint,
-                idempotency_keys::resource_id,
-                idempotency_keys::answer,
-            ))
-            .first(conn)
-            .await?;
-    match (resource_id, answer) {
-        (Some(resource_id), Some(answer)) => Ok(StoredAnswer {
+) -> Result<Option<StoredAnswer>, StorageError> {
+    let stored: Option<(Vec<u8>, Option<Uuid>, Option<String>)> = idempotency_keys::table
+        .find((claim.user_id.0, claim.key.as_str()))
+        .select((
+            idempotency_keys::fingerprint,
+            idempotency_keys::resource_id,
+            idempotency_keys::answer,
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    match stored {
+        None => Ok(None),
+        Some((fingerprint, Some(resource_id), Some(answer))) => Ok(Some(StoredAnswer {
             fingerprint,
             resource_id,
             answer,
-        }),
-        _ => Err(StorageError::UnreadableRow(
+        })),
+        Some(_) => Err(StorageError::UnreadableRow(
             "an idempotency key was committed without its answer".to_owned(),
         )),
     }

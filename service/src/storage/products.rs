@@ -15,7 +15,7 @@ use diesel::sql_types::{Array, Int4, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::error::StorageError;
+use super::error::{Constraint, StorageError};
 use super::rows::ProductRow;
 use super::schema::products;
 use super::statement::statement;
@@ -187,8 +187,8 @@ pub async fn change(
         .try_into()
 }
 
-/// Adds to the stock of a product, or takes from it, and returns the product if
-/// there is one.
+/// Adds to the stock of a product, up to [`Stock::MAX`], or takes from it, and
+/// returns the product if there is one.
 ///
 /// # Errors
 /// `Violated(StockNotNegative)` or `Violated(StockBounded)`.
@@ -198,7 +198,13 @@ pub async fn adjust_stock(
     delta: StockDelta,
     now: DateTime<Utc>,
 ) -> Result<Option<Product>, StorageError> {
+    // What there may be at most before it is added to; also keeps the sum in range.
+    let most = match delta.get() {
+        added if added > 0 => Stock::MAX - i64::from(added),
+        _ => i64::from(i32::MAX),
+    };
     let row = diesel::update(products::table.find(id.0))
+        .filter(products::stock.le(i32::try_from(most).unwrap_or(i32::MAX)))
         .set((
             products::stock.eq(products::stock + delta.get()),
             products::stock_received.eq(products::stock_received + i64::from(delta.get())),
@@ -209,6 +215,9 @@ pub async fn adjust_stock(
         .get_result(conn)
         .await
         .optional()?;
+    if row.is_none() && delta.get() > 0 && find(conn, id).await?.is_some() {
+        return Err(StorageError::Violated(Constraint::StockBounded));
+    }
     row.map(Product::try_from).transpose()
 }
 

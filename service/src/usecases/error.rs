@@ -59,6 +59,7 @@ impl From<StorageError> for UseCaseError {
             StorageError::Violated(Constraint::SkuUnique) => Self::SkuTaken,
             StorageError::Violated(Constraint::StockNotNegative) => Self::InsufficientStock,
             StorageError::Violated(Constraint::StockBounded) => Self::StockTooLarge,
+            StorageError::Violated(Constraint::UserKnown) => Self::NotFound("user"),
             StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
             StorageError::StatementTimeout => Self::Overloaded("the database took too long"),
             StorageError::Unavailable(cause) => Self::Unavailable(cause),

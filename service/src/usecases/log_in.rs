@@ -9,8 +9,8 @@ use crate::storage::users;
 
 /// Checks the password of `email` and signs an access token.
 ///
-/// An unknown address, an impossible one and a wrong password take the same
-/// path: one look-up, one hash, one answer.
+/// An unknown address, an impossible one and a wrong password cost the same hash
+/// and get the same answer.
 ///
 /// # Errors
 /// `InvalidCredentials`, `Overloaded`, `Unavailable`.

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
+use orderly::domain::ids::UserId;
+use orderly::domain::user::Role;
+use orderly::secrets::tokens::Identity;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -244,4 +248,27 @@ async fn a_product_that_stays_locked_is_a_503_that_says_come_back() {
     let order = shop.app.order(&shop.customer, &[(&product, 1)]).await;
     order.expect(201);
     shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_gone_since_they_logged_in_orders_nothing() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let nobody = Identity {
+        user_id: UserId::new(Utc::now()),
+        role: Role::Customer,
+    };
+    let token = app
+        .app
+        .services
+        .tokens
+        .issue(nobody, Utc::now())
+        .unwrap()
+        .token;
+
+    let answer = app.order(&token, &[(&product, 1)]).await;
+
+    answer.expect_problem(404, "not-found");
+    app.finish().await;
 }

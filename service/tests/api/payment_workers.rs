@@ -239,3 +239,32 @@ async fn a_ring_that_was_lost_is_made_up_for_by_polling() {
     app.order_reaches(&customer, &order, "paid").await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_asking_again_cannot_cure_is_given_up_at_once() {
+    let app = TestApp::start_with(sleepy).await;
+    let (_, order) = order_without_a_ring(&app).await;
+    // Somebody has used the order's key for another amount, and was declined.
+    app.faults(&json!({"decline_rate": 1.0})).await;
+    let charge = json!({"reference": id(&order), "amount_minor": 1, "currency": "EUR"});
+    let url = format!("{}/charges", app.gateway.url());
+    let request = app.client.post(url).header("idempotency-key", id(&order));
+    let declined = request.json(&charge).send().await.unwrap();
+    assert_eq!(declined.status(), 402);
+    app.faults(&json!({})).await;
+
+    eventually("the payment is given up", async || {
+        app.app.services.doorbell.ring();
+        (app.database
+            .rows("payment_jobs WHERE dead_at IS NOT NULL")
+            .await
+            == 1)
+            .then_some(())
+    })
+    .await;
+    let mut conn = app.database.connect().await;
+    let dead = payment_jobs::dead(&mut conn, 10).await.unwrap();
+    assert_eq!(dead[0].attempts, 1);
+    assert!(dead[0].last_error.as_deref().unwrap().contains("422"));
+    app.finish().await;
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel_async::SimpleAsyncConnection as _;
 use orderly::domain::ids::OrderId;
 use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
 use orderly::storage::payment_jobs::{self, DeadJob};
@@ -180,31 +181,6 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asking_again_cannot_cure_is_given_up_at_once() {
-    let shop = Shop::open(TestApp::start().await).await;
-    let admin = shop.app.admin().await;
-    // The sandbox takes euros only.
-    let body = json!({
-        "sku": "DOLLARS", "name": "Thing", "stock": 5,
-        "price": {"amount_minor": 250, "currency": "USD"},
-    });
-    let product = shop.app.post("/v1/products", &admin, &body).await;
-    let product = product.expect(201);
-    let order = shop.app.order(&shop.customer, &[(&product, 1)]).await;
-    let order = order.expect(201);
-    shop.metric_becomes(DEAD, 1.0).await;
-    let dead = shop.dead_jobs().await;
-    assert_eq!(dead[0].attempts, 1);
-    let last_error = dead[0].last_error.clone().unwrap();
-    assert!(last_error.contains("currency must be EUR"), "{last_error}");
-
-    shop.cancel(&order).await;
-    shop.app.database.rows_become("payment_jobs", 0).await;
-    assert_eq!(shop.app.ledger_of(&order), [Void]);
-    shop.app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
     let app = TestApp::start_with(|settings| settings.payments.max_attempts = 1).await;
     let shop = Shop::open(app).await;
@@ -259,5 +235,27 @@ async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothin
     shop.app.gateway_comes_back().await;
     shop.reaches(&hanging, "paid").await;
     assert!(shop.app.ledger_of(&order).is_empty());
+    shop.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_can_not_be_written_down_is_given_up_in_the_end() {
+    let app = TestApp::start_with(|settings| {
+        settings.payments.max_attempts = 2;
+        settings.payments.lease = Duration::from_millis(200);
+    })
+    .await;
+    let shop = Shop::open(app).await;
+    let mut conn = shop.app.database.connect().await;
+    let rename = "ALTER TABLE payments RENAME TO elsewhere";
+    conn.batch_execute(rename).await.unwrap();
+
+    let order = shop.order().await;
+
+    shop.metric_becomes(DEAD, 1.0).await;
+    let rename = "ALTER TABLE elsewhere RENAME TO payments";
+    conn.batch_execute(rename).await.unwrap();
+    assert_eq!(shop.requeue(Some(&order)).await, 1);
+    shop.reaches(&order, "paid").await;
     shop.app.finish().await;
 }

@@ -63,3 +63,30 @@ async fn adjustments_at_once_all_count() {
     assert_eq!(app.stock(&product).await, 5 + 10 * 3 - 10);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_order_puts_back_always_fits_on_the_shelf() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 1_000_000_000).await;
+    let customer = app.customer().await;
+    app.faults(&json!({"error_rate": 1.0})).await;
+    let order = app.order(&customer, &[(&product, 5)]).await.expect(201);
+    let path = format!("/v1/products/{}/stock", id(&product));
+    app.post(&path, &admin, &json!({"delta": 5}))
+        .await
+        .expect(200);
+
+    let cancel = format!("/v1/orders/{}/cancel", id(&order));
+    app.post(&cancel, &customer, &json!({})).await.expect(200);
+
+    assert_eq!(app.stock(&product).await, 1_000_000_005);
+    app.post(&path, &admin, &json!({"delta": 1}))
+        .await
+        .expect_invalid(&[("/delta", "out_of_range")]);
+    app.post(&path, &admin, &json!({"delta": -5}))
+        .await
+        .expect(200);
+    app.faults(&json!({})).await;
+    app.finish().await;
+}

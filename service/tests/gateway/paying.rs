@@ -108,7 +108,7 @@ async fn a_request_without_a_key_or_with_a_wrong_body_does_nothing() {
         ),
         (
             Some("k"),
-            json!({ "reference": "order-1", "amount_minor": 1, "currency": "USD" }),
+            json!({ "reference": "order-1", "amount_minor": 1, "currency": "usd" }),
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
         (

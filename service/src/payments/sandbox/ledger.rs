@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::journal::Journal;
 
-/// The only currency that the sandbox deals in.
-pub(super) const CURRENCY: &str = "EUR";
+/// What ISO 4217 says for "no currency": that of an entry without money.
+const NO_CURRENCY: &str = "XXX";
 
 /// What an entry of the ledger stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,7 +187,8 @@ impl Book {
         } else {
             EntryKind::Charge
         };
-        let index = self.record(kind, key, &request.reference, request.amount_minor)?;
+        let amount = (request.amount_minor, request.currency.as_str());
+        let index = self.record(kind, key, &request.reference, amount)?;
         Ok(if decline {
             ChargeResult::Declined
         } else {
@@ -208,13 +209,17 @@ impl Book {
         let account = self.account(reference);
         let Some(charge) = account.first_charge else {
             if account.closed_by.is_none() {
-                self.record(EntryKind::Void, key, reference, 0)?;
+                self.record(EntryKind::Void, key, reference, (0, NO_CURRENCY))?;
             }
             return Ok(RefundResult::Voided);
         };
         let refund = match account.closed_by {
             Some(index) => index,
-            None => self.record(EntryKind::Refund, key, reference, account.charged_minor)?,
+            None => {
+                let currency = self.entries[charge].currency.clone();
+                let amount = (account.charged_minor, currency.as_str());
+                self.record(EntryKind::Refund, key, reference, amount)?
+            }
         };
         Ok(RefundResult::Refunded {
             entry: self.entries[refund].clone(),
@@ -238,14 +243,14 @@ impl Book {
         kind: EntryKind,
         key: &str,
         reference: &str,
-        amount_minor: i64,
+        (amount_minor, currency): (i64, &str),
     ) -> io::Result<usize> {
         let entry = LedgerEntry {
             kind,
             id: kind.new_id(),
             reference: reference.to_owned(),
             amount_minor,
-            currency: CURRENCY.to_owned(),
+            currency: currency.to_owned(),
             at: Utc::now(),
             idempotency_key: key.to_owned(),
         };

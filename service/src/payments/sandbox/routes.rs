@@ -9,9 +9,11 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::domain::money::Currency;
+
 use super::admission::{IdempotencyKey, Operator, Refusal};
 use super::faults::{Fate, Faults};
-use super::ledger::{CURRENCY, ChargeRequest, ChargeResult, Ledger, RefundResult};
+use super::ledger::{ChargeRequest, ChargeResult, Ledger, RefundResult};
 use super::reset::reset;
 
 /// A request is a few hundred bytes.
@@ -192,10 +194,10 @@ fn check_charge(charge: &ChargeRequest) -> Result<(), Refusal> {
     if charge.amount_minor <= 0 {
         return Err(Refusal::unprocessable("amount_minor must be above 0"));
     }
-    if charge.currency != CURRENCY {
-        return Err(Refusal::unprocessable(format!(
-            "currency must be {CURRENCY}"
-        )));
+    if Currency::parse(&charge.currency).is_err() {
+        return Err(Refusal::unprocessable(
+            "currency must be an ISO 4217 code, such as EUR",
+        ));
     }
     Ok(())
 }
