@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Tries `make run` as its user would: starts it, types the lines of its banner, presses
+# Ctrl-C, starts it again on the same data, and at last removes the data with
+# `make clean-data`. For pipelines: it removes the data of this checkout.
+set -euo pipefail
+# Job control: a job of its own process group, to which Ctrl-C can be sent.
+set -m
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+log=$(mktemp)
+job=
+
+fail() {
+  printf 'try-run: %s\n' "$1" >&2
+  cat "$log" >&2
+  [ -z "$job" ] || kill -TERM -- "-$job" 2>/dev/null || true
+  exit 1
+}
+
+start() {
+  make run >"$log" 2>&1 </dev/null &
+  job=$!
+  for _ in $(seq 600); do
+    grep -q 'Ctrl-C stops everything' "$log" && return
+    kill -0 "$job" 2>/dev/null || fail 'make run ended before its banner'
+    sleep 1
+  done
+  fail 'make run showed no banner in ten minutes'
+}
+
+order() {
+  sed -n '/^TOKEN=/,/^until/p' "$log" >"$log.lines"
+  timeout 120 bash "$log.lines" 2>&1 | grep -q '"status":"paid"' || fail 'the order was not paid'
+}
+
+stop() {
+  kill -INT -- "-$job"
+  wait "$job" || true
+  job=
+  if pgrep -f "$PWD/.data/run" >/dev/null; then
+    fail 'a process was left behind'
+  fi
+}
+
+for round in first second; do
+  printf '==> make run, for the %s time\n' "$round"
+  start
+  order
+  stop
+done
+grep -q '(0 new)' "$log" || fail 'the second run did not reuse the data'
+make clean-data
+[ ! -e .data/run ] || fail 'make clean-data left the data'
+rm -f "$log" "$log.lines"
+printf '==> make run works\n'
