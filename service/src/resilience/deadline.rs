@@ -1,0 +1,94 @@
+//! The deadline: how long anybody still waits for the answer.
+//!
+//! A timeout at each hop adds up: three waits of five seconds keep a client
+//! waiting for fifteen, who left after ten, and the work goes on for nobody. A
+//! deadline is one point in time for the whole request. It is set once, where the
+//! request comes in, and every wait below (pool, statement, Redis, gateway) asks
+//! how much is left ([`bound`]).
+//!
+//! It travels beside the code, in a task-local, so that no function has to pass
+//! it on. What a job does has one as well: a payment's is the end of its lease.
+//!
+//! See it break: the drill `postgres_frozen`, and `tests/api/deadlines.rs`.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+tokio::task_local! {
+    static DEADLINE: Instant;
+}
+
+/// The time was over before the work was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline of the request is over")]
+pub struct DeadlineExceeded;
+
+/// Runs `work` with a deadline; it is dropped when the time is over.
+///
+/// # Errors
+/// [`DeadlineExceeded`].
+pub async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Result<T, DeadlineExceeded> {
+    DEADLINE
+        .scope(deadline, timeout_at(deadline, work))
+        .await
+        .map_err(|_| DeadlineExceeded)
+}
+
+/// What is left until the deadline of the current work: `None` if it has none.
+pub fn remaining() -> Option<Duration> {
+    let deadline = DEADLINE.try_with(|deadline| *deadline).ok()?;
+    Some(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// `timeout`, or what is left until the deadline if that is less.
+///
+/// # Errors
+/// [`DeadlineExceeded`] if nothing is left: do not even begin.
+pub fn bound(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
+    match remaining() {
+        None => Ok(timeout),
+        Some(Duration::ZERO) => Err(DeadlineExceeded),
+        Some(left) => Ok(left.min(timeout)),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_cut_to_what_is_left() {
+        assert_eq!(bound(5 * SECOND), Ok(5 * SECOND), "no deadline");
+        within(Instant::now() + 3 * SECOND, async {
+            assert_eq!(bound(5 * SECOND), Ok(3 * SECOND));
+            assert_eq!(bound(SECOND), Ok(SECOND));
+            tokio::time::advance(2 * SECOND).await;
+            assert_eq!(bound(5 * SECOND), Ok(SECOND));
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_at_its_deadline() {
+        let began = Instant::now();
+        let worked = within(began + SECOND, tokio::time::sleep(9 * SECOND)).await;
+        assert_eq!(worked, Err(DeadlineExceeded));
+        assert_eq!(began.elapsed(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_begins_after_the_deadline() {
+        let over = Instant::now();
+        let tried = DEADLINE.scope(over, async { bound(SECOND) }).await;
+        assert_eq!(tried, Err(DeadlineExceeded));
+    }
+}

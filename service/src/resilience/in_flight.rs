@@ -1,0 +1,209 @@
+//! Load shedding: a limit on requests in flight that finds its own height.
+//!
+//! A service that takes more than it can do makes everybody wait: queues grow,
+//! clients give up, and the work is done for nobody. It is better to do what one
+//! can and refuse the rest at once. How much one can, nobody knows in advance: it
+//! depends on the machine, the database and the mix of requests. So the limit
+//! probes for it, as TCP does for bandwidth: additive increase, multiplicative
+//! decrease (D.-M. Chiu and R. Jain, "Analysis of the Increase and Decrease
+//! Algorithms for Congestion Avoidance in Computer Networks", 1989).
+//!
+//! - A request that took longer than `shed.target_latency` has waited for others:
+//!   the limit falls by a tenth, at most once in a target latency, since what is
+//!   in flight now was let in under the old limit.
+//! - One that was quick while the limit was in use lets it rise, by one for each
+//!   round of as many requests as the limit.
+//! - It stays between `shed.floor` and `shed.ceiling`.
+//!
+//! See it break: the tests below, and the drill `overload`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::ShedConfig;
+use crate::telemetry::metrics::InFlightMetrics;
+
+const DECREASE: f64 = 0.9;
+
+/// The limit. Clones share it.
+#[derive(Clone)]
+pub struct InFlightLimit(Arc<Shared>);
+
+struct Shared {
+    metrics: InFlightMetrics,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    config: ShedConfig,
+    limit: f64,
+    in_flight: u32,
+    last_decrease: Instant,
+}
+
+impl InFlightLimit {
+    /// A limit that begins halfway: at its floor it would shed the first burst of a
+    /// service that has only just started, and has proved nothing.
+    pub fn new(config: ShedConfig, metrics: InFlightMetrics) -> Self {
+        let halfway = f64::midpoint(config.floor.into(), config.ceiling.into());
+        metrics.limit.set(halfway as i64);
+        Self(Arc::new(Shared {
+            metrics,
+            inner: Mutex::new(Inner {
+                limit: halfway,
+                config,
+                in_flight: 0,
+                last_decrease: Instant::now(),
+            }),
+        }))
+    }
+
+    /// Uses other bounds from now on.
+    pub fn reconfigure(&self, config: ShedConfig) {
+        let mut inner = self.lock();
+        inner.config = config;
+        let limit = inner.limit;
+        self.set_limit(&mut inner, limit);
+    }
+
+    /// Takes a place for one request, or `None`: shed it.
+    pub fn try_enter(&self) -> Option<Place> {
+        let mut inner = self.lock();
+        if f64::from(inner.in_flight) >= inner.limit.floor() {
+            self.0.metrics.shed.inc();
+            return None;
+        }
+        inner.in_flight += 1;
+        self.0.metrics.in_flight.set(inner.in_flight.into());
+        Some(Place {
+            limit: self.clone(),
+            began: Instant::now(),
+        })
+    }
+
+    fn leave(&self, took: Duration) {
+        let mut inner = self.lock();
+        let in_use = f64::from(inner.in_flight) >= inner.limit / 2.0;
+        inner.in_flight -= 1;
+        self.0.metrics.in_flight.set(inner.in_flight.into());
+        let target = inner.config.target_latency;
+        if took > target {
+            if inner.last_decrease.elapsed() >= target {
+                inner.last_decrease = Instant::now();
+                let limit = inner.limit * DECREASE;
+                self.set_limit(&mut inner, limit);
+            }
+        } else if in_use {
+            let limit = inner.limit + 1.0 / inner.limit;
+            self.set_limit(&mut inner, limit);
+        }
+    }
+
+    fn set_limit(&self, inner: &mut Inner, limit: f64) {
+        let (floor, ceiling) = (inner.config.floor.into(), inner.config.ceiling.into());
+        inner.limit = limit.max(floor).min(ceiling);
+        self.0.metrics.limit.set(inner.limit as i64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one request; given back, with the time it took, when dropped.
+pub struct Place {
+    limit: InFlightLimit,
+    began: Instant,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.limit.leave(self.began.elapsed());
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    fn limit(floor: u32, ceiling: u32) -> InFlightLimit {
+        let metrics = InFlightMetrics::new().unwrap();
+        let config = ShedConfig {
+            floor,
+            ceiling,
+            target_latency: Duration::from_millis(100),
+        };
+        let limit = InFlightLimit::new(config, metrics);
+        limit.lock().limit = floor.into();
+        limit
+    }
+
+    /// As many requests at once as are let in, each of which takes `millis`.
+    async fn round(limit: &InFlightLimit, millis: u64) -> usize {
+        let mut places = Vec::new();
+        while let Some(place) = limit.try_enter() {
+            places.push(place);
+        }
+        advance(Duration::from_millis(millis)).await;
+        places.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quick_answers_raise_it_by_one_a_round_up_to_the_ceiling() {
+        let limit = limit(4, 6);
+        let rounds = [
+            round(&limit, 10).await,
+            round(&limit, 10).await,
+            round(&limit, 10).await,
+            round(&limit, 10).await,
+            round(&limit, 10).await,
+            round(&limit, 10).await,
+        ];
+        assert_eq!(rounds[0], 4);
+        assert!(rounds.is_sorted());
+        assert_eq!(
+            limit.0.metrics.limit.get().max(rounds[5] as i64),
+            6,
+            "{rounds:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_answers_lower_it_once_a_round_down_to_the_floor() {
+        let limit = limit(10, 100);
+        limit.lock().limit = 50.0;
+        assert_eq!(round(&limit, 200).await, 50);
+        assert_eq!(
+            round(&limit, 200).await,
+            45,
+            "a tenth, not a tenth for each"
+        );
+        for _ in 0..50 {
+            round(&limit, 200).await;
+        }
+        assert_eq!(round(&limit, 0).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_limit_does_not_rise() {
+        let limit = limit(10, 100);
+        for _ in 0..1000 {
+            drop(limit.try_enter());
+        }
+        assert_eq!(limit.lock().limit, 10.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_the_limit_is_shed_and_counted() {
+        let limit = limit(1, 1);
+        let place = limit.try_enter().unwrap();
+        assert!(limit.try_enter().is_none());
+        assert_eq!(limit.0.metrics.shed.get(), 1);
+        drop(place);
+        assert!(limit.try_enter().is_some());
+    }
+}

@@ -1,0 +1,193 @@
+//! Retries: only where they are safe, and never so many that they do harm.
+//!
+//! Asking again mends a hiccup. But when a dependency is down, retries multiply
+//! the load on it at the worst moment: three tries at each of three layers are 27
+//! calls. So every retry is paid for from a budget: each call puts in a fraction
+//! (`retry.budget`, 10 to 20 %), each retry takes out one. In good times there is
+//! always enough; in bad times retries add at most that fraction ("Site
+//! Reliability Engineering", O'Reilly 2016, chapter 21: per-client retry budget).
+//!
+//! A retry is only made if the wait before it, and a try as long as the last one,
+//! still fit into the deadline of the request. The caller sees to it that trying twice does no harm: reads, and
+//! writes with an idempotency key.
+//!
+//! See it break: the tests below.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::deadline;
+
+/// Counted in thousandths, so that a fraction can be put in.
+const ONE_RETRY: i64 = 1000;
+/// No more than this is saved up: a quiet hour must not pay for a storm.
+const MOST_SAVED: i64 = 10 * ONE_RETRY;
+
+/// What may be spent on retries of one dependency. Clones share it.
+#[derive(Clone)]
+pub struct RetryBudget {
+    saved: Arc<AtomicI64>,
+    per_call: i64,
+}
+
+impl RetryBudget {
+    /// A full budget to which each call adds `share` of a retry, from 0 to 1.
+    pub fn new(share: f64) -> Self {
+        Self {
+            saved: Arc::new(AtomicI64::new(MOST_SAVED)),
+            per_call: (share.clamp(0.0, 1.0) * ONE_RETRY as f64) as i64,
+        }
+    }
+
+    fn put_in(&self) {
+        let add = |saved: i64| Some((saved + self.per_call).min(MOST_SAVED));
+        let _always_some = self
+            .saved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    fn take_out(&self) -> bool {
+        let take = |saved: i64| (saved >= ONE_RETRY).then_some(saved - ONE_RETRY);
+        self.saved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+}
+
+/// How an operation is retried.
+#[derive(Clone)]
+pub struct Retry {
+    /// The wait between two tries.
+    pub backoff: Backoff,
+    /// Tries in all, at least 1.
+    pub attempts: u32,
+    /// Pays for all but the first.
+    pub budget: RetryBudget,
+}
+
+impl Retry {
+    /// Tries `operation` until it succeeds, its error is not `worth` another try,
+    /// or the tries, the budget or the deadline are used up.
+    ///
+    /// # Errors
+    /// The last error of `operation`.
+    pub async fn run<T, E, F>(
+        &self,
+        mut operation: impl FnMut() -> F,
+        worth: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.budget.put_in();
+        let mut attempt = 1;
+        loop {
+            let began = Instant::now();
+            let error = match operation().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if attempt >= self.attempts || !worth(&error) {
+                return Err(error);
+            }
+            let wait = self.backoff.delay(attempt, rand::random());
+            let needed = wait + began.elapsed();
+            let fits = deadline::remaining().is_none_or(|left| needed < left);
+            if !fits || !self.budget.take_out() {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn retry(share: f64) -> Retry {
+        Retry {
+            backoff: Backoff {
+                base: Duration::from_millis(100),
+                cap: Duration::from_secs(1),
+            },
+            attempts: 3,
+            budget: RetryBudget::new(share),
+        }
+    }
+
+    async fn tries(retry: &Retry, worth: bool) -> u32 {
+        let mut tries = 0;
+        let failed: Result<(), &str> = retry
+            .run(
+                || {
+                    tries += 1;
+                    async { Err("no") }
+                },
+                |_| worth,
+            )
+            .await;
+        assert_eq!(failed, Err("no"));
+        tries
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_until_it_succeeds() {
+        let mut tries = 0;
+        let succeeded: Result<u32, &str> = retry(0.1)
+            .run(
+                || {
+                    tries += 1;
+                    let outcome = if tries < 3 { Err("not yet") } else { Ok(tries) };
+                    async move { outcome }
+                },
+                |_| true,
+            )
+            .await;
+        assert_eq!(succeeded, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_worth_it_is_tried_again() {
+        assert_eq!(tries(&retry(0.1), true).await, 3);
+        assert_eq!(tries(&retry(0.1), false).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_bad_times_retries_stay_within_the_budget() {
+        let retry = retry(0.1);
+        let mut all = 0;
+        for _ in 0..1000 {
+            all += tries(&retry, true).await;
+        }
+        let retries = all - 1000;
+        assert!(
+            (100..=110).contains(&retries),
+            "{retries} retries of 1000 calls"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_retry_begins_that_the_deadline_can_not_fit() {
+        let retry = Retry {
+            backoff: Backoff {
+                base: Duration::from_secs(3600),
+                cap: Duration::from_secs(3600),
+            },
+            ..retry(1.0)
+        };
+        let deadline = Instant::now() + Duration::from_millis(1);
+        assert_eq!(
+            deadline::within(deadline, tries(&retry, true))
+                .await
+                .unwrap(),
+            1
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! Single flight: many ask the same question at once, one goes and finds out.
+//!
+//! When a popular entry of a cache ends, everybody who wants it misses it in the
+//! same moment, and all of them together ask the database for the same row: a
+//! stampede, which is worst when the database is slow already. Here the first
+//! one starts a flight, and who comes while it is under way waits for its
+//! outcome (the name is that of Go's `singleflight` package, 2013).
+//!
+//! Easy to get wrong, each with a test below:
+//!
+//! - *The first one leaves* (its client hung up, its deadline is over). The
+//!   flight must not end with it, and must not inherit its deadline, so it is a
+//!   task of its own. It needs a time limit of its own, too: bound the work.
+//! - *The flight panics.* Its key must not stay taken for ever.
+//! - *The answer is overtaken.* Somebody changes the row while a flight that has
+//!   already read it is under way. Who asks after the change must not be given
+//!   the answer from before it, and that answer must not be kept. So a change
+//!   makes the flight be [forgotten](SingleFlight::forget): those on board still
+//!   get its outcome, they asked before; nobody else boards, and nothing is kept.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
+
+/// The flights under way, by key. Clones share them.
+pub struct SingleFlight<K, V> {
+    inner: Arc<Mutex<Inner<K, V>>>,
+    main: Handle,
+}
+
+struct Inner<K, V> {
+    flights: HashMap<K, Flight<V>>,
+    started: u64,
+}
+
+struct Flight<V> {
+    number: u64,
+    outcome: Outcome<V>,
+}
+
+/// Waits for the outcome; `None` if the flight panicked. Dropping it harms nobody.
+pub type Outcome<V> = Shared<BoxFuture<'static, Option<V>>>;
+
+impl<K, V> Clone for SingleFlight<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            main: self.main.clone(),
+        }
+    }
+}
+
+impl<K, V> SingleFlight<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// No flights yet. They will run on `main`, which must outlive who asks.
+    pub fn new(main: Handle) -> Self {
+        let inner = Inner {
+            flights: HashMap::new(),
+            started: 0,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            main,
+        }
+    }
+
+    /// Boards the flight of `key`, or starts one with `work`. A flight that was
+    /// not forgotten ends with `keep`, which is given the outcome.
+    ///
+    /// `look` is a last look whether somebody has just landed with the answer. It,
+    /// `keep` and the `then` of [`forget`](Self::forget) never overlap. They are
+    /// called under a lock: they must be quick, and must not come back here.
+    pub fn board<F>(
+        &self,
+        key: &K,
+        look: impl FnOnce() -> Option<V>,
+        work: impl FnOnce() -> F,
+        keep: impl FnOnce(&V) + Send + 'static,
+    ) -> Outcome<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut inner = lock(&self.inner);
+        if let Some(flight) = inner.flights.get(key) {
+            return flight.outcome.clone();
+        }
+        if let Some(landed) = look() {
+            return std::future::ready(Some(landed)).boxed().shared();
+        }
+        inner.started += 1;
+        let mut landing = Landing {
+            number: inner.started,
+            key: key.clone(),
+            inner: Arc::clone(&self.inner),
+        };
+        let work = work();
+        let flight = async move {
+            let outcome = work.await;
+            landing.land(|| keep(&outcome));
+            outcome
+        };
+        let task = self.main.spawn(flight.in_current_span());
+        let outcome = task.map(Result::ok).boxed().shared();
+        let flight = Flight {
+            number: inner.started,
+            outcome: outcome.clone(),
+        };
+        inner.flights.insert(key.clone(), flight);
+        outcome
+    }
+
+    /// What the flight of `key` has found out is out of date: nobody else boards
+    /// it, and its outcome is not kept. `then` is called before another can start.
+    pub fn forget(&self, key: &K, then: impl FnOnce()) {
+        let mut inner = lock(&self.inner);
+        inner.flights.remove(key);
+        then();
+    }
+}
+
+/// Ends the flight when it is dropped, whatever became of it.
+struct Landing<K: Eq + Hash, V> {
+    number: u64,
+    key: K,
+    inner: Arc<Mutex<Inner<K, V>>>,
+}
+
+impl<K: Eq + Hash, V> Landing<K, V> {
+    fn land(&mut self, keep: impl FnOnce()) {
+        let mut inner = lock(&self.inner);
+        let flight = inner.flights.get(&self.key);
+        if flight.is_some_and(|flight| flight.number == self.number) {
+            inner.flights.remove(&self.key);
+            keep();
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        self.land(|| ());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::resilience::deadline;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    /// Flights of one key that land when they are allowed to.
+    struct Airport {
+        flights: SingleFlight<&'static str, u32>,
+        kept: Arc<Mutex<Vec<u32>>>,
+        runway: Arc<Semaphore>,
+        taken_off: Arc<AtomicU32>,
+    }
+
+    impl Airport {
+        fn new() -> Self {
+            Self {
+                flights: SingleFlight::new(Handle::current()),
+                kept: Arc::default(),
+                runway: Arc::new(Semaphore::new(0)),
+                taken_off: Arc::default(),
+            }
+        }
+
+        /// The outcome of a flight is its number.
+        fn board(&self) -> Outcome<u32> {
+            let (runway, taken_off) = (Arc::clone(&self.runway), Arc::clone(&self.taken_off));
+            let kept = Arc::clone(&self.kept);
+            let work = || {
+                let number = taken_off.fetch_add(1, Ordering::SeqCst) + 1;
+                async move {
+                    let _clear = runway.acquire().await;
+                    number
+                }
+            };
+            let keep = move |number: &u32| lock(&kept).push(*number);
+            self.flights.board(&"key", || None, work, keep)
+        }
+
+        fn kept(&self) -> Vec<u32> {
+            lock(&self.kept).clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_one_is_under_way_boards_it() {
+        let airport = Airport::new();
+        let passengers: Vec<_> = (0..100).map(|_| airport.board()).collect();
+        airport.runway.add_permits(1);
+        for outcome in futures_util::future::join_all(passengers).await {
+            assert_eq!(outcome, Some(1));
+        }
+        assert_eq!(airport.kept(), [1]);
+        assert_eq!(airport.board().await, Some(2), "it has landed");
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_a_change_does_not_get_the_answer_from_before_it() {
+        let airport = Airport::new();
+        let before = airport.board();
+        airport.flights.forget(&"key", || ());
+        let after = airport.board();
+        airport.runway.add_permits(2);
+        assert_eq!((before.await, after.await), (Some(1), Some(2)));
+        assert_eq!(airport.kept(), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_flight_goes_on_when_the_first_one_leaves() {
+        let airport = Airport::new();
+        let impatient = Instant::now() + Duration::from_millis(1);
+        let left = deadline::within(impatient, airport.board()).await;
+        assert!(left.is_err());
+        let patient = airport.board();
+        airport.runway.add_permits(1);
+        assert_eq!(patient.await, Some(1));
+        assert_eq!(airport.kept(), [1]);
+    }
+
+    #[tokio::test]
+    async fn it_does_not_inherit_the_deadline_of_the_first_one() {
+        let flights = SingleFlight::new(Handle::current());
+        let soon = Instant::now() + Duration::from_secs(1);
+        let board = async {
+            let work = || async { deadline::remaining() };
+            flights.board(&"key", || None, work, |_| ()).await
+        };
+        assert_eq!(deadline::within(soon, board).await, Ok(Some(None)));
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_panics_is_over() {
+        let flights = SingleFlight::<_, u32>::new(Handle::current());
+        let crash = || async { panic!("lost a wing") };
+        assert_eq!(flights.board(&"key", || None, crash, |_| ()).await, None);
+        let next = || async { 7 };
+        assert_eq!(flights.board(&"key", || None, next, |_| ()).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn no_flight_starts_when_one_has_just_landed() {
+        let flights = SingleFlight::new(Handle::current());
+        let work = || async { 2 };
+        let outcome = flights.board(&"key", || Some(1), work, |_| ()).await;
+        assert_eq!(outcome, Some(1));
+    }
+}
