@@ -1,0 +1,64 @@
+//! What clients are told of their limits: `RateLimit-Policy` and `RateLimit`, as
+//! draft-ietf-httpapi-ratelimit-headers-11 has them.
+//!
+//! `"login";q=10;w=60`: ten requests, which take a minute to come back.
+//! `"login";r=9;t=6`: nine are left, and no more than those within six seconds.
+
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use super::problem::{Problem, ProblemKind};
+use crate::limits::{Admitted, Class, OverLimit, Policy};
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The two headers of an answer.
+pub fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
+    let Admitted {
+        class,
+        policy,
+        remaining,
+    } = *admitted;
+    both(class, policy, remaining, policy.interval)
+}
+
+impl From<OverLimit> for Problem {
+    fn from(over: OverLimit) -> Self {
+        let seconds = whole_seconds(over.retry_after);
+        let detail = format!("{over}; wait {seconds} s");
+        let mut problem = Self::new(ProblemKind::RateLimited, detail)
+            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
+        problem
+            .headers
+            .extend(both(over.class, over.policy, 0, over.retry_after));
+        problem
+    }
+}
+
+fn both(
+    class: Class,
+    policy: Policy,
+    remaining: u32,
+    until_more: Duration,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let name = class.as_str();
+    let quota = policy.burst;
+    let window = whole_seconds(policy.window());
+    let until_more = whole_seconds(until_more);
+    let texts = [
+        (POLICY, format!(r#""{name}";q={quota};w={window}"#)),
+        (LIMIT, format!(r#""{name}";r={remaining};t={until_more}"#)),
+    ];
+    texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)))
+        .collect()
+}
+
+/// At least one: a window of zero is none, and to come back at once is too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    let rounded_up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    rounded_up.max(1)
+}

@@ -1,0 +1,176 @@
+//! The limit of this process alone, in bounded memory.
+//!
+//! The GCRA of the crate `governor`, which keeps one number for each client and
+//! never forgets one by itself. Somebody who has many addresses (an IPv6 /48 has
+//! 65,536 /64 networks) could so fill the memory of a service that limits them.
+//! Two things bound it:
+//!
+//! - [`LocalLimiter::sweep`], on a timer, drops the clients whose quota is whole
+//!   again: they are as good as new.
+//! - [`Bounded`] holds at most `rate_limit.max_keys` clients. Those beyond fall, by
+//!   their hash, into 1024 quotas that they share with strangers. So nobody goes
+//!   unlimited, a flood hurts itself first, and who was known before it goes on as
+//!   before.
+//!
+//! A million clients under the default cap of 100,000 take 5 MiB a class; without a
+//! cap it would be 50 MiB. See it break: `a_flood_of_clients_is_bounded`, below.
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
+use governor::{Quota, RateLimiter};
+
+use super::{Decision, Key, Policy};
+
+const SHARED_QUOTAS: u16 = 1024;
+
+/// The limiter of one class.
+pub(super) struct LocalLimiter<C: Clock = DefaultClock> {
+    clients: RateLimiter<Key, Bounded, C, StateInformationMiddleware>,
+}
+
+impl<C: Clock> LocalLimiter<C> {
+    pub(super) fn new(policy: Policy, max_keys: usize, clock: C) -> Self {
+        // An interval of zero, the only one there is no quota for, is none that can be set.
+        let quota = Quota::with_period(policy.interval)
+            .unwrap_or(Quota::per_second(policy.burst))
+            .allow_burst(policy.burst);
+        let store = Bounded {
+            states: DashMapStateStore::default(),
+            max_keys,
+        };
+        Self {
+            clients: RateLimiter::new(quota, store, clock),
+        }
+    }
+
+    /// Decides on one request.
+    pub(super) fn check(&self, key: &Key) -> Decision {
+        match self.clients.check_key(key) {
+            Ok(state) => Decision::Allowed {
+                remaining: state.remaining_burst_capacity(),
+            },
+            Err(not_until) => Decision::Refused {
+                retry_after: not_until.wait_time_from(self.clients.clock().now()),
+            },
+        }
+    }
+
+    /// Forgets the clients whose quota is whole again; returns how many are left.
+    pub(super) fn sweep(&self) -> usize {
+        self.clients.retain_recent();
+        self.clients.shrink_to_fit();
+        self.clients.len()
+    }
+}
+
+/// A map of clients that does not grow beyond its cap.
+struct Bounded {
+    states: DashMapStateStore<Key>,
+    max_keys: usize,
+}
+
+impl StateStore for Bounded {
+    type Key = Key;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Key, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        if self.states.contains_key(key) || self.states.len() < self.max_keys {
+            self.states.measure_and_replace(key, f)
+        } else {
+            let shared = key.fold(SHARED_QUOTAS);
+            self.states.measure_and_replace(&shared, f)
+        }
+    }
+}
+
+impl ShrinkableKeyedStateStore<Key> for Bounded {
+    fn retain_recent(&self, drop_below: Nanos) {
+        ShrinkableKeyedStateStore::retain_recent(&self.states, drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.states.shrink_to_fit();
+    }
+
+    fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limiter(
+        burst: u32,
+        max_keys: usize,
+    ) -> (LocalLimiter<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let policy = Policy {
+            burst: NonZeroU32::new(burst).unwrap(),
+            interval: SECOND,
+        };
+        (LocalLimiter::new(policy, max_keys, clock.clone()), clock)
+    }
+
+    fn key(number: u32) -> Key {
+        Key::of_account(&number.to_string())
+    }
+
+    fn is_allowed(decision: Decision) -> bool {
+        matches!(decision, Decision::Allowed { .. })
+    }
+
+    #[test]
+    fn the_quota_is_the_burst_and_comes_back_one_by_one() {
+        let (limiter, clock) = limiter(3, 10);
+        let decisions = [(); 4].map(|()| limiter.check(&key(1)));
+        assert_eq!(
+            decisions,
+            [
+                Decision::Allowed { remaining: 2 },
+                Decision::Allowed { remaining: 1 },
+                Decision::Allowed { remaining: 0 },
+                Decision::Refused {
+                    retry_after: SECOND
+                },
+            ]
+        );
+        clock.advance(SECOND);
+        assert!(is_allowed(limiter.check(&key(1))));
+        assert!(!is_allowed(limiter.check(&key(1))));
+        assert!(is_allowed(limiter.check(&key(2))), "another client");
+    }
+
+    #[test]
+    fn a_flood_of_clients_is_bounded() {
+        const MAX: usize = 10_000;
+        let (limiter, clock) = limiter(1, MAX);
+        let known = key(0);
+        assert!(is_allowed(limiter.check(&known)));
+        let allowed = (1..100_000)
+            .filter(|number| is_allowed(limiter.check(&key(*number))))
+            .count();
+        let shared = usize::from(SHARED_QUOTAS);
+        assert_eq!(limiter.clients.len(), MAX + shared);
+        assert_eq!(allowed, MAX - 1 + shared, "those beyond share");
+        assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
+        clock.advance(2 * SECOND);
+        assert_eq!(limiter.sweep(), 0, "until their quota is whole again");
+    }
+}

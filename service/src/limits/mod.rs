@@ -1,0 +1,227 @@
+//! Rate limits: nobody takes more than their share.
+//!
+//! One client in a loop can use up what all others need, and one that guesses
+//! passwords needs nothing but patience. So each client has a quota of requests,
+//! which comes back at a steady rate. The algorithm is the GCRA (generic cell rate
+//! algorithm: ITU-T Recommendation I.371, annex A; B. Leach, "Rate Limiting, Cells,
+//! and GCRA", 2015): a leaky bucket that needs no tick. It keeps one number for
+//! each client, the *theoretical arrival time*: when the quota would be whole
+//! again. A request moves it on by one interval; one that would move it further
+//! ahead of now than a whole burst is refused, and changes nothing.
+//!
+//! Who counts? With Redis, `shared.rs` counts for all replicas together. Without it,
+//! or when it does not answer within `rate_limit.shared_timeout`, `local.rs` counts
+//! for this process alone, and nobody waits. What then, each [`Class`] says:
+//!
+//! - *Reads and writes fail open*: each replica grants the whole limit. A client
+//!   may get more than its share, but none gets less because Redis is away.
+//! - *Registrations and log-ins fail closed*: each replica grants the limit divided
+//!   by `rate_limit.replicas`, so that to take Redis down wins no guesses.
+//!
+//! `docs/rate-limits.md` is for those who set the limits or meet them. See it
+//! break: `tests/api/rate_limits.rs`.
+
+mod key;
+mod local;
+mod policy;
+mod shared;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use governor::clock::DefaultClock;
+
+pub use key::Key;
+pub use policy::{Class, Policy};
+
+use crate::config::RateLimitConfig;
+use crate::redis_client::RedisClient;
+use crate::telemetry::metrics::RateLimitMetrics;
+use local::LocalLimiter;
+use shared::SharedLimiter;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Allowed { remaining: u32 },
+    Refused { retry_after: Duration },
+}
+
+/// A request within the limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted {
+    /// What was counted.
+    pub class: Class,
+    /// Under which limit.
+    pub policy: Policy,
+    /// What is left of the quota.
+    pub remaining: u32,
+}
+
+/// A request over the limit.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("too many requests of the class {}", class.as_str())]
+pub struct OverLimit {
+    /// What was counted.
+    pub class: Class,
+    /// Over which limit.
+    pub policy: Policy,
+    /// When there will be room for the next one.
+    pub retry_after: Duration,
+}
+
+/// The limits. Clones share them.
+#[derive(Clone)]
+pub struct RateLimits(Arc<Shared>);
+
+struct Shared {
+    rules: RwLock<Arc<Rules>>,
+    shared: Option<SharedLimiter>,
+    metrics: RateLimitMetrics,
+}
+
+/// The configuration, and what was made of it.
+struct Rules {
+    config: Arc<RateLimitConfig>,
+    limits: [Limit; Class::ALL.len()],
+}
+
+#[derive(Clone)]
+struct Limit {
+    /// When all replicas count together.
+    together: Policy,
+    /// When this one counts alone.
+    alone: Policy,
+    local: Arc<LocalLimiter>,
+}
+
+impl RateLimits {
+    /// Limits that all replicas with this Redis share, or those of this process.
+    pub fn new(
+        config: RateLimitConfig,
+        redis: Option<RedisClient>,
+        metrics: RateLimitMetrics,
+    ) -> Self {
+        let rules = Rules::new(config, redis.is_some(), None);
+        Self(Arc::new(Shared {
+            rules: RwLock::new(Arc::new(rules)),
+            shared: redis.map(SharedLimiter::new),
+            metrics,
+        }))
+    }
+
+    /// Uses other limits from now on. What was counted under a limit that did not
+    /// change stays.
+    pub fn reconfigure(&self, config: RateLimitConfig) {
+        let rules = &self.0.rules;
+        let mut rules = rules.write().unwrap_or_else(PoisonError::into_inner);
+        *rules = Arc::new(Rules::new(config, self.0.shared.is_some(), Some(&rules)));
+    }
+
+    /// The limits as they are set now.
+    pub fn config(&self) -> Arc<RateLimitConfig> {
+        Arc::clone(&self.rules().config)
+    }
+
+    /// Counts one request; `None` if there are no limits.
+    ///
+    /// # Errors
+    /// [`OverLimit`].
+    pub async fn check(&self, class: Class, key: &Key) -> Result<Option<Admitted>, OverLimit> {
+        let rules = self.rules();
+        if !rules.config.enabled {
+            return Ok(None);
+        }
+        let limit = &rules.limits[class as usize];
+        let patience = rules.config.shared_timeout;
+        let (policy, decision, source) = match self.ask_redis(class, limit, key, patience).await {
+            Some(decision) => (limit.together, decision, "redis"),
+            None => (limit.alone, limit.local.check(key), "local"),
+        };
+        let metrics = &self.0.metrics;
+        metrics.decisions.with_label_values(&[source]).inc();
+        match decision {
+            Decision::Allowed { remaining } => Ok(Some(Admitted {
+                class,
+                policy,
+                remaining,
+            })),
+            Decision::Refused { retry_after } => {
+                let labels = &[class.as_str()];
+                metrics.refused.with_label_values(labels).inc();
+                Err(OverLimit {
+                    class,
+                    policy,
+                    retry_after,
+                })
+            }
+        }
+    }
+
+    /// Forgets the clients of this process whose quota is whole again. Takes some
+    /// milliseconds when there are many.
+    pub fn sweep(&self) {
+        let rules = self.rules();
+        for class in Class::ALL {
+            let left = rules.limits[class as usize].local.sweep();
+            let keys = self.0.metrics.keys.with_label_values(&[class.as_str()]);
+            keys.set(i64::try_from(left).unwrap_or(i64::MAX));
+        }
+    }
+
+    async fn ask_redis(
+        &self,
+        class: Class,
+        limit: &Limit,
+        key: &Key,
+        patience: Duration,
+    ) -> Option<Decision> {
+        let shared = self.0.shared.as_ref()?;
+        let answer = shared.check(class, limit.together, key, patience).await;
+        answer
+            .inspect_err(|error| tracing::debug!(%error, "the rate limit is this process's own"))
+            .ok()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        let rules = &self.0.rules;
+        Arc::clone(&rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Rules {
+    fn new(config: RateLimitConfig, is_shared: bool, before: Option<&Self>) -> Self {
+        let limits = Class::ALL.map(|class| {
+            let together = class.policy(&config);
+            let alone = if is_shared && class.is_strict() {
+                together.divided_by(config.replicas)
+            } else {
+                together
+            };
+            let same = before
+                .filter(|before| before.config.max_keys == config.max_keys)
+                .map(|before| &before.limits[class as usize])
+                .filter(|before| before.alone == alone);
+            let local = match same {
+                Some(before) => Arc::clone(&before.local),
+                None => {
+                    let clock = DefaultClock::default();
+                    Arc::new(LocalLimiter::new(alone, config.max_keys, clock))
+                }
+            };
+            Limit {
+                together,
+                alone,
+                local,
+            }
+        });
+        Self {
+            config: Arc::new(config),
+            limits,
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "reconfigure_tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! The limit that all replicas share: the GCRA, in Redis.
+//!
+//! To read a counter, decide and write it back from here would take two round
+//! trips, and two replicas that read at the same time would both let the last
+//! request through. So the decision is made where the state is: a Lua script runs
+//! in Redis as one step, in one round trip (`EVALSHA`). The state of a client is
+//! one number with an expiry, so that a client who stays away costs nothing.
+//!
+//! See it break: `replicas_share_one_limit` in `tests/api/rate_limits.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Script;
+
+use super::{Class, Decision, Key, Policy};
+use crate::redis_client::{NoRedis, RedisClient};
+
+/// The limiter in Redis.
+pub(super) struct SharedLimiter {
+    redis: RedisClient,
+    script: Arc<Script>,
+}
+
+impl SharedLimiter {
+    pub(super) fn new(redis: RedisClient) -> Self {
+        Self {
+            redis,
+            script: Arc::new(Script::new(include_str!("gcra.lua"))),
+        }
+    }
+
+    /// Decides on one request, in no more than `patience`.
+    pub(super) async fn check(
+        &self,
+        class: Class,
+        policy: Policy,
+        key: &Key,
+        patience: Duration,
+    ) -> Result<Decision, NoRedis> {
+        let script = Arc::clone(&self.script);
+        let key = format!("orderly:rate_limit:{}:{key}", class.as_str());
+        let interval_us = u64::try_from(policy.interval.as_micros()).unwrap_or(u64::MAX);
+        let (allowed, number): (bool, u64) = self
+            .redis
+            .run_within(
+                "EVALSHA rate_limit",
+                patience,
+                move |mut connection| async move {
+                    let mut call = script.key(key);
+                    call.arg(interval_us).arg(policy.burst.get());
+                    call.invoke_async(&mut connection).await
+                },
+            )
+            .await?;
+        Ok(if allowed {
+            Decision::Allowed {
+                remaining: u32::try_from(number).unwrap_or(u32::MAX),
+            }
+        } else {
+            Decision::Refused {
+                retry_after: Duration::from_micros(number),
+            }
+        })
+    }
+}
