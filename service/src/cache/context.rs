@@ -1,0 +1,149 @@
+//! What the entries of all kinds share: the settings, the layer in Redis with what
+//! it has yet to be told, the metric.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus::IntCounterVec;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::entry::{Entry, Stored};
+use super::shared::{Found, Lease, SharedLayer};
+use super::undelivered::Undelivered;
+use crate::config::CacheConfig;
+
+/// One for the whole cache.
+pub(super) struct Context {
+    pub(super) config: CacheConfig,
+    pub(super) shared: Option<SharedLayer>,
+    pub(super) undelivered: Undelivered,
+    pub(super) requests: IntCounterVec,
+}
+
+/// What Redis has of a key.
+pub(super) enum Shared<V> {
+    Fresh(Entry<V>),
+    /// Without a lease nothing may be written there.
+    Missing {
+        old: Option<Entry<V>>,
+        lease: Option<Lease>,
+    },
+}
+
+/// The text of an entry in Redis.
+#[derive(Serialize, Deserialize)]
+struct Text {
+    read_at: DateTime<Utc>,
+    value: Option<String>,
+}
+
+impl Context {
+    pub(super) fn name(&self, key: &impl ToString) -> String {
+        format!("{}:{}", self.config.key_prefix, key.to_string())
+    }
+
+    pub(super) fn count(&self, layer: &str, outcome: &str) {
+        self.requests.with_label_values(&[layer, outcome]).inc();
+    }
+
+    /// `time`, less what the jitter takes.
+    fn jittered(&self, time: Duration) -> Duration {
+        time.mul_f64(1.0 - self.config.jitter * rand::random::<f64>())
+    }
+
+    /// What was found by a read that began then.
+    pub(super) fn entry<V>(&self, value: Option<Arc<V>>, began: Instant) -> Entry<V> {
+        let mut good_for = self.config.local_ttl;
+        if value.is_none() {
+            good_for = good_for.min(self.config.negative_ttl);
+        }
+        Entry {
+            value,
+            read_at: began,
+            good_until: began + self.jittered(good_for),
+            failed_at: None,
+        }
+    }
+
+    pub(super) async fn look_up<V: Stored>(&self, name: &str, began: Instant) -> Shared<V> {
+        let not_asked = Shared::Missing {
+            old: None,
+            lease: None,
+        };
+        let Some(shared) = &self.shared else {
+            return not_asked;
+        };
+        if self.undelivered.contains(name) {
+            self.count("redis", "miss");
+            return not_asked;
+        }
+        let entry = |text: &str| {
+            let text: Text = serde_json::from_str(text).ok()?;
+            let value = match text.value {
+                Some(value) => Some(Arc::new(V::from_text(&value)?)),
+                None => None,
+            };
+            let age = (Utc::now() - text.read_at).to_std().unwrap_or_default();
+            Some(Entry {
+                read_at: began.checked_sub(age)?,
+                ..self.entry(value, began)
+            })
+        };
+        match shared.look_up(name).await {
+            Ok(Found::Fresh(text, left)) => match entry(&text) {
+                Some(mut entry) => {
+                    self.count("redis", "hit");
+                    entry.good_until = entry.good_until.min(began + left);
+                    Shared::Fresh(entry)
+                }
+                // Written by another version of this program: leave it to that.
+                None => {
+                    self.count("redis", "miss");
+                    not_asked
+                }
+            },
+            Ok(Found::Missing(text, lease)) => {
+                self.count("redis", "miss");
+                let old = text.as_deref().and_then(entry);
+                let lease = Some(lease);
+                Shared::Missing { old, lease }
+            }
+            Err(error) => {
+                self.count("redis", "error");
+                tracing::debug!(%error, "the cache does without Redis");
+                not_asked
+            }
+        }
+    }
+
+    /// `false` if the value is out of date already.
+    pub(super) async fn fill<V: Stored>(&self, name: &str, lease: Lease, entry: &Entry<V>) -> bool {
+        let Some(shared) = &self.shared else {
+            return true;
+        };
+        let value = entry.value.as_deref().map(V::to_text).transpose();
+        let read_at = Utc::now() - entry.age();
+        let text = value.and_then(|value| serde_json::to_string(&Text { read_at, value }));
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, "a value can't be written into the cache");
+                return true;
+            }
+        };
+        let (fresh, kept) = match entry.value {
+            Some(_) => (self.config.ttl, self.config.ttl.max(self.config.stale_for)),
+            None => (self.config.negative_ttl, self.config.negative_ttl),
+        };
+        let fresh = self.jittered(fresh);
+        match shared.fill(name, lease, text, fresh, kept).await {
+            Ok(filled) => filled,
+            Err(error) => {
+                tracing::debug!(%error, "Redis does not take what was read");
+                true
+            }
+        }
+    }
+}

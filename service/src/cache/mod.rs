@@ -1,0 +1,50 @@
+//! The cache: products are read far more often than they change.
+//!
+//! ```text
+//!   a read --> in process (local_ttl) --miss--> Redis (ttl) --miss--> database
+//!                  |  one flight a key: who comes meanwhile waits for it
+//!   a commit --> forgotten in process at once --> told to Redis in the background
+//! ```
+//!
+//! **How old may an answer be?** An order is never decided from here, it locks the
+//! rows; what is shown may lag behind, and each bound is a setting:
+//!
+//! | who reads | sees a committed change after |
+//! |---|---|
+//! | the process that made the change | at once |
+//! | other replicas | `cache.local_ttl` (1 s) after Redis was told, which takes milliseconds |
+//! | other replicas, when the process was killed before it told Redis, or can't reach it | `cache.ttl` (1 min) |
+//! | other replicas, without Redis | `cache.local_ttl` |
+//! | anybody while the database is away | up to `cache.stale_for` (1 h), and the answer says so: `x-stale: true` |
+//!
+//! **Invalidated after the commit, never before.** Forgotten before, the entry
+//! would be filled again from the old row while the transaction still runs, and
+//! stay. A use case says beforehand what it is about to change ([`Touched`]), and
+//! when the transaction has ended, what came of it: so not even a request that is
+//! dropped while `COMMIT` is under way is missed, and a rollback costs nobody a hit.
+//!
+//! **The old value that comes late.** A reader misses, reads the old row, and is
+//! held up; meanwhile the row changes and the cache is told; then the reader
+//! writes the old value into the cache, where it stays. Two guards: in the process
+//! the reader's flight is forgotten ([`SingleFlight`](crate::resilience::single_flight::SingleFlight));
+//! in Redis a reader needs the lease it got with the miss, and an invalidation
+//! takes all leases back (`shared.rs`; R. Nishtala et al., "Scaling Memcache at
+//! Facebook", NSDI 2013, section 3.2.1).
+//!
+//! **And then:** entries that were made together don't end together
+//! (`cache.jitter`); that a product does not exist is remembered, for a moment
+//! (`cache.negative_ttl`); Redis is behind its circuit breaker, so that a frozen one
+//! does not slow down reads.
+//!
+//! See it break: `tests/api/cache.rs`, and the drills `redis_frozen` and
+//! `postgres_killed`.
+
+mod context;
+mod entry;
+mod layered;
+mod products;
+mod shared;
+mod undelivered;
+
+pub use entry::{LoadError, Reading};
+pub use products::{FIRST_ROWS, ProductCache, Touched};

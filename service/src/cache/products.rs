@@ -1,0 +1,260 @@
+//! What of the products is cached: each by its id, and the first rows of the list.
+//!
+//! The list is kept once, as long as its longest first page and one more, and
+//! every first page is cut from it: one entry to forget when any product changes.
+//! Later pages and searches go to the database; they are many, and seldom asked
+//! for twice.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus::IntCounterVec;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+
+use super::context::Context;
+use super::entry::{LoadError, Reading, Stored};
+use super::layered::Layered;
+use super::shared::SharedLayer;
+use super::undelivered::Undelivered;
+use crate::config::CacheConfig;
+use crate::domain::ids::ProductId;
+use crate::domain::money::{Currency, Money};
+use crate::domain::page::PageRequest;
+use crate::domain::product::Product;
+use crate::redis_client::{NoRedis, RedisClient};
+
+/// How many rows of the list are kept: the longest page, and one more to know
+/// whether there is a next one.
+pub const FIRST_ROWS: usize = PageRequest::MAX_LIMIT as usize + 1;
+
+/// For how long a `COMMIT` that nobody waits for may still be under way.
+const UNDECIDED: Duration = Duration::from_secs(2);
+
+/// The cache of products, for reads that fail with `E`. Clones are the same one.
+pub struct ProductCache<E> {
+    by_id: Layered<ProductId, Product, E>,
+    list: Layered<FirstRows, Vec<Product>, E>,
+    context: Arc<Context>,
+    main: Handle,
+}
+
+/// The one list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct FirstRows;
+
+impl fmt::Display for FirstRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("first-rows")
+    }
+}
+
+impl<E> Clone for ProductCache<E> {
+    fn clone(&self) -> Self {
+        Self {
+            by_id: self.by_id.clone(),
+            list: self.list.clone(),
+            context: Arc::clone(&self.context),
+            main: self.main.clone(),
+        }
+    }
+}
+
+impl<E: LoadError> ProductCache<E> {
+    /// An empty cache, in this process only if `redis` is `None`. `requests` is
+    /// `orderly_cache_requests_total{layer,outcome}`, and `main` the runtime that
+    /// outlives every server and job.
+    pub fn new(
+        config: &CacheConfig,
+        redis: Option<RedisClient>,
+        requests: IntCounterVec,
+        main: Handle,
+    ) -> Self {
+        let context = Arc::new(Context {
+            config: config.clone(),
+            shared: redis.filter(|_| config.enabled).map(SharedLayer::new),
+            undelivered: Undelivered::default(),
+            requests,
+        });
+        Self {
+            by_id: Layered::new(Arc::clone(&context), main.clone()),
+            list: Layered::new(Arc::clone(&context), main.clone()),
+            context,
+            main,
+        }
+    }
+
+    /// The product of that id: from the cache, or else by `load`.
+    ///
+    /// # Errors
+    /// That of `load` if no old answer may stand in.
+    pub async fn get<F>(
+        &self,
+        id: ProductId,
+        load: impl Fn() -> F + Clone + Send + 'static,
+    ) -> Result<Reading<Product>, E>
+    where
+        F: Future<Output = Result<Option<Product>, E>> + Send + 'static,
+    {
+        self.by_id.get(id, load).await
+    }
+
+    /// The first [`FIRST_ROWS`] products: from the cache, or else by `load`.
+    ///
+    /// # Errors
+    /// That of `load` if no old answer may stand in.
+    pub async fn first_rows<F>(
+        &self,
+        load: impl Fn() -> F + Clone + Send + 'static,
+    ) -> Result<Reading<Vec<Product>>, E>
+    where
+        F: Future<Output = Result<Option<Vec<Product>>, E>> + Send + 'static,
+    {
+        self.list.get(FirstRows, load).await
+    }
+
+    /// What is held of these products is out of date, and so is the list. To be
+    /// called after the commit.
+    pub fn forget(&self, ids: &[ProductId]) {
+        for id in ids {
+            self.by_id.forget(id);
+        }
+        if !ids.is_empty() {
+            self.list.forget(&FirstRows);
+        }
+    }
+
+    /// For a transaction that is about to begin.
+    pub fn touch(&self) -> Touched<E> {
+        Touched {
+            cache: self.clone(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Waits until there may be something to tell Redis.
+    pub async fn has_news(&self) {
+        self.context.undelivered.noted().await;
+    }
+
+    /// Tells Redis what is out of date.
+    ///
+    /// # Errors
+    /// If Redis can't be told; try again.
+    pub async fn deliver_news(&self) -> Result<(), NoRedis> {
+        match &self.context.shared {
+            Some(shared) => self.context.undelivered.deliver(shared).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The products that a transaction changes, until it is known what came of it.
+/// If nobody gets to know (the request was dropped while `COMMIT` was under way,
+/// the connection broke), they are forgotten when this is dropped, and once more
+/// when the server must have made up its mind.
+#[must_use = "the products must be named, and the outcome"]
+pub struct Touched<E: LoadError> {
+    cache: ProductCache<E>,
+    ids: Vec<ProductId>,
+}
+
+impl<E: LoadError> Touched<E> {
+    /// These are among them.
+    pub fn add(&mut self, ids: impl IntoIterator<Item = ProductId>) {
+        self.ids.extend(ids);
+    }
+
+    /// It has changed them.
+    pub fn committed(mut self) {
+        self.cache.forget(&std::mem::take(&mut self.ids));
+    }
+
+    /// It has changed nothing.
+    pub fn rolled_back(mut self) {
+        self.ids.clear();
+    }
+}
+
+impl<E: LoadError> Drop for Touched<E> {
+    fn drop(&mut self) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let (cache, ids) = (self.cache.clone(), std::mem::take(&mut self.ids));
+        cache.forget(&ids);
+        self.cache.main.spawn(async move {
+            tokio::time::sleep(UNDECIDED).await;
+            cache.forget(&ids);
+        });
+    }
+}
+
+/// A product as it is written into Redis. Only fields with a default may be
+/// added, for while a new version is rolled out both read it; for anything else,
+/// deploy with another `cache.key_prefix`.
+#[derive(Serialize, Deserialize)]
+struct ProductText {
+    id: ProductId,
+    sku: String,
+    name: String,
+    price_minor: i64,
+    currency: String,
+    stock: i32,
+    version: i64,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Product> for ProductText {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id,
+            sku: product.sku.clone(),
+            name: product.name.clone(),
+            price_minor: product.price.minor(),
+            currency: product.price.currency().code().to_owned(),
+            stock: product.stock,
+            version: product.version,
+            updated_at: product.updated_at,
+        }
+    }
+}
+
+impl ProductText {
+    fn product(self) -> Option<Product> {
+        let currency = Currency::parse(&self.currency).ok()?;
+        Some(Product {
+            id: self.id,
+            sku: self.sku,
+            name: self.name,
+            price: Money::new(self.price_minor, currency).ok()?,
+            stock: self.stock,
+            version: self.version,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+impl Stored for Product {
+    fn to_text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&ProductText::from(self))
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str::<ProductText>(text).ok()?.product()
+    }
+}
+
+impl Stored for Vec<Product> {
+    fn to_text(&self) -> serde_json::Result<String> {
+        let rows: Vec<ProductText> = self.iter().map(ProductText::from).collect();
+        serde_json::to_string(&rows)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let rows: Vec<ProductText> = serde_json::from_str(text).ok()?;
+        rows.into_iter().map(ProductText::product).collect()
+    }
+}

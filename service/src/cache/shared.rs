@@ -1,0 +1,142 @@
+//! The layer that all replicas share: Redis, with leases.
+//!
+//! Who misses gets a lease, a random number that is kept beside the (old) value;
+//! who misses after that gets the same one. Only who shows the lease may fill the
+//! entry. An invalidation takes the lease away, so a value that was read before it
+//! is refused after it, however late it comes. A lease that Redis has lost
+//! (evicted, expired, restarted) is refused as well: in doubt nothing is cached.
+//!
+//! The old value is not deleted, only marked: it can stand in while the database
+//! is away (Nishtala et al. keep deleted values for the same reason, "stale sets").
+//!
+//! An entry is a hash with the fields `value`, `fresh_until` (milliseconds of the
+//! clock of Redis, so that the replicas' clocks need not agree) and `lease`. What
+//! has to happen together is a script, which is one round trip and atomic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Script;
+use uuid::Uuid;
+
+use crate::redis_client::{NoRedis, RedisClient};
+
+/// How long who got a lease may take to fill the entry.
+const LEASE: Duration = Duration::from_secs(60);
+
+const LOOK_UP: &str = r"
+local value, fresh_until, lease = unpack(redis.call('HMGET', KEYS[1], 'value', 'fresh_until', 'lease'))
+local time = redis.call('TIME')
+local left = (tonumber(fresh_until) or 0) - (time[1] * 1000 + math.floor(time[2] / 1000))
+if value and left > 0 then return {value, left, ''} end
+if not lease then
+  lease = ARGV[1]
+  redis.call('HSET', KEYS[1], 'lease', lease)
+end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {value, 0, lease}
+";
+
+const FILL: &str = r"
+if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[1] then return 0 end
+local time = redis.call('TIME')
+local fresh_until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
+redis.call('HSET', KEYS[1], 'value', ARGV[2], 'fresh_until', string.format('%.0f', fresh_until))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+";
+
+const INVALIDATE: &str = r"
+for _, key in ipairs(KEYS) do
+  redis.call('HDEL', key, 'lease', 'fresh_until')
+end
+";
+
+/// The entries in Redis. Clones share the connection.
+#[derive(Clone)]
+pub(super) struct SharedLayer {
+    redis: RedisClient,
+    scripts: Arc<Scripts>,
+}
+
+struct Scripts {
+    look_up: Script,
+    fill: Script,
+    invalidate: Script,
+}
+
+/// Permits to fill one entry, until it is invalidated.
+#[derive(Debug)]
+pub(super) struct Lease(String);
+
+/// What there is of a key.
+pub(super) enum Found {
+    /// An entry, fresh for that much longer.
+    Fresh(String, Duration),
+    /// None, or an old one, and the permission to make a new one.
+    Missing(Option<String>, Lease),
+}
+
+impl SharedLayer {
+    pub(super) fn new(redis: RedisClient) -> Self {
+        let scripts = Scripts {
+            look_up: Script::new(LOOK_UP),
+            fill: Script::new(FILL),
+            invalidate: Script::new(INVALIDATE),
+        };
+        Self {
+            redis,
+            scripts: Arc::new(scripts),
+        }
+    }
+
+    pub(super) async fn look_up(&self, key: &str) -> Result<Found, NoRedis> {
+        let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
+        let look_up = move |mut connection| async move {
+            let mut call = scripts.look_up.prepare_invoke();
+            call.key(key).arg(Uuid::new_v4().simple().to_string());
+            call.arg(millis(LEASE)).invoke_async(&mut connection).await
+        };
+        let (value, left, lease): (Option<String>, u64, String) =
+            self.redis.run("EVALSHA cache_look_up", look_up).await?;
+        Ok(match value {
+            Some(value) if left > 0 => Found::Fresh(value, Duration::from_millis(left)),
+            old => Found::Missing(old, Lease(lease)),
+        })
+    }
+
+    /// `false`: the lease was taken back, the value is out of date.
+    pub(super) async fn fill(
+        &self,
+        key: &str,
+        lease: Lease,
+        value: String,
+        fresh: Duration,
+        kept: Duration,
+    ) -> Result<bool, NoRedis> {
+        let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
+        let fill = move |mut connection| async move {
+            let mut call = scripts.fill.prepare_invoke();
+            call.key(key).arg(lease.0).arg(value);
+            call.arg(millis(fresh)).arg(millis(kept));
+            call.invoke_async(&mut connection).await
+        };
+        self.redis.run("EVALSHA cache_fill", fill).await
+    }
+
+    pub(super) async fn invalidate(&self, keys: Vec<String>) -> Result<(), NoRedis> {
+        let scripts = Arc::clone(&self.scripts);
+        let invalidate = move |mut connection| async move {
+            let mut call = scripts.invalidate.prepare_invoke();
+            for key in keys {
+                call.key(key);
+            }
+            call.invoke_async(&mut connection).await
+        };
+        self.redis.run("EVALSHA cache_invalidate", invalidate).await
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
