@@ -1,0 +1,102 @@
+//! What the pools show of themselves, read when Prometheus asks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::deadpool::Pool;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+
+/// The metrics of all pools, by the label `pool`.
+#[derive(Clone)]
+pub struct PoolMetrics {
+    /// `orderly_pool_wait_seconds`: from asking for a connection to having one.
+    pub wait_seconds: HistogramVec,
+    gauges: Gauges,
+}
+
+type Named = (&'static str, Pool<AsyncPgConnection>);
+
+#[derive(Clone)]
+struct Gauges {
+    connections: IntGaugeVec,
+    pools: Arc<Mutex<Vec<Named>>>,
+}
+
+impl PoolMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// If two have one name.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let wait_seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "orderly_pool_wait_seconds",
+                "Time to get a connection from a pool (requests, background)",
+            )
+            .buckets(vec![
+                0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0,
+            ]),
+            &["pool"],
+        )?;
+        let gauges = Gauges {
+            connections: IntGaugeVec::new(
+                Opts::new(
+                    "orderly_pool_connections",
+                    "Connections by state: most allowed (max), open (open), borrowed (in_use); \
+                     and tasks that wait for one (waiting)",
+                ),
+                &["pool", "state"],
+            )?,
+            pools: Arc::default(),
+        };
+        let metrics = Self {
+            wait_seconds,
+            gauges,
+        };
+        for collector in metrics.collectors() {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Each of them, to be registered or described.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.wait_seconds.clone()),
+            Box::new(self.gauges.clone()),
+        ]
+    }
+
+    pub(super) fn watch(&self, name: &'static str, pool: Pool<AsyncPgConnection>) {
+        let mut pools = self
+            .gauges
+            .pools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        pools.push((name, pool));
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.connections.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for (name, pool) in &*self.pools.lock().unwrap_or_else(PoisonError::into_inner) {
+            let status = pool.status();
+            for (state, value) in [
+                ("max", status.max_size),
+                ("open", status.size),
+                ("in_use", status.size.saturating_sub(status.available)),
+                ("waiting", status.waiting),
+            ] {
+                let gauge = self.connections.with_label_values(&[name, state]);
+                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
+        self.connections.collect()
+    }
+}

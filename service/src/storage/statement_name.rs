@@ -1,0 +1,94 @@
+//! A short name for a statement: what it does to which tables, such as
+//! `INSERT orders UPDATE products`.
+//!
+//! That is the "query summary" of OpenTelemetry's conventions for databases. It has no
+//! values and there are only as many as there are statements in this program, so it can
+//! be the name of a span.
+
+use crate::storage::schema::TABLES;
+
+/// The name of a statement, from its text.
+pub(super) fn name(text: &str) -> String {
+    let mut name = Vec::<(&str, &str)>::new();
+    let (mut before, mut reading) = ("", "SELECT");
+    for word in words(text) {
+        if matches!(word, "SELECT" | "DELETE") {
+            reading = word;
+        }
+        if let Some(table) = TABLES.iter().find(|table| **table == word) {
+            let step = match before {
+                "INTO" => Some(("INSERT", *table)),
+                "UPDATE" => Some(("UPDATE", *table)),
+                "JOIN" => Some(("SELECT", *table)),
+                "FROM" => Some((reading, *table)),
+                _ => None,
+            };
+            name.extend(step.filter(|step| !name.contains(step)));
+        }
+        before = word;
+    }
+    if name.is_empty() {
+        // `BEGIN`, `COMMIT`, a call of a function.
+        return words(text).next().unwrap_or_default().to_owned();
+    }
+    let steps: Vec<String> = (name.iter())
+        .map(|(operation, table)| format!("{operation} {table}"))
+        .collect();
+    steps.join(" ")
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_named_by_what_it_does_to_which_tables() {
+        for (text, expected) in [
+            ("BEGIN", "BEGIN"),
+            ("SELECT 1", "SELECT"),
+            (
+                r#"SELECT "users"."id" FROM "users" WHERE "id" = $1"#,
+                "SELECT users",
+            ),
+            (
+                "SELECT stock FROM products WHERE id = ANY ($1) FOR NO KEY UPDATE",
+                "SELECT products",
+            ),
+            (
+                r#"DELETE  FROM "payment_jobs" WHERE true"#,
+                "DELETE payment_jobs",
+            ),
+            (
+                "INSERT INTO users (name) VALUES ($1) ON CONFLICT DO UPDATE SET name = $1",
+                "INSERT users",
+            ),
+            (
+                "WITH line AS (SELECT * FROM unnest($1)), placed AS (INSERT INTO orders VALUES \
+                 ($2)), taken AS (UPDATE products SET stock = 1 FROM line, placed) \
+                 SELECT 1 FROM placed",
+                "INSERT orders UPDATE products",
+            ),
+            (
+                "UPDATE payment_jobs SET a = 1 WHERE order_id = ANY (ARRAY(SELECT order_id \
+                 FROM payment_jobs FOR UPDATE SKIP LOCKED))",
+                "UPDATE payment_jobs SELECT payment_jobs",
+            ),
+        ] {
+            assert_eq!(name(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_table_is_known() {
+        let schema = include_str!("schema.rs");
+        let declared: Vec<&str> = (schema.split("diesel::table! {").skip(1))
+            .filter_map(|rest| words(rest).next())
+            .collect();
+        assert_eq!(declared, TABLES);
+    }
+}

@@ -1,0 +1,132 @@
+//! What is seen of each statement: a span in the trace of its request or job, and a log
+//! line if it takes long. Neither has the values that the statement was given.
+//!
+//! diesel tells when a statement begins and ends. Asked for its text it adds the values
+//! behind it, so [`text`] stops listening before they come.
+
+use std::fmt::{self, Display, Write as _};
+use std::time::{Duration, Instant};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+use diesel::result::Error;
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::statement_name::name;
+use crate::telemetry::traces::sampled_span;
+
+/// Watches one connection, which runs one statement at a time.
+pub(super) struct StatementWatch {
+    slow: Duration,
+    running: Option<Running>,
+}
+
+struct Running {
+    began: Instant,
+    span: Span,
+}
+
+impl StatementWatch {
+    /// `slow` is from when on a statement is worth a line.
+    pub(super) fn new(slow: Duration) -> Self {
+        Self {
+            slow,
+            running: None,
+        }
+    }
+}
+
+impl Instrumentation for StatementWatch {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartQuery { query, .. } => {
+                let span = sampled_span!(
+                    "statement",
+                    otel.kind = "client",
+                    otel.name = Empty,
+                    otel.status_code = Empty,
+                    db.system.name = "postgresql",
+                    db.operation.name = Empty,
+                    db.query.summary = Empty,
+                    error.type = Empty,
+                );
+                if !span.is_disabled() {
+                    let name = name(&text(query));
+                    span.record("otel.name", &name);
+                    span.record("db.operation.name", name.split(' ').next());
+                    span.record("db.query.summary", &name);
+                }
+                let began = Instant::now();
+                self.running = Some(Running { began, span });
+            }
+            InstrumentationEvent::FinishQuery { query, error, .. } => {
+                // The end of the span is when it is dropped.
+                let Some(Running { began, span }) = self.running.take() else {
+                    return;
+                };
+                if let Some(error) = error {
+                    span.record("otel.status_code", "ERROR");
+                    span.record("error.type", kind(error));
+                }
+                let took = began.elapsed();
+                if took > self.slow {
+                    let (statement, took_ms) = (text(query), took.as_millis());
+                    tracing::warn!(statement, took_ms, "a slow statement");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The text of a statement, without its values.
+fn text(query: &dyn Display) -> String {
+    let mut text = FirstPiece(None);
+    // An error is how it is told to stop.
+    let _stopped = write!(text, "{query}");
+    text.0.unwrap_or_default()
+}
+
+/// Takes what is written first, and no more.
+struct FirstPiece(Option<String>);
+
+impl fmt::Write for FirstPiece {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        match self.0 {
+            Some(_) => Err(fmt::Error),
+            None => {
+                self.0 = Some(piece.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One of few words, and nothing of the message, which may quote a value.
+fn kind(error: &Error) -> String {
+    match error {
+        Error::DatabaseError(kind, _) => format!("{kind:?}"),
+        Error::NotFound => "NotFound".to_owned(),
+        _ => "_OTHER".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::schema::users;
+    use diesel::prelude::*;
+
+    #[test]
+    fn the_text_has_no_values() {
+        let query = users::table.filter(users::email.eq("canary@example.com"));
+        let query = diesel::debug_query::<diesel::pg::Pg, _>(&query);
+        assert!(query.to_string().contains("canary"));
+        let text = text(&query);
+        assert!(text.starts_with("SELECT") && text.contains("$1"), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains("binds"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Reads: the one thing that is always safe to do twice.
+
+use crate::cache::LoadError;
+use crate::resilience::retry::Retry;
+use crate::storage::Connection;
+use crate::storage::database::Database;
+use crate::storage::error::StorageError;
+
+/// Runs `query` on a connection of its own, and again on another one if the first
+/// was broken, as often as `retry` and its budget allow. After a restart of
+/// Postgres every idle connection is a broken one; this spares clients the 503.
+///
+/// # Errors
+/// The last error of `query`, or of the pool.
+pub(super) async fn read<T, F>(
+    database: &Database,
+    retry: &Retry,
+    query: impl Fn(Connection) -> F,
+) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    let once = || async { query(database.connection().await?).await };
+    let worth = |error: &StorageError| matches!(error, StorageError::Unavailable(_));
+    retry.run(once, worth).await
+}
+
+impl LoadError for StorageError {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(_)
+            | Self::PoolExhausted
+            | Self::DeadlineExceeded(_)
+            | Self::StatementTimeout
+            | Self::LockTimeout => true,
+            Self::Violated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
+        }
+    }
+}
