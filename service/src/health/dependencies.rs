@@ -1,0 +1,74 @@
+//! What the service can do without for a while: Redis and the payment gateway.
+
+use futures_util::future::BoxFuture;
+use redis::cmd;
+use serde_json::json;
+
+use super::{Check, Finding};
+use crate::redis_client::RedisClient;
+use crate::resilience::breaker::{Breaker, BreakerState};
+
+/// Whether Redis answers. The `PING` goes through the breaker, and so also counts
+/// as one of the probes that close it again.
+pub struct Redis(
+    /// The client.
+    pub RedisClient,
+);
+
+impl Check for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            let ping = |mut conn| async move { cmd("PING").query_async::<()>(&mut conn).await };
+            let error = self
+                .0
+                .run("PING", ping)
+                .await
+                .err()
+                .map(|error| error.to_string());
+            let breaker = self.0.state();
+            let wrong = error.is_some() || breaker != BreakerState::Closed;
+            let details = json!({ "breaker": breaker.as_str(), "error": error });
+            Ok(Finding::degraded_if(wrong, details))
+        })
+    }
+}
+
+/// What the payments have seen of the gateway. It is not asked: every call there
+/// is about somebody's money.
+pub struct Gateway(
+    /// Its breaker.
+    pub Breaker,
+);
+
+impl Check for Gateway {
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async { Ok(breaker_verdict(self.0.state())) })
+    }
+}
+
+fn breaker_verdict(state: BreakerState) -> Finding {
+    let details = json!({ "breaker": state.as_str() });
+    Finding::degraded_if(state != BreakerState::Closed, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Status;
+
+    #[test]
+    fn a_breaker_that_is_not_closed_degrades() {
+        let status = |state| breaker_verdict(state).status;
+        assert_eq!(status(BreakerState::Closed), Status::Healthy);
+        assert_eq!(status(BreakerState::HalfOpen), Status::Degraded);
+        assert_eq!(status(BreakerState::Open), Status::Degraded);
+    }
+}

@@ -1,0 +1,147 @@
+//! Event loops that are late.
+//!
+//! An async task that computes or blocks for a second stops every other task of its
+//! thread for that second: requests, timers, heartbeats. Nothing else shows it, for
+//! the CPU may be idle. So each loop beats: a task of its own asks to be woken ten
+//! times a second and notes how late that was. A loop that does not beat at all is
+//! as late as its beat is overdue.
+//!
+//! See it break: the tests below.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Check, Finding};
+
+const BEAT: Duration = Duration::from_millis(100);
+
+/// The event loops that beat. Clones share them.
+#[derive(Clone, Default)]
+pub struct EventLoops(Arc<Mutex<Vec<Weak<Heart>>>>);
+
+struct Heart {
+    name: &'static str,
+    pulse: Mutex<Pulse>,
+}
+
+struct Pulse {
+    due: Instant,
+    /// How late it was at worst since somebody looked.
+    worst: Duration,
+}
+
+impl EventLoops {
+    /// Beats for the loop that runs this, for as long as that lives.
+    pub async fn beat(self, name: &'static str) {
+        let heart = Arc::new(Heart {
+            name,
+            pulse: Mutex::new(Pulse {
+                due: Instant::now() + BEAT,
+                worst: Duration::ZERO,
+            }),
+        });
+        lock(&self.0).push(Arc::downgrade(&heart));
+        loop {
+            let due = lock(&heart.pulse).due;
+            sleep_until(due).await;
+            let mut pulse = lock(&heart.pulse);
+            pulse.worst = pulse.worst.max(due.elapsed());
+            pulse.due = Instant::now() + BEAT;
+        }
+    }
+
+    /// The loop that was latest since this was last asked, and how late it was.
+    fn latest(&self) -> Option<(&'static str, Duration)> {
+        let mut hearts = lock(&self.0);
+        hearts.retain(|heart| heart.strong_count() > 0);
+        let late = |heart: Arc<Heart>| {
+            let mut pulse = lock(&heart.pulse);
+            let late = pulse.worst.max(pulse.due.elapsed());
+            pulse.worst = Duration::ZERO;
+            (heart.name, late)
+        };
+        hearts
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(late)
+            .max_by_key(|(_, late)| *late)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a loop is late.
+pub struct EventLoop {
+    /// The loops.
+    pub loops: EventLoops,
+    /// `health.event_loop_lag`
+    pub degraded_from: Duration,
+}
+
+impl Check for EventLoop {
+    fn name(&self) -> &'static str {
+        "event_loop"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async { Ok(verdict(self.loops.latest(), self.degraded_from)) })
+    }
+}
+
+fn verdict(latest: Option<(&'static str, Duration)>, degraded_from: Duration) -> Finding {
+    let (name, late) = latest.unzip();
+    let late = late.unwrap_or_default();
+    let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
+    Finding::degraded_if(late >= degraded_from, details)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::health::Status;
+    use tokio::time::{advance, sleep};
+
+    const BLOCKED: Duration = Duration::from_millis(700);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_is_blocked_is_late_until_it_woke_and_that_was_told() {
+        let loops = EventLoops::default();
+        tokio::spawn(loops.clone().beat("a"));
+        sleep(BEAT / 2).await;
+        // The clock goes past the beat, as it does during a blocking call.
+        advance(BLOCKED).await;
+        let (name, late) = loops.latest().unwrap();
+        assert_eq!(name, "a");
+        assert!(late >= BLOCKED - BEAT, "{late:?}");
+        sleep(3 * BEAT).await;
+        assert!(loops.latest().unwrap().1 >= BLOCKED - BEAT, "it woke late");
+        sleep(3 * BEAT).await;
+        assert!(loops.latest().unwrap().1 < BEAT, "that is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_ended_is_forgotten() {
+        let loops = EventLoops::default();
+        let beating = tokio::spawn(loops.clone().beat("a"));
+        sleep(BEAT).await;
+        beating.abort();
+        beating.await.unwrap_err();
+        assert_eq!(loops.latest(), None);
+    }
+
+    #[test]
+    fn late_is_degraded_and_named() {
+        let limit = Duration::from_millis(250);
+        let late = verdict(Some(("a", limit)), limit);
+        assert_eq!(late.status, Status::Degraded);
+        assert_eq!(late.details, json!({"loop": "a", "lag_ms": 250.0}));
+        assert_eq!(verdict(None, limit).status, Status::Healthy);
+    }
+}

@@ -1,0 +1,165 @@
+//! The machine below: memory and disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::fs::read_to_string;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::{Check, Finding};
+
+/// Memory of the own cgroup against its limit: over that the kernel kills, whatever
+/// the machine has left.
+///
+/// What counts is the working set as Kubernetes sees it: all that is charged, less
+/// the file cache that can go at once. Version 2 of cgroups only ("Control Group
+/// v2", Linux kernel documentation, section 5-2).
+pub struct Memory {
+    /// `health.memory_used`
+    pub degraded_from: f64,
+}
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+impl Check for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            let own = read_to_string("/proc/self/cgroup")
+                .await
+                .unwrap_or_default();
+            let cgroup = own_cgroup(&own);
+            let Ok(limit) = read_to_string(cgroup.join("memory.max")).await else {
+                return Ok(memory_verdict(None, None, self.degraded_from));
+            };
+            let current = read_to_string(cgroup.join("memory.current")).await?;
+            let stat = read_to_string(cgroup.join("memory.stat")).await?;
+            let used = working_set(&current, &stat).context("memory.current is no number")?;
+            let limit = limit.trim().parse().ok();
+            Ok(memory_verdict(Some(used), limit, self.degraded_from))
+        })
+    }
+}
+
+/// Where the files of the cgroup are, from `/proc/self/cgroup`. Inside a container
+/// the path may be the one that it has outside; the files are then at the root.
+fn own_cgroup(own: &str) -> PathBuf {
+    let root = Path::new(CGROUPS);
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    path.map(|path| root.join(path))
+        .filter(|path| path.join("memory.max").exists())
+        .unwrap_or_else(|| root.to_owned())
+}
+
+fn working_set(current: &str, stat: &str) -> Option<u64> {
+    let current: u64 = current.trim().parse().ok()?;
+    let inactive = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))
+        .and_then(|bytes| bytes.trim().parse().ok())
+        .unwrap_or(0);
+    Some(current.saturating_sub(inactive))
+}
+
+fn memory_verdict(used: Option<u64>, limit: Option<u64>, degraded_from: f64) -> Finding {
+    let share = used
+        .zip(limit)
+        .map(|(used, limit)| used as f64 / limit as f64);
+    let details = json!({ "used_bytes": used, "limit_bytes": limit });
+    Finding::degraded_if(share.is_some_and(|share| share >= degraded_from), details)
+}
+
+/// Free space of a file system: a full one breaks the logs and whatever else writes.
+///
+/// A look at a network file system that hangs can't be ended. There is one at a time,
+/// or the looks of an hour would take all threads there are for blocking work.
+pub struct Disk {
+    path: PathBuf,
+    free: f64,
+    look: Arc<Semaphore>,
+}
+
+impl Disk {
+    /// Degraded below the share `free` of the file system at `path`: `health.disk_free`,
+    /// `health.disk_path`.
+    pub fn new(path: PathBuf, free: f64) -> Self {
+        Self {
+            path,
+            free,
+            look: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Check for Disk {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            let only = Arc::clone(&self.look).acquire_owned().await?;
+            let path = self.path.clone();
+            let look = move || {
+                let _until_it_returns = only;
+                rustix::fs::statvfs(&path)
+            };
+            let stat = spawn_blocking(look).await??;
+            let (free, total) = (stat.f_bavail, stat.f_blocks);
+            Ok(disk_verdict(
+                free.saturating_mul(stat.f_frsize),
+                total.saturating_mul(stat.f_frsize),
+                self.free,
+            ))
+        })
+    }
+}
+
+fn disk_verdict(free: u64, total: u64, least: f64) -> Finding {
+    let details = json!({ "free_bytes": free, "total_bytes": total });
+    Finding::degraded_if((free as f64) < total as f64 * least, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Status;
+
+    #[test]
+    fn memory_near_its_limit_degrades() {
+        let status = |used, limit| memory_verdict(used, limit, 0.9).status;
+        assert_eq!(status(Some(89), Some(100)), Status::Healthy);
+        assert_eq!(status(Some(90), Some(100)), Status::Degraded);
+        assert_eq!(status(Some(90), None), Status::Healthy, "no limit");
+        assert_eq!(status(None, None), Status::Healthy, "no cgroup");
+    }
+
+    #[test]
+    fn cache_that_can_go_is_no_use_of_memory() {
+        let stat = "anon 300\nfile 700\ninactive_file 600\nactive_file 100\n";
+        assert_eq!(working_set("1000\n", stat), Some(400));
+        assert_eq!(working_set("1000\n", ""), Some(1000));
+        assert_eq!(working_set("", stat), None);
+    }
+
+    #[test]
+    fn a_cgroup_that_is_not_seen_from_here_is_at_the_root() {
+        let hidden = "1:name=systemd:/\n0::/kubepods/pod1/no-such-cgroup\n";
+        assert_eq!(own_cgroup(hidden), Path::new(CGROUPS));
+        assert_eq!(own_cgroup(""), Path::new(CGROUPS));
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_degrades() {
+        let status = |free| disk_verdict(free, 1000, 0.05).status;
+        assert_eq!(status(50), Status::Healthy);
+        assert_eq!(status(49), Status::Degraded);
+    }
+}

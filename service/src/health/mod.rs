@@ -1,0 +1,154 @@
+//! How the service is, check by check.
+//!
+//! A probe that looks too little sends requests into a hole; one that looks at too
+//! much takes every replica out because a mail server is slow. So:
+//!
+//! - *Unhealthy* is only what the service can't do without: Postgres. It un-readies.
+//! - *Degraded* is everything else that is wrong: somebody should look, and the
+//!   requests are still answered here as well as anywhere.
+//! - A liveness probe looks at none of this: to restart the service mends no
+//!   dependency.
+//!
+//! The checks run at the same time, each with a timeout, so that one that hangs
+//! names itself and hides no other. What a check found is told again for
+//! `health.cache`, and one that runs is joined and not run twice: probes are no load,
+//! however many there are (`watched.rs`). None of them needs a connection of the
+//! pool for requests: a flood of those can't make the service look dead.
+//!
+//! | check | looks at | wrong: |
+//! |---|---|---|
+//! | `postgres` | a round trip on a connection of its own | unhealthy |
+//! | `migrations` | whether the schema is the one this binary knows | degraded |
+//! | `job_backlog` | payment jobs that wait or were given up | degraded |
+//! | `redis` | a `PING` through the circuit breaker, if Redis is used | degraded |
+//! | `gateway` | the payment gateway's circuit breaker | degraded |
+//! | `memory` | use against the cgroup's limit | degraded |
+//! | `disk` | free space of a file system | degraded |
+//! | `event_loop` | how late the event loops are | degraded |
+//!
+//! See it break: `tests/api/health.rs`.
+
+pub mod dependencies;
+pub mod event_loop;
+pub mod machine;
+pub mod postgres;
+mod watched;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, join_all};
+use prometheus::IntGaugeVec;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::config::HealthConfig;
+pub use watched::CheckReport;
+use watched::Watched;
+
+/// How something is. The numbers are those of `orderly_health_check_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should be.
+    Healthy = 0,
+    /// Somebody should look; requests can be answered.
+    Degraded = 1,
+    /// Requests can't be answered.
+    Unhealthy = 2,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// How it is.
+    pub status: Status,
+    /// The figures behind that: a JSON object.
+    pub details: Value,
+}
+
+impl Finding {
+    /// Degraded if `wrong`, else healthy.
+    pub fn degraded_if(wrong: bool, details: Value) -> Self {
+        let status = if wrong {
+            Status::Degraded
+        } else {
+            Status::Healthy
+        };
+        Self { status, details }
+    }
+}
+
+/// Something to look at.
+pub trait Check: Send + Sync + 'static {
+    /// Its name in reports and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Whether the service can do nothing without it.
+    fn is_essential(&self) -> bool {
+        false
+    }
+
+    /// Looks. An error, or taking longer than `health.timeout`, is unhealthy for
+    /// what is essential and degraded for the rest.
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>>;
+}
+
+/// All checks, or some.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The worst of them.
+    pub status: Status,
+    /// Each by its name.
+    pub checks: BTreeMap<&'static str, CheckReport>,
+}
+
+impl Report {
+    fn of(checks: impl IntoIterator<Item = (&'static str, CheckReport)>) -> Self {
+        let checks: BTreeMap<_, _> = checks.into_iter().collect();
+        let status = checks.values().map(|check| check.status).max();
+        Self {
+            status: status.unwrap_or(Status::Healthy),
+            checks,
+        }
+    }
+}
+
+/// The checks of a service. Clones share what was found.
+#[derive(Clone)]
+pub struct Health(Arc<[Watched]>);
+
+impl Health {
+    /// Looks at nothing yet. The checks run on `main`, whoever asks for them;
+    /// `metric` is `orderly_health_check_status{check}`.
+    pub fn new(
+        checks: Vec<Box<dyn Check>>,
+        config: &HealthConfig,
+        metric: &IntGaugeVec,
+        main: &Handle,
+    ) -> Self {
+        let watch = |check: Box<dyn Check>| {
+            let gauge = metric.with_label_values(&[check.name()]);
+            Watched::new(check.into(), config, gauge, main.clone())
+        };
+        Self(checks.into_iter().map(watch).collect())
+    }
+
+    /// Every check.
+    pub async fn report(&self) -> Report {
+        self.ask(|_| true).await
+    }
+
+    /// The checks of what the service can't do without.
+    pub async fn essentials(&self) -> Report {
+        self.ask(Watched::is_essential).await
+    }
+
+    async fn ask(&self, which: impl Fn(&Watched) -> bool) -> Report {
+        let asked = (self.0.iter())
+            .filter(|check| which(check))
+            .map(|check| async { (check.name(), check.ask().await) });
+        Report::of(join_all(asked).await)
+    }
+}

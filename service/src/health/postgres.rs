@@ -1,0 +1,154 @@
+//! The database: whether it answers, has our schema, and how many jobs wait in it.
+
+use std::sync::{Mutex, PoisonError};
+
+use diesel_async::AsyncPgConnection;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Check, Finding, Status};
+use crate::storage::database::{Database, ping};
+use crate::storage::error::StorageError;
+use crate::storage::migrations::{self, SchemaState};
+use crate::storage::payment_jobs::{self, Depth};
+
+/// Whether Postgres answers. It is asked on a connection of its own: neither
+/// requests nor jobs that hold every connection of their pools can make a Postgres
+/// that is well look lost.
+pub struct Postgres {
+    database: Database,
+    kept: Mutex<Option<AsyncPgConnection>>,
+}
+
+impl Postgres {
+    /// Connects at the first look.
+    pub fn new(database: Database) -> Self {
+        Self {
+            database,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// A look that is given up, for it took too long, does not keep its connection.
+    async fn round_trip(&self) -> Result<(), StorageError> {
+        let kept = self.lock().take();
+        if let Some(mut conn) = kept
+            && ping(&mut conn).await.is_ok()
+        {
+            *self.lock() = Some(conn);
+            return Ok(());
+        }
+        let mut conn = self.database.dedicated_connection().await?;
+        ping(&mut conn).await?;
+        *self.lock() = Some(conn);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<AsyncPgConnection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Check for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn is_essential(&self) -> bool {
+        true
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            self.round_trip().await?;
+            Ok(Finding {
+                status: Status::Healthy,
+                details: json!({}),
+            })
+        })
+    }
+}
+
+/// Whether the schema is the one that this binary knows. A newer one does not take
+/// the service out: that is what a rolling upgrade looks like from the old replicas.
+pub struct Migrations(
+    /// The pool to ask.
+    pub Database,
+);
+
+impl Check for Migrations {
+    fn name(&self) -> &'static str {
+        "migrations"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            let mut conn = self.0.connection().await?;
+            Ok(schema_verdict(&migrations::state(&mut conn).await?))
+        })
+    }
+}
+
+fn schema_verdict(schema: &SchemaState) -> Finding {
+    let details = |schema: &str, versions: &[String]| -> Value {
+        json!({ "schema": schema, "versions": versions })
+    };
+    match schema {
+        SchemaState::Current => Finding::degraded_if(false, json!({ "schema": "current" })),
+        SchemaState::Behind(missing) => Finding::degraded_if(true, details("behind", missing)),
+        SchemaState::Ahead(unknown) => Finding::degraded_if(true, details("ahead", unknown)),
+    }
+}
+
+/// Whether too many payment jobs wait, or any was given up and waits for a person.
+pub struct JobBacklog {
+    /// The pool to ask.
+    pub database: Database,
+    /// `health.job_backlog`
+    pub most: i64,
+}
+
+impl Check for JobBacklog {
+    fn name(&self) -> &'static str {
+        "job_backlog"
+    }
+
+    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        Box::pin(async {
+            let mut conn = self.database.connection().await?;
+            let Depth { waiting, dead, .. } = payment_jobs::depth(&mut conn).await?;
+            Ok(backlog_verdict(waiting, dead, self.most))
+        })
+    }
+}
+
+fn backlog_verdict(waiting: i64, dead: i64, most: i64) -> Finding {
+    let details = json!({ "waiting": waiting, "dead": dead, "most": most });
+    Finding::degraded_if(waiting > most || dead > 0, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_schema_is_named_and_degrades() {
+        assert_eq!(
+            schema_verdict(&SchemaState::Current).status,
+            Status::Healthy
+        );
+        let ahead = schema_verdict(&SchemaState::Ahead(vec!["7".to_owned()]));
+        assert_eq!(ahead.status, Status::Degraded);
+        assert_eq!(ahead.details, json!({"schema": "ahead", "versions": ["7"]}));
+        let behind = schema_verdict(&SchemaState::Behind(vec!["6".to_owned()]));
+        assert_eq!(behind.status, Status::Degraded);
+    }
+
+    #[test]
+    fn a_long_queue_and_a_dead_job_degrade() {
+        let status = |waiting, dead| backlog_verdict(waiting, dead, 10).status;
+        assert_eq!(status(10, 0), Status::Healthy);
+        assert_eq!(status(11, 0), Status::Degraded);
+        assert_eq!(status(0, 1), Status::Degraded);
+    }
+}

@@ -1,0 +1,236 @@
+//! One check that many may ask: looked at once at a time, and told again for a while.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use prometheus::IntGauge;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::{Check, Finding, Status};
+use crate::config::HealthConfig;
+use crate::resilience::deadline;
+
+/// What a check found, and how long it took.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckReport {
+    /// How it is.
+    pub status: Status,
+    /// How long the look took, in milliseconds.
+    pub latency_ms: f64,
+    /// The figures behind it, or `error`.
+    pub details: Value,
+    #[serde(skip)]
+    found_at: Instant,
+}
+
+/// A look under way, or what it found; all who wait for it wait for the same one.
+type Look = Shared<BoxFuture<'static, CheckReport>>;
+
+pub(super) struct Watched {
+    check: Arc<dyn Check>,
+    timeout: Duration,
+    cache: Duration,
+    gauge: IntGauge,
+    main: Handle,
+    latest: Mutex<Option<Look>>,
+}
+
+impl Watched {
+    pub(super) fn new(
+        check: Arc<dyn Check>,
+        config: &HealthConfig,
+        gauge: IntGauge,
+        main: Handle,
+    ) -> Self {
+        Self {
+            check,
+            timeout: config.timeout,
+            cache: config.cache,
+            gauge,
+            main,
+            latest: Mutex::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.check.name()
+    }
+
+    pub(super) fn is_essential(&self) -> bool {
+        self.check.is_essential()
+    }
+
+    /// What it found just now, or finds when it looks.
+    pub(super) async fn ask(&self) -> CheckReport {
+        let look = {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*latest {
+                Some(look) if self.is_fresh(look) => look.clone(),
+                _ => latest.insert(self.look()).clone(),
+            }
+        };
+        look.await
+    }
+
+    fn is_fresh(&self, look: &Look) -> bool {
+        // Nothing to see yet: it is under way.
+        look.peek()
+            .is_none_or(|report| report.found_at.elapsed() < self.cache)
+    }
+
+    /// Looks in a task of its own, so that it goes on when who asked has left.
+    fn look(&self) -> Look {
+        let (check, limit, gauge) = (Arc::clone(&self.check), self.timeout, self.gauge.clone());
+        let name = check.name();
+        let when_lost = match check.is_essential() {
+            true => Status::Unhealthy,
+            false => Status::Degraded,
+        };
+        let began = Instant::now();
+        let task = self
+            .main
+            .spawn(async move { deadline::within(Instant::now() + limit, check.look()).await });
+        async move {
+            let error = match task.await {
+                Ok(Ok(Ok(finding))) => Ok(finding),
+                Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+                Ok(Err(_)) => Err(format!("no answer within {limit:?}")),
+                Err(_) => Err("the check panicked".to_owned()),
+            };
+            let Finding { status, details } = error.unwrap_or_else(|error| Finding {
+                status: when_lost,
+                details: json!({ "error": error }),
+            });
+            let before = gauge.get();
+            gauge.set(status as i64);
+            if before != status as i64 {
+                tracing::warn!(check = name, ?status, %details, "a health check changed");
+            }
+            CheckReport {
+                status,
+                latency_ms: began.elapsed().as_micros() as f64 / 1e3,
+                details,
+                found_at: Instant::now(),
+            }
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::time::{advance, sleep, timeout};
+
+    #[derive(Clone, Copy)]
+    enum Does {
+        Find(Status),
+        Fail,
+        Hang,
+        Panic,
+    }
+
+    struct Fake {
+        does: Does,
+        essential: bool,
+        looks: Arc<AtomicU32>,
+    }
+
+    impl Check for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+
+        fn is_essential(&self) -> bool {
+            self.essential
+        }
+
+        fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+            Box::pin(async {
+                self.looks.fetch_add(1, Ordering::SeqCst);
+                sleep(Duration::from_millis(10)).await;
+                match self.does {
+                    Does::Find(status) => Ok(Finding {
+                        status,
+                        details: json!({}),
+                    }),
+                    Does::Fail => bail!("it is gone"),
+                    Does::Hang => std::future::pending().await,
+                    Does::Panic => panic!("a bug"),
+                }
+            })
+        }
+    }
+
+    fn watched(does: Does, essential: bool) -> (Watched, Arc<AtomicU32>) {
+        let looks = Arc::new(AtomicU32::new(0));
+        let fake = Fake {
+            does,
+            essential,
+            looks: Arc::clone(&looks),
+        };
+        let config = HealthConfig {
+            timeout: Duration::from_millis(800),
+            cache: Duration::from_secs(1),
+            ..HealthConfig::default()
+        };
+        let gauge = IntGauge::new("status", "status").unwrap();
+        let watched = Watched::new(Arc::new(fake), &config, gauge, Handle::current());
+        (watched, looks)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_ask_at_once_share_one_look() {
+        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        let reports = futures_util::future::join_all((0..100).map(|_| watched.ask())).await;
+        assert!(reports.iter().all(|report| report.latency_ms >= 10.0));
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_is_told_again_for_a_while() {
+        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        watched.ask().await;
+        advance(Duration::from_millis(999)).await;
+        watched.ask().await;
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        advance(Duration::from_millis(1)).await;
+        watched.ask().await;
+        assert_eq!(looks.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_does_not_stop_the_look_for_others() {
+        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
+        assert!(impatient.is_err());
+        assert_eq!(watched.ask().await.status, Status::Healthy);
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_is_unhealthy_only_if_it_is_essential() {
+        for (does, error) in [
+            (Does::Fail, "it is gone"),
+            (Does::Hang, "no answer within 800ms"),
+            (Does::Panic, "the check panicked"),
+        ] {
+            for (essential, status) in [(true, Status::Unhealthy), (false, Status::Degraded)] {
+                let (watched, _) = watched(does, essential);
+                let report = watched.ask().await;
+                assert_eq!(report.status, status, "{error}");
+                assert_eq!(report.details["error"], error);
+                assert_eq!(watched.gauge.get(), status as i64);
+            }
+        }
+    }
+}
