@@ -1,0 +1,30 @@
+//! Every metric that a service shows, for `docs/metrics.md`.
+
+use prometheus::core::Collector;
+use tokio::runtime::Handle;
+
+use crate::http::server::{REQUEST_LABELS, REQUEST_METRICS};
+use crate::storage::PoolMetrics;
+use crate::telemetry::metrics::{Description, Metrics, process};
+
+/// All of them, by name. Must be called on a runtime, as it describes one.
+///
+/// # Errors
+/// If two have one name.
+pub fn descriptions() -> anyhow::Result<Vec<Description>> {
+    let metrics = Metrics::new()?;
+    let mut collectors: Vec<Box<dyn Collector>> = metrics.collectors();
+    collectors.extend(PoolMetrics::new(&metrics.registry)?.collectors());
+    collectors.extend(process::collectors(Handle::current())?);
+    let mut descriptions: Vec<Description> = (collectors.iter())
+        .flat_map(|collector| Description::of(collector.as_ref()))
+        .collect();
+    descriptions.extend(REQUEST_METRICS.map(|(name, kind, help)| Description {
+        name: name.to_owned(),
+        kind,
+        labels: REQUEST_LABELS.map(str::to_owned).to_vec(),
+        help: help.to_owned(),
+    }));
+    descriptions.sort();
+    Ok(descriptions)
+}

@@ -1,0 +1,170 @@
+//! Makes the parts of a service, each once.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use tokio::runtime::Handle;
+
+use crate::cache::ProductCache;
+use crate::config::Settings;
+use crate::events::Publisher;
+use crate::health::event_loop::EventLoops;
+use crate::limits::RateLimits;
+use crate::payments::{GuardedGateway, PaymentGateway};
+use crate::redis_client::RedisClient;
+use crate::resilience::backoff::Backoff;
+use crate::resilience::breaker::Breaker;
+use crate::resilience::in_flight::InFlightLimit;
+use crate::resilience::retry::{Retry, RetryBudget};
+use crate::secrets::passwords::Passwords;
+use crate::secrets::tokens::Tokens;
+use crate::storage::PoolMetrics;
+use crate::storage::database::{Database, Databases};
+use crate::storage::doorbell::Doorbell;
+use crate::storage::error::StorageError;
+use crate::storage::migrations::{self, SchemaState};
+use crate::telemetry::metrics::{Metrics, process};
+use crate::usecases::Services;
+
+/// What a service is made of.
+pub(super) struct Parts {
+    pub(super) metrics: Metrics,
+    pub(super) databases: Databases,
+    pub(super) services: Services,
+    pub(super) publisher: Arc<Publisher>,
+    pub(super) gateway: GuardedGateway,
+    pub(super) redis: Option<RedisClient>,
+    pub(super) in_flight: InFlightLimit,
+    pub(super) event_loops: EventLoops,
+    pub(super) limits: RateLimits,
+}
+
+impl Parts {
+    pub(super) fn make(settings: &Settings) -> anyhow::Result<Self> {
+        let metrics = Metrics::new()?;
+        for collector in process::collectors(Handle::current())? {
+            metrics.registry.register(collector)?;
+        }
+        let databases = databases(settings, &metrics)?;
+        let redis = redis(settings, &metrics)?;
+        let services = Services {
+            products: cache(settings, &metrics, redis.clone()),
+            ..services(settings, &metrics, databases.requests.clone())?
+        };
+        Ok(Self {
+            publisher: Arc::new(Publisher::new(redis.clone(), &settings.events)?),
+            limits: RateLimits::new(
+                settings.rate_limit.clone(),
+                redis.clone(),
+                metrics.rate_limits.clone(),
+            ),
+            redis,
+            gateway: gateway(settings, &metrics)?,
+            in_flight: InFlightLimit::new(settings.shed.clone(), metrics.in_flight.clone()),
+            event_loops: EventLoops::default(),
+            metrics,
+            databases,
+            services,
+        })
+    }
+}
+
+fn gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<GuardedGateway> {
+    let breaker = settings.breaker.clone();
+    Ok(GuardedGateway {
+        gateway: PaymentGateway::new(&settings.payments)?,
+        breaker: Breaker::new("payments", breaker, metrics.breakers.clone()),
+        retry: retry(settings),
+        seconds: metrics.gateway_seconds.clone(),
+    })
+}
+
+fn redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<RedisClient>> {
+    let Some(url) = &settings.redis.url else {
+        return Ok(None);
+    };
+    let breaker = settings.breaker.for_redis();
+    let breaker = Breaker::new("redis", breaker, metrics.breakers.clone());
+    let client = RedisClient::new(url.expose(), &settings.redis, breaker, Handle::current())?;
+    Ok(Some(client))
+}
+
+fn cache(
+    settings: &Settings,
+    metrics: &Metrics,
+    redis: Option<RedisClient>,
+) -> ProductCache<StorageError> {
+    let requests = metrics.cache_requests.clone();
+    ProductCache::new(&settings.cache, redis, requests, Handle::current())
+}
+
+fn retry(settings: &Settings) -> Retry {
+    let config = &settings.retry;
+    Retry {
+        backoff: Backoff {
+            base: config.backoff_base,
+            cap: config.backoff_cap,
+        },
+        attempts: config.attempts,
+        budget: RetryBudget::new(config.budget),
+    }
+}
+
+/// What the stories need, for `serve` and for commands that run a story.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn services(
+    settings: &Settings,
+    metrics: &Metrics,
+    database: Database,
+) -> anyhow::Result<Services> {
+    Ok(Services {
+        database,
+        reads: retry(settings),
+        products: cache(settings, metrics, None),
+        passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
+        tokens: Arc::new(Tokens::new(&settings.auth)?),
+        doorbell: Doorbell::default(),
+        metrics: metrics.shop.clone(),
+        orders: settings.orders.clone(),
+    })
+}
+
+/// The connection pools.
+///
+/// # Errors
+/// If the database's URL is missing or none.
+pub fn databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Databases> {
+    let url = settings.database.url()?;
+    let pools = PoolMetrics::new(&metrics.registry)?;
+    Databases::new(url.expose(), &settings.database, Handle::current(), &pools)
+}
+
+/// A database for a command: a pool of its own, whose metrics nobody reads.
+///
+/// # Errors
+/// If its URL is missing or none.
+pub fn database(settings: &Settings) -> anyhow::Result<Database> {
+    Ok(databases(settings, &Metrics::new()?)?.requests)
+}
+
+/// Refuses a database whose schema this binary does not know.
+///
+/// # Errors
+/// What is wrong with it, and the cure.
+pub async fn require_current_schema(database: &Database) -> anyhow::Result<()> {
+    let mut conn = database.dedicated_connection().await?;
+    match migrations::state(&mut conn).await? {
+        SchemaState::Current => Ok(()),
+        SchemaState::Behind(missing) => bail!(
+            "the database lacks the migrations {}: run `orderly migrate`",
+            missing.join(", ")
+        ),
+        SchemaState::Ahead(unknown) => bail!(
+            "the database has the migrations {}, which this version of orderly does not know: \
+             run the version that made them, or a newer one",
+            unknown.join(", ")
+        ),
+    }
+}

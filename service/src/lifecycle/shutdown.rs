@@ -1,0 +1,175 @@
+//! Shutting down without losing anything.
+//!
+//! A process that just exits breaks the requests in flight, and one that just
+//! stops to listen refuses the requests that a load balancer still sends, since
+//! that learns of the end some seconds later. So the end comes in phases, and the
+//! order matters:
+//!
+//! | phase | what happens | its deadline | when that is over |
+//! |---|---|---|---|
+//! | `drain_delay` | `/readyz` says 503, requests are still answered, with `Connection: close` | `shutdown.drain_delay` | it always takes that long |
+//! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain` | they are cut |
+//! | `jobs` | what a job has begun it ends, what it has only leased it hands back | `shutdown.jobs` | their leases end later |
+//! | `pools` | connections come back and are closed | `shutdown.pools` | Postgres notices when the process is gone |
+//! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::finish`]) | `shutdown.telemetry` | they are lost, which is no failure |
+//!
+//! Each has a deadline of its own, so that one that hangs can't take the time of
+//! those after it; together they fit into `shutdown.grace_period`, after which the
+//! supervisor would use SIGKILL (a rule of the configuration sees to that). The
+//! admin listener ends last: until then a probe is told "shutting down" and not
+//! refused, and the metrics of the drain can be scraped.
+//!
+//! The exit code tells a clean end from one where something ran over
+//! ([`Overrun`]). A second signal ends the process at once: whoever sends it has
+//! waited long enough.
+//!
+//! See it break: `tests/lifecycle/shutdown.rs`, and the drill
+//! `sigterm_under_load`.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
+
+type Work = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
+/// One step of the end.
+pub struct Phase {
+    name: &'static str,
+    deadline: Option<Duration>,
+    work: Work,
+}
+
+impl Phase {
+    /// Work that is dropped when `deadline` is over.
+    pub fn bounded(
+        name: &'static str,
+        deadline: Duration,
+        work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            deadline: Some(deadline),
+            work: Box::pin(work),
+        }
+    }
+
+    /// A wait, in which others do something.
+    pub fn pause(name: &'static str, length: Duration) -> Self {
+        Self {
+            name,
+            deadline: None,
+            work: Box::pin(async move {
+                sleep(length).await;
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Some phases were not done when their deadline was over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the shutdown ran over its deadline in: {}", .phases.join(", "))]
+pub struct Overrun {
+    /// Which ones.
+    pub phases: Vec<&'static str>,
+}
+
+/// Goes through `phases` one after the other, to the last one whatever happens.
+///
+/// # Errors
+/// The first failure of a phase, or else [`Overrun`].
+pub async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
+    let (mut failed, mut over) = (Ok(()), Vec::new());
+    for Phase {
+        name,
+        deadline,
+        work,
+    } in phases
+    {
+        let began = Instant::now();
+        let span = tracing::info_span!("shutdown_phase", phase = name);
+        tracing::info!(phase = name, ?deadline, "shutting down");
+        let ended = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
+        let took = began.elapsed();
+        match ended {
+            Ok(Ok(())) => tracing::info!(phase = name, ?took, "phase ended"),
+            Ok(Err(error)) => {
+                tracing::error!(phase = name, ?took, %error, "phase failed");
+                failed = failed.and(Err(error.context(name)));
+            }
+            Err(_) => {
+                tracing::warn!(phase = name, ?took, "phase ran over its deadline");
+                over.push(name);
+            }
+        }
+    }
+    failed?;
+    if over.is_empty() {
+        return Ok(());
+    }
+    Err(Overrun { phases: over }.into())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    type Log = Arc<Mutex<Vec<(&'static str, Duration)>>>;
+
+    /// Notes when it is done, `takes` after it began.
+    fn phase(log: &Log, name: &'static str, takes: Duration, deadline: Duration) -> Phase {
+        let (log, start) = (Arc::clone(log), Instant::now());
+        Phase::bounded(name, deadline, async move {
+            sleep(takes).await;
+            log.lock().unwrap().push((name, start.elapsed()));
+            Ok(())
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn phases_follow_each_other() {
+        let log = Log::default();
+        let phases = vec![
+            Phase::pause("wait", 5 * SECOND),
+            phase(&log, "one", SECOND, 9 * SECOND),
+            phase(&log, "two", SECOND, 9 * SECOND),
+        ];
+        run(phases).await.unwrap();
+        assert_eq!(
+            *log.lock().unwrap(),
+            [("one", 6 * SECOND), ("two", 7 * SECOND)]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_left_and_takes_no_time_of_the_others() {
+        let log = Log::default();
+        let phases = vec![
+            phase(&log, "hangs", 99 * SECOND, 2 * SECOND),
+            phase(&log, "next", SECOND, 2 * SECOND),
+            phase(&log, "hangs too", 99 * SECOND, 2 * SECOND),
+        ];
+        let over = run(phases).await.unwrap_err();
+        let phases = vec!["hangs", "hangs too"];
+        assert_eq!(*over.downcast_ref::<Overrun>().unwrap(), Overrun { phases });
+        assert_eq!(*log.lock().unwrap(), [("next", 3 * SECOND)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_told_after_all_is_done() {
+        let log = Log::default();
+        let phases = vec![
+            Phase::bounded("fails", SECOND, async { Err(anyhow::anyhow!("why")) }),
+            phase(&log, "next", SECOND, 2 * SECOND),
+        ];
+        let error = run(phases).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "fails: why");
+        assert_eq!(*log.lock().unwrap(), [("next", SECOND)]);
+    }
+}

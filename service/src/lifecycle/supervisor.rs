@@ -1,0 +1,131 @@
+//! Background tasks that come back.
+//!
+//! A task that panics is gone without a sound: the process lives, the probes are
+//! green, and no payment is ever made again. So each is watched: when it ends
+//! without having been told to, it is started again, after a wait that grows, and
+//! counted in `orderly_task_restarts_total{task}`.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use prometheus::IntCounterVec;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::resilience::backoff::Backoff;
+
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    cap: Duration::from_secs(30),
+};
+
+/// A task that ran for this long has recovered: its next wait is short again.
+const RECOVERED: Duration = Duration::from_secs(60);
+
+/// The tasks that run, and the way to end them.
+#[derive(Clone)]
+pub struct Supervisor {
+    stop: CancellationToken,
+    running: TaskTracker,
+    restarts: IntCounterVec,
+}
+
+impl Supervisor {
+    /// Supervises nothing yet; `restarts` is `orderly_task_restarts_total{task}`.
+    pub fn new(restarts: IntCounterVec) -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            running: TaskTracker::new(),
+            restarts,
+        }
+    }
+
+    /// Starts `task`, and starts it again whenever it ends before it was told to.
+    /// It is told by the token that it gets.
+    pub fn start<F>(
+        &self,
+        name: &'static str,
+        task: impl Fn(CancellationToken) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, restarts) = (self.stop.clone(), self.restarts.clone());
+        self.running.spawn(async move {
+            let mut failures = 0;
+            loop {
+                let began = Instant::now();
+                let ended = tokio::spawn(task(stop.clone())).await;
+                if stop.is_cancelled() {
+                    return;
+                }
+                failures = if began.elapsed() < RECOVERED {
+                    failures + 1
+                } else {
+                    1
+                };
+                let why = ended
+                    .err()
+                    .map_or("it returned".to_owned(), |error| error.to_string());
+                tracing::error!(
+                    task = name,
+                    why,
+                    "a background task ended; it is started again"
+                );
+                restarts.with_label_values(&[name]).inc();
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(BACKOFF.delay(failures, rand::random())) => {}
+                }
+            }
+        });
+    }
+
+    /// Tells all tasks to stop and waits until they have ended what they had
+    /// begun. Not to wait so long harms nothing, it only delays: their leases end,
+    /// and another replica takes over.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.running.close();
+        self.running.wait().await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use prometheus::Opts;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::sync::Notify;
+
+    fn supervisor() -> Supervisor {
+        let opts = Opts::new("restarts", "restarts");
+        Supervisor::new(IntCounterVec::new(opts, &["task"]).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_comes_back_and_is_counted() {
+        let supervisor = supervisor();
+        let (runs, third) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let (counted, reached) = (Arc::clone(&runs), Arc::clone(&third));
+        supervisor.start("shaky", move |stop| {
+            let (runs, third) = (Arc::clone(&counted), Arc::clone(&reached));
+            async move {
+                if runs.fetch_add(1, Ordering::SeqCst) < 2 {
+                    panic!("not yet");
+                }
+                third.notify_one();
+                stop.cancelled().await;
+            }
+        });
+        third.notified().await;
+        assert_eq!(supervisor.restarts.with_label_values(&["shaky"]).get(), 2);
+        supervisor.stop().await;
+        assert_eq!(
+            runs.load(Ordering::SeqCst),
+            3,
+            "not after it was told to stop"
+        );
+    }
+}
