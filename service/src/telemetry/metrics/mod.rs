@@ -1,0 +1,183 @@
+//! Every metric of ours, by name.
+//!
+//! Names follow the Prometheus conventions: base units, `_total` for what only grows.
+//! Labels have few values, and none that a client can invent. The HTTP metrics are
+//! actix-web-prom's, and the pools' are read from the pools
+//! ([`crate::storage::PoolMetrics`]); all are in one registry. `docs/metrics.md` lists
+//! them; `orderly metrics` writes it.
+
+mod description;
+mod make;
+pub mod process;
+mod queues;
+mod resilience;
+mod shop;
+
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
+};
+
+use make::{counter, counters, durations, gauge, gauges};
+
+pub use description::Description;
+pub use queues::QueueMetrics;
+pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
+pub use shop::ShopMetrics;
+
+/// The metrics. Clones are the same metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    /// How business goes.
+    pub shop: ShopMetrics,
+    /// `orderly_password_hashes_total`: passwords hashed or verified.
+    pub password_hashes: IntCounter,
+    /// `orderly_payments_total{outcome}`: tries to charge or to refund, by what
+    /// came of them: charged, declined, refunded, voided, retried, waiting (the
+    /// breaker is open, or the service stops), buried or panicked.
+    pub payments: IntCounterVec,
+    /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call of the
+    /// payment gateway.
+    pub gateway_seconds: HistogramVec,
+    /// Work that waits.
+    pub queues: QueueMetrics,
+    /// `orderly_events_published_total`: events that left the outbox.
+    pub events_published: IntCounter,
+    /// `orderly_task_restarts_total{task}`: background tasks that were started again.
+    pub task_restarts: IntCounterVec,
+    /// `orderly_cache_requests_total{layer,outcome}`: look-ups of the cache. The
+    /// layers are local, redis and database, asked in this order; the outcomes are
+    /// hit, miss, error, and stale (an old entry stood in for the database).
+    pub cache_requests: IntCounterVec,
+    /// `orderly_panics_total`: handlers that panicked.
+    pub panics: IntCounter,
+    /// The circuit breakers'.
+    pub breakers: BreakerMetrics,
+    /// The load shedder's.
+    pub in_flight: InFlightMetrics,
+    /// The rate limits'.
+    pub rate_limits: RateLimitMetrics,
+    /// `orderly_health_check_status{check}`: 0 healthy, 1 degraded, 2 unhealthy.
+    pub health_checks: IntGaugeVec,
+    /// The configuration's.
+    pub reload: ReloadMetrics,
+}
+
+/// What reloading the configuration shows of itself.
+#[derive(Clone)]
+pub struct ReloadMetrics {
+    /// `orderly_config_reload_failures_total`: reloads refused for a mistake.
+    pub failures: IntCounter,
+    /// `orderly_config_last_reload_successful`: 0 while the files hold a mistake.
+    pub last_successful: IntGauge,
+}
+
+impl Metrics {
+    /// Makes and registers all of them, but the process' own ([`process`]).
+    ///
+    /// # Errors
+    /// If two have one name.
+    pub fn new() -> Result<Self> {
+        let metrics = Self::make()?;
+        for collector in metrics.collectors() {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    fn make() -> Result<Self> {
+        Ok(Self {
+            registry: Registry::new(),
+            shop: ShopMetrics::new()?,
+            password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
+            payments: counters(
+                "payments",
+                "Payment tries by outcome: charged, declined, refunded, voided, retried, waiting \
+                 (the breaker is open, or the service stops), buried (given up), panicked",
+                &["outcome"],
+            )?,
+            gateway_seconds: gateway_seconds()?,
+            queues: QueueMetrics::new()?,
+            events_published: counter("events_published", "Events published from the outbox")?,
+            task_restarts: counters("task_restarts", "Background tasks started again", &["task"])?,
+            cache_requests: counters(
+                "cache_requests",
+                "Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss, \
+                 error, stale (an old entry stood in for the database)",
+                &["layer", "outcome"],
+            )?,
+            panics: counter("panics", "Handlers that panicked")?,
+            breakers: BreakerMetrics::new()?,
+            in_flight: InFlightMetrics::new()?,
+            health_checks: gauges(
+                "health_check_status",
+                "Health check: 0 healthy, 1 degraded, 2 unhealthy",
+                &["check"],
+            )?,
+            reload: ReloadMetrics::new()?,
+            rate_limits: RateLimitMetrics::new()?,
+        })
+    }
+
+    /// Each of them, to be registered or described.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let mut collectors: Vec<Box<dyn Collector>> = vec![
+            Box::new(self.password_hashes.clone()),
+            Box::new(self.payments.clone()),
+            Box::new(self.gateway_seconds.clone()),
+            Box::new(self.events_published.clone()),
+            Box::new(self.task_restarts.clone()),
+            Box::new(self.cache_requests.clone()),
+            Box::new(self.panics.clone()),
+            Box::new(self.health_checks.clone()),
+            Box::new(self.reload.failures.clone()),
+            Box::new(self.reload.last_successful.clone()),
+        ];
+        collectors.extend(self.shop.collectors());
+        collectors.extend(self.queues.collectors());
+        collectors.extend(self.breakers.collectors());
+        collectors.extend(self.in_flight.collectors());
+        collectors.extend(self.rate_limits.collectors());
+        collectors
+    }
+}
+
+/// `orderly_gateway_request_duration_seconds`
+///
+/// # Errors
+/// None: the name is good.
+pub fn gateway_seconds() -> Result<HistogramVec> {
+    durations(
+        "gateway_request_duration",
+        "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
+         outcome: charged, declined, voided, refunded, transient (nobody knows), permanent \
+         (it does not accept the request)",
+        &["operation", "outcome"],
+        &[
+            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ],
+    )
+}
+
+impl ReloadMetrics {
+    /// Makes them; what the service started with was good.
+    ///
+    /// # Errors
+    /// None: the names are good.
+    pub fn new() -> Result<Self> {
+        let metrics = Self {
+            failures: counter(
+                "config_reload_failures",
+                "Configuration reloads refused for a mistake",
+            )?,
+            last_successful: gauge(
+                "config_last_reload_successful",
+                "Whether the configuration was good when it was last read: 1 or 0",
+            )?,
+        };
+        metrics.last_successful.set(1);
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,79 @@
+//! The process itself: which build it is, its runtime, its memory and files.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, IntGaugeVec, Opts, Result};
+use tokio::runtime::Handle;
+
+use super::make::gauge;
+
+/// All there is of the process. `runtime` is the main one; each HTTP worker has a
+/// small one of its own, which is not in here.
+///
+/// # Errors
+/// None: the names are good.
+pub fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
+    Ok(vec![
+        Box::new(build_info()?),
+        Box::new(Runtime::new(runtime)?),
+        #[cfg(target_os = "linux")]
+        Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+    ])
+}
+
+/// A gauge that is always 1: what is worth knowing are its labels.
+fn build_info() -> Result<IntGaugeVec> {
+    let opts = Opts::new("orderly_build_info", "Which build this is; always 1");
+    let info = IntGaugeVec::new(opts, &["version", "commit"])?;
+    let build = [env!("CARGO_PKG_VERSION"), env!("ORDERLY_BUILT_COMMIT")];
+    info.with_label_values(&build).set(1);
+    Ok(info)
+}
+
+/// Read when Prometheus asks.
+struct Runtime {
+    handle: Handle,
+    workers: IntGauge,
+    alive_tasks: IntGauge,
+    global_queue_depth: IntGauge,
+}
+
+impl Runtime {
+    fn new(handle: Handle) -> Result<Self> {
+        Ok(Self {
+            handle,
+            workers: gauge("runtime_workers", "Threads of the main runtime")?,
+            alive_tasks: gauge("runtime_alive_tasks", "Tasks alive on the main runtime")?,
+            global_queue_depth: gauge(
+                "runtime_global_queue_depth",
+                "Tasks that wait for a thread of the main runtime",
+            )?,
+        })
+    }
+
+    fn gauges(&self) -> [&IntGauge; 3] {
+        [&self.workers, &self.alive_tasks, &self.global_queue_depth]
+    }
+}
+
+impl Collector for Runtime {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges()
+            .into_iter()
+            .flat_map(Collector::desc)
+            .collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let now = self.handle.metrics();
+        let values = [
+            now.num_workers(),
+            now.num_alive_tasks(),
+            now.global_queue_depth(),
+        ];
+        for (gauge, value) in self.gauges().into_iter().zip(values) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        (self.gauges().into_iter().flat_map(Collector::collect)).collect()
+    }
+}

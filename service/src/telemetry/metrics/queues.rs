@@ -1,0 +1,60 @@
+//! Work that waits in the database: payments to be made, events to be published.
+//!
+//! How many wait says how much there is to do; how long the oldest one has waited says
+//! whether it is being done. Every replica measures the same tables: take the `max`
+//! over replicas, never the `sum`.
+
+use chrono::{DateTime, Utc};
+use prometheus::core::Collector;
+use prometheus::{Gauge, IntGauge, IntGaugeVec, Result};
+
+use super::make::{gauge, gauges, seconds};
+
+/// Work that waits.
+#[derive(Clone)]
+pub struct QueueMetrics {
+    /// `orderly_payment_jobs{state}`: jobs that wait, and jobs given up (dead).
+    pub payment_jobs: IntGaugeVec,
+    /// `orderly_payment_jobs_oldest_age_seconds`
+    pub payment_jobs_oldest_age: Gauge,
+    /// `orderly_outbox_events`
+    pub outbox_events: IntGauge,
+    /// `orderly_outbox_oldest_age_seconds`
+    pub outbox_oldest_age: Gauge,
+}
+
+impl QueueMetrics {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            payment_jobs: gauges(
+                "payment_jobs",
+                "Payment jobs by state: waiting, dead (given up; see orderly jobs)",
+                &["state"],
+            )?,
+            payment_jobs_oldest_age: seconds(
+                "payment_jobs_oldest_age_seconds",
+                "How long the oldest waiting payment job has waited; 0 without one",
+            )?,
+            outbox_events: gauge("outbox_events", "Events that wait to be published")?,
+            outbox_oldest_age: seconds(
+                "outbox_oldest_age_seconds",
+                "How long the oldest unpublished event has waited; 0 without one",
+            )?,
+        })
+    }
+
+    /// The age of something that waits `since` then, for a gauge.
+    pub fn age(since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> f64 {
+        let age = since.and_then(|since| (now - since).to_std().ok());
+        age.map_or(0.0, |age| age.as_secs_f64())
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.payment_jobs.clone()),
+            Box::new(self.payment_jobs_oldest_age.clone()),
+            Box::new(self.outbox_events.clone()),
+            Box::new(self.outbox_oldest_age.clone()),
+        ]
+    }
+}

@@ -1,0 +1,122 @@
+//! What protects the service from others, and others from it.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
+
+use super::make::{counter, counters, gauge, gauges};
+
+/// What the circuit breakers show of themselves, by the label `breaker`: payments or
+/// redis.
+#[derive(Clone)]
+pub struct BreakerMetrics {
+    /// `orderly_breaker_state`: 0 closed, 1 half-open, 2 open.
+    pub state: IntGaugeVec,
+    /// `orderly_breaker_calls_total{outcome}`: success, failure, slow or refused.
+    pub calls: IntCounterVec,
+}
+
+/// What the limit on requests in flight shows of itself.
+#[derive(Clone)]
+pub struct InFlightMetrics {
+    /// `orderly_requests_in_flight`
+    pub in_flight: IntGauge,
+    /// `orderly_requests_in_flight_limit`
+    pub limit: IntGauge,
+    /// `orderly_requests_shed_total`
+    pub shed: IntCounter,
+}
+
+/// What the rate limits show of themselves.
+#[derive(Clone)]
+pub struct RateLimitMetrics {
+    /// `orderly_rate_limited_total{class}`: requests refused.
+    pub refused: IntCounterVec,
+    /// `orderly_rate_limit_decisions_total{source}`: who decided, redis or local.
+    pub decisions: IntCounterVec,
+    /// `orderly_rate_limit_keys{class}`: clients that this process counts.
+    pub keys: IntGaugeVec,
+}
+
+impl BreakerMetrics {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// None: the names are good.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            state: gauges(
+                "breaker_state",
+                "Circuit breaker (payments, redis): 0 closed, 1 half-open, 2 open",
+                &["breaker"],
+            )?,
+            calls: counters(
+                "breaker_calls",
+                "Calls through a circuit breaker by what came of them: success, failure, slow, refused",
+                &["breaker", "outcome"],
+            )?,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![Box::new(self.state.clone()), Box::new(self.calls.clone())]
+    }
+}
+
+impl InFlightMetrics {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// None: the names are good.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            in_flight: gauge("requests_in_flight", "Requests being answered")?,
+            limit: gauge(
+                "requests_in_flight_limit",
+                "How many requests may be answered at once before others are shed",
+            )?,
+            shed: counter("requests_shed", "Requests refused because of overload")?,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.in_flight.clone()),
+            Box::new(self.limit.clone()),
+            Box::new(self.shed.clone()),
+        ]
+    }
+}
+
+impl RateLimitMetrics {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// None: the names are good.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            refused: counters(
+                "rate_limited",
+                "Requests over a rate limit, by class: read, write, register, login, account",
+                &["class"],
+            )?,
+            decisions: counters(
+                "rate_limit_decisions",
+                "Rate limit decisions by who made them: redis or local",
+                &["source"],
+            )?,
+            keys: gauges(
+                "rate_limit_keys",
+                "Clients counted in this process, by class",
+                &["class"],
+            )?,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.refused.clone()),
+            Box::new(self.decisions.clone()),
+            Box::new(self.keys.clone()),
+        ]
+    }
+}

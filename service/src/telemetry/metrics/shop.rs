@@ -1,0 +1,60 @@
+//! How business goes: what the people who pay for the service ask first.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, Result};
+
+use super::make::{counter, counters};
+
+/// How business goes.
+#[derive(Clone)]
+pub struct ShopMetrics {
+    /// `orderly_registrations_total`: users who registered.
+    pub registrations: IntCounter,
+    /// `orderly_logins_total{outcome}`: success, refused (wrong address or password)
+    /// or failed (our own trouble).
+    pub logins: IntCounterVec,
+    /// `orderly_orders_total{status}`: orders that came to that status.
+    pub orders: IntCounterVec,
+    /// `orderly_order_value_minor_total{currency}`: what was ordered, in minor units.
+    pub order_value: IntCounterVec,
+}
+
+impl ShopMetrics {
+    pub(super) fn new() -> Result<Self> {
+        let metrics = Self {
+            registrations: counter("registrations", "Users who registered")?,
+            logins: counters(
+                "logins",
+                "Log-ins by outcome: success, refused (wrong address or password), failed (the service's own trouble)",
+                &["outcome"],
+            )?,
+            orders: counters(
+                "orders",
+                "Orders by the status they came to: pending (placed), paid, shipped, cancelled, payment_failed",
+                &["status"],
+            )?,
+            order_value: counters(
+                "order_value_minor",
+                "Value of the orders placed, in minor units (cents), by currency",
+                &["currency"],
+            )?,
+        };
+        // From the start, so that a rate over the first one is right.
+        for outcome in ["success", "refused", "failed"] {
+            metrics.logins.with_label_values(&[outcome]);
+        }
+        for status in ["pending", "paid", "shipped", "cancelled", "payment_failed"] {
+            metrics.orders.with_label_values(&[status]);
+        }
+        Ok(metrics)
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.registrations.clone()),
+            Box::new(self.logins.clone()),
+            Box::new(self.orders.clone()),
+            Box::new(self.order_value.clone()),
+        ]
+    }
+}
