@@ -1,9 +1,10 @@
 //! The span of a request, and its one access line.
 //!
-//! The span carries the trace id that every line and every problem of the
-//! request shows. It continues the caller's trace if the request has a W3C
-//! `traceparent` header. Paths are logged as route templates: a raw path has ids
-//! in it, and a query string may have anything.
+//! The span has the trace id that every line and every problem of the request
+//! shows. It continues the caller's trace if the request brings one
+//! ([`crate::telemetry::propagation`]). Names and attributes are those of
+//! OpenTelemetry's conventions for HTTP, with one left out: paths are shown as route
+//! templates only, for a raw path has ids in it, and a query string may have anything.
 
 use std::time::Instant;
 
@@ -12,13 +13,13 @@ use actix_web::HttpMessage as _;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry::propagation::Extractor;
 use tracing::Span;
+use tracing::field::Empty;
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::telemetry::trace_id;
+use crate::telemetry::propagation;
 
 /// Where a request that fits no route is counted and logged.
 pub const UNMATCHED: &str = "unmatched";
@@ -48,17 +49,16 @@ impl RootSpanBuilder for RequestSpan {
             "request",
             otel.name = %format_args!("{} {route}", request.method()),
             otel.kind = "server",
-            http.request.method = %request.method(),
-            http.route = %route,
-            http.response.status_code = tracing::field::Empty,
-            trace_id = tracing::field::Empty,
+            otel.status_code = Empty,
+            http.request.method = request.method().as_str(),
+            http.route = route,
+            http.response.status_code = Empty,
+            error.type = Empty,
+            url.scheme = if request.app_config().secure() { "https" } else { "http" },
         );
-        let caller = TraceContextPropagator::new().extract(&Headers(request.headers()));
+        let caller = propagation::extract(&Headers(request.headers()));
         if let Err(error) = span.set_parent(caller) {
             tracing::debug!(%error, "the span takes no parent");
-        }
-        if let Some(id) = span.in_scope(trace_id::current) {
-            span.record("trace_id", id);
         }
         span
     }
@@ -69,17 +69,19 @@ impl RootSpanBuilder for RequestSpan {
             Err(error) => (error.as_response_error().status_code(), None),
         };
         span.record("http.response.status_code", status.as_u16());
+        // What is the client's fault is no error of the server's span.
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", status.as_str());
+        }
         let Some(request) = request else { return };
         let began = request.extensions().get::<Began>().map(|began| began.0);
         let micros = began.map_or(0, |began| began.elapsed().as_micros());
-        // Outside the span, whose fields would say all of it a second time.
         tracing::info!(
-            parent: None,
             method = %request.method(),
             route = %route_of(request.match_pattern()),
             status = status.as_u16(),
             duration_ms = micros as f64 / 1e3,
-            trace_id = span.in_scope(trace_id::current),
             "request"
         );
     }

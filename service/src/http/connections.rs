@@ -1,0 +1,85 @@
+//! What a server that stops still has to wait for.
+//!
+//! actix closes idle HTTP/1.1 connections itself. It never says `GOAWAY` (RFC 9113, section 6.8) to one of HTTP/2, so an
+//! idle client would hold the drain to its deadline. Here is counted what is left, so that the drain can end when that
+//! is nothing but idle HTTP/2. A client that goes on to send requests on one is answered, up to the deadline.
+//!
+//! See it break: `tests/api/tls_server.rs`, `an_idle_http2_client_does_not_hold_up_the_stop`.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+
+/// Counts; clones count together.
+#[derive(Clone, Default)]
+pub struct Connections(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    /// Connections of HTTP/1.1.
+    http1: AtomicUsize,
+    /// Connections of HTTP/2.
+    http2: AtomicUsize,
+    /// Requests of HTTP/2 in flight.
+    requests: AtomicUsize,
+}
+
+/// Is counted as long as it lives.
+pub(super) struct Counted {
+    counts: Arc<Counts>,
+    of: fn(&Counts) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn new(counts: &Arc<Counts>, of: fn(&Counts) -> &AtomicUsize) -> Self {
+        of(counts).fetch_add(1, Ordering::Relaxed);
+        Self {
+            counts: Arc::clone(counts),
+            of,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.of)(&self.counts).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    /// For `HttpServer::on_connect`.
+    pub(super) fn opened(&self, stream: &dyn Any, connection: &mut Extensions) {
+        let is_http2 = stream
+            .downcast_ref::<TlsStream<TcpStream>>()
+            .is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(b"h2"));
+        connection.insert(match is_http2 {
+            true => Counted::new(&self.0, |counts| &counts.http2),
+            false => Counted::new(&self.0, |counts| &counts.http1),
+        });
+    }
+
+    /// A request of HTTP/2, to be kept until it is answered.
+    pub(super) fn http2_request(&self) -> Counted {
+        Counted::new(&self.0, |counts| &counts.requests)
+    }
+
+    /// Waits until nothing is left but HTTP/2 without a request, and that for a second: the last answer may still be
+    /// on its way out.
+    pub async fn only_idle_http2(&self) {
+        const TICK: Duration = Duration::from_millis(50);
+        const QUIET_TICKS: u32 = 20;
+        let mut quiet = 0;
+        while quiet < QUIET_TICKS {
+            tokio::time::sleep(TICK).await;
+            let [http1, http2, requests] = [&self.0.http1, &self.0.http2, &self.0.requests]
+                .map(|count| count.load(Ordering::Relaxed));
+            let is_quiet = http1 == 0 && http2 > 0 && requests == 0;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+        }
+    }
+}

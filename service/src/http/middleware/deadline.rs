@@ -1,0 +1,73 @@
+//! Gives each request its deadline; see [`crate::resilience::deadline`].
+//!
+//! `http.request_timeout`, or what the client asks for with the header
+//! `x-request-timeout-ms` if that is less. When the time is over the handler is
+//! dropped, its statement is cancelled, and the client gets 504. A request that
+//! runs for longer than `http.slow_request` is logged while it still runs: one
+//! that hangs for good would never show up in the access log.
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use tokio::time::{Instant, sleep};
+
+use crate::config::HttpConfig;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::resilience::deadline;
+
+/// The header with which a client asks for a shorter deadline, in milliseconds.
+pub const HEADER: &str = "x-request-timeout-ms";
+
+/// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
+///
+/// # Errors
+/// What the handler returns.
+pub async fn set_deadline(
+    config: web::Data<HttpConfig>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let http_request = request.request().clone();
+    let asked = match asked_for(&request) {
+        Ok(asked) => asked.unwrap_or(config.request_timeout),
+        Err(problem) => return Ok(ServiceResponse::from_err(problem, http_request)),
+    };
+    let deadline = Instant::now() + asked.min(config.request_timeout);
+    let work = deadline::within(deadline, next.call(request));
+    let work = watched(work, config.slow_request);
+    match work.await {
+        Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
+        Err(over) => {
+            let problem = Problem::new(ProblemKind::DeadlineExceeded, over.to_string());
+            Ok(ServiceResponse::from_err(problem, http_request))
+        }
+    }
+}
+
+fn asked_for(request: &ServiceRequest) -> Result<Option<Duration>, Problem> {
+    let Some(value) = request.headers().get(HEADER) else {
+        return Ok(None);
+    };
+    let millis: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
+    millis
+        .filter(|millis| *millis > 0)
+        .map(|millis| Some(Duration::from_millis(millis)))
+        .ok_or_else(|| {
+            let detail = format!("the header {HEADER} must be a number of milliseconds above 0");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })
+}
+
+async fn watched<T>(work: impl Future<Output = T>, slow: Duration) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = sleep(slow) => {
+            tracing::warn!(running_ms = slow.as_millis(), "a slow request still runs");
+        }
+    }
+    work.await
+}

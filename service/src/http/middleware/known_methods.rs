@@ -1,0 +1,43 @@
+//! Gives requests with an unknown method one name for all: `_OTHER`.
+//!
+//! Anybody can invent methods, and each would be a time series of its own for ever,
+//! since metrics and spans carry the method. `_OTHER` is what OpenTelemetry's
+//! conventions for HTTP put in its place. No route takes it, as none took the original.
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+
+/// The middleware, for `actix_web::middleware::from_fn`: around all that shows a method.
+///
+/// # Errors
+/// What is inside of it returns.
+pub async fn name_unknown_methods<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    if !is_known(request.method())
+        && let Ok(other) = Method::from_bytes(b"_OTHER")
+    {
+        request.head_mut().method = other;
+    }
+    next.call(request).await
+}
+
+/// RFC 9110, section 9.3, and RFC 5789.
+fn is_known(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::CONNECT
+            | Method::OPTIONS
+            | Method::TRACE
+            | Method::PATCH
+    )
+}

@@ -1,0 +1,44 @@
+//! A handler that panics costs one request, not the process.
+//!
+//! A panic is a bug, and unwinding it through a worker would take all the
+//! requests of that worker with it. Here it ends as a 500 problem, counted and
+//! logged under the trace id.
+
+use std::panic::AssertUnwindSafe;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use futures_util::FutureExt as _;
+
+use crate::http::problem::{Problem, ProblemKind};
+use crate::telemetry::metrics::Metrics;
+
+/// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
+///
+/// # Errors
+/// What the handler returns.
+pub async fn catch_panics(
+    metrics: web::Data<Metrics>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let http_request = request.request().clone();
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
+        Err(payload) => {
+            metrics.panics.inc();
+            let said = payload
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| payload.downcast_ref::<String>().cloned());
+            let problem = Problem::new(
+                ProblemKind::Internal,
+                "the log has the cause, under this trace_id",
+            )
+            .cause(format_args!("a panic: {}", said.unwrap_or_default()));
+            Ok(ServiceResponse::from_err(problem, http_request))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Limits how much each client may ask for; see [`crate::limits`].
+//!
+//! A client is a user, if the request has a good access token, or else an address.
+//! Registering and logging in are always counted by address: who has one account
+//! must not get a quota of guesses with each further one.
+//!
+//! Requests are told apart by the path that the router sees. The path as it was
+//! sent may spell the same in another way (`/v1/%73essions`), and would be a way
+//! around the strict classes.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError as _, web};
+
+use crate::http::client_address::client_address;
+use crate::http::extract;
+use crate::http::problem::Problem;
+use crate::http::quota;
+use crate::limits::{Class, Key, RateLimits};
+
+/// The middleware, for `actix_web::middleware::from_fn`.
+///
+/// # Errors
+/// What is inside of it returns.
+pub async fn limit_rate(
+    limits: web::Data<RateLimits>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let class = class_of(request.method(), request.match_info().as_str());
+    let key = key_of(class, &request, &limits);
+    let admitted = match limits.check(class, &key).await {
+        Ok(admitted) => admitted,
+        Err(over) => return Ok(request.into_response(Problem::from(over).error_response())),
+    };
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    for (name, value) in admitted.iter().flat_map(quota::headers) {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+fn class_of(method: &Method, path: &str) -> Class {
+    match (method, path) {
+        (&Method::POST, "/v1/sessions") => Class::Login,
+        (&Method::POST, "/v1/users") => Class::Register,
+        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Class::Read,
+        _ => Class::Write,
+    }
+}
+
+fn key_of(class: Class, request: &ServiceRequest, limits: &RateLimits) -> Key {
+    let http_request = request.request();
+    if !class.is_strict()
+        && let Ok(identity) = extract::identity(http_request)
+    {
+        return Key::of_user(identity.user_id);
+    }
+    let config = limits.config();
+    // Without a peer there is no connection: only a test of actix itself has none.
+    let address =
+        client_address(http_request, &config.trusted_proxies).unwrap_or([0, 0, 0, 0].into());
+    Key::of_address(address)
+}

@@ -1,0 +1,33 @@
+//! Sheds load over the limit on requests in flight; see
+//! [`crate::resilience::in_flight`].
+//!
+//! A refusal must cost next to nothing, or refusing is what takes the service
+//! down: it happens before the body is parsed, the token is checked or anything is
+//! asked of a database. (The body has been received by then: see
+//! [`super::receive`].) Health and metrics have a listener of their own and are never
+//! shed.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError as _, web};
+
+use crate::http::problem::{Problem, ProblemKind};
+use crate::resilience::in_flight::InFlightLimit;
+
+/// The middleware, for `actix_web::middleware::from_fn`.
+///
+/// # Errors
+/// What is inside of it returns.
+pub async fn shed(
+    limit: web::Data<InFlightLimit>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(_place) = limit.try_enter() else {
+        let problem =
+            Problem::new(ProblemKind::Overloaded, "too many requests are in flight").retry_after(1);
+        return Ok(request.into_response(problem.error_response()));
+    };
+    Ok(next.call(request).await?.map_into_boxed_body())
+}

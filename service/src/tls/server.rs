@@ -1,0 +1,66 @@
+//! The certificate that clients see.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
+
+use super::certificates;
+use crate::config::{HttpConfig, variable};
+
+/// What the API listener needs for TLS 1.2 and 1.3; `None` without a certificate.
+///
+/// # Errors
+/// A file that can't be read, a key of another certificate, a certificate that is not valid today.
+pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
+    let (Some(certificate), Some(key)) = (&http.tls_certificate, &http.tls_key) else {
+        return Ok(None);
+    };
+    let variables = (variable("http.tls_certificate"), variable("http.tls_key"));
+    let chain = certificates(certificate, &variables.0)?;
+    require_valid_today(&chain, certificate, &variables.0)?;
+    let private = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("{}: {} can't be read", variables.1, key.display()))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .with_context(|| {
+            let (certificate, key) = (certificate.display(), key.display());
+            format!("{}: {key} is not the key of {certificate}", variables.1)
+        })?;
+    Ok(Some(config))
+}
+
+/// Asks what a client would ask first. Whether it would trust the CA is its own affair, so the certificate vouches for
+/// itself here.
+fn require_valid_today(
+    chain: &[CertificateDer<'static>],
+    path: &Path,
+    variable: &str,
+) -> anyhow::Result<()> {
+    let Some(own) = chain.first() else {
+        return Ok(());
+    };
+    let mut itself = RootCertStore::empty();
+    let unusable = || format!("{variable}: {} can't be used", path.display());
+    itself.add(own.clone()).with_context(unusable)?;
+    let client = WebPkiServerVerifier::builder(Arc::new(itself))
+        .build()
+        .with_context(unusable)?;
+    let name = ServerName::try_from("localhost").with_context(unusable)?;
+    match client.verify_server_cert(own, &chain[1..], &name, &[], UnixTime::now()) {
+        Err(rustls::Error::InvalidCertificate(
+            why @ (CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+            | CertificateError::BadEncoding),
+        )) => Err(anyhow::Error::new(rustls::Error::InvalidCertificate(why)).context(unusable())),
+        _ => Ok(()),
+    }
+}
