@@ -1,8 +1,9 @@
 //! Gathers what `orderly version` tells: the commit, its time, the compiler and the target.
 //!
 //! Git may be absent (a container build copies only the sources), so the environment can say instead:
-//! `ORDERLY_BUILD_COMMIT`, and `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>).
-//! Without the latter the commit's time serves, not the clock's: the same source then gives the same binary.
+//! `ORDERLY_BUILD_COMMIT`, and `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>) or
+//! `ORDERLY_BUILD_EPOCH`, which means the same to us alone: the former makes crates with C in them compile it again.
+//! Without either the commit's time serves, not the clock's: the same source then gives the same binary.
 
 use std::env;
 use std::path::Path;
@@ -11,7 +12,9 @@ use std::process::Command;
 fn main() {
     let commit =
         variable("ORDERLY_BUILD_COMMIT").or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
-    let time = variable("SOURCE_DATE_EPOCH").or_else(|| git(&["log", "-1", "--format=%ct"]));
+    let time = variable("ORDERLY_BUILD_EPOCH")
+        .or_else(|| variable("SOURCE_DATE_EPOCH"))
+        .or_else(|| git(&["log", "-1", "--format=%ct"]));
     let rustc = variable("RUSTC").and_then(|rustc| output(&rustc, &["--version"]));
     let facts = [
         ("COMMIT", commit),
@@ -28,6 +31,7 @@ fn main() {
 
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=ORDERLY_BUILD_COMMIT");
+    println!("cargo::rerun-if-env-changed=ORDERLY_BUILD_EPOCH");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // HEAD changes when another branch is checked out, its log with every commit. In a worktree neither is under
     // `.git/`, so git is asked. A path that does not exist would make every build dirty.

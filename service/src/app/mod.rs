@@ -1,32 +1,35 @@
 //! The composition root: where everything is made, once, and put together.
 //!
-//! Configuration -> metrics -> pool -> schema check -> services -> jobs ->
-//! servers; and down again the other way round.
+//! Configuration -> metrics -> pools -> services -> admin listener -> schema check
+//! -> API -> jobs; and down again in the phases of [`crate::lifecycle::shutdown`].
+
+mod health;
+mod jobs;
+pub mod metrics;
+mod parts;
+pub mod reload;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
-use anyhow::{Context as _, bail};
-use prometheus::Registry;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use anyhow::Context as _;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use parts::{database, databases, require_current_schema, services};
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;
+use crate::http::connections::Connections;
 use crate::http::{admin, server};
-use crate::jobs::outbox_relay::OutboxRelay;
-use crate::jobs::payments::PaymentWorker;
-use crate::jobs::{Jobs, Wakeups, doorbell, expired_keys, queue_depth};
 use crate::lifecycle::readiness::Readiness;
-use crate::payments::PaymentGateway;
-use crate::secrets::passwords::Passwords;
-use crate::secrets::tokens::Tokens;
-use crate::storage::database::Database;
-use crate::storage::doorbell::Doorbell;
-use crate::storage::migrations::{self, SchemaState};
-use crate::telemetry::metrics::Metrics;
+use crate::lifecycle::shutdown::{self, Phase};
+use crate::lifecycle::supervisor::Supervisor;
+use crate::storage::database::Databases;
+use crate::tls;
 use crate::usecases::Services;
+use parts::Parts;
+use reload::Reloader;
 
 /// A service that runs.
 pub struct App {
@@ -38,16 +41,32 @@ pub struct App {
     pub services: Services,
     /// Where events go.
     pub publisher: Arc<Publisher>,
+    /// Takes up a changed configuration.
+    pub reloader: Reloader,
     readiness: Readiness,
+    connections: Connections,
     api: Running,
     admin: Running,
-    jobs: Jobs,
+    jobs: Supervisor,
+    databases: Databases,
     shutdown: ShutdownConfig,
 }
 
+/// A server; it ends when this is dropped.
 struct Running {
     handle: ServerHandle,
-    task: JoinHandle<std::io::Result<()>>,
+    task: AbortOnDropHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Takes no new connections, closes idle ones, answers what is in flight. To
+    /// drop this before it is done cuts what still is.
+    async fn drain(self, connections: Connections) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.handle.stop(true) => Ok(self.task.await??),
+            () = connections.only_idle_http2() => Ok(()),
+        }
+    }
 }
 
 impl App {
@@ -57,47 +76,48 @@ impl App {
     /// # Errors
     /// What is missing: a setting, the database, its schema, a free port.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let metrics = Metrics::new()?;
-        let services = services(settings, &metrics)?;
-        require_current_schema(&services.database).await?;
-        let publisher = Arc::new(Publisher::new(&settings.redis, &settings.events)?);
-        if let Publisher::InProcess(_) = *publisher {
-            tracing::warn!("no ORDERLY__REDIS__URL: events stay in this process");
-        }
-
-        let http = &settings.http;
-        let api = bind(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
-        let admin = bind(
-            settings.admin.bind,
-            settings.admin.port,
-            "ORDERLY__ADMIN__PORT",
-        )?;
-        let (address, admin_address) = (api.local_addr()?, admin.local_addr()?);
-
+        let parts = Parts::make(settings)?;
+        let (http, admin) = (&settings.http, &settings.admin);
+        let tls = tls::server::config(http)?;
+        let admin = bind(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
+        let admin_address = admin.local_addr()?;
         let readiness = Readiness::default();
-        let registry: Registry = metrics.registry.clone();
-        let api = run(server::start(
-            api,
-            http,
-            &settings.shutdown,
-            services.clone(),
-            registry.clone(),
-        )?);
         let admin = run(admin::start(
             admin,
-            services.clone(),
+            health::checks(settings, &parts),
             readiness.clone(),
-            registry,
+            parts.metrics.registry.clone(),
         )?);
-        let jobs = start_jobs(settings, &services, &metrics, &publisher)?;
+        require_current_schema(&parts.databases.background).await?;
+        if let Publisher::InProcess(_) = *parts.publisher {
+            tracing::warn!("no ORDERLY__REDIS__URL: events and the cache stay in this process");
+        }
+
+        let api = bind(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
+        let address = api.local_addr()?;
+        let connections = Connections::default();
+        let shared = server::Shared {
+            services: parts.services.clone(),
+            in_flight: parts.in_flight.clone(),
+            readiness: readiness.clone(),
+            connections: connections.clone(),
+            event_loops: parts.event_loops.clone(),
+            limits: parts.limits.clone(),
+            metrics: parts.metrics.clone(),
+        };
+        let api = run(server::start(api, tls, http, shared)?);
+        let jobs = jobs::start(settings, &parts);
         readiness.begin();
         tracing::info!(%address, %admin_address, "ready");
         Ok(Self {
             address,
             admin_address,
-            services,
-            publisher,
+            reloader: Reloader::new(settings, &parts),
+            services: parts.services,
+            publisher: parts.publisher,
+            databases: parts.databases,
             readiness,
+            connections,
             api,
             admin,
             jobs,
@@ -105,113 +125,40 @@ impl App {
         })
     }
 
-    /// Stops in order: no longer ready, no new connections and the requests in
-    /// flight answered, the jobs ended, the pool closed, the probes last.
+    /// Stops in the phases that [`shutdown`] explains.
     ///
     /// # Errors
-    /// If a server had failed.
+    /// If a server had failed, or [`shutdown::Overrun`].
     pub async fn stop(self) -> anyhow::Result<()> {
+        let ShutdownConfig {
+            drain_delay,
+            drain,
+            jobs,
+            pools,
+            ..
+        } = self.shutdown;
+        let (supervisor, databases) = (self.jobs, self.databases);
+        let end_jobs = async move {
+            supervisor.stop().await;
+            Ok(())
+        };
+        let close_pools = async move {
+            databases.close().await;
+            Ok(())
+        };
         self.readiness.end();
-        self.api.handle.stop(true).await;
-        self.api.task.await??;
-        tracing::info!("the API has stopped");
-        if !self.jobs.stop(self.shutdown.jobs).await {
-            tracing::warn!("some jobs were left; their leases will end");
-        }
-        self.services.database.close();
-        self.admin.handle.stop(true).await;
-        self.admin.task.await??;
+        let ended = shutdown::run(vec![
+            Phase::pause("drain_delay", drain_delay),
+            Phase::bounded("drain", drain, self.api.drain(self.connections)),
+            Phase::bounded("jobs", jobs, end_jobs),
+            Phase::bounded("pools", pools, close_pools),
+        ])
+        .await;
+        // Until now a probe was told that this shuts down.
+        drop(self.admin);
         tracing::info!("stopped");
-        Ok(())
+        ended
     }
-}
-
-/// What the stories need, for `serve` and for commands that run a story.
-///
-/// # Errors
-/// What is wrong with the settings.
-pub fn services(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Services> {
-    Ok(Services {
-        database: database(settings)?,
-        passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
-        tokens: Arc::new(Tokens::new(&settings.auth)?),
-        doorbell: Doorbell::default(),
-        orders: settings.orders.clone(),
-    })
-}
-
-/// The database alone.
-///
-/// # Errors
-/// If its URL is missing or none.
-pub fn database(settings: &Settings) -> anyhow::Result<Database> {
-    let url = settings.database.url()?;
-    Database::new(url.expose(), &settings.database, Handle::current())
-}
-
-/// Refuses a database whose schema this binary does not know.
-///
-/// # Errors
-/// What is wrong with it, and the cure.
-pub async fn require_current_schema(database: &Database) -> anyhow::Result<()> {
-    let mut conn = database.dedicated_connection().await?;
-    match migrations::state(&mut conn).await? {
-        SchemaState::Current => Ok(()),
-        SchemaState::Behind(missing) => bail!(
-            "the database lacks the migrations {}: run `orderly migrate`",
-            missing.join(", ")
-        ),
-        SchemaState::Ahead(unknown) => bail!(
-            "the database has the migrations {}, which this version of orderly does not know: \
-             run the version that made them, or a newer one",
-            unknown.join(", ")
-        ),
-    }
-}
-
-fn start_jobs(
-    settings: &Settings,
-    services: &Services,
-    metrics: &Metrics,
-    publisher: &Arc<Publisher>,
-) -> anyhow::Result<Jobs> {
-    let jobs = Jobs::default();
-    let wakeups = Arc::new(Wakeups::default());
-    let database = || services.database.clone();
-    let payments = &settings.payments;
-    let worker = PaymentWorker {
-        services: services.clone(),
-        gateway: PaymentGateway::new(
-            &payments.gateway_url,
-            payments.connect_timeout,
-            payments.timeout,
-        )?,
-        config: payments.clone(),
-        outcomes: metrics.payments.clone(),
-    };
-    let relay = OutboxRelay {
-        database: database(),
-        publisher: Arc::clone(publisher),
-        config: settings.events.clone(),
-        published: metrics.events_published.clone(),
-    };
-    let stop = || jobs.stop_token();
-    jobs.start(worker.run(Arc::clone(&wakeups), stop()));
-    jobs.start(relay.run(Arc::clone(&wakeups), stop()));
-    jobs.start(doorbell::pass_on(
-        database(),
-        services.doorbell.clone(),
-        stop(),
-    ));
-    jobs.start(doorbell::listen(database(), wakeups, stop()));
-    jobs.start(expired_keys::run(database(), stop()));
-    jobs.start(queue_depth::run(
-        database(),
-        metrics.payment_jobs.clone(),
-        payments.poll_interval,
-        stop(),
-    ));
-    Ok(jobs)
 }
 
 fn bind(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListener> {
@@ -223,6 +170,6 @@ fn bind(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListene
 fn run(server: Server) -> Running {
     Running {
         handle: server.handle(),
-        task: tokio::spawn(server),
+        task: AbortOnDropHandle::new(tokio::spawn(server)),
     }
 }

@@ -15,9 +15,18 @@ pub(super) struct Args {
     /// Print a JSON array of {key, value, origin}, for scripts
     #[arg(long)]
     json: bool,
+
+    /// Print a JSON array of every setting there is, {variable, file_variable, key, kind, default, allowed, secret, doc}
+    ///
+    /// What holds is not read for it.
+    #[arg(long, conflicts_with = "json")]
+    schema: bool,
 }
 
 pub(super) fn run(args: &Args, flags: &Flags) -> anyhow::Result<()> {
+    if args.schema {
+        return super::print(&serde_json::to_string_pretty(&config::schema())?);
+    }
     let entries = config::load(flags)?.entries();
     super::print(&if args.json {
         as_json(&entries)?

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::app;
 use crate::config::{self, Flags};
 use crate::domain::ids::OrderId;
+use crate::storage::dead_jobs::{self, DeadJob};
 use crate::storage::doorbell;
-use crate::storage::payment_jobs::{self, DeadJob};
 
 /// List payments that were given up after too many tries, or put them back into the queue.
 #[derive(clap::Args)]
@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
     let mut conn = database.connection().await?;
     match args.command {
         Command::List { json, limit } => {
-            let dead = payment_jobs::dead(&mut conn, limit).await?;
+            let dead = dead_jobs::list(&mut conn, limit).await?;
             super::print(&if json {
                 serde_json::to_string_pretty(&dead)?
             } else {
@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
             })
         }
         Command::Requeue { order_id, .. } => {
-            let requeued = payment_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
+            let requeued = dead_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
             doorbell::notify(&mut conn).await?;
             match (requeued, order_id) {
                 (0, Some(id)) => {

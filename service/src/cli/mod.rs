@@ -3,12 +3,16 @@
 //! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
 //! a variant of `Command` and an arm of `dispatch`.
 //!
-//! Exit codes: 0 success; 1 failure; 2 wrong usage; 78 (`EX_CONFIG` of BSD `sysexits.h`) wrong configuration, so that
-//! a supervisor can tell what a restart may mend from what it cannot.
+//! Exit codes: 0 success; 1 failure; 2 wrong usage; 3 a shutdown that ran over; 78 (`EX_CONFIG` of BSD `sysexits.h`)
+//! wrong configuration, so that a supervisor can tell what a restart may mend from what it cannot; 128 and the number
+//! of the signal that ended it.
 
+mod books;
 mod config;
+mod gateway_faults;
 mod healthcheck;
 mod jobs;
+mod metrics;
 mod migrate;
 mod openapi;
 mod sandbox_gateway;
@@ -23,8 +27,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, Flags};
+use crate::lifecycle::shutdown::Overrun;
 
 const EX_CONFIG: u8 = 78;
+const RAN_OVER: u8 = 3;
 
 /// A reference user/order microservice.
 #[derive(Parser)]
@@ -39,9 +45,9 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Settings come in layers, and the later wins: built-in defaults, config/default.toml, config/$ORDERLY_ENV.toml,
 config/local.toml, .env, environment variables ORDERLY__SECTION__KEY, --set section.key=value.
-`orderly config` shows what holds and where it came from.
+A secret may be in a file that ORDERLY__SECTION__KEY_FILE names. `orderly config` shows what holds and where it came from.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.";
+Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration; `orderly serve --help` has more of its own.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,8 +57,11 @@ enum Command {
     Healthcheck(healthcheck::Args),
     Config(config::Args),
     Jobs(jobs::Args),
+    Metrics(metrics::Args),
+    Books(books::Args),
     Openapi(openapi::Args),
     SandboxGateway(sandbox_gateway::Args),
+    GatewayFaults(gateway_faults::Args),
     Version(version::Args),
 }
 
@@ -75,8 +84,11 @@ async fn dispatch(command: Command, flags: &Flags) -> anyhow::Result<()> {
         Command::Healthcheck(args) => healthcheck::run(args, flags).await,
         Command::Config(args) => config::run(&args, flags),
         Command::Jobs(args) => jobs::run(args, flags).await,
+        Command::Metrics(args) => metrics::run(&args),
+        Command::Books(args) => books::run(args, flags).await,
         Command::Openapi(args) => openapi::run(args),
         Command::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
+        Command::GatewayFaults(args) => gateway_faults::run(args, flags).await,
         Command::Version(args) => version::run(&args),
     }
 }
@@ -88,6 +100,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(EX_CONFIG);
     }
     eprintln!("orderly: {error:#}");
+    if error.is::<Overrun>() {
+        return ExitCode::from(RAN_OVER);
+    }
     ExitCode::FAILURE
 }
 

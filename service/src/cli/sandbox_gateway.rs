@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::config::{self, Flags};
+use crate::config::{self, Flags, TelemetryConfig};
 use crate::lifecycle::signals::StopSignals;
 use crate::payments::sandbox::SandboxGateway;
-use crate::telemetry::logging;
+use crate::telemetry;
 
 /// Run a payment gateway for demos and tests: it takes no money and can be made to fail.
 ///
@@ -17,7 +17,7 @@ use crate::telemetry::logging;
 ///
 ///   curl -X PUT localhost:8090/faults -H 'content-type: application/json' -d '{"error_rate": 0.5}'
 ///
-/// /faults and /ledger answer only to this machine.
+/// /faults and /ledger answer only to this machine; where there is no curl, `orderly gateway-faults` asks.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Keep the ledger in this file, so that it survives a restart [default: in memory only]
@@ -27,7 +27,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
-    logging::start(&settings.log)?;
+    // It stands for somebody else's service: its spans would not be in our traces.
+    telemetry::start(&settings.log, &TelemetryConfig::default())?;
     let mut signals = StopSignals::listen()?;
     let config = settings.sandbox_gateway;
     let address = SocketAddr::new(config.bind, config.port);
@@ -37,8 +38,8 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
             format!("ORDERLY__SANDBOX_GATEWAY__PORT: the sandbox gateway can't start on {address}")
         })?;
     tracing::info!(address = %gateway.address(), "the sandbox gateway is ready");
-    let signal = signals.received().await;
-    tracing::info!(signal, "stopping");
+    let signal = signals.next().await;
+    tracing::info!(signal = signal.as_str(), "stopping");
     gateway.stop().await?;
     Ok(())
 }

@@ -1,23 +1,74 @@
 //! `orderly serve`: the service.
 
+use anyhow::Context as _;
+use tokio::task::spawn_blocking;
+
 use crate::app::App;
+use crate::app::reload::Reloader;
 use crate::config::{self, Flags};
+use crate::lifecycle::config_watch::ConfigWatch;
 use crate::lifecycle::signals::StopSignals;
-use crate::telemetry::logging;
+use crate::telemetry;
 
 /// Run the service: the API, the admin listener and the jobs.
 ///
-/// Needs a database with the current schema (`orderly migrate`). Stops on SIGTERM or Ctrl-C: answers the requests in
-/// flight, ends the jobs, and exits with 0.
+/// Needs a database with the current schema (`orderly migrate`).
+///
+/// SIGTERM or Ctrl-C stops it: /readyz says 503, requests are answered for shutdown.drain_delay more, then those in
+/// flight, then the jobs end. A second one ends it at once. SIGHUP, or a change in the configuration directory, makes
+/// it read its configuration again: log.filter, breaker.*, rate_limit.* and shed.* are taken up, the rest needs a restart.
+///
+/// Exit codes: 0 stopped, all was done; 3 stopped, but a phase ran over its deadline and something was cut off;
+/// 130 or 143 a second SIGINT or SIGTERM; 1 failure; 78 wrong configuration.
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
 pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
-    let settings = config::load(flags)?.settings;
-    logging::start(&settings.log)?;
     let mut signals = StopSignals::listen()?;
-    let app = App::start(&settings).await?;
-    let signal = signals.received().await;
-    tracing::info!(signal, "stopping");
-    app.stop().await
+    let loaded = config::load(flags)?;
+    telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
+    let mut watch = ConfigWatch::begin(&loaded.directory)?;
+    let app = tokio::select! {
+        started = App::start(&loaded.settings) => started?,
+        signal = signals.next() => {
+            tracing::info!(signal = signal.as_str(), "stopped before it was ready");
+            return Ok(());
+        }
+    };
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        failed = reload_when_changed(&mut watch, &app.reloader, flags) => return failed,
+    };
+    tracing::info!(signal = signal.as_str(), "stopping");
+    let stop = async {
+        let stopped = app.stop().await;
+        // Last, so that the spans of the shutdown are among them.
+        telemetry::traces::finish(loaded.settings.shutdown.telemetry).await;
+        stopped
+    };
+    tokio::select! {
+        stopped = stop => stopped,
+        signal = signals.next() => {
+            tracing::warn!(signal = signal.as_str(), "stopped at once");
+            std::process::exit(signal.exit_code().into());
+        }
+    }
+}
+
+/// Goes on until something is wrong with the process itself.
+async fn reload_when_changed(
+    watch: &mut ConfigWatch,
+    reloader: &Reloader,
+    flags: &Flags,
+) -> anyhow::Result<()> {
+    loop {
+        let reason = watch.next().await;
+        tracing::info!(reason, "reading the configuration again");
+        let flags = flags.clone();
+        let read = spawn_blocking(move || config::load(&flags))
+            .await
+            .context("reading the configuration")?;
+        // Said and counted; what the service does stays the same.
+        let _mistakes = reloader.reload(read.map(|loaded| loaded.settings));
+    }
 }

@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::{section, within};
@@ -10,10 +11,15 @@ section! {
     ///
     /// The timeouts nest: a statement gives up before whoever waits for it does.
     pub struct DatabaseConfig {
-        /// Where it is: `postgres://user:password@host:5432/database`. Commands that need it ask [`Self::url`].
+        /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
+        /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
         url: Option<Secret> = None, postgres_url;
+        /// PEM file with the CA that signed the server's certificate; for `verify-full`. Unset: the system's CAs.
+        ca_certificate: Option<PathBuf> = None;
         /// Most connections open at once, 1 to 1000. Stay below the server's `max_connections` over all replicas.
         pool_size: usize = 16, within(1..=1000);
+        /// Most connections of the second pool, for jobs and probes, 2 to 100: a flood of requests can't starve those.
+        background_pool_size: usize = 4, within(2..=100);
         /// How the connections are named in `pg_stat_activity`, 1 to 63 bytes (PostgreSQL cuts longer names).
         application_name: String = "orderly".into(), name_length;
     }
@@ -22,6 +28,20 @@ section! {
         pool_wait = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long opening a connection may take, 100ms to 1m.
         connect_timeout = Duration::from_secs(3), within(Duration::from_millis(100)..=Duration::from_mins(1));
+        /// How long putting a used connection to use again may take, 10ms to 1m.
+        recycle_timeout = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        /// How old a connection may get, 1m to 1d, less up to a fifth at random: so that a failover or a new password
+        /// reaches all of them in time, and not all in the same second.
+        max_lifetime = Duration::from_mins(30), within(Duration::from_mins(1)..=Duration::from_hours(24));
+        /// How long a connection may be idle before it is closed, 1s to 1d.
+        idle_timeout = Duration::from_mins(10), within(Duration::from_secs(1)..=Duration::from_hours(24));
+        /// TCP keepalive: the first probe after this much silence, 1s to 1h.
+        keepalive = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
+        /// TCP user timeout: how long sent data may stay unacknowledged before the connection counts as broken, 1s to
+        /// 10m. Longer than `statement_timeout`, so that a slow server is not taken for a dead one.
+        tcp_user_timeout = Duration::from_secs(15), within(Duration::from_secs(1)..=Duration::from_mins(10));
+        /// A statement that takes longer is logged, without its values, 1ms to 1m.
+        slow_statement = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// `statement_timeout`: how long one statement may run, 10ms to 10m.
         statement_timeout = Duration::from_secs(8), within(Duration::from_millis(10)..=Duration::from_mins(10));
         /// `lock_timeout`: how long a statement waits for a row lock, 10ms to 10m. Shorter than `statement_timeout`,
@@ -47,13 +67,71 @@ impl DatabaseConfig {
             )
         })
     }
+
+    /// How connections are protected, if the URL is known.
+    pub(super) fn ssl_mode(&self) -> Option<SslMode> {
+        let url = self.url.as_ref()?;
+        SslMode::split_from(url.expose()).ok().map(|(mode, _)| mode)
+    }
+}
+
+/// How a connection to Postgres is protected.
+///
+/// libpq knows six ways. Those left out promise less than they seem to: `allow` and `prefer` go on without TLS when
+/// whoever is in between says that the server has none, and `verify-ca` takes any certificate of that CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// Not at all.
+    Disable,
+    /// Encrypted, for whoever answers: against listening, not against somebody in between.
+    Require,
+    /// Encrypted, and the server's certificate is of a CA that is trusted and for the host that the URL names.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// Takes `sslmode` out of a URL, since tokio-postgres does not know `verify-full`. Returns it with the rest.
+    ///
+    /// # Errors
+    /// What is expected instead; it does not repeat the URL.
+    pub(crate) fn split_from(url: &str) -> Result<(Self, tokio_postgres::Config), &'static str> {
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut mode = Self::Disable;
+        let mut others = Vec::new();
+        for parameter in query.split('&') {
+            mode = match parameter.split_once('=') {
+                Some(("sslmode", "disable")) => Self::Disable,
+                Some(("sslmode", "require")) => Self::Require,
+                Some(("sslmode", "verify-full")) => Self::VerifyFull,
+                Some(("sslmode", _)) => {
+                    return Err("sslmode: expected disable, require or verify-full");
+                }
+                Some(("sslrootcert", _)) => {
+                    return Err("sslrootcert: give the CA's file as database.ca_certificate");
+                }
+                _ => {
+                    others.push(parameter);
+                    mode
+                }
+            };
+        }
+        let mut session = format!("{address}?{}", others.join("&"))
+            .parse::<tokio_postgres::Config>()
+            .ok()
+            .filter(|_| is_url)
+            .ok_or("expected a URL such as postgres://user:password@host:5432/database")?;
+        session.ssl_mode(match mode {
+            Self::Disable => tokio_postgres::config::SslMode::Disable,
+            Self::Require | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
+        });
+        Ok((mode, session))
+    }
 }
 
 fn postgres_url(url: &Option<Secret>, (): &()) -> garde::Result {
-    match url {
-        Some(url) if url.expose().parse::<tokio_postgres::Config>().is_err() => Err(
-            garde::Error::new("expected a URL such as postgres://user:password@host:5432/database"),
-        ),
+    match url.as_ref().map(|url| SslMode::split_from(url.expose())) {
+        Some(Err(expected)) => Err(garde::Error::new(expected)),
         _ => Ok(()),
     }
 }

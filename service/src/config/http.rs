@@ -1,6 +1,7 @@
 //! The two servers: the public one, and the one for operators.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::{section, within};
@@ -14,13 +15,30 @@ section! {
         port: u16 = 8080;
         /// Worker threads, 1 to 256. Each runs an event loop of its own.
         workers: usize = 2, within(1..=256);
+        /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. Times
+        /// `body_limit_bytes` it bounds the memory that clients can take before any other limit is asked.
+        max_connections: usize = 4096, within(1..=1_000_000);
         /// Largest request body, bytes, 1024 to 1048576 (1 MiB). A larger one is answered with 413.
         body_limit_bytes: usize = 64 * 1024, within(1024..=1024 * 1024);
+        /// PEM file with the server's certificate and those that lead from it to the CA. With it and `tls_key` the
+        /// listener speaks TLS 1.2 and 1.3, and HTTP/2 to who asks for it; without, plain HTTP/1.1.
+        tls_certificate: Option<PathBuf> = None;
+        /// PEM file with the private key of that certificate.
+        tls_key: Option<PathBuf> = None;
+        /// Web pages that may call the API from a browser, by origin, separated by commas: `https://shop.example`.
+        /// None, unless they are named; programs are not concerned (CORS).
+        cors_origins: Vec<String> = Vec::new(), origins;
     }
     durations {
         /// How long an idle connection stays open for its next request, 1s to 10m. Longer than the idle timeout of
         /// the load balancer in front, or it sends a request down a connection that is just being closed.
         keep_alive = Duration::from_secs(75), within(Duration::from_secs(1)..=Duration::from_mins(10));
+        /// The deadline of a request, 100ms to 5m. A client may ask for less with `x-request-timeout-ms`, never for more.
+        request_timeout = Duration::from_secs(10), within(Duration::from_millis(100)..=Duration::from_mins(5));
+        /// A request that runs for longer is logged while it still runs, 10ms to 1m.
+        slow_request = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        /// How long a client may take to send the body once its headers are here, 100ms to 1m (slow POST defence).
+        request_body_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
         /// How long a client may take to send the request line and headers, 100ms to 1m (slowloris defence).
         request_head_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
     }
@@ -34,4 +52,20 @@ section! {
         /// TCP port, 0 to 65535. 0 takes any free port, for tests.
         port: u16 = 8081;
     }
+}
+
+fn origins(list: &[String], (): &()) -> garde::Result {
+    let is_origin = |text: &String| {
+        reqwest::Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.origin().ascii_serialization() == *text
+                && !text.contains('*')
+        })
+    };
+    if list.iter().all(is_origin) {
+        return Ok(());
+    }
+    Err(garde::Error::new(
+        "expected origins as a browser sends them, each named, without a path: https://shop.example,http://localhost:3000",
+    ))
 }

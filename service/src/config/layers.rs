@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Problem;
-use super::{Environment, Inputs, Origin};
+use super::merge::is_secret;
+use super::{Environment, Inputs, Origin, variable};
 
 /// One setting as one layer gives it.
 pub(super) struct Given {
@@ -25,6 +26,8 @@ pub(super) struct Layers {
     pub(super) given: Vec<Given>,
     /// The environment, and where it was chosen.
     pub(super) environment: (Environment, Origin),
+    /// Where the files are.
+    pub(super) directory: PathBuf,
     /// What could not be read at all.
     pub(super) problems: Vec<Problem>,
 }
@@ -76,17 +79,24 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
     } in &variables
     {
         // Two underscores: Kubernetes itself sets ORDERLY_PORT and the like for a service of that name.
-        if let Some(path) = name.strip_prefix("ORDERLY__") {
-            layers.push(
-                path.to_lowercase().replace("__", "."),
-                (*value).into(),
-                origin,
-            );
+        let Some(path) = name.strip_prefix("ORDERLY__") else {
+            continue;
+        };
+        let key = path.to_lowercase().replace("__", ".");
+        match key.strip_suffix("_file").filter(|key| is_secret(key)) {
+            None => layers.push(key, (*value).into(), origin),
+            Some(secret) => {
+                let direct = variable(secret);
+                let both = (variables.iter())
+                    .any(|it| it.name == direct && it.origin == *origin && !it.value.is_empty());
+                layers.read_secret(secret, Path::new(value), format!("{name} ({origin})"), both);
+            }
         }
     }
     for (key, value) in &inputs.flags.set {
         layers.push(key.clone(), value.as_str().into(), &Origin::Flag);
     }
+    layers.directory = directory;
     layers
 }
 
@@ -165,6 +175,30 @@ impl Layers {
                 self.problem(path.display().to_string(), "cannot be read", why);
             }
         }
+    }
+
+    /// A secret in a file, as Docker, Kubernetes and systemd hand them out. An empty path is none.
+    fn read_secret(&mut self, key: &str, path: &Path, place: String, given_twice: bool) {
+        if path.as_os_str().is_empty() {
+            return;
+        }
+        let fault = match (given_twice, std::fs::read_to_string(path)) {
+            (false, Ok(text)) => {
+                // Editors and `echo` end a file with a newline; no secret of ours does, but a PEM.
+                let text = text.trim_end_matches(['\r', '\n']);
+                return self.push(key.to_owned(), text.into(), &Origin::File(path.to_owned()));
+            }
+            (true, _) => (
+                format!("is set, and so is {}", variable(key)),
+                "keep one of the two".to_owned(),
+            ),
+            (false, Err(why)) => (
+                format!("is {}, which cannot be read", path.display()),
+                why.to_string(),
+            ),
+        };
+        self.problems
+            .push(Problem::new(key, place, fault.0, fault.1));
     }
 
     fn read_dotenv(&mut self, path: &Path) -> Vec<(String, String)> {

@@ -11,7 +11,7 @@ section! {
         /// `pretty` for people, `json` for collectors.
         format: LogFormat = LogFormat::Pretty;
         /// What is logged, as a `tracing` filter: `info`, or `warn,orderly=debug`.
-        filter: String = "info,actix_server=warn".into(), env_filter;
+        filter: String = "info,actix_server=warn,actix_web_prom=error".into(), env_filter;
     }
 }
 

@@ -5,16 +5,16 @@
 //! every mistake. Rules between settings come last, and only among those whose own values are good.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::companions::{Misfit, misfits};
 use super::error::Problem;
 use super::layers::{Given, flatten};
 use super::nearest::nearest;
-use super::rules::{Nesting, nestings};
+use super::rules::{Rule, rules};
 use super::{Environment, Origin, REDACTED, Settings, keys};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.
@@ -96,38 +96,33 @@ impl Merge {
 
     /// Judges the settings against each other.
     pub(super) fn check_rules(&mut self) {
-        for rule in nestings(&self.settings) {
-            if !rule.holds() && !self.is_faulty(rule.short.0) && !self.is_faulty(rule.long.0) {
+        for rule in rules(&self.settings) {
+            let mut waits = rule.parts.iter().chain([&rule.whole]);
+            if !rule.holds() && !waits.any(|(key, _)| self.is_faulty(key)) {
                 self.report(&rule);
             }
         }
-        let Settings {
-            environment, auth, ..
-        } = &self.settings;
-        let lacks_key = *environment == Environment::Production && auth.signing_key.is_none();
-        if lacks_key && !self.is_faulty("auth.signing_key") {
-            let cure = "required in production: an Ed25519 key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)";
-            self.problems
-                .push(Problem::missing("auth.signing_key", cure));
+        let misfits: Vec<Misfit> = misfits(&self.settings).collect();
+        for misfit in misfits {
+            if !self.is_faulty(misfit.key) && !self.is_faulty(misfit.other) {
+                let place = self.origin(misfit.key).place(misfit.key);
+                self.problems
+                    .push(Problem::new(misfit.key, place, misfit.fault, misfit.cure));
+            }
         }
     }
 
-    fn report(&mut self, rule: &Nesting) {
-        let (short, long) = (rule.short.0, rule.long.0);
+    fn report(&mut self, rule: &Rule) {
+        let waits: Vec<_> = rule.parts.iter().chain([&rule.whole]).collect();
         // Name the one that somebody set: that is where to look.
-        let set = if self.origins.contains_key(short) {
-            short
-        } else {
-            long
-        };
+        let set = (waits.iter())
+            .find(|(key, _)| self.origins.contains_key(*key))
+            .map_or(rule.whole.0, |(key, _)| key);
         let place = self.origin(set).place(set);
-        let described =
-            |(key, value): (&str, Duration)| format!("{key} = {value:?} ({})", self.origin(key));
-        let fault = format!(
-            "does not fit: {}, {}",
-            described(rule.short),
-            described(rule.long)
-        );
+        let described: Vec<String> = (waits.iter())
+            .map(|(key, value)| format!("{key} = {value:?} ({})", self.origin(key)))
+            .collect();
+        let fault = format!("does not fit: {}", described.join(", "));
         self.problems
             .push(Problem::new(set, place, fault, rule.to_string()));
     }
@@ -161,11 +156,37 @@ fn violation(settings: &Settings, key: &str) -> Option<String> {
 }
 
 /// What a number may be. Its check says so when asked about zero, which no range contains.
-fn range_of(key: &str) -> Option<String> {
+pub(super) fn range_of(key: &str) -> Option<String> {
     let mut tree = serde_json::to_value(Settings::default()).ok()?;
     let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
     *number = 0.into();
     violation(&Settings::deserialize(tree).ok()?, key)
+}
+
+/// What a setting may be, in words: its check or its type says so when asked about a value that none would take.
+pub(super) fn allowed(key: &str, kind: &str) -> Option<String> {
+    let absurd = match kind {
+        "integer" => match range_of(key) {
+            Some(range) => return Some(without_label(range)),
+            None => "none".into(),
+        },
+        "number" => f64::MIN.into(),
+        "duration" => "1000years".into(),
+        "choice" => "none of them".into(),
+        _ => return None,
+    };
+    let mut tree = serde_json::to_value(Settings::default()).ok()?;
+    *leaf_mut(&mut tree, key)? = absurd;
+    match Settings::deserialize(tree) {
+        Ok(settings) => violation(&settings, key).map(without_label),
+        Err(why) => expectation(&why.to_string())
+            .strip_prefix("expected ")
+            .map(str::to_owned),
+    }
+}
+
+fn without_label(range: String) -> String {
+    range.trim_start_matches("allowed: ").to_owned()
 }
 
 /// `[http]` with every key commented out.
@@ -182,10 +203,22 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
 /// that may be unset (`ORDERLY__REDIS__URL=`).
 fn typed(value: Value, default: &Value) -> Value {
     match (value, default) {
+        (Value::String(text), Value::Number(share)) if share.is_f64() => text
+            .trim()
+            .parse::<f64>()
+            .map_or(Value::String(text), Value::from),
         (Value::String(text), Value::Number(_)) => text
             .trim()
-            .parse::<i64>()
+            .parse::<serde_json::Number>()
             .map_or(Value::String(text), Value::from),
+        (Value::String(text), Value::Bool(_)) => text
+            .trim()
+            .parse::<bool>()
+            .map_or(Value::String(text), Value::from),
+        (Value::String(text), Value::Array(_)) => (text.split(','))
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .collect(),
         (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
         (value, _) => value,
     }
@@ -204,7 +237,7 @@ fn shown(key: &str, value: &Value) -> String {
 }
 
 /// Whether a key holds a secret: its type says so, by what it serializes to.
-fn is_secret(key: &str) -> bool {
+pub(super) fn is_secret(key: &str) -> bool {
     let mut tree = serde_json::to_value(Settings::default()).unwrap_or_default();
     if let Some(leaf) = leaf_mut(&mut tree, key) {
         *leaf = "probe".into();
@@ -222,6 +255,7 @@ fn expectation(error: &str) -> String {
     let expected = match expected {
         "u16" => "a whole number from 0 to 65535",
         "u32" | "u64" | "usize" | "i64" => "a whole number",
+        "f64" => "a number such as 0.5",
         "a duration" => "a duration such as 500ms, 10s or 15m",
         "invalid IP address syntax" | "IP address" => {
             "an IP address such as 127.0.0.1, 0.0.0.0 or ::"

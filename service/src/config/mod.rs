@@ -8,83 +8,95 @@
 //! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, `.env`, environment variables `ORDERLY__SECTION__KEY`, flags
 //! `--set section.key=value`. Each value keeps its [`Origin`], each is judged alone, and a start with mistakes in it
 //! ends with one [`ConfigError`] that names every one of them and its cure. Secrets are of type [`Secret`], which
-//! cannot be printed. No other module reads the environment.
+//! cannot be printed, and may come from files: `ORDERLY__SECTION__KEY_FILE` is the path of one. No other module reads
+//! the environment.
 //!
 //! A new setting is one line in the file of its section.
 //!
 //! **Watch it break.** `service/tests/config.rs`; or start with `ORDERLY__HTTP__PROT=1 ORDERLY__HTTP__WORKERS=0`.
 
 mod auth;
+mod breaker;
+mod cache;
+mod changes;
+mod companions;
 mod database;
 mod error;
 mod events;
+mod health;
 mod http;
 mod layers;
 mod log;
 mod merge;
 mod nearest;
+mod network;
 mod orders;
 mod origin;
 mod payments;
+mod rate_limit;
 mod redis;
+mod retry;
 mod rules;
 mod sandbox_gateway;
+mod schema;
 mod secret;
 mod section;
+mod shed;
 mod shutdown;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fmt};
 
-use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 pub use auth::AuthConfig;
-pub use database::DatabaseConfig;
+pub use breaker::BreakerConfig;
+pub use cache::CacheConfig;
+pub use changes::changed_keys;
+pub use database::{DatabaseConfig, SslMode};
 pub use error::ConfigError;
 pub use events::EventsConfig;
+pub use health::HealthConfig;
 pub use http::{AdminConfig, HttpConfig};
 pub use log::{LogConfig, LogFormat};
+pub use network::Network;
 pub use orders::OrdersConfig;
 pub use origin::Origin;
 pub use payments::PaymentsConfig;
+pub use rate_limit::RateLimitConfig;
 pub use redis::RedisConfig;
+pub use retry::RetryConfig;
 pub use sandbox_gateway::SandboxGatewayConfig;
+pub use schema::{Setting, schema};
 pub use secret::{REDACTED, Secret};
+pub use shed::ShedConfig;
 pub use shutdown::ShutdownConfig;
+pub use telemetry::TelemetryConfig;
 
-/// Everything that can be set.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "each section is documented at its type")]
-pub struct Settings {
-    /// Which kind of place this runs in; from `ORDERLY_ENV`, and not a key of the files, since it chooses among them.
-    #[serde(skip)]
-    #[garde(skip)]
-    pub environment: Environment,
-    #[garde(dive)]
-    pub http: HttpConfig,
-    #[garde(dive)]
-    pub admin: AdminConfig,
-    #[garde(dive)]
-    pub database: DatabaseConfig,
-    #[garde(dive)]
-    pub redis: RedisConfig,
-    #[garde(dive)]
-    pub auth: AuthConfig,
-    #[garde(dive)]
-    pub orders: OrdersConfig,
-    #[garde(dive)]
-    pub payments: PaymentsConfig,
-    #[garde(dive)]
-    pub events: EventsConfig,
-    #[garde(dive)]
-    pub sandbox_gateway: SandboxGatewayConfig,
-    #[garde(dive)]
-    pub log: LogConfig,
-    #[garde(dive)]
-    pub shutdown: ShutdownConfig,
+section::sections! {
+    /// Everything that can be set.
+    pub struct Settings {
+        http: HttpConfig,
+        admin: AdminConfig,
+        database: DatabaseConfig,
+        redis: RedisConfig,
+        auth: AuthConfig,
+        orders: OrdersConfig,
+        payments: PaymentsConfig,
+        events: EventsConfig,
+        sandbox_gateway: SandboxGatewayConfig,
+        log: LogConfig,
+        telemetry: TelemetryConfig,
+        rate_limit: RateLimitConfig,
+        breaker: BreakerConfig,
+        retry: RetryConfig,
+        cache: CacheConfig,
+        shed: ShedConfig,
+        health: HealthConfig,
+        shutdown: ShutdownConfig,
+    }
 }
 
 /// The kind of place the service runs in.
@@ -144,6 +156,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 pub struct Loaded {
     /// What holds.
     pub settings: Settings,
+    /// Where the files are, if there are any.
+    pub directory: PathBuf,
     environment_origin: Origin,
     origins: BTreeMap<String, Origin>,
 }
@@ -208,6 +222,7 @@ pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         Some(error) => Err(error),
         None => Ok(Loaded {
             settings: merge.settings,
+            directory: layers.directory,
             environment_origin,
             origins: merge.origins,
         }),

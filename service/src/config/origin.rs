@@ -11,7 +11,7 @@ pub enum Origin {
     /// Built in.
     #[default]
     Default,
-    /// A file of the configuration directory.
+    /// A file: of the configuration directory, or the one that a `…_FILE` variable names.
     File(PathBuf),
     /// The `.env` file of the working directory.
     DotEnv,

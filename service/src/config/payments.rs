@@ -11,18 +11,27 @@ section! {
         gateway_url: String = "http://127.0.0.1:8090".into(), http_url;
         /// Payments under way at once in this process, 1 to 256.
         concurrency: usize = 8, within(1..=256);
-        /// Tries before a payment is given up and waits for a person (`orderly jobs`), 1 to 100.
+        /// Tries before a payment is given up and waits for a person (`orderly jobs`), 1 to 100; but never before
+        /// `give_up_after`.
         max_attempts: u32 = 8, within(1..=100);
+        /// Idle connections kept open to the gateway, 0 to 256.
+        idle_connections: usize = 8, within(0..=256);
     }
     durations {
         /// How long connecting to the gateway may take, 10ms to 1m.
         connect_timeout = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long one call may take, from connecting to the last byte, 10ms to 5m.
         timeout = Duration::from_secs(5), within(Duration::from_millis(10)..=Duration::from_mins(5));
+        /// How long the gateway may be silent while it answers, 10ms to 5m.
+        read_timeout = Duration::from_secs(4), within(Duration::from_millis(10)..=Duration::from_mins(5));
+        /// How long an idle connection to the gateway is kept, 1s to 10m.
+        idle_timeout = Duration::from_mins(1), within(Duration::from_secs(1)..=Duration::from_mins(10));
+        /// How long a payment is tried at least, 0s to 30d: no outage of the gateway that is shorter costs a payment.
+        give_up_after = Duration::from_hours(24), within(Duration::ZERO..=Duration::from_hours(24 * 30));
         /// How often the job looks for due payments when it has none, 10ms to 1m.
         poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
-        /// How long a claimed payment is hidden from other replicas, 1s to 1h. Longer than `timeout`, or a second
-        /// replica would take up a payment whose call is still under way.
+        /// How long a claimed payment is hidden from other replicas, 1s to 1h. Longer than all calls
+        /// (`timeout` times `retry.attempts`), or a second replica would take up a payment that is under way.
         lease = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
         /// Wait before the second try, 1ms to 1m; it doubles with each further one.
         backoff_base = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));

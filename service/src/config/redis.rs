@@ -1,5 +1,6 @@
 //! Redis.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
@@ -10,12 +11,22 @@ section! {
     pub struct RedisConfig {
         /// Where it is: `redis://:password@host:6379/0`, `rediss://` for TLS. Unset: none is used.
         url: Option<Secret> = None, redis_url;
+        /// PEM file with the CA that signed the server's certificate; for `rediss://`. Unset: the system's CAs.
+        ca_certificate: Option<PathBuf> = None;
     }
     durations {
         /// How long opening a connection may take, 10ms to 1m.
         connect_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long one command may take, 1ms to 1m.
         response_timeout = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+    }
+}
+
+impl RedisConfig {
+    /// Whether the URL asks for TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        let url = self.url.as_ref().map_or("", |url| url.expose());
+        url.starts_with("rediss://")
     }
 }
 

@@ -7,41 +7,52 @@ use std::time::Duration;
 
 use super::Settings;
 
-/// One wait that must end before (or with) another: their keys and lengths.
-pub(super) struct Nesting {
-    pub(super) short: (&'static str, Duration),
-    pub(super) long: (&'static str, Duration),
+/// A wait with its key.
+pub(super) type Wait = (&'static str, Duration);
+
+/// Waits, one after the other, that must end before (or with) another one.
+pub(super) struct Rule {
+    pub(super) parts: Vec<Wait>,
+    pub(super) whole: Wait,
     may_be_equal: bool,
 }
 
-impl Nesting {
+impl Rule {
     pub(super) fn holds(&self) -> bool {
-        self.short.1 < self.long.1 || (self.may_be_equal && self.short.1 == self.long.1)
+        let parts: Duration = self.parts.iter().map(|(_, wait)| wait).sum();
+        parts < self.whole.1 || (self.may_be_equal && parts == self.whole.1)
     }
 }
 
-impl fmt::Display for Nesting {
+impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let relation = if self.may_be_equal {
             "not be longer"
         } else {
             "be shorter"
         };
-        write!(f, "{} must {relation} than {}", self.short.0, self.long.0)
+        let parts: Vec<&str> = self.parts.iter().map(|(key, _)| *key).collect();
+        write!(
+            f,
+            "{} must {relation} than {}",
+            parts.join(" + "),
+            self.whole.0
+        )
     }
 }
 
 /// All of them. The doc comment of each setting says why.
-pub(super) fn nestings(settings: &Settings) -> [Nesting; 4] {
+pub(super) fn rules(settings: &Settings) -> [Rule; 8] {
     let Settings {
         orders,
         database,
         payments,
+        shutdown,
         ..
     } = settings;
-    let rule = |short, long| Nesting {
-        short,
-        long,
+    let rule = |short, long| Rule {
+        parts: vec![short],
+        whole: long,
         may_be_equal: false,
     };
     let lock_timeout = ("database.lock_timeout", database.lock_timeout);
@@ -57,12 +68,39 @@ pub(super) fn nestings(settings: &Settings) -> [Nesting; 4] {
             ("database.statement_timeout", database.statement_timeout),
         ),
         rule(
-            ("payments.timeout", payments.timeout),
-            ("payments.lease", payments.lease),
+            ("database.statement_timeout", database.statement_timeout),
+            ("database.tcp_user_timeout", database.tcp_user_timeout),
         ),
-        Nesting {
+        rule(
+            ("http.slow_request", settings.http.slow_request),
+            ("http.request_timeout", settings.http.request_timeout),
+        ),
+        rule(
+            ("breaker.redis_slow_call", settings.breaker.redis_slow_call),
+            ("redis.response_timeout", settings.redis.response_timeout),
+        ),
+        Rule {
+            parts: vec![
+                ("payments.timeout", payments.timeout);
+                settings.retry.attempts.max(1) as usize
+            ],
+            whole: ("payments.lease", payments.lease),
+            may_be_equal: false,
+        },
+        Rule {
             may_be_equal: true,
             ..rule(backoff_base, backoff_cap)
+        },
+        Rule {
+            parts: vec![
+                ("shutdown.drain_delay", shutdown.drain_delay),
+                ("shutdown.drain", shutdown.drain),
+                ("shutdown.jobs", shutdown.jobs),
+                ("shutdown.pools", shutdown.pools),
+                ("shutdown.telemetry", shutdown.telemetry),
+            ],
+            whole: ("shutdown.grace_period", shutdown.grace_period),
+            may_be_equal: true,
         },
     ]
 }

@@ -1,7 +1,8 @@
 //! The one shape of every section of the configuration.
 //!
 //! A setting is a name, a type, a default and what is allowed. Written with plain derives these four land in three
-//! places (the struct, its `Default`, its attributes) and drift apart; [`section!`] keeps them on one line.
+//! places (the struct, its `Default`, its attributes) and drift apart; [`section!`] keeps them on one line. The doc
+//! comment is there for people who read the code and for those who run it: [`super::schema`] shows it.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -14,10 +15,10 @@ macro_rules! section {
     (
         $(#[$section_doc:meta])*
         pub struct $section:ident {
-            $($(#[$doc:meta])* $key:ident : $type:ty = $default:expr $(, $check:expr)?;)*
+            $($(#[doc = $doc:literal])* $key:ident : $type:ty = $default:expr $(, $check:expr)?;)*
         }
         $(durations {
-            $($(#[$time_doc:meta])* $time:ident = $time_default:expr, $time_check:expr;)*
+            $($(#[doc = $time_doc:literal])* $time:ident = $time_default:expr, $time_check:expr;)*
         })?
     ) => {
         $(#[$section_doc])*
@@ -26,16 +27,32 @@ macro_rules! section {
         #[garde(allow_unvalidated)]
         pub struct $section {
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 $(#[garde(custom($check))])?
                 pub $key: $type,
             )*
             $($(
-                $(#[$time_doc])*
+                $(#[doc = $time_doc])*
                 #[serde(with = "humantime_serde")]
                 #[garde(custom($time_check))]
                 pub $time: std::time::Duration,
             )*)?
+        }
+
+        impl $section {
+            /// What each setting is, in the order of the code.
+            pub(super) const DESCRIBED: &[$crate::config::section::Described] = &[
+                $($crate::config::section::Described {
+                    key: stringify!($key),
+                    rust_type: stringify!($type),
+                    doc: concat!($($doc),*),
+                },)*
+                $($($crate::config::section::Described {
+                    key: stringify!($time),
+                    rust_type: "Duration",
+                    doc: concat!($($time_doc),*),
+                },)*)?
+            ];
         }
 
         impl Default for $section {
@@ -46,6 +63,38 @@ macro_rules! section {
     };
 }
 pub(super) use section;
+
+/// What [`section!`] knows of a setting beside its value.
+pub(super) struct Described {
+    pub(super) key: &'static str,
+    pub(super) rust_type: &'static str,
+    /// The lines of its doc comment.
+    pub(super) doc: &'static str,
+}
+
+/// Declares all settings, as `name: Section`.
+macro_rules! sections {
+    ($(#[$doc:meta])* pub struct $settings:ident { $($name:ident : $section:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, garde::Validate)]
+        #[serde(deny_unknown_fields, default)]
+        #[expect(missing_docs, reason = "each section is documented at its type")]
+        pub struct $settings {
+            /// Which kind of place this runs in; from `ORDERLY_ENV`, and not a key of the files, since it chooses among them.
+            #[serde(skip)]
+            #[garde(skip)]
+            pub environment: Environment,
+            $(#[garde(dive)] pub $name: $section,)*
+        }
+
+        impl $settings {
+            /// Each section with what its settings are.
+            const SECTIONS: &[(&'static str, &'static [section::Described])] =
+                &[$((stringify!($name), <$section>::DESCRIBED)),*];
+        }
+    };
+}
+pub(super) use sections;
 
 /// A check that a value lies in a range, both ends included. The message is the cure, so it names both ends.
 pub(super) fn within<T: PartialOrd + Debug>(

@@ -5,13 +5,22 @@ use std::time::Duration;
 use super::section::{section, within};
 
 section! {
-    /// Deadlines of the shutdown's phases. Their sum must fit into what the supervisor allows (`TimeoutStopSec`,
-    /// `terminationGracePeriodSeconds`), which kills the process after.
+    /// Deadlines of the shutdown's phases, in their order; together they must fit into `grace_period`.
     pub struct ShutdownConfig {}
     durations {
-        /// For requests in flight, 0s to 10m.
+        /// What the supervisor allows from SIGTERM to SIGKILL, 1s to 1h: `terminationGracePeriodSeconds`,
+        /// `TimeoutStopSec`. Not a timer here, only the sum that the phases are held to.
+        grace_period = Duration::from_mins(1), within(Duration::from_secs(1)..=Duration::from_hours(1));
+        /// How long requests are still taken after readiness went, 0s to 10m: as long as the load balancer needs to
+        /// notice (probe period times failure threshold, or the spread of an endpoint's removal).
+        drain_delay = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
+        /// For requests in flight, 0s to 10m. Longer than `http.request_timeout`, after which there are none.
         drain = Duration::from_secs(20), within(Duration::ZERO..=Duration::from_mins(10));
         /// For background jobs, 0s to 10m.
         jobs = Duration::from_secs(10), within(Duration::ZERO..=Duration::from_mins(10));
+        /// For connections to come back to their pools, 0s to 10m.
+        pools = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
+        /// For the last spans to be exported, 0s to 10m. What is not by then is lost, and no failure.
+        telemetry = Duration::from_secs(2), within(Duration::ZERO..=Duration::from_mins(10));
     }
 }

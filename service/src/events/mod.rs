@@ -9,35 +9,31 @@ pub mod cloud_event;
 pub mod payload;
 mod redis_stream;
 
-use anyhow::Context as _;
-
 pub use bus::InProcessBus;
 pub use redis_stream::RedisStream;
 
-use crate::config::{EventsConfig, RedisConfig};
+use crate::config::EventsConfig;
 use crate::domain::event::OrderEvent;
+use crate::redis_client::RedisClient;
 
 /// Where events go.
 pub enum Publisher {
     /// To a Redis Stream, for other programs.
-    Redis(Box<RedisStream>),
+    Redis(RedisStream),
     /// To whoever listens in this process.
     InProcess(InProcessBus),
 }
 
 impl Publisher {
-    /// The stream, if Redis is configured, else the bus.
+    /// The stream, if there is a Redis, else the bus.
     ///
     /// # Errors
-    /// If the Redis URL can't be used; the message does not repeat it.
-    pub fn new(redis: &RedisConfig, events: &EventsConfig) -> anyhow::Result<Self> {
-        match &redis.url {
-            Some(url) => Ok(Self::Redis(Box::new(
-                RedisStream::new(url.expose(), redis, events)
-                    .context("ORDERLY__REDIS__URL can't be used")?,
-            ))),
-            None => Ok(Self::InProcess(InProcessBus::default())),
-        }
+    /// If the settings of the stream can't be used.
+    pub fn new(redis: Option<RedisClient>, events: &EventsConfig) -> anyhow::Result<Self> {
+        Ok(match redis {
+            Some(redis) => Self::Redis(RedisStream::new(redis, events)?),
+            None => Self::InProcess(InProcessBus::default()),
+        })
     }
 
     /// Publishes `events` in their order. After an error, some of the first may

@@ -1,73 +1,124 @@
 //! The admin listener: probes and metrics, on a port of its own that is not for
 //! clients.
+//!
+//! | path | asks | 200 | 503 |
+//! |---|---|---|---|
+//! | `/livez` | restart it? | always | never: a restart mends no dependency |
+//! | `/startupz` | has it started? | from then on | before |
+//! | `/readyz` | send it requests? | it runs and its essentials are well | it starts, shuts down, or lost Postgres |
+//! | `/healthz` | what is wrong? | healthy or degraded | unhealthy |
+//! | `/metrics` | | Prometheus' text format | |
+//!
+//! It starts before everything else and ends after it, so that a probe always gets
+//! an answer. What the checks mean: [`crate::health`].
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use prometheus::{Encoder as _, Registry, TextEncoder};
+use serde_json::{Value, json};
 
-use crate::lifecycle::readiness::Readiness;
-use crate::usecases::Services;
-use crate::usecases::probe::database_answers;
+use crate::health::{Health, Report, Status};
+use crate::lifecycle::readiness::{Readiness, Stage};
 
-/// Starts to listen. `/livez`: the process runs. `/readyz`: send it requests.
-/// `/metrics`: Prometheus' text format.
+struct Admin {
+    health: Health,
+    readiness: Readiness,
+    registry: Registry,
+    began: Instant,
+}
+
+/// Starts to listen.
 ///
 /// # Errors
 /// If the listener can't be used.
 pub fn start(
     listener: TcpListener,
-    services: Services,
+    health: Health,
     readiness: Readiness,
     registry: Registry,
 ) -> anyhow::Result<Server> {
-    let services = web::Data::new(services);
-    let readiness = web::Data::new(readiness);
-    let registry = web::Data::new(registry);
+    let admin = web::Data::new(Admin {
+        health,
+        readiness,
+        registry,
+        began: Instant::now(),
+    });
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(services.clone())
-            .app_data(readiness.clone())
-            .app_data(registry.clone())
+            .app_data(admin.clone())
             .route("/livez", web::get().to(live))
+            .route("/startupz", web::get().to(started))
             .route("/readyz", web::get().to(ready))
+            .route("/healthz", web::get().to(healthy))
             .route("/metrics", web::get().to(metrics))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
-    .shutdown_timeout(1)
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
 }
 
 async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({ "status": "alive" }))
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-async fn ready(services: web::Data<Services>, readiness: web::Data<Readiness>) -> HttpResponse {
-    let refuse = |reason: &str| {
-        HttpResponse::ServiceUnavailable()
-            .json(serde_json::json!({ "status": "not ready", "reason": reason }))
+async fn started(admin: web::Data<Admin>) -> HttpResponse {
+    match admin.readiness.stage() {
+        Stage::Starting => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
+        Stage::Running | Stage::Stopping => HttpResponse::Ok().json(json!({ "status": "started" })),
+    }
+}
+
+async fn ready(admin: web::Data<Admin>) -> HttpResponse {
+    let reason = match admin.readiness.stage() {
+        Stage::Starting => Some("starting".to_owned()),
+        Stage::Stopping => Some("shutting down".to_owned()),
+        Stage::Running => lost(&admin.health.essentials().await),
     };
-    if !readiness.is_ready() {
-        return refuse("starting or shutting down");
-    }
-    match database_answers(&services).await {
-        Ok(()) => HttpResponse::Ok().json(serde_json::json!({ "status": "ready" })),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            refuse("the database does not answer")
-        }
+    match reason {
+        None => HttpResponse::Ok().json(json!({ "status": "ready" })),
+        Some(reason) => HttpResponse::ServiceUnavailable()
+            .json(json!({ "status": "not ready", "reason": reason })),
     }
 }
 
-async fn metrics(registry: web::Data<Registry>) -> HttpResponse {
+/// What can't be done without and is gone.
+fn lost(essentials: &Report) -> Option<String> {
+    essentials
+        .checks
+        .iter()
+        .find(|(_, check)| check.status == Status::Unhealthy)
+        .map(|(name, check)| match &check.details["error"] {
+            Value::String(error) => format!("{name}: {error}"),
+            _ => (*name).to_owned(),
+        })
+}
+
+async fn healthy(admin: web::Data<Admin>) -> HttpResponse {
+    let Report { status, checks } = admin.health.report().await;
+    let mut answer = match status {
+        Status::Unhealthy => HttpResponse::ServiceUnavailable(),
+        Status::Healthy | Status::Degraded => HttpResponse::Ok(),
+    };
+    answer.json(json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": env!("ORDERLY_BUILT_COMMIT"),
+        "uptime_seconds": admin.began.elapsed().as_secs(),
+        "checks": checks,
+    }))
+}
+
+async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
+    // For `orderly_health_check_status`: nobody else may have looked for a while.
+    admin.health.report().await;
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&admin.registry.gather(), &mut text) {
         Ok(()) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
             .body(text),

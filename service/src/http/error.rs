@@ -27,6 +27,7 @@ impl From<UseCaseError> for Problem {
                 Self::new(Kind::IdempotencyKeyInProgress, detail).retry_after(1)
             }
             UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).retry_after(1),
+            UseCaseError::DeadlineExceeded(_) => Self::new(Kind::DeadlineExceeded, detail),
             UseCaseError::Unavailable(cause) => Self::new(
                 Kind::Unavailable,
                 "a part that this needs is away; try again soon",

@@ -5,12 +5,16 @@
 //! call, map. Status codes are known here and nowhere else ([`error`]).
 
 pub mod admin;
+pub mod client_address;
+pub mod connections;
+mod cors;
 pub mod error;
 pub mod extract;
 pub mod handlers;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;
+pub mod quota;
 pub mod routes;
 pub mod server;
 pub mod wire;

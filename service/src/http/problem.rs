@@ -64,6 +64,8 @@ kinds! {
     NotFound = "not-found", NOT_FOUND, "There is no such thing";
     /// The place exists, the method does not.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
+    /// The body did not come in time.
+    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
     /// Another user has the address.
     EmailTaken = "email-taken", CONFLICT, "The e-mail address is taken";
     /// Another product has the SKU.
@@ -86,10 +88,14 @@ kinds! {
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
     /// `If-Match` is missing.
     PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "An If-Match header is required";
+    /// The client's quota is used up.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You send too many requests";
     /// A bug.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     /// Too much to do.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "There is too much to do just now";
+    /// The request took longer than anybody waits.
+    DeadlineExceeded = "deadline-exceeded", GATEWAY_TIMEOUT, "The request took too long";
     /// A dependency is away.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't answer just now";
 }

@@ -4,13 +4,17 @@
 //! here is 405 with `Allow`, any other path is 404. `tests/api/openapi.rs`
 //! compares the table with the OpenAPI document.
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::{Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::OpenApi as _;
 use utoipa_swagger_ui::{self as swagger_ui, SwaggerUi};
 
 use super::handlers::{orders, products, sessions, users};
+use super::middleware::deadline::set_deadline;
+use super::middleware::panics::catch_panics;
 use super::openapi::ApiDoc;
 use super::problem::{Problem, ProblemKind};
 
@@ -118,11 +122,13 @@ impl Path {
         self
     }
 
-    fn done(self) -> Resource {
+    fn done(self) -> impl HttpServiceFactory {
         let names: Vec<&str> = self.allow.iter().map(Method::as_str).collect();
         let allow = names.join(", ");
         self.resource
             .default_service(web::to(move || method_not_allowed(allow.clone())))
+            .wrap(from_fn(catch_panics))
+            .wrap(from_fn(set_deadline))
     }
 }
 

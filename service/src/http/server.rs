@@ -8,15 +8,47 @@ use actix_web::{App, HttpServer, web};
 use actix_web_prom::{ActixMetricsConfiguration, PrometheusMetrics, PrometheusMetricsBuilder};
 use anyhow::anyhow;
 use prometheus::Registry;
+use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 
+use super::connections::Connections;
+use super::cors;
+use super::middleware::closing::close_when_stopping;
+use super::middleware::known_methods::name_unknown_methods;
 use super::middleware::problems::write_problems;
+use super::middleware::rate_limit::limit_rate;
+use super::middleware::receive::receive;
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
+use super::middleware::security_headers::harden;
+use super::middleware::shed::shed;
 use super::routes;
-use crate::config::{HttpConfig, ShutdownConfig};
+use crate::config::HttpConfig;
+use crate::health::event_loop::EventLoops;
+use crate::lifecycle::readiness::Readiness;
+use crate::limits::RateLimits;
+use crate::resilience::in_flight::InFlightLimit;
+use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
-/// Starts to listen. The server runs when it is polled, and stops when its
+/// What all workers share.
+pub struct Shared {
+    /// For the handlers.
+    pub services: Services,
+    /// For shedding.
+    pub in_flight: InFlightLimit,
+    /// For closing connections when the service stops.
+    pub readiness: Readiness,
+    /// For knowing what is left when it stops.
+    pub connections: Connections,
+    /// For measuring how late each worker is.
+    pub event_loops: EventLoops,
+    /// For rate limits.
+    pub limits: RateLimits,
+    /// For panics, and for the requests themselves.
+    pub metrics: Metrics,
+}
+
+/// Starts to listen, with TLS if there is a configuration for it. The server runs when it is polled, and stops when its
 /// handle says so.
 ///
 /// What is shared by all workers is made here, outside the closure: inside, each
@@ -26,32 +58,77 @@ use crate::usecases::Services;
 /// If the metrics are registered twice or the listener can't be used.
 pub fn start(
     listener: TcpListener,
+    tls: Option<ServerConfig>,
     http: &HttpConfig,
-    shutdown: &ShutdownConfig,
-    services: Services,
-    registry: Registry,
+    shared: Shared,
 ) -> anyhow::Result<Server> {
-    let services = web::Data::new(services);
+    let Shared { event_loops, .. } = shared;
+    let services = web::Data::new(shared.services);
     let body_limit = web::PayloadConfig::new(http.body_limit_bytes);
-    let metrics = request_metrics(registry)?;
+    let config = web::Data::new(http.clone());
+    let request_metrics = request_metrics(shared.metrics.registry.clone())?;
+    let metrics = web::Data::new(shared.metrics);
+    let in_flight = web::Data::new(shared.in_flight);
+    let readiness = web::Data::new(shared.readiness);
+    let connections = web::Data::new(shared.connections.clone());
+    let limits = web::Data::new(shared.limits);
     let server = HttpServer::new(move || {
+        // This runs once on the thread of each worker.
+        actix_web::rt::spawn(event_loops.clone().beat("http_worker"));
         // The last one wraps all others: metrics and problems see the span.
         App::new()
             .app_data(services.clone())
             .app_data(body_limit.clone())
+            .app_data(config.clone())
+            .app_data(metrics.clone())
+            .app_data(in_flight.clone())
+            .app_data(readiness.clone())
+            .app_data(limits.clone())
+            .app_data(connections.clone())
             .configure(routes::configure)
+            .wrap(from_fn(limit_rate))
+            .wrap(from_fn(shed))
+            .wrap(from_fn(receive))
+            .wrap(cors::allow_listed(&config))
             .wrap(from_fn(write_problems))
-            .wrap(metrics.clone())
+            .wrap(from_fn(harden))
+            .wrap(from_fn(close_when_stopping))
+            .wrap(request_metrics.clone())
             .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(name_unknown_methods))
     })
+    .on_connect(move |stream, connection| shared.connections.opened(stream, connection))
     .workers(http.workers)
+    .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)
     .client_request_timeout(http.request_head_timeout)
-    .shutdown_timeout(shutdown.drain.as_secs_f64().ceil() as u64)
-    .disable_signals()
-    .listen(listener)?;
+    // The drain has a deadline of its own, see `lifecycle::shutdown`.
+    .shutdown_timeout(u64::from(u32::MAX))
+    .tls_handshake_timeout(http.request_head_timeout)
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
     Ok(server.run())
 }
+
+/// What actix-web-prom registers: name, type and meaning.
+pub const REQUEST_METRICS: [(&str, &str, &str); 2] = [
+    (
+        "orderly_http_requests_total",
+        "counter",
+        "Requests answered, by route template (endpoint; one for all that fit no route), method and status",
+    ),
+    (
+        "orderly_http_requests_duration_seconds",
+        "histogram",
+        "Time to answer a request, to the last byte of the body",
+    ),
+];
+
+/// The labels of all of [`REQUEST_METRICS`].
+pub const REQUEST_LABELS: [&str; 3] = ["endpoint", "method", "status"];
 
 fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
     PrometheusMetricsBuilder::new("orderly")

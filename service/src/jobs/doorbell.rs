@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Wakeups, pause};
+use super::{Wakeups, pause, round};
 use crate::storage::database::Database;
 use crate::storage::doorbell::{self, Doorbell};
 use crate::storage::error::StorageError;
@@ -23,7 +23,7 @@ pub async fn pass_on(database: Database, doorbell: Doorbell, stop: CancellationT
             () = stop.cancelled() => return,
             () = doorbell.rung() => {}
         }
-        if let Err(error) = notify(&database).await {
+        if let Err(error) = round(notify(&database)).await {
             tracing::debug!(%error, "a ring was lost; the jobs poll");
         }
         if !pause(&stop, GATHER).await {

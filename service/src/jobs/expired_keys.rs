@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use super::pause;
+use super::{pause, round};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::idempotency;
@@ -16,14 +17,19 @@ const INTERVAL: Duration = Duration::from_mins(10);
 /// Works until told to stop.
 pub async fn run(database: Database, stop: CancellationToken) {
     loop {
-        match delete(&database).await {
-            Ok(0) => {}
-            Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
-            Err(error) => tracing::warn!(%error, "expired idempotency keys stay"),
-        }
+        let span = tracing::info_span!("expired_keys", otel.name = "delete expired keys");
+        sweep(&database).instrument(span).await;
         if !pause(&stop, INTERVAL).await {
             return;
         }
+    }
+}
+
+async fn sweep(database: &Database) {
+    match round(delete(database)).await {
+        Ok(0) => {}
+        Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
+        Err(error) => tracing::warn!(%error, "expired idempotency keys stay"),
     }
 }
 

@@ -1,21 +1,32 @@
 //! The second way in: work that nobody waits for.
 //!
-//! Each job is a loop that can be told to stop and then ends what it has begun.
-//! Many replicas run the same jobs on the same database: leases and locks there
-//! see to it that each piece of work is done by one of them at a time.
+//! Each job is a loop that can be told to stop and then ends what it has begun;
+//! [`crate::lifecycle::supervisor`] starts it again if it panics. Many replicas
+//! run the same jobs on the same database: leases and locks there see to it that
+//! each piece of work is done by one of them at a time.
 
 pub mod doorbell;
 pub mod expired_keys;
+pub mod idle_connections;
+pub mod invalidations;
 pub mod outbox_relay;
 pub mod payments;
 pub mod queue_depth;
+pub mod rate_limit_sweep;
 
-use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+use crate::resilience::deadline;
+use crate::storage::error::StorageError;
+
+/// Postgres ends a statement that takes too long, but one that stands still ends
+/// nothing: who waits for it must stop by himself, or he would still wait there when
+/// another Postgres has taken over. Longer than any statement of a job may take.
+const ROUND: Duration = Duration::from_mins(1);
 
 /// Wakes the jobs that have work when the doorbell rings.
 #[derive(Default)]
@@ -34,34 +45,9 @@ impl Wakeups {
     }
 }
 
-/// The jobs that run, and the way to end them.
-#[derive(Default)]
-pub struct Jobs {
-    stop: CancellationToken,
-    running: TaskTracker,
-}
-
-impl Jobs {
-    /// Tells a job to stop when it is cancelled.
-    pub fn stop_token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
-    /// Starts a job.
-    pub fn start(&self, job: impl Future<Output = ()> + Send + 'static) {
-        self.running.spawn(job);
-    }
-
-    /// Tells all jobs to stop and waits until they have ended what they had
-    /// begun. `false`: some had not when `deadline` was over. That harms nothing,
-    /// it only delays: their leases end, and another replica takes over.
-    pub async fn stop(&self, deadline: Duration) -> bool {
-        self.stop.cancel();
-        self.running.close();
-        tokio::time::timeout(deadline, self.running.wait())
-            .await
-            .is_ok()
-    }
+/// What a job asks of the database at a time, no longer than [`ROUND`].
+async fn round<T>(work: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+    deadline::within(Instant::now() + ROUND, work).await?
 }
 
 /// Waits for `pause`, or until told to stop. `true`: go on.

@@ -27,7 +27,8 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(10),
 };
 
-/// What the relay needs.
+/// What the relay needs. Clones share it.
+#[derive(Clone)]
 pub struct OutboxRelay {
     /// Where the events are.
     pub database: Database,

@@ -9,25 +9,34 @@
 //!   (the order's id), so asking again charges nothing.
 //! - The gateway says no: the order has failed, its stock goes back.
 //! - The gateway says nothing, or that it can't: try again later, with backoff;
-//!   after `payments.max_attempts` tries the job is given up and waits for a
-//!   person (`orderly jobs`).
+//!   after `payments.max_attempts` tries, and not before `payments.give_up_after`,
+//!   the job is given up and waits for a person (`orderly jobs`).
+//! - The gateway's circuit breaker is open: nobody is asked, no try is used up.
+//! - The service stops: what was asked is settled, what was only leased is handed
+//!   back, and another replica has it at once.
 //!
 //! See it break: `payments.rs`, `payment_workers.rs` and `races.rs` in `tests/api`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use prometheus::IntCounterVec;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
-use super::Wakeups;
+use super::{Wakeups, round};
 use crate::config::PaymentsConfig;
 use crate::domain::ids::new_v7;
-use crate::payments::{ChargeOutcome, GatewayError, PaymentGateway, RefundOutcome};
+use crate::payments::{GatewayError, GuardedError, GuardedGateway};
 use crate::resilience::backoff::Backoff;
+use crate::resilience::deadline;
 use crate::storage::error::StorageError;
 use crate::storage::payment_jobs::{self, JobKind, LeasedJob};
+use crate::telemetry::trace_context;
 use crate::usecases::settle_payment::{settle_charge, settle_refund};
 use crate::usecases::{Services, UseCaseError};
 
@@ -37,7 +46,7 @@ pub struct PaymentWorker {
     /// For the database.
     pub services: Services,
     /// Whom to ask.
-    pub gateway: PaymentGateway,
+    pub gateway: GuardedGateway,
     /// How patiently.
     pub config: PaymentsConfig,
     /// Counts the tries by outcome.
@@ -51,36 +60,72 @@ impl PaymentWorker {
         let mut at_work = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
-            let free = self.config.concurrency.saturating_sub(at_work.len());
+            let free = self.free(at_work.len());
             if may_be_more && free > 0 {
                 let leased = self.lease(free).await;
                 may_be_more = leased.len() == free;
                 for job in leased {
-                    let worker = self.clone();
-                    at_work.spawn(async move { worker.work_on(&job).await });
+                    let (worker, stop) = (self.clone(), stop.clone());
+                    at_work.spawn(async move { worker.work_unless_stopped(&job, &stop).await });
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wakeups.payments.notified() => may_be_more = true,
                 () = tokio::time::sleep(self.config.poll_interval) => may_be_more = true,
-                Some(_) = at_work.join_next() => {}
+                Some(ended) = at_work.join_next() => self.ended(&ended),
             }
         }
-        while at_work.join_next().await.is_some() {}
+        while let Some(ended) = at_work.join_next().await {
+            self.ended(&ended);
+        }
+    }
+
+    /// A panic ends its own job's work only; the lease ends, and the job is due again.
+    fn ended(&self, work: &Result<(), JoinError>) {
+        if let Err(error) = work {
+            self.outcomes.with_label_values(&["panicked"]).inc();
+            tracing::error!(%error, "the work on a payment panicked");
+        }
+    }
+
+    /// How many more jobs to take up: what the concurrency leaves, and no more than
+    /// the gateway's breaker would let through.
+    fn free(&self, at_work: usize) -> usize {
+        let free = self.config.concurrency.saturating_sub(at_work);
+        match self.gateway.room() {
+            Some(room) => free.min(usize::try_from(room).unwrap_or(usize::MAX)),
+            None => free,
+        }
     }
 
     /// Takes up to `limit` due jobs; none if the database is away.
     pub async fn lease(&self, limit: usize) -> Vec<LeasedJob> {
-        let leased = async {
+        let lease = async {
             let mut conn = self.services.database.connection().await?;
             let token = new_v7(Utc::now());
             payment_jobs::lease(&mut conn, token, self.config.lease, limit).await
         };
-        leased.await.unwrap_or_else(|error: StorageError| {
+        round(lease).await.unwrap_or_else(|error: StorageError| {
             tracing::warn!(%error, "no payment jobs can be leased");
             Vec::new()
         })
+    }
+
+    /// Works on one job, or gives it back to the others if there is no time to
+    /// begin: a lease of a process that ends would hide the job until it is over.
+    pub async fn work_unless_stopped(&self, job: &LeasedJob, stop: &CancellationToken) {
+        if stop.is_cancelled() {
+            self.note(job, self.hand_back(job, Duration::ZERO).await);
+        } else {
+            let lease = Instant::now() + self.config.lease;
+            let work = deadline::within(lease, self.work_on(job));
+            let span = span(job);
+            if work.instrument(span.clone()).await.is_err() {
+                let _in_it = span.enter();
+                tracing::warn!(order_id = %job.order_id, "a payment took longer than its lease");
+            }
+        }
     }
 
     /// Asks the gateway about one job and settles what it says.
@@ -91,46 +136,52 @@ impl PaymentWorker {
         };
         let settled = match asked {
             Ok(outcome) => Ok(outcome),
+            Err(Failure::Refused) => self.hand_back(job, self.config.poll_interval).await,
             Err(Failure::Gateway(error)) => self.put_off(job, &error).await,
             // Our own trouble ends like the gateway's: not by trying for ever.
-            Err(Failure::Settling(error)) if job.attempt >= self.config.max_attempts => {
+            Err(Failure::Settling(error)) if self.is_enough(job) => {
                 self.give_up(job, &error.to_string()).await
             }
             Err(Failure::Settling(error)) => Err(error),
         };
+        self.note(job, settled);
+    }
+
+    fn note(&self, job: &LeasedJob, settled: Result<&'static str, UseCaseError>) {
         match settled {
             Ok(outcome) => {
                 self.outcomes.with_label_values(&[outcome]).inc();
+                Span::current().record("orderly.outcome", outcome);
                 tracing::info!(order_id = %job.order_id, attempt = job.attempt, outcome, "payment");
             }
             // The lease ends, and the job is due again.
             Err(error) => {
+                Span::current().record("otel.status_code", "ERROR");
                 tracing::warn!(order_id = %job.order_id, %error, "a payment can't be settled now");
             }
         }
     }
 
     async fn charge(&self, job: &LeasedJob) -> Result<&'static str, Failure> {
-        let currency = job.amount.currency().code();
-        let outcome = self
-            .gateway
-            .charge(job.order_id.0, job.amount.minor(), currency)
-            .await?;
+        let outcome = self.gateway.charge(job.order_id, job.amount).await?;
         settle_charge(&self.services, job, &outcome).await?;
-        Ok(match outcome {
-            ChargeOutcome::Charged { .. } => "charged",
-            ChargeOutcome::Declined { .. } => "declined",
-            ChargeOutcome::Voided => "voided",
-        })
+        Ok(outcome.as_str())
     }
 
     async fn refund(&self, job: &LeasedJob) -> Result<&'static str, Failure> {
-        let outcome = self.gateway.refund(job.order_id.0).await?;
+        let outcome = self.gateway.refund(job.order_id).await?;
         settle_refund(&self.services, job).await?;
-        Ok(match outcome {
-            RefundOutcome::Refunded { .. } => "refunded",
-            RefundOutcome::Voided => "voided",
-        })
+        Ok(outcome.as_str())
+    }
+
+    async fn hand_back(
+        &self,
+        job: &LeasedJob,
+        delay: Duration,
+    ) -> Result<&'static str, UseCaseError> {
+        let mut conn = self.services.database.connection().await?;
+        payment_jobs::hand_back(&mut conn, job, delay).await?;
+        Ok("waiting")
     }
 
     async fn put_off(
@@ -144,13 +195,19 @@ impl PaymentWorker {
         };
         let reason = error.to_string();
         let mut conn = self.services.database.connection().await?;
-        if error.is_transient() && job.attempt < self.config.max_attempts {
+        if error.is_transient() && !self.is_enough(job) {
             let delay = backoff.delay(job.attempt, rand::random());
             payment_jobs::retry_later(&mut conn, job, delay, &reason).await?;
             return Ok("retried");
         }
         drop(conn);
         self.give_up(job, &reason).await
+    }
+
+    /// Whether nothing is to be hoped from another try. Both: an outage is no reason,
+    /// however many tries fall into it, and neither is a long wait with few of them.
+    fn is_enough(&self, job: &LeasedJob) -> bool {
+        job.attempt >= self.config.max_attempts && job.age >= self.config.give_up_after
     }
 
     async fn give_up(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
@@ -161,14 +218,34 @@ impl PaymentWorker {
     }
 }
 
+/// A trace of its own: the request that caused the job was answered long ago.
+fn span(job: &LeasedJob) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "payment",
+        otel.name = %format_args!("payment {}", job.kind.as_str()),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        orderly.order_id = %job.order_id,
+        orderly.attempt = job.attempt,
+        orderly.outcome = Empty,
+    );
+    trace_context::link(&span, job.trace_context.as_deref());
+    span
+}
+
 enum Failure {
+    Refused,
     Gateway(GatewayError),
     Settling(UseCaseError),
 }
 
-impl From<GatewayError> for Failure {
-    fn from(error: GatewayError) -> Self {
-        Self::Gateway(error)
+impl From<GuardedError> for Failure {
+    fn from(error: GuardedError) -> Self {
+        match error {
+            GuardedError::Refused => Self::Refused,
+            GuardedError::Gateway(error) => Self::Gateway(error),
+        }
     }
 }
 

@@ -1,29 +1,26 @@
-//! Measures how many payment jobs wait and how many were given up.
+//! Measures the work that waits in the database: payment jobs and events.
 
 use std::time::Duration;
 
-use prometheus::IntGaugeVec;
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::{pause, round};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
-use crate::storage::payment_jobs;
+use crate::storage::{outbox, payment_jobs};
+use crate::telemetry::metrics::QueueMetrics;
 
-/// Works until told to stop; `jobs` is `orderly_payment_jobs{state}`.
+/// Works until told to stop.
 pub async fn run(
     database: Database,
-    jobs: IntGaugeVec,
+    queues: QueueMetrics,
     interval: Duration,
     stop: CancellationToken,
 ) {
     loop {
-        match depth(&database).await {
-            Ok((waiting, dead)) => {
-                jobs.with_label_values(&["waiting"]).set(waiting);
-                jobs.with_label_values(&["dead"]).set(dead);
-            }
-            Err(error) => tracing::debug!(%error, "the queue can't be measured"),
+        if let Err(error) = round(measure(&database, &queues)).await {
+            tracing::debug!(%error, "the queues can't be measured");
         }
         if !pause(&stop, interval).await {
             return;
@@ -31,7 +28,18 @@ pub async fn run(
     }
 }
 
-async fn depth(database: &Database) -> Result<(i64, i64), StorageError> {
+async fn measure(database: &Database, queues: &QueueMetrics) -> Result<(), StorageError> {
     let mut conn = database.connection().await?;
-    payment_jobs::depth(&mut conn).await
+    let jobs = payment_jobs::depth(&mut conn).await?;
+    let (events, oldest_event) = outbox::depth(&mut conn).await?;
+    drop(conn);
+
+    let state = |state| queues.payment_jobs.with_label_values(&[state]);
+    state("waiting").set(jobs.waiting);
+    state("dead").set(jobs.dead);
+    queues.outbox_events.set(events);
+    let age = |since| QueueMetrics::age(since, Utc::now());
+    queues.payment_jobs_oldest_age.set(age(jobs.oldest));
+    queues.outbox_oldest_age.set(age(oldest_event));
+    Ok(())
 }

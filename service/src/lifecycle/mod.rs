@@ -1,4 +1,7 @@
-//! Coming up and going down.
+//! Coming up, changing, and going down.
 
+pub mod config_watch;
 pub mod readiness;
+pub mod shutdown;
 pub mod signals;
+pub mod supervisor;

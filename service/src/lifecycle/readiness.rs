@@ -1,26 +1,41 @@
-//! Whether a load balancer should send requests here.
+//! How far the service is: whether a load balancer should send requests here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// False while the service starts and as soon as it begins to stop. Clones are
-/// the same flag.
+/// Where the service is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Not everything is up.
+    Starting,
+    /// It does its work.
+    Running,
+    /// The end has begun.
+    Stopping,
+}
+
+/// The stage, for all who have to know. Clones are the same one.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
     /// Everything is up.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.store(Stage::Running as u8, Ordering::Release);
     }
 
     /// The end has begun.
     pub fn end(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.store(Stage::Stopping as u8, Ordering::Release);
     }
 
-    /// Whether to send requests.
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// Where it is now.
+    pub fn stage(&self) -> Stage {
+        match self.0.load(Ordering::Acquire) {
+            0 => Stage::Starting,
+            1 => Stage::Running,
+            _ => Stage::Stopping,
+        }
     }
 }

@@ -1,16 +1,43 @@
-//! The signals that ask the process to stop.
+//! The signals that ask the process to stop, or to read its configuration again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM (an orchestrator) and SIGINT (Ctrl-C), heard from the moment this is
-/// made: before that, they end the process on the spot.
+/// Asks to stop. What the exit code says of it is 128 and its number, as a shell does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopSignal {
+    /// From an orchestrator.
+    Terminate,
+    /// Ctrl-C.
+    Interrupt,
+}
+
+impl StopSignal {
+    /// For logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+
+    /// The exit code of a process that it ended.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Terminate => 128 + 15,
+            Self::Interrupt => 128 + 2,
+        }
+    }
+}
+
+/// Listens from the moment it is made: none that comes later is lost, and none
+/// ends the process by itself.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    /// Begins to listen.
+    /// Begins to listen for SIGTERM and SIGINT.
     ///
     /// # Errors
     /// If the process may not listen for signals.
@@ -21,11 +48,19 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the first one and names it.
-    pub async fn received(&mut self) -> &'static str {
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
         }
     }
+}
+
+/// SIGHUP, which daemons take as "read your configuration again".
+///
+/// # Errors
+/// If the process may not listen for signals.
+pub fn reload_requests() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -51,7 +51,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::call_trace;
 use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};
+use crate::config::PaymentsConfig;
+use crate::resilience::deadline;
 
 /// An answer of a gateway is a few hundred bytes; a larger one is not an answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -61,6 +64,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct PaymentGateway {
     http: reqwest::Client,
+    timeout: Duration,
     charges: Url,
     refunds: Url,
     runtime: Handle,
@@ -94,20 +98,21 @@ struct Answer {
 }
 
 impl PaymentGateway {
-    /// A client of the gateway at `base_url`. `connect_timeout` bounds the TCP and TLS
-    /// handshakes, `timeout` a whole request from connecting to the last byte.
+    /// A client of the gateway at `payments.gateway_url`, with its timeouts: for the TCP
+    /// and TLS handshakes, for a silence, and for a whole request from connecting to the
+    /// last byte. It speaks HTTP/2 where TLS negotiates it.
     ///
     /// # Errors
     ///
     /// An unusable URL, a client that cannot be built, or no Tokio runtime.
-    pub fn new(
-        base_url: &str,
-        connect_timeout: Duration,
-        timeout: Duration,
-    ) -> Result<Self, SetupError> {
+    pub fn new(config: &PaymentsConfig) -> Result<Self, SetupError> {
+        let base_url = &config.gateway_url;
         let http = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .timeout(timeout)
+            .connect_timeout(config.connect_timeout)
+            .read_timeout(config.read_timeout)
+            .timeout(config.timeout)
+            .pool_max_idle_per_host(config.idle_connections)
+            .pool_idle_timeout(config.idle_timeout)
             // A payment goes where the configuration says, and nowhere else.
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -117,6 +122,7 @@ impl PaymentGateway {
             charges: endpoint(base_url, "charges")?,
             refunds: endpoint(base_url, "refunds")?,
             runtime: Handle::try_current()?,
+            timeout: config.timeout,
         })
     }
 
@@ -177,20 +183,28 @@ impl PaymentGateway {
         key: String,
         body: &impl Serialize,
     ) -> Result<Answer, GatewayError> {
-        let request = self
+        let span = call_trace::span(url);
+        let mut request = self
             .http
             .post(url.clone())
+            .headers(call_trace::headers(&span))
             .header("idempotency-key", key)
             .json(body);
+        if let Some(left) = deadline::remaining() {
+            request = request.timeout(left.min(self.timeout));
+        }
         let exchange = async { read(request.send().await?).await };
-        let task = self.runtime.spawn(exchange.in_current_span());
+        let task = self.runtime.spawn(exchange.instrument(span.clone()));
         // A caller that goes away takes its request along.
-        match AbortOnDropHandle::new(task).await {
+        let answer = match AbortOnDropHandle::new(task).await {
             Ok(answer) => answer.map_err(GatewayError::from),
             Err(stopped) => Err(GatewayError::unknown(format!(
                 "the request was cut off: {stopped}"
             ))),
-        }
+        };
+        let status = answer.as_ref().map(|answer| answer.status);
+        call_trace::note(&span, status);
+        answer
     }
 }
 

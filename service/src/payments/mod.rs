@@ -8,9 +8,12 @@
 //!
 //! To watch it break: `service/tests/gateway`.
 
+mod call_trace;
 mod client;
+mod guarded;
 mod outcome;
 pub mod sandbox;
 
 pub use client::PaymentGateway;
+pub use guarded::{GuardedError, GuardedGateway};
 pub use outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};

@@ -19,6 +19,17 @@ pub enum ChargeOutcome {
     Voided,
 }
 
+impl ChargeOutcome {
+    /// One word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Charged { .. } => "charged",
+            Self::Declined { .. } => "declined",
+            Self::Voided => "voided",
+        }
+    }
+}
+
 /// What a gateway did to undo a charge. Either way no money of this order stays
 /// taken, and none will be taken later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +41,16 @@ pub enum RefundOutcome {
     },
     /// There was no charge; one that is still under way will be refused.
     Voided,
+}
+
+impl RefundOutcome {
+    /// One word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refunded { .. } => "refunded",
+            Self::Voided => "voided",
+        }
+    }
 }
 
 /// Why there is no outcome.

@@ -1,53 +1,108 @@
-//! The connection pool.
+//! The connection pools.
 //!
 //! A connection to Postgres costs a process there and several round trips, so
-//! connections are kept and shared: at most `database.pool_size` of them, and
-//! whoever finds none free waits at most `database.pool_wait`.
+//! connections are kept and shared. There are two pools: one for requests, and a
+//! small one for jobs and probes, so that a flood of requests can starve neither
+//! the payments nor the answer to "are you alive?".
 //!
-//! Two things are easy to get wrong here:
+//! Easy to get wrong, and see it break in `tests/api/pool.rs`:
 //!
 //! - A connection has a background task that reads its socket, and that task
 //!   lives on the runtime that opened it. Actix workers each have a runtime of
 //!   their own, which dies with the server. So connections are always opened on
-//!   the main runtime (`Connector`), whoever asks first. See it break:
-//!   `connections_outlive_the_worker_that_opened_them` in `tests/api/pool.rs`.
+//!   the main runtime (`Connector`), whoever asks first:
+//!   `connections_outlive_the_worker_that_opened_them`.
 //! - A ping before each use costs a round trip a request. The pool only looks
 //!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
 //!   that broke unnoticed costs one request a 503.
+//! - A request that gives up leaves its statement running, and the next borrower
+//!   waits behind it: see [`Connection`].
+//! - Connections that live for ever never notice a failover, and ones that all
+//!   end in the same second come back in a storm: each has a lifetime of its own.
 
-use std::time::Duration;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
+use deadpool::managed::Timeouts;
+use diesel_async::pooled_connection::deadpool::{Hook, HookError, Pool, PoolError};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
+use prometheus::Histogram;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
+use super::connection::{Connection, Connector};
 use super::error::StorageError;
+use super::pool_metrics::PoolMetrics;
 use crate::config::DatabaseConfig;
+use crate::resilience::deadline;
+use crate::telemetry::traces::sampled_span;
 
-/// A connection on loan from the pool; it goes back when it is dropped.
-pub type Connection = Object<AsyncPgConnection>;
-
-/// The pool. Clones share it.
+/// A pool. Clones share it.
 #[derive(Clone)]
 pub struct Database {
+    name: &'static str,
     pool: Pool<AsyncPgConnection>,
     connector: Connector,
+    config: Arc<DatabaseConfig>,
+    wait_seconds: Histogram,
 }
 
-impl Database {
-    /// Makes the pool; it connects when a connection is first asked for.
+/// The pools of a service.
+#[derive(Clone)]
+pub struct Databases {
+    /// For requests.
+    pub requests: Database,
+    /// For jobs and probes.
+    pub background: Database,
+}
+
+impl Databases {
+    /// Makes both pools; they connect when a connection is first asked for.
     /// `main` is the runtime that outlives every server and job.
     ///
     /// # Errors
     /// If `url` is no Postgres URL; the message does not repeat it.
-    pub fn new(url: &str, config: &DatabaseConfig, main: Handle) -> anyhow::Result<Self> {
+    pub fn new(
+        url: &str,
+        config: &DatabaseConfig,
+        main: Handle,
+        metrics: &PoolMetrics,
+    ) -> anyhow::Result<Self> {
         let connector = Connector::new(url, config, main)?;
+        let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
+        Ok(Self {
+            requests: pool("requests", config.pool_size)?,
+            background: pool("background", config.background_pool_size)?,
+        })
+    }
+
+    /// Closes both pools: idle connections now, borrowed ones when they come back;
+    /// waits for these.
+    pub async fn close(&self) {
+        let pools = [&self.requests.pool, &self.background.pool];
+        for pool in pools {
+            pool.close();
+        }
+        while pools.iter().any(|pool| pool.status().size > 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Database {
+    fn new(
+        connector: Connector,
+        config: &DatabaseConfig,
+        name: &'static str,
+        size: usize,
+        metrics: &PoolMetrics,
+    ) -> anyhow::Result<Self> {
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
         let opener = connector.clone();
@@ -58,26 +113,51 @@ impl Database {
         // The manager's URL only goes back to `custom_setup`, which knows better.
         let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
         let pool = Pool::builder(manager)
-            .max_size(config.pool_size)
-            .wait_timeout(Some(config.pool_wait))
-            .create_timeout(Some(config.connect_timeout))
-            .recycle_timeout(Some(Duration::from_secs(1)))
+            .max_size(size)
             .runtime(Runtime::Tokio1)
+            .pre_recycle(lifetime(config.max_lifetime))
             .build()?;
-        Ok(Self { pool, connector })
+        metrics.watch(name, pool.clone());
+        Ok(Self {
+            name,
+            pool,
+            connector,
+            config: Arc::new(config.clone()),
+            wait_seconds: metrics.wait_seconds.with_label_values(&[name]),
+        })
     }
 
-    /// Borrows a connection.
+    /// Borrows a connection, waiting no longer than `database.pool_wait` and no
+    /// longer than the request's deadline.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`] if none is free in time or none can be opened.
+    /// [`StorageError::PoolExhausted`] if none is free in time,
+    /// [`StorageError::Unavailable`] if none can be opened,
+    /// [`StorageError::DeadlineExceeded`].
     pub async fn connection(&self) -> Result<Connection, StorageError> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(step) => {
-                StorageError::Unavailable(format!("timed out ({step:?}) in the connection pool"))
+        let timeouts = Timeouts {
+            wait: Some(deadline::bound(self.config.pool_wait)?),
+            create: Some(deadline::bound(self.config.connect_timeout)?),
+            recycle: Some(self.config.recycle_timeout),
+        };
+        let began = Instant::now();
+        let span = sampled_span!("pool_wait", otel.name = "pool wait", pool = self.name);
+        let borrowed = self.pool.timeout_get(&timeouts).instrument(span).await;
+        self.wait_seconds.observe(began.elapsed().as_secs_f64());
+        match borrowed {
+            Ok(pooled) => Ok(Connection::new(pooled, self.connector.clone())),
+            Err(PoolError::Timeout(deadpool::managed::TimeoutType::Wait)) => {
+                deadline::bound(Duration::MAX)?;
+                Err(StorageError::PoolExhausted)
             }
-            other => StorageError::Unavailable(other.to_string()),
-        })
+            Err(PoolError::Timeout(_)) => {
+                deadline::bound(Duration::MAX)?;
+                Err(StorageError::Unavailable(
+                    "timed out while connecting".to_owned(),
+                ))
+            }
+            Err(other) => Err(StorageError::Unavailable(other.to_string())),
+        }
     }
 
     /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a
@@ -86,16 +166,31 @@ impl Database {
     /// # Errors
     /// [`StorageError::Unavailable`].
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
-        self.connector
-            .open()
-            .await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))
+        let opened = self.connector.open().await;
+        opened.map_err(|error| StorageError::Unavailable(error.to_string()))
     }
 
-    /// Closes the pool: idle connections now, borrowed ones when they come back.
-    pub fn close(&self) {
-        self.pool.close();
+    /// Closes connections that nobody has used for `database.idle_timeout`.
+    pub fn close_idle(&self) {
+        let idle = self.config.idle_timeout;
+        self.pool.retain(|_, metrics| metrics.last_used() < idle);
     }
+}
+
+/// Refuses to hand out a connection that is too old. Each has a lifetime of its
+/// own, shorter than `max` by up to a fifth, picked by the moment it was made.
+fn lifetime(max: Duration) -> Hook<AsyncPgConnection> {
+    Hook::sync_fn(move |_, metrics| {
+        let mut hasher = DefaultHasher::new();
+        metrics.created.hash(&mut hasher);
+        let fifth = (hasher.finish() % 1000) as f64 / 5000.0;
+        if metrics.age() > max.mul_f64(1.0 - fifth) {
+            return Err(HookError::message(
+                "the connection has reached its lifetime",
+            ));
+        }
+        Ok(())
+    })
 }
 
 /// One round trip, to see that there is somebody.
@@ -104,55 +199,4 @@ impl Database {
 /// [`StorageError`].
 pub async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SELECT 1").await?)
-}
-
-/// Opens connections, always on the main runtime.
-#[derive(Clone)]
-struct Connector {
-    session: tokio_postgres::Config,
-    main: Handle,
-}
-
-impl Connector {
-    fn new(url: &str, config: &DatabaseConfig, main: Handle) -> anyhow::Result<Self> {
-        let mut session: tokio_postgres::Config = url.parse().map_err(|error| {
-            anyhow::anyhow!("ORDERLY__DATABASE__URL is not a Postgres URL: {error}")
-        })?;
-        let millis = |duration: Duration| duration.as_millis();
-        session
-            .application_name(&config.application_name)
-            .connect_timeout(config.connect_timeout)
-            .options(format!(
-                "-c statement_timeout={} -c lock_timeout={} \
-                 -c idle_in_transaction_session_timeout={} -c timezone=UTC",
-                millis(config.statement_timeout),
-                millis(config.lock_timeout),
-                millis(config.idle_in_transaction_timeout),
-            ));
-        Ok(Self { session, main })
-    }
-
-    async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
-        let session = self.session.clone();
-        let open = async move {
-            let (client, connection) = session
-                .connect(tokio_postgres::NoTls)
-                .await
-                .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await
-        };
-        self.main.spawn(open).await.unwrap_or_else(|_| {
-            Err(ConnectionError::BadConnection(
-                "the main runtime is shutting down".to_owned(),
-            ))
-        })
-    }
-}
-
-/// tokio-postgres says only "error connecting to server"; the reason is below it.
-fn with_cause(error: &tokio_postgres::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

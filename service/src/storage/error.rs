@@ -4,6 +4,9 @@
 //! contract: [`Constraint`] gives each name that a request can run into a
 //! meaning, and every other violation is a bug of ours, not the client's fault.
 
+use std::sync::Arc;
+
+use crate::resilience::deadline::DeadlineExceeded;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// A constraint that a request can run into, by its name in `migrations/`.
@@ -34,12 +37,19 @@ impl Constraint {
     }
 }
 
-/// Why a statement, or the connection for it, failed.
-#[derive(Debug, thiserror::Error)]
+/// Why a statement, or the connection for it, failed. Can be cloned, for all who
+/// waited for one statement.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// No connection, or it broke: worth trying again later.
     #[error("the database can't be reached: {0}")]
     Unavailable(String),
+    /// No connection was free in time: too much to do.
+    #[error("no database connection was free in time")]
+    PoolExhausted,
+    /// Nobody waits any more.
+    #[error(transparent)]
+    DeadlineExceeded(#[from] DeadlineExceeded),
     /// A row stayed locked for longer than `lock_timeout`.
     #[error("a row stayed locked for too long")]
     LockTimeout,
@@ -54,7 +64,7 @@ pub enum StorageError {
     UnreadableRow(String),
     /// Anything else: a bug.
     #[error("unexpected database error: {0}")]
-    Unexpected(#[source] DieselError),
+    Unexpected(#[source] Arc<DieselError>),
 }
 
 impl From<DieselError> for StorageError {
@@ -64,7 +74,7 @@ impl From<DieselError> for StorageError {
                 DieselError::BrokenTransactionManager => {
                     Self::Unavailable("the connection broke inside a transaction".to_owned())
                 }
-                other => Self::Unexpected(other),
+                other => Self::Unexpected(Arc::new(other)),
             };
         };
         if let Some(constraint) = info.constraint_name().and_then(Constraint::named) {
@@ -76,7 +86,7 @@ impl From<DieselError> for StorageError {
             "canceling statement due to lock timeout" => Self::LockTimeout,
             "canceling statement due to statement timeout" => Self::StatementTimeout,
             message if went_away(kind, message) => Self::Unavailable(message.to_owned()),
-            _ => Self::Unexpected(error),
+            _ => Self::Unexpected(Arc::new(error)),
         }
     }
 }

@@ -58,13 +58,7 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// If the database can't be asked.
 pub async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
-    let embedded: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS
-        .migrations()
-        .map_err(|error| anyhow!("the embedded migrations can't be read: {error}"))?;
-    let known: Vec<String> = embedded
-        .iter()
-        .map(|m| m.name().version().to_string())
-        .collect();
+    let known = embedded_versions()?;
     let applied = applied_versions(conn).await?;
     let missing: Vec<String> = difference(&known, &applied);
     let unknown: Vec<String> = difference(&applied, &known);
@@ -73,6 +67,16 @@ pub async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> 
         (false, true) => SchemaState::Behind(missing),
         (true, true) => SchemaState::Current,
     })
+}
+
+fn embedded_versions() -> anyhow::Result<Vec<String>> {
+    let embedded: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS
+        .migrations()
+        .map_err(|error| anyhow!("the embedded migrations can't be read: {error}"))?;
+    Ok(embedded
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect())
 }
 
 fn difference(these: &[String], those: &[String]) -> Vec<String> {

@@ -7,7 +7,10 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
+pub mod books;
+mod connection;
 pub mod database;
+pub mod dead_jobs;
 pub mod doorbell;
 pub mod error;
 pub mod idempotency;
@@ -17,9 +20,15 @@ pub mod orders;
 pub mod outbox;
 pub mod payment_jobs;
 pub mod payments;
+mod pool_metrics;
 pub mod products;
 mod rows;
 pub mod schema;
 pub(crate) mod statement;
+mod statement_name;
+mod statement_watch;
 pub mod transaction;
 pub mod users;
+
+pub use connection::Connection;
+pub use pool_metrics::PoolMetrics;

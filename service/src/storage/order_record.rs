@@ -7,7 +7,7 @@
 //! snapshot and all run to the end, in whatever order, or none of them counts.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Int4, Int8, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use super::statement::statement;
 use crate::domain::event::OrderEvent;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::order::Order;
+use crate::telemetry::trace_context;
 
 statement! {
     RecordOrder {
@@ -34,6 +35,7 @@ statement! {
         event_data: &'a str,
         key: &'a str,
         answer: &'a str,
+        trace_context: Option<String>,
     } returns ();
     "WITH line AS (SELECT * FROM unnest("
         {product_ids: Array<SqlUuid>} "," {quantities: Array<Int4>} ","
@@ -49,11 +51,13 @@ statement! {
     lines AS (INSERT INTO order_lines \
         (order_id, line_no, product_id, quantity, unit_price_minor, line_total_minor) \
         SELECT placed.id, line_no, product_id, quantity, unit_price, line_total FROM line, placed), \
-    event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at) \
-        SELECT " {event_id: SqlUuid} ", id," {event_kind: Text} "," {event_data: Text} ", created_at \
-        FROM placed), \
-    job AS (INSERT INTO payment_jobs (order_id, kind, amount_minor, currency, run_at, created_at) \
-        SELECT id, 'charge', total_minor, currency, now(), created_at FROM placed) \
+    event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context) \
+        SELECT " {event_id: SqlUuid} ", id," {event_kind: Text} "," {event_data: Text} ", created_at, "
+        {trace_context: Nullable<Text>} " FROM placed), \
+    job AS (INSERT INTO payment_jobs \
+        (order_id, kind, amount_minor, currency, run_at, created_at, trace_context) \
+        SELECT id, 'charge', total_minor, currency, now(), created_at, "
+        {trace_context: Nullable<Text>} " FROM placed) \
     UPDATE idempotency_keys SET resource_id = placed.id, answer = " {answer: Text} " \
         FROM placed WHERE idempotency_keys.user_id = placed.user_id \
         AND idempotency_keys.key = " {key: Text}
@@ -91,6 +95,7 @@ pub async fn insert(
         event_data: &event.data,
         key: key.as_str(),
         answer,
+        trace_context: trace_context::current(),
         lifetime: std::marker::PhantomData,
     }
     .execute(conn)

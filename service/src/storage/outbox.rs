@@ -6,6 +6,7 @@
 //! `jobs/outbox_relay.rs` publishes it afterwards, at least once.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -15,6 +16,7 @@ use super::error::StorageError;
 use super::schema::outbox;
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::OrderId;
+use crate::telemetry::trace_context;
 
 diesel::define_sql_function! {
     /// Takes a lock that lasts as long as the session, if it is free.
@@ -36,6 +38,7 @@ pub async fn append(conn: &mut AsyncPgConnection, event: &OrderEvent) -> Result<
             outbox::kind.eq(&event.kind),
             outbox::data.eq(&event.data),
             outbox::occurred_at.eq(event.occurred_at),
+            outbox::trace_context.eq(trace_context::current()),
         ))
         .execute(conn)
         .await?;
@@ -53,31 +56,56 @@ pub async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, StorageE
         .await?)
 }
 
-/// The oldest `limit` events, with the numbers of their rows.
+/// An event that waits in the table.
+pub struct StoredEvent {
+    /// The number of its row.
+    pub row: i64,
+    /// What happened.
+    pub event: OrderEvent,
+    /// The span that it happened in, as a `traceparent`.
+    pub trace_context: Option<String>,
+}
+
+/// The oldest `limit` events.
 ///
 /// # Errors
 /// [`StorageError`].
 pub async fn oldest(
     conn: &mut AsyncPgConnection,
     limit: i64,
-) -> Result<Vec<(i64, OrderEvent)>, StorageError> {
-    let rows: Vec<(i64, Uuid, Uuid, String, String, DateTime<Utc>)> = outbox::table
+) -> Result<Vec<StoredEvent>, StorageError> {
+    type Row = (
+        i64,
+        Uuid,
+        Uuid,
+        String,
+        String,
+        DateTime<Utc>,
+        Option<String>,
+    );
+    let rows: Vec<Row> = outbox::table
         .order(outbox::id)
         .limit(limit)
         .load(conn)
         .await?;
     Ok(rows
         .into_iter()
-        .map(|(row, id, order_id, kind, data, occurred_at)| {
-            let event = OrderEvent {
-                id,
-                order_id: OrderId(order_id),
-                kind,
-                data,
-                occurred_at,
-            };
-            (row, event)
-        })
+        .map(
+            |(row, id, order_id, kind, data, occurred_at, trace_context)| {
+                let event = OrderEvent {
+                    id,
+                    order_id: OrderId(order_id),
+                    kind,
+                    data,
+                    occurred_at,
+                };
+                StoredEvent {
+                    row,
+                    event,
+                    trace_context,
+                }
+            },
+        )
         .collect())
 }
 
@@ -90,4 +118,17 @@ pub async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), St
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// How many events wait, and since when the oldest one does.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn depth(
+    conn: &mut AsyncPgConnection,
+) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {
+    Ok(outbox::table
+        .select((count_star(), min(outbox::occurred_at)))
+        .first(conn)
+        .await?)
 }

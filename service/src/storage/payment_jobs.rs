@@ -12,9 +12,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::now;
+use diesel::dsl::{count_star, min, now};
+use diesel::pg::data_types::PgInterval;
 use diesel::prelude::*;
-use diesel::sql_types::{Int4, Int8, Interval, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Int4, Int8, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use super::schema::payment_jobs;
 use super::statement::statement;
 use crate::domain::ids::OrderId;
 use crate::domain::money::Money;
+use crate::telemetry::trace_context;
 
 /// What is to be done about an order's money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,18 +64,26 @@ pub struct LeasedJob {
     pub amount: Money,
     /// The how manyth try this is, from 1.
     pub attempt: u32,
+    /// Since when it is to be done.
+    pub age: Duration,
     /// Proves that the lease is ours.
     pub token: Uuid,
+    /// The span that caused the job, as a `traceparent`.
+    pub trace_context: Option<String>,
 }
 
+type LeasedColumns = (SqlUuid, Text, Int8, Text, Int4, Int8, Nullable<Text>);
+type LeasedRow = (Uuid, String, i64, String, i32, i64, Option<String>);
+
 statement! {
-    LeaseJobs { token: Uuid, lease_ms: i64, limit: i64 } returns (SqlUuid, Text, Int8, Text, Int4);
+    LeaseJobs { token: Uuid, lease_ms: i64, limit: i64 } returns LeasedColumns;
     "UPDATE payment_jobs SET lease_token = " {token: SqlUuid} ", attempts = attempts + 1, \
      run_at = now() + " {lease_ms: Int8} " * interval '1 millisecond' \
      WHERE order_id = ANY (ARRAY(SELECT order_id FROM payment_jobs \
      WHERE dead_at IS NULL AND run_at <= now() ORDER BY run_at LIMIT " {limit: Int8} " \
      FOR UPDATE SKIP LOCKED)) \
-     RETURNING order_id, kind, amount_minor, currency, attempts"
+     RETURNING order_id, kind, amount_minor, currency, attempts, \
+     (extract(epoch FROM now() - created_at) * 1000)::bigint, trace_context"
 }
 
 /// Leases up to `limit` due jobs for `lease`.
@@ -86,7 +96,7 @@ pub async fn lease(
     lease: Duration,
     limit: usize,
 ) -> Result<Vec<LeasedJob>, StorageError> {
-    let rows: Vec<(Uuid, String, i64, String, i32)> = LeaseJobs {
+    let rows: Vec<LeasedRow> = LeaseJobs {
         token,
         lease_ms: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
@@ -95,15 +105,19 @@ pub async fn lease(
     .load(conn)
     .await?;
     rows.into_iter()
-        .map(|(order_id, kind, minor, currency, attempts)| {
-            Ok(LeasedJob {
-                order_id: OrderId(order_id),
-                kind: JobKind::parse(&kind)?,
-                amount: money(minor, &currency)?,
-                attempt: u32::try_from(attempts).unwrap_or_default(),
-                token,
-            })
-        })
+        .map(
+            |(order_id, kind, minor, currency, attempts, age_ms, trace_context)| {
+                Ok(LeasedJob {
+                    order_id: OrderId(order_id),
+                    kind: JobKind::parse(&kind)?,
+                    amount: money(minor, &currency)?,
+                    attempt: u32::try_from(attempts).unwrap_or_default(),
+                    age: Duration::from_millis(u64::try_from(age_ms).unwrap_or_default()),
+                    token,
+                    trace_context,
+                })
+            },
+        )
         .collect()
 }
 
@@ -125,14 +139,32 @@ pub async fn retry_later(
     delay: Duration,
     error: &str,
 ) -> Result<(), StorageError> {
-    let delay = diesel::pg::data_types::PgInterval::from_microseconds(
-        i64::try_from(delay.as_micros()).unwrap_or(i64::MAX),
-    );
     diesel::update(held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
-            payment_jobs::run_at.eq(now_there() + delay.into_sql::<Interval>()),
+            payment_jobs::run_at.eq(now_there() + interval(delay).into_sql::<Interval>()),
             payment_jobs::last_error.eq(error),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Gives a job back that was never begun, due again after `delay`: the try does
+/// not count.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn hand_back(
+    conn: &mut AsyncPgConnection,
+    job: &LeasedJob,
+    delay: Duration,
+) -> Result<(), StorageError> {
+    diesel::update(held(job))
+        .set((
+            payment_jobs::lease_token.eq(None::<Uuid>),
+            payment_jobs::attempts.eq(payment_jobs::attempts - 1),
+            payment_jobs::run_at.eq(now_there() + interval(delay).into_sql::<Interval>()),
         ))
         .execute(conn)
         .await?;
@@ -157,6 +189,10 @@ pub async fn bury(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The time on Postgres' clock.
@@ -191,87 +227,45 @@ pub async fn call_off(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result
         .set((
             payment_jobs::kind.eq(JobKind::Refund.as_str()),
             payment_jobs::attempts.eq(0),
+            payment_jobs::created_at.eq(now_there()),
             payment_jobs::run_at.eq(now_there()),
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
+            payment_jobs::trace_context.eq(trace_context::current()),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// A job that was given up.
-#[derive(Debug, Clone, Queryable, Selectable, serde::Serialize)]
-#[diesel(table_name = payment_jobs, check_for_backend(diesel::pg::Pg))]
-pub struct DeadJob {
-    /// Whose payment.
-    pub order_id: Uuid,
-    /// `charge` or `refund`.
-    pub kind: String,
-    /// How much, in minor units.
-    pub amount_minor: i64,
-    /// ISO 4217.
-    pub currency: String,
-    /// How often it was tried.
-    pub attempts: i32,
-    /// What the last try said.
-    pub last_error: Option<String>,
-    /// When it was given up.
-    pub dead_at: Option<DateTime<Utc>>,
+/// What is in the queue.
+pub struct Depth {
+    /// Jobs that wait; dead ones are not counted.
+    pub waiting: i64,
+    /// Jobs that were given up.
+    pub dead: i64,
+    /// Since when the oldest one waits.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
-/// The jobs that were given up, oldest first, at most `limit`.
+/// Measures the queue.
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn dead(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJob>, StorageError> {
-    Ok(payment_jobs::table
-        .filter(payment_jobs::dead_at.is_not_null())
-        .order(payment_jobs::dead_at)
-        .limit(limit)
-        .select(DeadJob::as_select())
-        .load(conn)
-        .await?)
-}
-
-/// Puts jobs that were given up back into the queue, due now: one, or all of
-/// them. Returns how many that were. The tries are counted from 1, for 0 would
-/// say that the gateway was never asked (see [`call_off`]).
-///
-/// # Errors
-/// [`StorageError`].
-pub async fn requeue(
-    conn: &mut AsyncPgConnection,
-    order_id: Option<OrderId>,
-) -> Result<usize, StorageError> {
-    let mut dead = diesel::update(payment_jobs::table)
-        .set((
-            payment_jobs::attempts.eq(1),
-            payment_jobs::run_at.eq(now_there()),
-            payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
-        ))
-        .filter(payment_jobs::dead_at.is_not_null())
-        .into_boxed();
-    if let Some(order_id) = order_id {
-        dead = dead.filter(payment_jobs::order_id.eq(order_id.0));
-    }
-    Ok(dead.execute(conn).await?)
-}
-
-/// How many jobs wait (dead ones not counted) and how many are dead.
-///
-/// # Errors
-/// [`StorageError`].
-pub async fn depth(conn: &mut AsyncPgConnection) -> Result<(i64, i64), StorageError> {
-    let waiting = payment_jobs::table
+pub async fn depth(conn: &mut AsyncPgConnection) -> Result<Depth, StorageError> {
+    let (waiting, oldest) = payment_jobs::table
         .filter(payment_jobs::dead_at.is_null())
-        .count()
-        .get_result(conn)
+        .select((count_star(), min(payment_jobs::created_at)))
+        .first(conn)
         .await?;
     let dead = payment_jobs::table
         .filter(payment_jobs::dead_at.is_not_null())
         .count()
         .get_result(conn)
         .await?;
-    Ok((waiting, dead))
+    Ok(Depth {
+        waiting,
+        dead,
+        oldest,
+    })
 }

@@ -102,6 +102,23 @@ pub async fn find(
     row.map(Product::try_from).transpose()
 }
 
+/// The first products, oldest first, at most so many.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn first(
+    conn: &mut AsyncPgConnection,
+    rows: usize,
+) -> Result<Vec<Product>, StorageError> {
+    let rows: Vec<ProductRow> = products::table
+        .select(ProductRow::as_select())
+        .order(products::id)
+        .limit(i64::try_from(rows).unwrap_or(i64::MAX))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
 /// A page of products, oldest first, with `part` somewhere in the name.
 ///
 /// # Errors

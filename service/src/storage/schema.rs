@@ -85,6 +85,7 @@ diesel::table! {
         last_error -> Nullable<Text>,
         dead_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        trace_context -> Nullable<Text>,
     }
 }
 
@@ -96,7 +97,20 @@ diesel::table! {
         kind -> Text,
         data -> Text,
         occurred_at -> Timestamptz,
+        trace_context -> Nullable<Text>,
     }
 }
+
+/// Their names, in the order from above.
+pub const TABLES: [&str; 8] = [
+    "users",
+    "products",
+    "orders",
+    "order_lines",
+    "payments",
+    "idempotency_keys",
+    "payment_jobs",
+    "outbox",
+];
 
 diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, users);

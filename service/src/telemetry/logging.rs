@@ -1,40 +1,45 @@
-//! Log lines: for people or for machines.
-//!
-//! Every line that belongs to a request is written inside the request's span,
-//! which carries the trace id, so all lines of one request can be found by it.
+//! Which log lines are written: a filter that can be changed while the service runs.
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::prelude::*;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use super::lines::{Json, Pretty, Unformatted};
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging for the whole process, to standard output.
+/// The filter of the process, as long as there is logging.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Writes lines to standard output.
 ///
 /// # Errors
-/// If the filter can't be read, or logging was started before.
-pub fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.filter).context("log.filter can't be read")?;
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
-        LogFormat::Pretty => fmt::layer()
-            .with_target(false)
+/// If the filter can't be read.
+pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> {
+    let (filter, handle) = reload::Layer::new(read(&config.filter)?);
+    FILTER.get_or_init(|| handle);
+    let lines = fmt::layer().fmt_fields(Unformatted);
+    let lines = match config.format {
+        LogFormat::Pretty => lines
             .with_ansi(std::io::stdout().is_terminal())
+            .event_format(Pretty)
             .boxed(),
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json => lines.event_format(Json).boxed(),
     };
-    // Gives each span its place in a W3C trace: that is where trace ids are from.
-    let tracer = SdkTracerProvider::default().tracer("orderly");
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .with(tracing_opentelemetry::layer().with_tracer(tracer))
-        .try_init()
-        .context("logging was started twice")
+    Ok(lines.with_filter(filter))
+}
+
+/// Logs by another filter from now on.
+///
+/// # Errors
+/// If the filter can't be read, or logging was not started.
+pub fn change_filter(filter: &str) -> anyhow::Result<()> {
+    let handle = FILTER.get().context("logging was not started")?;
+    Ok(handle.reload(read(filter)?)?)
+}
+
+fn read(filter: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(filter).context("log.filter can't be read")
 }

@@ -1,6 +1,6 @@
 //! An admin counts: stock came in, or went missing.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
 use crate::storage::products;
@@ -16,7 +16,8 @@ pub async fn adjust_stock(
     delta: StockDelta,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    products::adjust_stock(&mut conn, id, delta, now())
-        .await?
-        .ok_or(UseCaseError::NotFound("product"))
+    let mut touched = services.products.touch();
+    touched.add([id]);
+    let adjusted = products::adjust_stock(&mut conn, id, delta, now()).await;
+    settle(touched, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))
 }

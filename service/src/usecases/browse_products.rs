@@ -1,10 +1,26 @@
 //! Somebody looks at what is for sale.
+//!
+//! Through the cache ([`crate::cache`]), except for searches and later pages. So a
+//! product can still be looked at while the database is away.
 
+use std::time::Duration;
+
+use super::read::read;
 use super::{Services, UseCaseError};
+use crate::cache::FIRST_ROWS;
 use crate::domain::ids::ProductId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::product::Product;
-use crate::storage::products;
+use crate::storage::{Connection, products};
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Seen<T> {
+    /// As it is, or was.
+    pub what: T,
+    /// If the database is away and this stands in for its answer: how old it is.
+    pub stale: Option<Duration>,
+}
 
 /// A page of products, oldest first, with `part` somewhere in the name.
 ///
@@ -14,18 +30,52 @@ pub async fn list(
     services: &Services,
     part: Option<&str>,
     page: PageRequest,
-) -> Result<Page<Product>, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    Ok(products::list(&mut conn, part, page).await?)
+) -> Result<Seen<Page<Product>>, UseCaseError> {
+    if part.is_none() && page.after.is_none() {
+        return first_page(services, page.limit).await;
+    }
+    let query = |mut conn: Connection| async move { products::list(&mut conn, part, page).await };
+    let what = read(&services.database, &services.reads, query).await?;
+    Ok(Seen { what, stale: None })
+}
+
+async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>>, UseCaseError> {
+    let (database, retry) = (services.database.clone(), services.reads.clone());
+    let load = move || {
+        let (database, retry) = (database.clone(), retry.clone());
+        async move {
+            let query = |mut conn: Connection| async move {
+                products::first(&mut conn, FIRST_ROWS).await.map(Some)
+            };
+            read(&database, &retry, query).await
+        }
+    };
+    let reading = services.products.first_rows(load).await?;
+    let rows = reading.value.iter().flat_map(|rows| rows.iter());
+    let rows = rows.take(usize::from(limit) + 1).cloned().collect();
+    Ok(Seen {
+        what: Page::from_one_more(rows, limit, |product: &Product| product.id.0),
+        stale: reading.stale,
+    })
 }
 
 /// One product.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn get(services: &Services, id: ProductId) -> Result<Product, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    products::find(&mut conn, id)
-        .await?
-        .ok_or(UseCaseError::NotFound("product"))
+pub async fn get(services: &Services, id: ProductId) -> Result<Seen<Product>, UseCaseError> {
+    let (database, retry) = (services.database.clone(), services.reads.clone());
+    let load = move || {
+        let (database, retry) = (database.clone(), retry.clone());
+        async move {
+            let query = |mut conn: Connection| async move { products::find(&mut conn, id).await };
+            read(&database, &retry, query).await
+        }
+    };
+    let reading = services.products.get(id, load).await?;
+    let product = reading.value.ok_or(UseCaseError::NotFound("product"))?;
+    Ok(Seen {
+        what: Product::clone(&product),
+        stale: reading.stale,
+    })
 }

@@ -6,7 +6,7 @@
 //! becomes a refund: whatever was or will be charged is given back. Run it:
 //! `cancelling_races_with_paying` in `tests/api/races.rs`.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -26,6 +26,7 @@ pub async fn cancel_order(
 ) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = now();
+    let mut touched = services.products.touch();
     let cancelled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, id)
             .await?
@@ -36,12 +37,15 @@ pub async fn cancel_order(
         let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
 
         orders::set_status(conn, id, order.status, now).await?;
+        touched.add(order.lines.iter().map(|line| line.product_id));
         products::put_back(conn, &order.lines, now).await?;
         payment_jobs::call_off(conn, id).await?;
         outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
-    .await?;
+    .await;
+    let cancelled = settle(touched, cancelled)?;
+    services.count_order(cancelled.status);
     services.doorbell.ring();
     Ok(cancelled)
 }

@@ -4,7 +4,7 @@
 //! (the "lost update"). Each says which version they saw; the row is locked,
 //! compared, and only then changed.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
@@ -23,7 +23,8 @@ pub async fn change_product(
     price: Option<Money>,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    in_transaction(&mut conn, async |conn| {
+    let mut touched = services.products.touch();
+    let changed = in_transaction(&mut conn, async |conn| {
         let current = products::lock(conn, &[id])
             .await?
             .pop()
@@ -34,7 +35,9 @@ pub async fn change_product(
         if name.is_none() && price.is_none() {
             return Ok(current);
         }
+        touched.add([id]);
         Ok(products::change(conn, id, name, price, now()).await?)
     })
-    .await
+    .await;
+    settle(touched, changed)
 }

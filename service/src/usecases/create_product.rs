@@ -1,6 +1,6 @@
 //! An admin enters a product.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock};
@@ -27,5 +27,8 @@ pub async fn create_product(
         created_at,
     };
     let mut conn = services.database.connection().await?;
-    Ok(products::insert(&mut conn, &new).await?)
+    let mut touched = services.products.touch();
+    touched.add([new.id]);
+    let inserted = products::insert(&mut conn, &new).await;
+    settle(touched, inserted.map_err(UseCaseError::from))
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::order::Refusal;
 use crate::domain::order_status::IllegalMove;
+use crate::resilience::deadline::DeadlineExceeded;
 use crate::secrets::passwords::PasswordError;
 use crate::storage::error::{Constraint, StorageError};
 
@@ -44,12 +45,26 @@ pub enum UseCaseError {
     /// Too much to do just now.
     #[error("{0}")]
     Overloaded(&'static str),
+    /// Nobody waits any more.
+    #[error(transparent)]
+    DeadlineExceeded(#[from] DeadlineExceeded),
     /// The database can't be reached.
     #[error("the database can't be reached: {0}")]
     Unavailable(String),
     /// A bug, or a world that is not as we know it.
     #[error("{0:#}")]
     Internal(anyhow::Error),
+}
+
+impl UseCaseError {
+    /// Whether nobody can tell if the transaction was committed: the connection
+    /// may have broken, or the time been over, while `COMMIT` was under way.
+    pub(super) fn leaves_commit_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::DeadlineExceeded(_) | Self::Internal(_)
+        )
+    }
 }
 
 impl From<StorageError> for UseCaseError {
@@ -59,6 +74,10 @@ impl From<StorageError> for UseCaseError {
             StorageError::Violated(Constraint::SkuUnique) => Self::SkuTaken,
             StorageError::Violated(Constraint::StockNotNegative) => Self::InsufficientStock,
             StorageError::Violated(Constraint::StockBounded) => Self::StockTooLarge,
+            StorageError::PoolExhausted => {
+                Self::Overloaded("no database connection was free in time")
+            }
+            StorageError::DeadlineExceeded(over) => Self::DeadlineExceeded(over),
             StorageError::Violated(Constraint::UserKnown) => Self::NotFound("user"),
             StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
             StorageError::StatementTimeout => Self::Overloaded("the database took too long"),

@@ -19,6 +19,21 @@ pub async fn log_in(
     email: String,
     password: SecretString,
 ) -> Result<AccessToken, UseCaseError> {
+    let logged_in = check(services, email, password).await;
+    let outcome = match logged_in {
+        Ok(_) => "success",
+        Err(UseCaseError::InvalidCredentials) => "refused",
+        Err(_) => "failed",
+    };
+    services.metrics.logins.with_label_values(&[outcome]).inc();
+    logged_in
+}
+
+async fn check(
+    services: &Services,
+    email: String,
+    password: SecretString,
+) -> Result<AccessToken, UseCaseError> {
     let found = match EmailAddress::parse(email) {
         Ok(email) => {
             let mut conn = services.database.connection().await?;

@@ -8,13 +8,14 @@ pub mod adjust_stock;
 pub mod browse_products;
 pub mod cancel_order;
 pub mod change_product;
+pub mod check_books;
 pub mod create_product;
 mod error;
 pub mod log_in;
 pub mod place_order;
-pub mod probe;
 pub mod profile;
 pub mod publish_events;
+mod read;
 pub mod register_user;
 pub mod seed;
 pub mod settle_payment;
@@ -27,25 +28,67 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 pub use error::UseCaseError;
 
+use crate::cache::{ProductCache, Touched};
 use crate::config::OrdersConfig;
+use crate::domain::order_status::OrderStatus;
+use crate::resilience::retry::Retry;
 use crate::secrets::passwords::Passwords;
 use crate::secrets::tokens::Tokens;
 use crate::storage::database::Database;
 use crate::storage::doorbell::Doorbell;
+use crate::storage::error::StorageError;
+use crate::telemetry::metrics::ShopMetrics;
 
 /// What the stories need. Clones share all of it.
 #[derive(Clone)]
 pub struct Services {
-    /// The connection pool.
+    /// The connection pool for requests, or for jobs (see [`Services::in_background`]).
     pub database: Database,
+    /// How reads are tried again.
+    pub reads: Retry,
+    /// Products that were read before.
+    pub products: ProductCache<StorageError>,
     /// The bounded hasher.
     pub passwords: Passwords,
     /// Makes and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Wakes the jobs.
     pub doorbell: Doorbell,
+    /// Counts what came of the stories.
+    pub metrics: ShopMetrics,
     /// How orders are taken.
     pub orders: OrdersConfig,
+}
+
+impl Services {
+    /// The same services on the pool for jobs and probes.
+    #[must_use]
+    pub fn in_background(&self, background: Database) -> Self {
+        Self {
+            database: background,
+            ..self.clone()
+        }
+    }
+
+    /// Counts an order that has come to `status`, once that is committed.
+    fn count_order(&self, status: OrderStatus) {
+        let status = status.as_str();
+        self.metrics.orders.with_label_values(&[status]).inc();
+    }
+}
+
+/// Tells the cache what came of a transaction that changes products. Some errors
+/// leave open whether it was committed; then it counts as if it was.
+fn settle<T>(
+    touched: Touched<StorageError>,
+    outcome: Result<T, UseCaseError>,
+) -> Result<T, UseCaseError> {
+    match &outcome {
+        Ok(_) => touched.committed(),
+        Err(error) if error.leaves_commit_open() => drop(touched),
+        Err(_) => touched.rolled_back(),
+    }
+    outcome
 }
 
 /// The time, cut to the microseconds that Postgres keeps, so that what is

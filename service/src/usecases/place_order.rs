@@ -28,12 +28,14 @@ use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::config::OrdersConfig;
 use crate::domain::event::OrderEvent;
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ids::{ProductId, UserId};
+use crate::domain::money::Money;
 use crate::domain::order::{Basket, Order};
+use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
 use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};
 use crate::storage::transaction::in_transaction;
@@ -56,8 +58,15 @@ pub struct Placed {
     pub order_id: Uuid,
     /// The body of the answer, byte for byte the same each time.
     pub answer: String,
+    /// What the order costs; none if an earlier request with this key made it.
+    pub taken: Option<Money>,
+}
+
+impl Placed {
     /// Whether an earlier request with this key made the order.
-    pub replayed: bool,
+    pub fn replayed(&self) -> bool {
+        self.taken.is_none()
+    }
 }
 
 /// Places an order. `render` makes the body of the answer, which is stored with
@@ -73,7 +82,17 @@ pub async fn place_order(
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Placed, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let placed = place_on(&mut conn, &services.orders, request, render).await?;
+    let mut touched = services.products.touch();
+    touched.add(request.basket.lines().iter().map(|line| line.product_id));
+    let placed = place_on(&mut conn, &services.orders, request, render).await;
+    let placed = settle(touched, placed)?;
+    if let Some(value) = placed.taken {
+        let currency = [value.currency().code()];
+        let minor = u64::try_from(value.minor()).unwrap_or_default();
+        let values = &services.metrics.order_value;
+        values.with_label_values(&currency).inc_by(minor);
+        services.count_order(OrderStatus::Pending);
+    }
     services.doorbell.ring();
     Ok(placed)
 }
@@ -124,7 +143,7 @@ async fn take(
     Ok(Placed {
         order_id: order.id.0,
         answer,
-        replayed: false,
+        taken: Some(order.total),
     })
 }
 
@@ -135,7 +154,7 @@ fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<Placed, Use
     Ok(Placed {
         order_id: stored.resource_id,
         answer: stored.answer,
-        replayed: true,
+        taken: None,
     })
 }
 

@@ -1,17 +1,18 @@
 //! A user looks at their own profile, or changes it.
 
+use super::read::read;
 use super::{Services, UseCaseError, now};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PersonName, User};
-use crate::storage::users;
+use crate::storage::{Connection, users};
 
 /// The user's own profile.
 ///
 /// # Errors
 /// `NotFound` if the user is gone since the token was made.
 pub async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    users::find(&mut conn, id)
+    let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
+    read(&services.database, &services.reads, query)
         .await?
         .ok_or(UseCaseError::NotFound("user"))
 }

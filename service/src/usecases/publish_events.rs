@@ -1,10 +1,12 @@
 //! Events leave the outbox.
 
 use diesel_async::AsyncPgConnection;
+use tracing::Instrument as _;
 
 use crate::domain::event::OrderEvent;
 use crate::events::Publisher;
 use crate::storage::outbox;
+use crate::telemetry::trace_context;
 
 /// Publishes the oldest events and deletes their rows, and returns how many that
 /// were. The rows go only after the publish: a crash in between publishes them
@@ -17,12 +19,21 @@ pub async fn publish_events(
     publisher: &Publisher,
     batch: i64,
 ) -> anyhow::Result<usize> {
-    let (rows, events): (Vec<i64>, Vec<OrderEvent>) =
-        outbox::oldest(conn, batch).await?.into_iter().unzip();
-    if events.is_empty() {
+    let stored = outbox::oldest(conn, batch).await?;
+    if stored.is_empty() {
         return Ok(0);
     }
-    publisher.publish(&events).await?;
-    outbox::delete(conn, &rows).await?;
-    Ok(events.len())
+    let span = tracing::info_span!("publish_events", otel.name = "publish events");
+    for event in &stored {
+        trace_context::link(&span, event.trace_context.as_deref());
+    }
+    let publish = async {
+        let (rows, events): (Vec<i64>, Vec<OrderEvent>) = (stored.into_iter())
+            .map(|stored| (stored.row, stored.event))
+            .unzip();
+        publisher.publish(&events).await?;
+        outbox::delete(conn, &rows).await?;
+        Ok(events.len())
+    };
+    publish.instrument(span).await
 }

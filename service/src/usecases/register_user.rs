@@ -38,6 +38,7 @@ pub async fn register_user(
     };
     let mut conn = services.database.connection().await?;
     users::insert(&mut conn, &new).await?;
+    services.metrics.registrations.inc();
     Ok(User {
         id,
         email: registration.email.as_str().to_owned(),

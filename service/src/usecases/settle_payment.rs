@@ -6,7 +6,7 @@
 //! late: the state machine lets an order be paid once, and the job is only
 //! deleted by who holds its lease. Run it: `tests/api/payment_workers.rs`.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, now, settle};
 use crate::domain::event::OrderEvent;
 use crate::domain::order_status::OrderMove;
 use crate::events::payload;
@@ -32,12 +32,15 @@ pub async fn settle_charge(
         ChargeOutcome::Charged { .. } => OrderMove::Pay,
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderMove::Decline,
     };
-    in_transaction(&mut conn, async |conn| {
+    let mut touched = services.products.touch();
+    let mut reached = None;
+    let settled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, job.order_id)
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
         if let Ok(status) = order.status.after(attempted) {
             order.status = status;
+            reached = Some(status);
             order.updated_at = now;
             let event = OrderEvent::reached(status, order.id, payload::to_json(&order)?, now);
             orders::set_status(conn, order.id, status, now).await?;
@@ -46,6 +49,7 @@ pub async fn settle_charge(
                     payments::insert(conn, order.id, charge_id, order.total, now).await?;
                 }
                 ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
+                    touched.add(order.lines.iter().map(|line| line.product_id));
                     products::put_back(conn, &order.lines, now).await?;
                 }
             }
@@ -54,7 +58,11 @@ pub async fn settle_charge(
         payment_jobs::finish(conn, job).await?;
         Ok::<_, UseCaseError>(())
     })
-    .await?;
+    .await;
+    settle(touched, settled)?;
+    if let Some(status) = reached {
+        services.count_order(status);
+    }
     services.doorbell.ring();
     Ok(())
 }

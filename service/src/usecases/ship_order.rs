@@ -29,6 +29,7 @@ pub async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCa
         Ok::<_, UseCaseError>(order)
     })
     .await?;
+    services.count_order(shipped.status);
     services.doorbell.ring();
     Ok(shipped)
 }

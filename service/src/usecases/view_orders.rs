@@ -1,11 +1,12 @@
 //! A customer looks at their orders.
 
+use super::read::read;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Page, PageRequest};
-use crate::storage::orders;
+use crate::storage::{Connection, orders};
 
 /// A page of the user's own orders, newest first.
 ///
@@ -17,8 +18,9 @@ pub async fn list(
     status: Option<OrderStatus>,
     page: PageRequest,
 ) -> Result<Page<Order>, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    Ok(orders::list(&mut conn, user_id, status, page).await?)
+    let query =
+        |mut conn: Connection| async move { orders::list(&mut conn, user_id, status, page).await };
+    Ok(read(&services.database, &services.reads, query).await?)
 }
 
 /// One order of the user's own; somebody else's does not exist for them.
@@ -26,8 +28,8 @@ pub async fn list(
 /// # Errors
 /// `NotFound`.
 pub async fn get(services: &Services, user_id: UserId, id: OrderId) -> Result<Order, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    orders::find(&mut conn, id)
+    let query = |mut conn: Connection| async move { orders::find(&mut conn, id).await };
+    read(&services.database, &services.reads, query)
         .await?
         .filter(|order| order.user_id == user_id)
         .ok_or(UseCaseError::NotFound("order"))

@@ -55,10 +55,23 @@ pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
         Some(name) => format!("{parent}/{}", escape(name)),
         None => parent.to_owned(),
     };
+    let message = match code {
+        Code::WrongType => expectation(message),
+        _ => message.to_owned(),
+    };
     FieldError {
         pointer,
         code: code.to_string(),
-        message: message.to_owned(),
+        message,
+    }
+}
+
+/// What was expected. serde begins with what was found instead, and that may be a password in the wrong place.
+fn expectation(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "cannot be read as what belongs here".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use crate::domain::ids::UserId;
 use crate::domain::user::Role;
@@ -39,7 +39,25 @@ impl FromRequest for Admin {
     }
 }
 
-fn identity(request: &HttpRequest) -> Result<Identity, Problem> {
+/// Who a request speaks for. A signature is checked once for each request: the
+/// answer stays with it.
+///
+/// # Errors
+/// `unauthenticated`.
+pub fn identity(request: &HttpRequest) -> Result<Identity, Problem> {
+    let known = request.extensions().get::<Checked>().cloned();
+    if let Some(Checked(outcome)) = known {
+        return outcome;
+    }
+    let outcome = check(request);
+    request.extensions_mut().insert(Checked(outcome.clone()));
+    outcome
+}
+
+#[derive(Clone)]
+struct Checked(Result<Identity, Problem>);
+
+fn check(request: &HttpRequest) -> Result<Identity, Problem> {
     let refuse = |detail| Problem::new(ProblemKind::Unauthenticated, detail);
     let header = request
         .headers()

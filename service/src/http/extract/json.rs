@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -19,7 +18,7 @@ use crate::http::problem::{Problem, ProblemKind};
 ///
 /// Not JSON at all is 400, JSON of another shape (a missing, unknown or mistyped
 /// field) is 422 with a pointer to the field, another content type is 415, and
-/// more bytes than `http.body_limit_bytes` are 413.
+/// more bytes than `http.body_limit_bytes` are 413 (`middleware/receive.rs`).
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
@@ -40,7 +39,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         }
         let body = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            let body = body.await.map_err(|error| unreadable(&error))?;
+            let body = body.await?;
             parse(&body).map(Self).map_err(Error::from)
         })
     }
@@ -48,16 +47,6 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
 fn is_json(request: &HttpRequest) -> bool {
     matches!(request.mime_type(), Ok(Some(mime)) if mime.essence_str() == "application/json")
-}
-
-fn unreadable(error: &Error) -> Problem {
-    match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Problem::new(
-            ProblemKind::BodyTooLarge,
-            "the body has more bytes than this service takes",
-        ),
-        _ => Problem::new(ProblemKind::BadRequest, "the body ended too early"),
-    }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

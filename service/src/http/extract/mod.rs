@@ -11,6 +11,6 @@ mod query;
 pub use fields::Fields;
 pub use id::Id;
 pub use idempotency::Key;
-pub use identity::{Admin, User};
+pub use identity::{Admin, User, identity};
 pub use json::Json;
 pub use query::Query;

@@ -47,7 +47,7 @@ pub async fn place(
     response
         .insert_header((header::LOCATION, format!("/v1/orders/{}", placed.order_id)))
         .insert_header(ContentType::json());
-    if placed.replayed {
+    if placed.replayed() {
         response.insert_header(("idempotent-replayed", "true"));
     }
     Ok(response.body(placed.answer))

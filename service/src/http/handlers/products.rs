@@ -1,7 +1,9 @@
 //! `/v1/products`
 
+use std::time::Duration;
+
 use actix_web::http::header::{self, ETag, EntityTag, Header as _, IfMatch, IfNoneMatch};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use crate::domain::ids::ProductId;
 use crate::domain::page::List;
@@ -14,21 +16,35 @@ use crate::http::wire::products::{
 };
 use crate::usecases::{Services, adjust_stock, browse_products, change_product, create_product};
 
+/// The header of an answer that stands in while the database is away.
+const STALE: &str = "x-stale";
+
 /// A page of products, oldest first.
 ///
 /// # Errors
 /// The problems below.
 #[utoipa::path(
     get, path = "/v1/products", operation_id = "list_products", tag = "products", params(ListProductsQuery),
-    responses((status = 200, description = "A page", body = ProductPage))
+    responses(
+        (
+            status = 200, description = "A page", body = ProductPage,
+            headers(
+                ("x-stale" = Option<String>, description = "`true`: the database is away, and this is the page as it was"),
+                ("age" = Option<i64>, description = "With x-stale: how many seconds ago that was"),
+            ),
+        ),
+    )
 )]
 pub async fn list(
     services: web::Data<Services>,
     Query(query): Query<ListProductsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (page, search) = query.check()?;
-    let page = browse_products::list(&services, search.as_deref(), page).await?;
-    Ok(HttpResponse::Ok().json(ProductPage {
+    let seen = browse_products::list(&services, search.as_deref(), page).await?;
+    let page = seen.what;
+    let mut response = HttpResponse::Ok();
+    mark(&mut response, seen.stale);
+    Ok(response.json(ProductPage {
         items: page.items.into_iter().map(ProductResponse::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.encode(List::Products)),
     }))
@@ -45,7 +61,14 @@ pub async fn list(
         ("if-none-match" = Option<String>, Header, description = "An ETag that you have"),
     ),
     responses(
-        (status = 200, description = "The product", body = ProductResponse, headers(("etag" = String))),
+        (
+            status = 200, description = "The product", body = ProductResponse,
+            headers(
+                ("etag" = String),
+                ("x-stale" = Option<String>, description = "`true`: the database is away, and this is the product as it was"),
+                ("age" = Option<i64>, description = "With x-stale: how many seconds ago that was"),
+            ),
+        ),
         (status = 304, description = "It is as you have it"),
         (status = 404, description = "No such product", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -55,19 +78,24 @@ pub async fn get(
     Id(id): Id,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let product = browse_products::get(&services, ProductId(id)).await?;
+    let seen = browse_products::get(&services, ProductId(id)).await?;
+    let product = seen.what;
     let tag = tag(product.version);
     let unchanged = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|held| held.weak_eq(&tag)),
         Err(_) => false,
     };
+    let mut response = if unchanged {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    mark(&mut response, seen.stale);
     if unchanged {
-        return Ok(HttpResponse::NotModified()
-            .insert_header(ETag(tag))
-            .finish());
+        return Ok(response.insert_header(ETag(tag)).finish());
     }
-    Ok(answer(HttpResponse::Ok(), product))
+    Ok(answer(response, product))
 }
 
 /// Enter a product. For admins.
@@ -156,11 +184,21 @@ pub async fn adjust_stock(
     Ok(answer(HttpResponse::Ok(), product))
 }
 
+/// Says so if an answer is an old one that stands in while the database is away.
+/// HTTP once had `Warning: 110` for this (RFC 9111, section 5.5, which ended it);
+/// `Age` it still has (section 5.1).
+fn mark(response: &mut HttpResponseBuilder, stale: Option<Duration>) {
+    if let Some(age) = stale {
+        response.insert_header((STALE, "true"));
+        response.insert_header((header::AGE, age.as_secs().to_string()));
+    }
+}
+
 fn tag(version: i64) -> EntityTag {
     EntityTag::new_strong(version.to_string())
 }
 
-fn answer(mut response: actix_web::HttpResponseBuilder, product: Product) -> HttpResponse {
+fn answer(mut response: HttpResponseBuilder, product: Product) -> HttpResponse {
     response
         .insert_header(ETag(tag(product.version)))
         .json(ProductResponse::from(product))

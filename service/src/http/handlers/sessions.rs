@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::http::extract::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{LogInRequest, SessionResponse};
+use crate::limits::{Class, Key, RateLimits};
 use crate::usecases::{Services, log_in};
 
 /// Log in.
@@ -18,12 +19,17 @@ use crate::usecases::{Services, log_in};
     responses(
         (status = 201, description = "Logged in, for fifteen minutes", body = SessionResponse),
         (status = 401, description = "Unknown address or wrong password", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many tries, from here or for this account", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn log_in(
     services: web::Data<Services>,
+    limits: web::Data<RateLimits>,
     Json(request): Json<LogInRequest>,
 ) -> Result<HttpResponse, Problem> {
+    // Before anything is looked up or hashed, and for accounts that do not exist too.
+    let account = Key::of_account(&request.email);
+    limits.check(Class::Account, &account).await?;
     let token = log_in::log_in(&services, request.email, request.password).await?;
     Ok(HttpResponse::Created()
         // RFC 6749, section 5.1: a token must not stay in a cache.

@@ -1,0 +1,54 @@
+-- The transaction that places an order, for `pgbench -M prepared`: the statements of
+-- service/src/usecases/place_order.rs, word for word. Where those have a bind, this has an
+-- expression of pgbench's variables that ends with a cast, so that the server sees the same types.
+-- `the_benchmark_runs_the_same_statements` in service/tests/api/round_trips.rs compares the two.
+--
+-- pgbench counts, it can't make UUIDs or hashes; so ids are written from numbers. They grow, as
+-- UUIDv7 do: from :stamp, the time, and from :n and :client_id. :answer and :event are what the
+-- service wrote for such an order.
+\set n :n + 1
+\set product random(1, 1000)
+\set user 1 + :client_id % 64
+BEGIN;
+WITH patience AS (SELECT current_setting('lock_timeout') AS before,
+  set_config('lock_timeout', :wait::text, true))
+INSERT INTO idempotency_keys AS used (user_id, key, fingerprint, created_at, expires_at)
+SELECT ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid,
+  (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text,
+  :fingerprint::bytea, :now::timestamptz, :expires::timestamptz
+FROM patience
+ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,
+resource_id = NULL, answer = NULL, created_at = excluded.created_at,
+expires_at = excluded.expires_at WHERE used.expires_at <= excluded.created_at
+RETURNING set_config('lock_timeout', (SELECT before FROM patience), true);
+SELECT "products"."id", "products"."sku", "products"."name", "products"."price_minor",
+  "products"."currency", "products"."stock", "products"."version", "products"."updated_at"
+FROM "products"
+WHERE ("products"."id" = ANY(
+  ARRAY[('00000000-0000-7000-8000-' || lpad(:product::text, 12, '0'))::uuid]::uuid[]))
+ORDER BY "products"."id" FOR NO KEY UPDATE;
+WITH line AS (SELECT * FROM unnest(
+    ARRAY[('00000000-0000-7000-8000-' || lpad(:product::text, 12, '0'))::uuid]::uuid[],
+    :quantities::int4[], :prices::int8[], :prices::int8[])
+  WITH ORDINALITY AS line (product_id, quantity, unit_price, line_total, line_no)),
+placed AS (INSERT INTO orders (id, user_id, status, total_minor, currency, created_at, updated_at)
+  VALUES ((:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid,
+    ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid, :status::text,
+    :total::int8, :currency::text, :now::timestamptz, :now::timestamptz)
+  RETURNING id, user_id, total_minor, currency, created_at),
+taken AS (UPDATE products SET stock = products.stock - line.quantity,
+  version = products.version + 1, updated_at = placed.created_at
+  FROM line, placed WHERE products.id = line.product_id),
+lines AS (INSERT INTO order_lines
+  (order_id, line_no, product_id, quantity, unit_price_minor, line_total_minor)
+  SELECT placed.id, line_no, product_id, quantity, unit_price, line_total FROM line, placed),
+event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at)
+  SELECT (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid,
+    id, :kind::text, :event::text, created_at FROM placed),
+job AS (INSERT INTO payment_jobs (order_id, kind, amount_minor, currency, run_at, created_at)
+  SELECT id, 'charge', total_minor, currency, now(), created_at FROM placed)
+UPDATE idempotency_keys SET resource_id = placed.id, answer = :answer::text
+  FROM placed WHERE idempotency_keys.user_id = placed.user_id
+  AND idempotency_keys.key =
+  (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text;
+COMMIT;

@@ -1,0 +1,138 @@
+//! Orders over HTTP, by clients who each wait for their answer.
+//!
+//! Written to the socket by hand: the client shares the machine with the service, and `pgbench`
+//! is as lean.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::outcome::Side;
+use crate::api::Api;
+use crate::recorder::histogram;
+
+const PASSWORD: &str = "orderly-demo-customer";
+const PRODUCTS: u32 = 1000;
+
+/// Customers who are logged in.
+pub struct Orders {
+    address: String,
+    tokens: Vec<String>,
+}
+
+impl Orders {
+    pub async fn log_in(url: &str, clients: u32) -> anyhow::Result<Self> {
+        let address = url
+            .strip_prefix("http://")
+            .context("--url must begin with http://")?;
+        let api = Api::new(url, Duration::from_secs(30))?;
+        let mut tokens = Vec::new();
+        for number in 1..=clients {
+            let session = api
+                .log_in(&format!("bench-{number}@example.com"), PASSWORD)
+                .await;
+            match session {
+                Ok(session) => tokens.push(session.access_token),
+                Err(refused) => bail!("logging in customer {number}: {:?}", refused.outcome),
+            }
+        }
+        Ok(Self {
+            address: address.trim_end_matches('/').to_owned(),
+            tokens,
+        })
+    }
+
+    /// Each customer places one order after the other.
+    pub async fn place_for(&self, turn: Duration) -> anyhow::Result<Side> {
+        let began = Instant::now();
+        let mut customers = JoinSet::new();
+        for token in &self.tokens {
+            let customer = Customer {
+                stream: BufReader::new(TcpStream::connect(&self.address).await?),
+                head: format!(
+                    "host: {}\r\nauthorization: Bearer {token}\r\n",
+                    self.address
+                ),
+            };
+            customers.spawn(customer.place_until(began + turn));
+        }
+        let mut latency = histogram(3);
+        while let Some(ended) = customers.join_next().await {
+            latency.add(ended??)?;
+        }
+        let orders = latency.len();
+        Ok(Side {
+            orders,
+            per_second: orders as f64 / began.elapsed().as_secs_f64(),
+            mean_us: latency.mean(),
+            p99_us: Some(latency.value_at_quantile(0.99)),
+            ..Side::default()
+        })
+    }
+}
+
+struct Customer {
+    stream: BufReader<TcpStream>,
+    head: String,
+}
+
+impl Customer {
+    async fn place_until(mut self, end: Instant) -> anyhow::Result<Histogram<u64>> {
+        self.stream.get_ref().set_nodelay(true)?;
+        let mut latency = histogram(3);
+        loop {
+            let began = Instant::now();
+            if began >= end {
+                return Ok(latency);
+            }
+            self.place().await?;
+            latency.saturating_record(began.elapsed().as_micros() as u64);
+        }
+    }
+
+    async fn place(&mut self) -> anyhow::Result<()> {
+        let product = rand::random_range(1..=PRODUCTS);
+        let body = format!(
+            r#"{{"lines":[{{"product_id":"00000000-0000-7000-8000-{product:012}","quantity":1}}]}}"#
+        );
+        let request = format!(
+            "POST /v1/orders HTTP/1.1\r\n{}idempotency-key: {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.head,
+            Uuid::now_v7(),
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+
+        let mut line = String::new();
+        self.stream.read_line(&mut line).await?;
+        let placed = line.starts_with("HTTP/1.1 201 ");
+        let (status, mut length) = (line.trim().to_owned(), 0);
+        while line != "\r\n" {
+            line.clear();
+            if self.stream.read_line(&mut line).await? == 0 {
+                bail!("the service closed the connection after {status:?}");
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
+        if !placed {
+            bail!(
+                "an order was answered with {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        Ok(())
+    }
+}

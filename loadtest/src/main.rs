@@ -1,0 +1,99 @@
+//! Load tests and benchmarks of Orderly.
+//!
+//! # The problem
+//!
+//! Most load tools keep a number of virtual users, each of which waits for its answer before it
+//! asks again. When the service stalls for a second, they all wait, and the second shows up as one
+//! slow answer for each of them instead of one for each customer who would have come meanwhile.
+//! Gil Tene calls it *coordinated omission*; his
+//! [wrk2](https://github.com/giltene/wrk2#acknowledgements) counts from when a request should have
+//! been sent, and so does this.
+//!
+//! # How it works
+//!
+//! Customers arrive at a constant rate, whether or not earlier ones were served (an *open model*;
+//! Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006), and
+//! their waiting begins when they should have arrived ([`arrivals`]). [`scenario`] is what they do,
+//! [`recorder`] counts in `hdrhistogram`s, [`promises`] decide the exit code, [`summary`] and
+//! [`report`] show what came out. The load libraries for Rust that are kept up (goose, rlt) are
+//! closed models; so the hundred lines that are not in the libraries below are here.
+//!
+//! [`mod@bench`] is the opposite on purpose: a closed loop of 16 connections, compared with `pgbench`,
+//! which is one as well.
+//!
+//! # How to watch it break
+//!
+//! `a_stall_is_counted_for_all_who_came_meanwhile` in `arrivals.rs`. Or freeze the service during
+//! `make load` (`kill -STOP`), and see the p99.
+
+#![expect(
+    unreachable_pub,
+    reason = "a program has no callers; `pub` says what is for other modules"
+)]
+
+mod api;
+mod arrivals;
+mod bench;
+mod books;
+mod customers;
+mod promises;
+mod recorder;
+mod report;
+mod run;
+mod scenario;
+mod summary;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+const BROKEN_PROMISE: u8 = 3;
+
+/// Load tests and benchmarks of Orderly.
+#[derive(Parser)]
+#[command(name = "orderly-loadtest", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 all promises kept, 1 could not be run, 2 wrong usage, 3 a promise was broken.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Bench(bench::Args),
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "the command line talks to people")]
+async fn main() -> ExitCode {
+    // One TLS provider for the whole process; a second call would only say that there is one.
+    let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let kept = match Cli::parse().command {
+        Command::Run(args) => run::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+    };
+    match kept {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BROKEN_PROMISE),
+        Err(error) => {
+            eprintln!("orderly-loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).context("writing to standard output")
+}
+
+/// Tells people how it goes, on standard error.
+#[expect(clippy::print_stderr, reason = "the command line talks to people")]
+fn say(text: &str) {
+    eprintln!("==> {text}");
+}

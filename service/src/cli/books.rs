@@ -1,0 +1,119 @@
+//! `orderly books`: whether goods, orders and money add up.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use crate::app;
+use crate::config::{self, Flags};
+use crate::payments::sandbox::LedgerEntry;
+use crate::usecases::check_books::{Verdict, check_books, check_money, payments_under_way};
+
+/// How much of what breaks a rule is shown to people.
+const SHOWN: usize = 5;
+
+/// Check the books: that goods, orders and money add up. Exit code 1 if they do not.
+///
+/// Reads whole tables and changes nothing. It can be run at any moment: after a crash, a drill or a load test, or on a
+/// backup that was restored.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Compare the orders with the ledger of the sandbox gateway at payments.gateway_url as well, once no payment is
+    /// under way any more
+    #[arg(long)]
+    ledger: bool,
+    /// How long to wait for the payments under way, in seconds
+    #[arg(long, default_value_t = 60, requires = "ledger", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    wait: u64,
+    /// Print a JSON array of {rule, broken_by}, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct Ledger {
+    entries: Vec<LedgerEntry>,
+}
+
+pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+    let settings = config::load(flags)?.settings;
+    let database = app::database(&settings)?;
+    app::require_current_schema(&database).await?;
+    let mut conn = database.dedicated_connection().await?;
+    if args.ledger {
+        let deadline = Instant::now() + Duration::from_secs(args.wait);
+        loop {
+            let left = payments_under_way(&mut conn).await?.len();
+            if left == 0 {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{left} payments are still under way after {} s: is the service up?",
+                    args.wait
+                );
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    let mut verdicts = check_books(&mut conn).await?;
+    if args.ledger {
+        let ledger = read_ledger(&settings.payments.gateway_url).await?;
+        verdicts.push(check_money(&mut conn, ledger.entries).await?);
+    }
+    super::print(&if args.json {
+        serde_json::to_string_pretty(&verdicts)?
+    } else {
+        table(&verdicts)?
+    })?;
+    match verdicts
+        .iter()
+        .filter(|one| !one.broken_by.is_empty())
+        .count()
+    {
+        0 => Ok(()),
+        1 => bail!("the books are wrong: a rule is broken"),
+        n => bail!("the books are wrong: {n} rules are broken"),
+    }
+}
+
+async fn read_ledger(gateway: &str) -> anyhow::Result<Ledger> {
+    let url = format!("{}/ledger", gateway.trim_end_matches('/'));
+    let ledger = async {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()?;
+        client
+            .get(&url)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await
+    };
+    ledger
+        .await
+        .with_context(|| format!("reading the ledger of the sandbox gateway at {url}"))
+}
+
+fn table(verdicts: &[Verdict]) -> Result<String, std::fmt::Error> {
+    let mut table = String::new();
+    for Verdict { rule, broken_by } in verdicts {
+        if broken_by.is_empty() {
+            writeln!(table, "ok      {rule}")?;
+            continue;
+        }
+        writeln!(table, "BROKEN  {rule}, by {}:", broken_by.len())?;
+        for what in broken_by.iter().take(SHOWN) {
+            writeln!(table, "          {what}")?;
+        }
+        if broken_by.len() > SHOWN {
+            writeln!(table, "          … (--json has all of them)")?;
+        }
+    }
+    Ok(table)
+}

@@ -1,0 +1,53 @@
+//! `orderly metrics`: what can be watched.
+
+use std::fmt::Write as _;
+
+use crate::app::metrics::descriptions;
+use crate::telemetry::metrics::Description;
+
+/// List every metric of GET /metrics: name, type, labels and meaning.
+///
+/// Prints docs/metrics.md, which is made by it.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print a JSON array of {name, type, labels, help}, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+const HEAD: &str = "\
+# Metrics
+
+What `GET /metrics` on the admin listener shows, for Prometheus. Made by `orderly metrics`
+(`--json` for scripts); do not edit. A histogram has its name with `_bucket`, `_sum` and
+`_count` behind it. Every replica measures the same queues (`orderly_payment_jobs`,
+`orderly_outbox_…`): take their `max` over replicas, the `sum` of everything else.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+";
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let metrics = descriptions()?;
+    super::print(&if args.json {
+        serde_json::to_string_pretty(&metrics)?
+    } else {
+        as_page(&metrics)?
+    })
+}
+
+fn as_page(metrics: &[Description]) -> Result<String, std::fmt::Error> {
+    let mut page = HEAD.to_owned();
+    for metric in metrics {
+        let Description {
+            name,
+            kind,
+            labels,
+            help,
+        } = metric;
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = labels.join(", ");
+        writeln!(page, "| `{name}` | {kind} | {labels} | {help} |")?;
+    }
+    Ok(page)
+}

@@ -1,0 +1,81 @@
+//! Settings that only make sense together.
+
+use super::database::SslMode;
+use super::{Environment, Settings};
+
+/// A setting that does not go with the others.
+pub(super) struct Misfit {
+    pub(super) key: &'static str,
+    /// The setting that it does not go with; nothing is said while that one is faulty itself.
+    pub(super) other: &'static str,
+    pub(super) fault: &'static str,
+    pub(super) cure: &'static str,
+}
+
+/// All of them.
+pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
+    let Settings {
+        environment,
+        http,
+        database,
+        redis,
+        auth,
+        ..
+    } = settings;
+    let lacks_key = *environment == Environment::Production && auth.signing_key.is_none();
+    let certificate_alone = http.tls_certificate.is_some() && http.tls_key.is_none();
+    let key_alone = http.tls_key.is_some() && http.tls_certificate.is_none();
+    let unused_postgres_ca =
+        database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
+    let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
+    let misfit = |key, other, fault, cure| Misfit {
+        key,
+        other,
+        fault,
+        cure,
+    };
+    [
+        lacks_key.then(|| {
+            misfit(
+                "auth.signing_key",
+                "auth.signing_key",
+                "is not set",
+                "required in production: an Ed25519 key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)",
+            )
+        }),
+        certificate_alone.then(|| {
+            misfit(
+                "http.tls_key",
+                "http.tls_certificate",
+                "is not set, and http.tls_certificate is",
+                "set both for TLS, or none",
+            )
+        }),
+        key_alone.then(|| {
+            misfit(
+                "http.tls_certificate",
+                "http.tls_key",
+                "is not set, and http.tls_key is",
+                "set both for TLS, or none",
+            )
+        }),
+        unused_postgres_ca.then(|| {
+            misfit(
+                "database.ca_certificate",
+                "database.url",
+                "is set, and database.url does not ask for it",
+                "add ?sslmode=verify-full to database.url, or unset this one",
+            )
+        }),
+        unused_redis_ca.then(|| {
+            misfit(
+                "redis.ca_certificate",
+                "redis.url",
+                "is set, and redis.url does not ask for TLS",
+                "begin redis.url with rediss://, or unset this one",
+            )
+        }),
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,87 @@
+//! Every setting there is, for programs: what `orderly config --schema` prints.
+//!
+//! Manifests, units and documents name settings, and nothing tells who renames one that they did. With this list a
+//! test can compare both: `service/tests/consistency`. It is made from the same lines that declare the settings, and
+//! what a setting may be is asked of its own check.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::merge::{allowed, is_secret};
+use super::section::Described;
+use super::{Settings, leaves, variable};
+
+/// One setting, as `orderly config --schema` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting {
+    /// The environment variable that sets it.
+    pub variable: String,
+    /// For a secret, the variable that names a file to read it from.
+    pub file_variable: Option<String>,
+    /// `section.key`
+    pub key: String,
+    /// integer, number, boolean, duration, text, list, path, address, choice
+    pub kind: &'static str,
+    /// The built-in value; null when it is unset.
+    pub default: Value,
+    /// What it may be, in words, where that is more than its kind.
+    pub allowed: Option<String>,
+    /// Whether it is never shown.
+    pub secret: bool,
+    /// What it is.
+    pub doc: String,
+}
+
+/// Every setting, in the order of the code; first the environment, which chooses among the files.
+pub fn schema() -> Vec<Setting> {
+    let defaults = leaves(&Settings::default());
+    let default = |key: &str| {
+        let known = defaults.iter().find(|(known, _)| known == key);
+        known.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let environment = Setting {
+        variable: "ORDERLY_ENV".into(),
+        file_variable: None,
+        key: "environment".into(),
+        kind: "choice",
+        default: Settings::default().environment.to_string().into(),
+        allowed: Some("development, test or production".into()),
+        secret: false,
+        doc: "Which kind of place this runs in, and so which file is read.".into(),
+    };
+    let settings = Settings::SECTIONS.iter().flat_map(|(section, settings)| {
+        let describe = move |described: &Described| {
+            let key = format!("{section}.{}", described.key);
+            (key, described.rust_type, described.doc)
+        };
+        settings.iter().map(describe)
+    });
+    let settings = settings.map(|(key, rust_type, doc)| {
+        let secret = is_secret(&key);
+        Setting {
+            file_variable: secret.then(|| format!("{}_FILE", variable(&key))),
+            variable: variable(&key),
+            kind: kind(rust_type),
+            default: default(&key),
+            allowed: allowed(&key, kind(rust_type)),
+            secret,
+            doc: doc.trim().to_owned(),
+            key,
+        }
+    });
+    std::iter::once(environment).chain(settings).collect()
+}
+
+fn kind(rust_type: &str) -> &'static str {
+    match rust_type {
+        "u16" | "u32" | "u64" | "usize" | "i64" => "integer",
+        "f64" => "number",
+        "bool" => "boolean",
+        "Duration" => "duration",
+        "String" | "Option<Secret>" => "text",
+        "PathBuf" | "Option<PathBuf>" => "path",
+        "IpAddr" => "address",
+        list if list.starts_with("Vec<") => "list",
+        _ => "choice",
+    }
+}

@@ -1,0 +1,19 @@
+//! Load shedding.
+
+use std::time::Duration;
+
+use super::section::{section, within};
+
+section! {
+    /// The limit on requests in flight, which adapts to how long they take.
+    pub struct ShedConfig {
+        /// The limit never falls below this, 1 to 10000. Not below the pool's size: its connections would idle.
+        floor: u32 = 16, within(1..=10_000);
+        /// The limit never rises above this, 1 to 100000; at least `floor`.
+        ceiling: u32 = 512, within(1..=100_000);
+    }
+    durations {
+        /// A request that took longer has waited for others: the limit falls. 1ms to 1m.
+        target_latency = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+    }
+}

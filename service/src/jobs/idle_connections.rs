@@ -1,0 +1,18 @@
+//! Closes database connections that nobody uses.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::pause;
+use crate::storage::database::Databases;
+
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Works until told to stop.
+pub async fn run(databases: Databases, stop: CancellationToken) {
+    while pause(&stop, INTERVAL).await {
+        databases.requests.close_idle();
+        databases.background.close_idle();
+    }
+}

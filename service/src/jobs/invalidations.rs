@@ -1,0 +1,37 @@
+//! Tells Redis which of its cached products are out of date; see [`crate::cache`].
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::pause;
+use crate::cache::ProductCache;
+use crate::resilience::backoff::Backoff;
+use crate::storage::error::StorageError;
+
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(50),
+    cap: Duration::from_secs(2),
+};
+
+/// Works until told to stop; what is noted by then is still delivered.
+pub async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
+    let mut failures = 0;
+    loop {
+        let delivered = cache.deliver_news().await;
+        if stop.is_cancelled() {
+            return;
+        }
+        if let Err(error) = delivered {
+            failures += 1;
+            tracing::debug!(%error, failures, "Redis can't be told what has changed");
+            pause(&stop, BACKOFF.delay(failures, rand::random())).await;
+        } else {
+            failures = 0;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = cache.has_news() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The gateway behind its circuit breaker, with retries that it can afford.
+//!
+//! A provider that is down would cost each payment a whole timeout, and every one
+//! of them a try. So when the breaker is open nobody asks: orders are still taken
+//! and stay `pending`, and their jobs wait without using up their tries
+//! ([`GuardedGateway::room`] tells the worker how many it may take up). A hiccup
+//! is mended at once by asking again, as long as the retry budget pays for it;
+//! the idempotency key makes that safe.
+//!
+//! See it break: the drills `gateway_down`, `gateway_slow` and `gateway_flapping`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use prometheus::HistogramVec;
+
+use super::{ChargeOutcome, GatewayError, PaymentGateway, RefundOutcome};
+use crate::domain::ids::OrderId;
+use crate::domain::money::Money;
+use crate::resilience::breaker::Breaker;
+use crate::resilience::retry::Retry;
+
+/// A [`PaymentGateway`] that is not asked when it can't answer. Clones share the
+/// breaker and the budget.
+#[derive(Clone)]
+pub struct GuardedGateway {
+    /// Whom to ask.
+    pub gateway: PaymentGateway,
+    /// Whether to ask.
+    pub breaker: Breaker,
+    /// How often.
+    pub retry: Retry,
+    /// `orderly_gateway_request_duration_seconds{operation,outcome}`
+    pub seconds: HistogramVec,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardedError {
+    /// The gateway was not asked, not even once.
+    #[error("the gateway's circuit breaker is open")]
+    Refused,
+    /// The gateway was asked.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+}
+
+impl GuardedGateway {
+    /// How many calls the breaker would let through now; `None` means any number.
+    pub fn room(&self) -> Option<u32> {
+        self.breaker.room()
+    }
+
+    /// Takes the money of an order; see [`PaymentGateway::charge`].
+    ///
+    /// # Errors
+    /// [`GuardedError`].
+    pub async fn charge(
+        &self,
+        order_id: OrderId,
+        amount: Money,
+    ) -> Result<ChargeOutcome, GuardedError> {
+        let currency = amount.currency().code();
+        let call = || self.gateway.charge(order_id.0, amount.minor(), currency);
+        self.ask("charge", ChargeOutcome::as_str, call).await
+    }
+
+    /// Gives the money of an order back; see [`PaymentGateway::refund`].
+    ///
+    /// # Errors
+    /// [`GuardedError`].
+    pub async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, GuardedError> {
+        let call = || self.gateway.refund(order_id.0);
+        self.ask("refund", RefundOutcome::as_str, call).await
+    }
+
+    async fn ask<T, F>(
+        &self,
+        operation: &str,
+        name: fn(&T) -> &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, GuardedError>
+    where
+        F: Future<Output = Result<T, GatewayError>>,
+    {
+        // A retry that is refused must not hide that the first try was made: it
+        // may have taken the money.
+        let asked = AtomicBool::new(false);
+        let guarded = || async {
+            let permit = match self.breaker.try_acquire() {
+                Ok(permit) => permit,
+                Err(refused) if asked.load(Ordering::Relaxed) => {
+                    let reason = format!("the first try failed, then {refused}");
+                    return Err(GatewayError::unknown(reason).into());
+                }
+                Err(_) => return Err(GuardedError::Refused),
+            };
+            asked.store(true, Ordering::Relaxed);
+            let began = Instant::now();
+            let outcome = call().await;
+            let name = match &outcome {
+                Ok(outcome) => name(outcome),
+                Err(GatewayError::Permanent { .. }) => "permanent",
+                Err(GatewayError::Transient { .. }) => "transient",
+            };
+            let seconds = self.seconds.with_label_values(&[operation, name]);
+            seconds.observe(began.elapsed().as_secs_f64());
+            match &outcome {
+                // "We don't take this request" is an answer, too.
+                Ok(_) | Err(GatewayError::Permanent { .. }) => permit.succeed(),
+                Err(GatewayError::Transient { .. }) => permit.fail(),
+            }
+            Ok(outcome?)
+        };
+        let worth = |error: &GuardedError| {
+            matches!(error, GuardedError::Gateway(GatewayError::Transient { .. }))
+        };
+        self.retry.run(guarded, worth).await
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::config::{BreakerConfig, PaymentsConfig};
+    use crate::domain::ids::{OrderId, new_v7};
+    use crate::resilience::backoff::Backoff;
+    use crate::resilience::retry::RetryBudget;
+    use crate::telemetry::metrics::{self, BreakerMetrics};
+    use std::time::Duration;
+
+    /// "Refused" gives the job its try back, and a charge without tries is deleted
+    /// when its order is cancelled: a charge without an order.
+    #[tokio::test]
+    async fn a_refused_retry_does_not_hide_that_the_gateway_was_asked() {
+        let nobody = PaymentsConfig {
+            gateway_url: "http://127.0.0.1:1".to_owned(),
+            ..PaymentsConfig::default()
+        };
+        let opens_at_once = BreakerConfig {
+            minimum_calls: 1,
+            ..BreakerConfig::default()
+        };
+        let gateway = GuardedGateway {
+            gateway: PaymentGateway::new(&nobody).unwrap(),
+            breaker: Breaker::new("test", opens_at_once, BreakerMetrics::new().unwrap()),
+            retry: Retry {
+                backoff: Backoff {
+                    base: Duration::ZERO,
+                    cap: Duration::ZERO,
+                },
+                attempts: 2,
+                budget: RetryBudget::new(1.0),
+            },
+            seconds: metrics::gateway_seconds().unwrap(),
+        };
+        let order_id = OrderId(new_v7(chrono::Utc::now()));
+        let first = gateway.refund(order_id).await;
+        assert!(matches!(first, Err(GuardedError::Gateway(_))), "{first:?}");
+        let second = gateway.refund(order_id).await;
+        assert!(matches!(second, Err(GuardedError::Refused)), "{second:?}");
+    }
+}
