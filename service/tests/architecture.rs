@@ -19,12 +19,21 @@ const FLOORS: &[(&str, usize, &[&str])] = &[
     ("config", 1, &[]),
     ("telemetry", 1, &["config"]),
     ("resilience", 1, &["config", "telemetry"]),
-    ("lifecycle", 1, &["telemetry"]),
+    ("lifecycle", 1, &["config", "telemetry", "resilience"]),
+    ("tls", 1, &["config"]),
+    (
+        "redis_client",
+        1,
+        &["config", "telemetry", "resilience", "tls"],
+    ),
     ("storage", 2, &[]),
+    ("cache", 2, &[]),
+    ("limits", 2, &[]),
     ("payments", 2, &[]),
     ("events", 2, &[]),
     ("secrets", 2, &[]),
     ("usecases", 3, &[]),
+    ("health", 3, &["usecases"]),
     ("http", 4, &[]),
     ("jobs", 4, &[]),
     ("app", 5, &[]),
@@ -69,7 +78,7 @@ const AT_HOME: &[(&[&str], &[&str], &str)] = &[
 
 /// Who opens a transaction has to name the connection it passes down: this line, and nothing else of diesel.
 const CONNECTION: &str = "use diesel_async::AsyncPgConnection;";
-const OPEN_TRANSACTIONS: &[&str] = &["usecases", "jobs"];
+const OPEN_TRANSACTIONS: &[&str] = &["usecases", "jobs", "health"];
 
 /// All that `domain` takes from outside: no I/O, no framework, and no clock of its own.
 const DOMAIN_CRATES: &[&str] = &[

@@ -1,6 +1,13 @@
 //! The configuration, from outside: layers, the report of mistakes, and that no secret ever shows.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[path = "config/schema.rs"]
+mod schema;
+#[path = "config/secret_files.rs"]
+mod secret_files;
+#[path = "config/tls.rs"]
+mod tls;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -129,6 +136,49 @@ fn each_layer_wins_over_those_before_it() {
 }
 
 #[test]
+fn fractions_may_come_from_the_environment() {
+    let here = place("fractions").variable("ORDERLY__BREAKER__FAILURE_RATE", "0.25");
+    assert_eq!(here.load().settings.breaker.failure_rate, 0.25);
+}
+
+#[test]
+fn lists_and_switches_may_come_from_the_environment_and_from_files() {
+    let here = place("lists").file(
+        "config/default.toml",
+        "rate_limit.trusted_proxies = [\"10.0.0.0/8\"]",
+    );
+    let proxies = |here: &Place| entry(&here.load(), "rate_limit.trusted_proxies").value;
+    assert_eq!(proxies(&here), serde_json::json!(["10.0.0.0/8"]));
+    let here = here
+        .variable(
+            "ORDERLY__RATE_LIMIT__TRUSTED_PROXIES",
+            "fd00::/8, 192.168.0.1",
+        )
+        .variable("ORDERLY__RATE_LIMIT__ENABLED", "false");
+    assert_eq!(
+        proxies(&here),
+        serde_json::json!(["fd00::/8", "192.168.0.1/32"])
+    );
+    assert!(!here.load().settings.rate_limit.enabled);
+    let here = here.variable("ORDERLY__RATE_LIMIT__TRUSTED_PROXIES", "");
+    assert_eq!(proxies(&here), serde_json::json!([]));
+}
+
+#[test]
+fn a_proxy_that_is_no_address_is_named_with_the_cure() {
+    let here = place("no-proxy").variable(
+        "ORDERLY__RATE_LIMIT__TRUSTED_PROXIES",
+        "10.0.0.0/8,10.0.0.0/33",
+    );
+    let mistakes = here.mistakes();
+    assert!(
+        mistakes.contains("ORDERLY__RATE_LIMIT__TRUSTED_PROXIES")
+            && mistakes.contains("expected IP addresses or CIDR blocks, such as 10.0.0.0/8"),
+        "{mistakes}"
+    );
+}
+
+#[test]
 fn a_layer_leaves_alone_what_it_does_not_name() {
     let here = place("siblings")
         .file("config/default.toml", "[http]\nport = 1\nworkers = 3")
@@ -187,6 +237,9 @@ fn every_setting_can_be_set_by_its_variable() {
         let text = match value {
             serde_json::Value::Null => String::new(),
             serde_json::Value::String(text) => text,
+            serde_json::Value::Array(list) => (list.iter().filter_map(serde_json::Value::as_str))
+                .collect::<Vec<_>>()
+                .join(","),
             other => other.to_string(),
         };
         here = here.variable(&config::variable(&key), &text);
@@ -204,7 +257,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
         body_limit_bytes = 1.5
         [log]
         format = 'xml'
-        [cache]
+        [queue]
         size = 3";
     let here = place("all-at-once")
         .file("config/default.toml", default)
@@ -225,10 +278,6 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
         cannot be read
         TOML parse error at line 1, column 6: unclosed table, expected `]`
 
-      cache.size in config/default.toml
-        is not a setting
-        `orderly config` lists every setting; remove this one
-
       http.body_limit_bytes in config/default.toml
         is 1.5
         expected a whole number; allowed: 1024 to 1048576
@@ -240,6 +289,10 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
       log.format in config/default.toml
         is "xml"
         expected `pretty` or `json`
+
+      queue.size in config/default.toml
+        is not a setting
+        `orderly config` lists every setting; remove this one
 
       ORDERLY__AUTH__TOKEN_LIFETIME (.env)
         is "2h"
@@ -346,8 +399,8 @@ fn settings_are_judged_against_each_other() {
         database.lock_timeout must be shorter than database.statement_timeout
 
       ORDERLY__PAYMENTS__LEASE (environment)
-        does not fit: payments.timeout = 5s (default), payments.lease = 5s (environment)
-        payments.timeout must be shorter than payments.lease
+        does not fit: payments.timeout = 5s (default), payments.timeout = 5s (default), payments.lease = 5s (environment)
+        payments.timeout + payments.timeout must be shorter than payments.lease
 
       ORDERLY__PAYMENTS__BACKOFF_CAP (environment)
         does not fit: payments.backoff_base = 500ms (default), payments.backoff_cap = 100ms (environment)
@@ -362,6 +415,34 @@ fn a_setting_that_is_wrong_itself_is_not_judged_against_others() {
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "4s");
     let mistakes = here.mistakes();
     assert!(mistakes.contains("has 1 problem:"), "{mistakes}");
+}
+
+#[test]
+fn a_share_may_be_set_by_a_variable() {
+    let here = place("share").variable("ORDERLY__BREAKER__FAILURE_RATE", "0.25");
+    assert_eq!(here.load().settings.breaker.failure_rate, 0.25);
+    let mistakes = place("no-share")
+        .variable("ORDERLY__BREAKER__FAILURE_RATE", "half")
+        .mistakes();
+    assert!(
+        mistakes.contains("expected a number such as 0.5"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn the_phases_of_a_shutdown_must_fit_into_its_grace_period() {
+    let here = place("grace")
+        .file("config/default.toml", "[shutdown]\ngrace_period = '42s'")
+        .variable("ORDERLY__SHUTDOWN__JOBS", "11s");
+    assert_snapshot!(here.mistakes(), @"
+    The configuration has 1 problem:
+
+      ORDERLY__SHUTDOWN__JOBS (environment)
+        does not fit: shutdown.drain_delay = 5s (default), shutdown.drain = 20s (default), shutdown.jobs = 11s (environment), shutdown.pools = 5s (default), shutdown.telemetry = 2s (default), shutdown.grace_period = 42s (config/default.toml)
+        shutdown.drain_delay + shutdown.drain + shutdown.jobs + shutdown.pools + shutdown.telemetry must not be longer than shutdown.grace_period
+    ");
+    here.variable("ORDERLY__SHUTDOWN__JOBS", "10s").load();
 }
 
 #[test]

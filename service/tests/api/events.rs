@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use orderly::config::{EventsConfig, RedisConfig, Settings};
+use orderly::config::Settings;
 use orderly::domain::event::OrderEvent;
 use orderly::domain::ids::OrderId;
 use orderly::domain::order_status::OrderStatus;
 use orderly::events::Publisher;
+use orderly::redis_client::RedisClient;
+use orderly::resilience::breaker::Breaker;
+use orderly::telemetry::metrics::BreakerMetrics;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::support::app::TestApp;
@@ -187,17 +191,20 @@ async fn a_relay_whose_session_ends_begins_again() {
     shop.app.finish().await;
 }
 
+fn redis_client(settings: &Settings) -> RedisClient {
+    let metrics = BreakerMetrics::new().unwrap();
+    let breaker = Breaker::new("redis", settings.breaker.clone(), metrics);
+    let url = settings.redis.url.as_ref().unwrap().expose();
+    RedisClient::new(url, &settings.redis, breaker, Handle::current()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_is_trimmed() {
     let stream = Stream::new().await;
     let mut settings = Settings::default();
     stream.configure(&mut settings);
-    let (redis, events): (RedisConfig, EventsConfig) = (settings.redis, settings.events);
-    let config = EventsConfig {
-        max_length: 1000,
-        ..events
-    };
-    let publisher = Publisher::new(&redis, &config).unwrap();
+    settings.events.max_length = 1000;
+    let publisher = Publisher::new(Some(redis_client(&settings)), &settings.events).unwrap();
     let event = |_| {
         let (id, data) = (OrderId::new(Utc::now()), "{}".to_owned());
         OrderEvent::reached(OrderStatus::Paid, id, data, Utc::now())

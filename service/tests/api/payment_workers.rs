@@ -5,16 +5,20 @@
 
 use std::time::Duration;
 
-use orderly::config::{OrdersConfig, Settings};
+use orderly::config::{OrdersConfig, PaymentsConfig, Settings};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
 use orderly::jobs::payments::PaymentWorker;
-use orderly::payments::PaymentGateway;
 use orderly::payments::sandbox::EntryKind::{Charge, Refund};
+use orderly::payments::{GuardedGateway, PaymentGateway};
+use orderly::resilience::backoff::Backoff;
+use orderly::resilience::breaker::Breaker;
+use orderly::resilience::retry::{Retry, RetryBudget};
+use orderly::storage::dead_jobs;
 use orderly::storage::doorbell;
-use orderly::storage::payment_jobs::{self, LeasedJob};
-use orderly::telemetry::metrics::Metrics;
+use orderly::storage::payment_jobs::LeasedJob;
+use orderly::telemetry::metrics::{self, BreakerMetrics, Metrics};
 use orderly::usecases::place_order::{PlaceOrder, place_on};
 use serde_json::{Value, json};
 
@@ -61,9 +65,28 @@ fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
     }
 }
 
-fn gateway(url: &str) -> PaymentGateway {
-    let patience = Duration::from_secs(20);
-    PaymentGateway::new(url, patience, patience).unwrap()
+fn gateway(url: &str) -> GuardedGateway {
+    let settings = Settings::default();
+    let patient = PaymentsConfig {
+        gateway_url: url.to_owned(),
+        timeout: Duration::from_secs(20),
+        read_timeout: Duration::from_secs(20),
+        ..settings.payments
+    };
+    let breakers = BreakerMetrics::new().unwrap();
+    GuardedGateway {
+        gateway: PaymentGateway::new(&patient).unwrap(),
+        breaker: Breaker::new("payments", settings.breaker, breakers),
+        retry: Retry {
+            backoff: Backoff {
+                base: settings.retry.backoff_base,
+                cap: settings.retry.backoff_cap,
+            },
+            attempts: 1,
+            budget: RetryBudget::new(0.0),
+        },
+        seconds: metrics::gateway_seconds().unwrap(),
+    }
 }
 
 /// Leases the only job there is.
@@ -92,7 +115,7 @@ async fn a_worker_that_dies_between_the_charge_and_the_commit_charges_nobody_twi
     let (customer, order) = order_without_a_ring(&app).await;
     let dying = worker(&app, Duration::from_millis(500));
     let job = lease(&dying).await;
-    let charge = dying.gateway.charge(job.order_id.0, 500, "EUR").await;
+    let charge = dying.gateway.charge(job.order_id, job.amount).await;
     charge.unwrap();
     drop((dying, job));
     assert_eq!(app.ledger_of(&order), [Charge]);
@@ -183,7 +206,7 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
 
     app.gateway_comes_back().await;
     let mut conn = app.database.connect().await;
-    let requeued = payment_jobs::requeue(&mut conn, Some(job.order_id)).await;
+    let requeued = dead_jobs::requeue(&mut conn, Some(job.order_id)).await;
     assert_eq!(requeued.unwrap(), 1);
     let cancelled = app.order_move(&customer, &order, "cancel").await;
     cancelled.expect(200);
@@ -263,7 +286,7 @@ async fn what_asking_again_cannot_cure_is_given_up_at_once() {
     })
     .await;
     let mut conn = app.database.connect().await;
-    let dead = payment_jobs::dead(&mut conn, 10).await.unwrap();
+    let dead = dead_jobs::list(&mut conn, 10).await.unwrap();
     assert_eq!(dead[0].attempts, 1);
     assert!(dead[0].last_error.as_deref().unwrap().contains("422"));
     app.finish().await;

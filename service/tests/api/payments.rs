@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection as _;
 use orderly::domain::ids::OrderId;
 use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
-use orderly::storage::payment_jobs::{self, DeadJob};
+use orderly::storage::dead_jobs::{self, DeadJob};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -66,14 +66,14 @@ impl Shop {
     /// What `orderly jobs list` shows.
     async fn dead_jobs(&self) -> Vec<DeadJob> {
         let mut conn = self.app.database.connect().await;
-        payment_jobs::dead(&mut conn, 10).await.unwrap()
+        dead_jobs::list(&mut conn, 10).await.unwrap()
     }
 
     /// What `orderly jobs requeue` does.
     async fn requeue(&self, order: Option<&Value>) -> usize {
         let order = order.map(|order| OrderId(id(order).parse().unwrap()));
         let mut conn = self.app.database.connect().await;
-        payment_jobs::requeue(&mut conn, order).await.unwrap()
+        dead_jobs::requeue(&mut conn, order).await.unwrap()
     }
 }
 
@@ -177,6 +177,24 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
     shop.reaches(&order, "paid").await;
     assert_eq!(shop.app.ledger_of(&order), [Charge]);
     shop.metric_becomes(DEAD, 0.0).await;
+    shop.app.finish().await;
+}
+
+/// No circuit breaker helps here: so few calls are no proof of anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_costs_no_payment_however_many_tries_fall_into_it() {
+    let app = TestApp::start_with(|settings| {
+        settings.payments.max_attempts = 2;
+        settings.payments.give_up_after = Duration::from_hours(1);
+    })
+    .await;
+    let shop = Shop::open(app).await;
+    shop.app.gateway_goes_down().await;
+    let order = shop.order().await;
+    shop.is_tried(5).await;
+    shop.app.gateway_comes_back().await;
+    shop.reaches(&order, "paid").await;
+    assert_eq!(shop.app.ledger_of(&order), [Charge]);
     shop.app.finish().await;
 }
 

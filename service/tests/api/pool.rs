@@ -2,17 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use orderly::config::DatabaseConfig;
-use orderly::storage::database::Database;
+use orderly::storage::PoolMetrics;
+use orderly::storage::database::{Database, Databases};
+use prometheus::Registry;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
 use crate::support::answer::Answer;
 use crate::support::database::TestDatabase;
+use crate::support::eventually::eventually;
 
 const CONNECTIONS: usize = 4;
 
@@ -43,7 +49,8 @@ async fn connections_outlive_the_worker_that_opened_them() {
         pool_size: CONNECTIONS,
         ..DatabaseConfig::default()
     };
-    let database = Database::new(&test_database.url, &config, Handle::current()).unwrap();
+    let databases = pools(&test_database, &config).await;
+    let database = databases.requests.clone();
 
     let opened = borrow_all_in_a_server(&database).await;
     assert_eq!(opened.len(), CONNECTIONS, "each was opened by a handler");
@@ -59,7 +66,105 @@ async fn connections_outlive_the_worker_that_opened_them() {
     }
     assert_eq!(still_there, opened);
     drop(borrowed);
-    database.close();
+    databases.close().await;
+}
+
+/// Pools on a database of their own.
+async fn pools(database: &TestDatabase, config: &DatabaseConfig) -> Databases {
+    let metrics = PoolMetrics::new(&Registry::new()).unwrap();
+    Databases::new(&database.url, config, Handle::current(), &metrics).unwrap()
+}
+
+#[derive(diesel::QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    setting: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_connection_tells_postgres_its_limits() {
+    let test_database = TestDatabase::new().await;
+    let config = DatabaseConfig {
+        statement_timeout: Duration::from_secs(7),
+        lock_timeout: Duration::from_secs(6),
+        idle_in_transaction_timeout: Duration::from_secs(5),
+        ..DatabaseConfig::default()
+    };
+    let databases = pools(&test_database, &config).await;
+    let mut conn = databases.requests.connection().await.unwrap();
+    for (name, expected) in [
+        ("statement_timeout", "7s"),
+        ("lock_timeout", "6s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("application_name", "orderly"),
+        ("TimeZone", "UTC"),
+    ] {
+        let query = format!("SELECT current_setting('{name}') AS setting");
+        let found: Setting = diesel::sql_query(query)
+            .get_result(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(found.setting, expected, "{name}");
+    }
+    drop(conn);
+    databases.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_replaced_when_its_life_is_over() {
+    let test_database = TestDatabase::new().await;
+    let config = DatabaseConfig {
+        max_lifetime: Duration::from_millis(200),
+        ..DatabaseConfig::default()
+    };
+    let databases = pools(&test_database, &config).await;
+    let first = backend(&mut databases.requests.connection().await.unwrap()).await;
+    eventually("another connection is used", async || {
+        let mut conn = databases.requests.connection().await.unwrap();
+        (backend(&mut conn).await != first).then_some(())
+    })
+    .await;
+    databases.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_nobody_uses_is_closed() {
+    let test_database = TestDatabase::new().await;
+    let config = DatabaseConfig {
+        idle_timeout: Duration::from_millis(1),
+        ..DatabaseConfig::default()
+    };
+    let databases = pools(&test_database, &config).await;
+    let sessions = "pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'orderly'";
+    backend(&mut databases.requests.connection().await.unwrap()).await;
+    assert_eq!(test_database.rows(sessions).await, 1);
+    eventually("no session is left", async || {
+        databases.requests.close_idle();
+        (test_database.rows(sessions).await == 0).then_some(())
+    })
+    .await;
+    databases.close().await;
+}
+
+/// As a Postgres that stands still looks from here: it accepts, and is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://a:b@{}/c", silent.local_addr().unwrap());
+    let config = DatabaseConfig {
+        connect_timeout: Duration::from_millis(50),
+        ..DatabaseConfig::default()
+    };
+    let metrics = PoolMetrics::new(&Registry::new()).unwrap();
+    let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
+    let error = databases.requests.connection().await.err().unwrap();
+    assert!(error.to_string().contains("timed out"), "{error}");
+    let (mut accepted, _) = silent.accept().await.unwrap();
+    let mut startup = Vec::new();
+    // To its end, which is when the client closes it.
+    accepted.read_to_end(&mut startup).await.unwrap();
+    databases.close().await;
 }
 
 /// Runs a server whose handlers borrow all connections of the pool at once, and

@@ -100,7 +100,7 @@ async fn an_order_takes_five_statements() {
     for (key, lines) in [("one", 1), ("ten", 10)] {
         let request = request(user_id, key, &products[..lines]);
         let (placed, sent) = counted.place(&request).await;
-        assert!(!placed.replayed);
+        assert!(!placed.replayed());
         let starts = ["BEGIN", "WITH patience", "SELECT", "WITH line", "COMMIT"];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
@@ -108,7 +108,7 @@ async fn an_order_takes_five_statements() {
 
     let again = request(user_id, "ten", &products);
     let (placed, sent) = counted.place(&again).await;
-    assert!(placed.replayed);
+    assert!(placed.replayed());
     sent.are(&["BEGIN", "WITH patience", "SELECT", "COMMIT"]);
     assert!(sent.statements[2].contains("idempotency_keys"));
     app.finish().await;
@@ -147,4 +147,74 @@ async fn the_second_order_of_a_connection_prepares_nothing() {
     assert_eq!(second.prepared, 0);
     assert_eq!(counted.prepared_statements().await, prepared);
     app.finish().await;
+}
+
+/// `loadtest/bench/place_order.sql` compares the service with `pgbench`; it would
+/// compare with something else if it did not send the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_runs_the_same_statements() {
+    let app = TestApp::start().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let user_id = user_id(&app, &app.customer().await).await;
+    let mut counted = Counted::connect(&app).await;
+    let (_, sent) = counted.place(&request(user_id, "key", &[product])).await;
+
+    let script = include_str!("../../../loadtest/bench/place_order.sql");
+    let sql = (script.lines()).filter(|line| !line.starts_with("--") && !line.starts_with('\\'));
+    let script: String = sql.flat_map(|line| [line, "\n"]).collect();
+    let script: Vec<&str> = script.split_terminator(';').collect();
+    let script = &script[..script.len() - 1]; // behind the last one is nothing
+    assert_eq!(script.len(), sent.statements.len());
+    for (statement, script) in sent.statements.iter().zip(script) {
+        // Without what diesel's display says behind it.
+        let statement = statement.split(" -- binds:").next().unwrap();
+        are_the_same(statement, script);
+    }
+    app.finish().await;
+}
+
+/// Whether the script has the statement's words, and expressions where that has binds.
+fn are_the_same(statement: &str, script: &str) {
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+    let (statement, script) = (squeezed(statement), squeezed(script));
+    let mut rest = script.as_str();
+    for (index, piece) in split_at_binds(&statement).iter().enumerate() {
+        let at = outside_brackets(rest, piece);
+        let (bind, from) = rest.split_at(at);
+        let is_one = bind.contains(':') && !bind.contains("SELECT") && !bind.contains("FROM");
+        assert!(
+            is_one == (index > 0),
+            "{bind:?} is no expression in place of a bind"
+        );
+        rest = &from[piece.len()..];
+    }
+    assert_eq!(rest, "", "the script has more than the service sends");
+}
+
+/// Where the piece begins, after whole expressions; an empty one is at the end.
+fn outside_brackets(text: &str, piece: &str) -> usize {
+    let mut depth = 0;
+    for (at, sign) in text.char_indices() {
+        if depth == 0 && !piece.is_empty() && text[at..].starts_with(piece) {
+            return at;
+        }
+        match sign {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    assert!(piece.is_empty(), "the script lacks {piece}\nin {text}");
+    text.len()
+}
+
+/// What is between `$1`, `$2` and so on.
+fn split_at_binds(statement: &str) -> Vec<String> {
+    let mut parts = statement.split('$');
+    let first = parts.next().unwrap().to_owned();
+    let others = parts.map(|part| {
+        part.trim_start_matches(|c: char| c.is_ascii_digit())
+            .to_owned()
+    });
+    [first].into_iter().chain(others).collect()
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, client, local};
+use crate::support::{PATIENCE, client, config, local};
 
 /// A server that answers one request with these bytes, and its base URL.
 async fn answering(answer: String) -> String {
@@ -94,13 +94,13 @@ async fn what_asking_again_cannot_cure_is_permanent() {
 #[tokio::test]
 async fn an_unusable_address_is_refused_at_the_start() {
     for url in ["", "gateway:8090", "ftp://gateway", "http://"] {
-        let error = PaymentGateway::new(url, PATIENCE, PATIENCE).unwrap_err();
+        let error = PaymentGateway::new(&config(url, PATIENCE)).unwrap_err();
         assert!(
             error.to_string().contains("URL is unusable"),
             "{url}: {error}"
         );
     }
     // Neither is the address shown, since it may hold a password.
-    let error = PaymentGateway::new("ftp://u:secret@host", PATIENCE, PATIENCE).unwrap_err();
+    let error = PaymentGateway::new(&config("ftp://u:secret@host", PATIENCE)).unwrap_err();
     assert!(!error.to_string().contains("secret"));
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use orderly::config::PaymentsConfig;
 use orderly::payments::sandbox::{EntryKind, SandboxGateway};
 use orderly::payments::{ChargeOutcome, PaymentGateway};
 use reqwest::{Method, StatusCode};
@@ -23,7 +24,17 @@ pub(crate) async fn start() -> SandboxGateway {
 
 /// A client that gives up on an answer after `timeout`.
 pub(crate) fn client(url: &str, timeout: Duration) -> PaymentGateway {
-    PaymentGateway::new(url, PATIENCE, timeout).unwrap()
+    PaymentGateway::new(&config(url, timeout)).unwrap()
+}
+
+pub(crate) fn config(url: &str, timeout: Duration) -> PaymentsConfig {
+    PaymentsConfig {
+        gateway_url: url.to_owned(),
+        connect_timeout: PATIENCE,
+        read_timeout: PATIENCE,
+        timeout,
+        ..PaymentsConfig::default()
+    }
 }
 
 pub(crate) fn patient(gateway: &SandboxGateway) -> PaymentGateway {

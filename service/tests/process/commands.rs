@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::support::database::TestDatabase;
+use crate::support::eventually::eventually;
 use crate::support::process::Orderly;
-use crate::support::served::Served;
+use crate::support::served::{Served, gateway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrate_applies_everything_and_a_second_time_nothing() {
@@ -81,15 +82,45 @@ async fn healthcheck_says_whether_the_service_is_ready() {
 
     // The process lives, its database does not.
     drop(database);
-    let message = probe.fail(1, &["healthcheck"]).await;
+    let message = eventually("the probe fails", async || {
+        let ended = probe.run(&["healthcheck"]).await;
+        (ended.code == Some(1)).then_some(ended.stderr)
+    })
+    .await;
     assert!(message.contains("503"), "{message}");
-    assert!(
-        message.contains("the database does not answer"),
-        "{message}"
-    );
+    assert!(message.contains("postgres: the database"), "{message}");
 
     served.stop("TERM").await;
     let message = probe.fail(1, &["healthcheck"]).await;
+    assert!(message.contains("does not answer"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_faults_breaks_the_gateway_and_mends_it() {
+    let (process, url) = gateway(&Orderly::new(), &[]).await;
+    let (_, port) = url.rsplit_once(':').unwrap();
+    let orderly = Orderly::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", port);
+    let error_rate = async |arguments: &[&str]| {
+        let printed = orderly.succeed(arguments).await;
+        let faults: Value = serde_json::from_str(&printed).unwrap();
+        faults["error_rate"].as_f64().unwrap()
+    };
+    assert_eq!(error_rate(&["gateway-faults"]).await, 0.0);
+    assert_eq!(
+        error_rate(&["gateway-faults", r#"{"error_rate": 0.5}"#]).await,
+        0.5
+    );
+    assert_eq!(error_rate(&["gateway-faults"]).await, 0.5);
+    let message = orderly
+        .fail(1, &["gateway-faults", r#"{"eror_rate": 1}"#])
+        .await;
+    assert!(message.contains("422"), "{message}");
+    assert!(message.contains("eror_rate"), "{message}");
+    assert_eq!(error_rate(&["gateway-faults", "{}"]).await, 0.0);
+
+    process.signal("TERM");
+    process.ended().await;
+    let message = orderly.fail(1, &["gateway-faults"]).await;
     assert!(message.contains("does not answer"), "{message}");
 }
 
@@ -130,8 +161,10 @@ async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
         "healthcheck",
         "config",
         "jobs",
+        "books",
         "openapi",
         "sandbox-gateway",
+        "gateway-faults",
         "version",
     ] {
         let listed = help.lines().any(|line| {

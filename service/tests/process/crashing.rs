@@ -11,7 +11,7 @@ use crate::support::served::{Served, gateway, seeded_database};
 fn orderly(database: &TestDatabase, gateway_url: &str) -> Orderly {
     Orderly::on(database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", gateway_url)
-        .set("ORDERLY__PAYMENTS__TIMEOUT", "900ms")
+        .set("ORDERLY__PAYMENTS__TIMEOUT", "400ms")
         .set("ORDERLY__PAYMENTS__LEASE", "1s")
 }
 

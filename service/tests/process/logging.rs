@@ -1,13 +1,12 @@
-//! The log: every line JSON, one access line a request, and nobody's secrets.
+//! The log: every line JSON, and one access line a request.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::app::send;
+use crate::support::eventually::eventually;
 use crate::support::process::Orderly;
-use crate::support::served::{Served, seeded_database};
-
-const PASSWORD: &str = "canary-password-that-nobody-may-log";
+use crate::support::served::{Served, gateway, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_has_one_access_line_with_its_route() {
@@ -71,42 +70,85 @@ async fn each_request_has_one_access_line_with_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_line_has_a_password_or_a_token() {
+async fn every_line_of_a_request_and_of_a_job_has_its_ids() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FILTER", "debug");
+    let (_gateway, url) = gateway(&Orderly::new(), &[]).await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &url)
+        .set("ORDERLY__LOG__FILTER", "warn,orderly=info");
     let served = Served::start(&orderly).await;
-    let user = json!({"email": "canary@example.com", "password": PASSWORD, "name": "Canary"});
-    let register = served.request(Method::POST, "/v1/users").json(&user);
-    send(register, "").await.expect(201);
-    let wrong = json!({"email": "canary@example.com", "password": format!("{PASSWORD}-not")});
-    let log_in = served.request(Method::POST, "/v1/sessions").json(&wrong);
-    send(log_in, "").await.expect(401);
-    let token = served.log_in("canary@example.com", PASSWORD).await;
-    served.get("/v1/users/me", &token).await.expect(200);
+    let token = served.customer().await;
     let product = served.product().await;
-    served.order(&token, &product).await;
-    let mut forged = token.clone();
-    forged.push('x');
-    served.get("/v1/users/me", &forged).await.expect(401);
-    // Where no secret belongs, and where a hurried client puts one.
-    served
-        .get(&format!("/v1/orders?access_token={token}"), "")
-        .await
-        .expect(401);
-    for misplaced in [json!({"limit": PASSWORD}), json!(PASSWORD)] {
-        let log_in = served
-            .request(Method::POST, "/v1/sessions")
-            .json(&misplaced);
-        send(log_in, "").await.expect(422);
-    }
-
+    let order = served.order(&token, &product).await;
+    served.order_reaches(&token, &order, "paid").await;
     let log = served.stop("TERM").await;
-    assert!(log.iter().any(|line| line["level"] == "DEBUG"));
-    let database_password = database.url.split(['/', '@', ':']).nth(4).unwrap();
-    for line in &log {
-        let line = line.to_string();
-        for secret in [PASSWORD, &token, database_password] {
-            assert!(!line.contains(secret), "{secret}: {line}");
+    for message in ["request", "payment"] {
+        let mut lines = log.iter().filter(|line| line["message"] == message);
+        let line = lines.next().unwrap();
+        for (id, digits) in [("trace_id", 32), ("span_id", 16)] {
+            assert_eq!(line[id].as_str().map(str::len), Some(digits), "{line}");
         }
     }
+    let nobodys = log.iter().find(|line| line["message"] == "ready").unwrap();
+    assert_eq!(nobodys["trace_id"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_for_people_has_the_ids_at_its_end() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FORMAT", "pretty");
+    let process = orderly.start(&["serve"]);
+    let line = async |with: &str| {
+        let find = async || process.lines().into_iter().find(|line| line.contains(with));
+        eventually(with, find).await
+    };
+    let ready = line("INFO ready address=").await;
+    let address = ready.split("address=").nth(1).unwrap();
+    let url = format!("http://{}/nowhere", address.split(' ').next().unwrap());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let problem: Value = client.get(url).send().await.unwrap().json().await.unwrap();
+    let access = line("INFO request method=").await;
+    let (said, ids) = access.split_once(" trace_id=").unwrap();
+    assert!(said.contains("route=unmatched status=404"), "{access}");
+    let (trace_id, span_id) = ids.split_once(" span_id=").unwrap();
+    assert_eq!(
+        (trace_id, span_id.len()),
+        (problem["trace_id"].as_str().unwrap(), 16)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__HTTP__SLOW_REQUEST", "100ms")
+        .set("ORDERLY__DATABASE__SLOW_STATEMENT", "1ms");
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let row = format!(
+        "SELECT 1 FROM products WHERE id = '{}'",
+        product["id"].as_str().unwrap()
+    );
+    let held = database.lock(&row).await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let order = served
+        .order_request(&token, &product)
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
+    let order = tokio::spawn(send(order, ""));
+    is_logged(&served, "a slow request still runs", trace_id).await;
+
+    held.release().await;
+    order.await.unwrap().expect(201);
+    is_logged(&served, "a slow statement", trace_id).await;
+    served.stop("TERM").await;
+}
+
+/// Waits for such a line of that trace.
+async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
+    eventually(&format!("{message} of {trace_id}"), async || {
+        let mut log = served.process.log().into_iter();
+        log.find(|line| line["message"] == message && line["trace_id"] == trace_id)
+    })
+    .await
 }

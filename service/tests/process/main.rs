@@ -10,9 +10,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod books;
 mod commands;
 mod crashing;
 mod jobs;
+mod leaks;
 mod logging;
+mod metrics;
+mod propagation;
 mod starting;
 mod stopping;
+mod traces;

@@ -21,10 +21,13 @@ const SOON: Duration = Duration::from_secs(25);
 
 fn patient(database: &TestDatabase) -> Orderly {
     Orderly::on(database)
+        .set("ORDERLY__SHUTDOWN__GRACE_PERIOD", "1h")
         .set("ORDERLY__SHUTDOWN__DRAIN", FOREVER)
         .set("ORDERLY__SHUTDOWN__JOBS", FOREVER)
-        .set("ORDERLY__DATABASE__STATEMENT_TIMEOUT", FOREVER)
-        .set("ORDERLY__DATABASE__LOCK_TIMEOUT", "5m")
+        .set("ORDERLY__HTTP__REQUEST_TIMEOUT", "5m")
+        .set("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "6m")
+        .set("ORDERLY__DATABASE__TCP_USER_TIMEOUT", "7m")
+        .set("ORDERLY__DATABASE__LOCK_TIMEOUT", "4m")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,12 +69,13 @@ async fn stops_cleanly_under_load(signal: &str) {
         answer.await.unwrap().expect(201);
     }
     let log = served.stopped().await;
-    let says = |message: &str| log.iter().any(|line| line["message"] == message);
-    assert!(says("the API has stopped") && says("stopped"), "{log:?}");
-    assert!(
-        !says("some jobs were left; their leases will end"),
-        "{log:?}"
-    );
+    let is_end = |line: &&Value| line["message"] == "phase ended";
+    let phases: Vec<_> = log
+        .iter()
+        .filter(is_end)
+        .map(|line| &line["phase"])
+        .collect();
+    assert_eq!(phases, ["drain_delay", "drain", "jobs", "pools"], "{log:?}");
 
     let sessions = "pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orderly'";
@@ -105,7 +109,10 @@ async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
     let request = served.order_request(&token, &product).send();
     let in_flight = tokio::spawn(request);
     database.sessions_wait_for_a_lock(1).await;
-    served.stop("TERM").await;
+    served.process.signal("TERM");
+    let ended = served.process.ended().await;
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("drain"), "{}", ended.stderr);
     in_flight.await.unwrap().unwrap_err();
 }
 

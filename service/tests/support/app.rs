@@ -5,9 +5,9 @@ use std::sync::Once;
 use std::time::Duration;
 
 use orderly::app::App;
-use orderly::config::{Environment, LogConfig, Settings};
+use orderly::config::{Environment, LogConfig, Settings, TelemetryConfig};
 use orderly::payments::sandbox::SandboxGateway;
-use orderly::telemetry::logging;
+use orderly::telemetry;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub struct TestApp {
     pub database: TestDatabase,
     pub gateway: SandboxGateway,
     pub client: Client,
+    settings: Settings,
 }
 
 impl TestApp {
@@ -42,14 +43,20 @@ impl TestApp {
             database,
             gateway,
             client: client(),
+            settings,
         }
     }
 
-    /// A second replica on the same database and gateway.
+    /// A second replica with the same settings.
     pub async fn another_replica(&self) -> App {
-        App::start(&settings(&self.database, &self.gateway))
-            .await
-            .unwrap()
+        self.another_replica_with(|_| {}).await
+    }
+
+    /// A second replica with some settings changed.
+    pub async fn another_replica_with(&self, change: impl FnOnce(&mut Settings)) -> App {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        App::start(&settings).await.unwrap()
     }
 
     /// Checks the books, then stops everything.
@@ -89,7 +96,13 @@ impl TestApp {
 
     /// The value of a metric, by its name and labels as `/metrics` writes them.
     pub async fn metric(&self, series: &str) -> Option<f64> {
-        let text = self.get_admin("/metrics").await.text;
+        self.metric_of(&self.app, series).await
+    }
+
+    /// The same of a replica.
+    pub async fn metric_of(&self, replica: &App, series: &str) -> Option<f64> {
+        let url = format!("http://{}/metrics", replica.admin_address);
+        let text = send(self.client.get(url), "").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(series))?;
         line.trim().parse().ok()
     }
@@ -138,12 +151,6 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.database.pool_size = 10;
     // Patient: a busy machine must not turn into a failed test. Tests of these
     // waits set their own.
-    settings.database.pool_wait = Duration::from_secs(30);
-    settings.database.connect_timeout = Duration::from_secs(30);
-    settings.database.lock_timeout = Duration::from_secs(25);
-    settings.database.statement_timeout = Duration::from_secs(28);
-    settings.orders.idempotency_wait = Duration::from_secs(20);
-    settings.auth.hash_wait = Duration::from_secs(30);
     settings.database.pool_wait = Duration::from_secs(50);
     settings.database.connect_timeout = Duration::from_secs(50);
     settings.database.statement_timeout = Duration::from_secs(50);
@@ -153,8 +160,20 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.payments.gateway_url = gateway.url();
     settings.payments.poll_interval = Duration::from_millis(100);
     settings.payments.max_attempts = 1_000_000;
+    settings.payments.give_up_after = Duration::ZERO;
     settings.payments.backoff_base = Duration::from_millis(10);
     settings.payments.backoff_cap = Duration::from_millis(100);
+    settings.shutdown.drain_delay = Duration::ZERO;
+    // Hundreds of log-ins from one address are what a test is.
+    settings.rate_limit.enabled = false;
+    // A test may be a crowd, and a slow machine is no flood.
+    settings.shed.floor = 400;
+    // Databases have their own, but all tests share one Redis.
+    settings.cache.key_prefix = format!("cache:{}", database.name());
+    // What another replica or a job has changed is seen at once, and a slow machine
+    // fails no test; one that is about the cache sets its own.
+    settings.cache.local_ttl = Duration::from_millis(1);
+    settings.cache.load_timeout = Duration::from_secs(50);
     settings.shutdown.drain = Duration::from_secs(5);
     settings
 }
@@ -166,6 +185,6 @@ fn start_logging() {
             filter: std::env::var("ORDERLY_TEST_LOG").unwrap_or_else(|_| "off".to_owned()),
             ..LogConfig::default()
         };
-        logging::start(&config).unwrap();
+        telemetry::start(&config, &TelemetryConfig::default()).unwrap();
     });
 }

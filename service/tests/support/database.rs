@@ -42,6 +42,11 @@ impl TestDatabase {
         Self { name, url }
     }
 
+    /// Its name, which no other test's has.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A connection of the test's own.
     pub async fn connect(&self) -> AsyncPgConnection {
         connect(&self.url).await

@@ -1,16 +1,25 @@
-//! A way to a server that can be shut: how a test takes a dependency away and
-//! brings it back, without disturbing any other test.
+//! A way to a server that can be shut or blocked: how a test takes a dependency
+//! away and brings it back, without disturbing any other test.
 
 use std::net::SocketAddr;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Passes TCP connections on while it is open.
 pub struct Door {
     address: SocketAddr,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    /// Connections stand, and new ones are taken, but no byte gets through: to
+    /// those outside the server is frozen.
+    Blocked,
+    Shut,
 }
 
 impl Door {
@@ -18,17 +27,17 @@ impl Door {
     pub async fn to(target: String) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let open = watch::Sender::new(true);
-        let state = open.subscribe();
+        let state = watch::Sender::new(State::Open);
+        let seen = state.subscribe();
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                if *state.borrow() {
-                    tokio::spawn(pass(client, target.clone(), state.clone()));
+                if *seen.borrow() != State::Shut {
+                    tokio::spawn(pass(client, target.clone(), seen.clone()));
                 }
             }
         });
-        Self { address, open }
+        Self { address, state }
     }
 
     /// Where to knock.
@@ -38,21 +47,46 @@ impl Door {
 
     /// Cuts every connection off and lets no new one through.
     pub fn shut(&self) {
-        self.open.send_replace(false);
+        self.state.send_replace(State::Shut);
     }
 
-    /// Lets connections through again.
+    /// Holds every byte back, until it is opened.
+    pub fn block(&self) {
+        self.state.send_replace(State::Blocked);
+    }
+
+    /// Lets everything through again.
     pub fn open(&self) {
-        self.open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 }
 
-async fn pass(mut client: TcpStream, target: String, mut open: watch::Receiver<bool>) {
-    let Ok(mut server) = TcpStream::connect(target).await else {
+async fn pass(client: TcpStream, target: String, mut state: watch::Receiver<State>) {
+    let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        _ = open.wait_for(|open| !open) => {}
+        () = copy(from_client, to_server, state.clone()) => {}
+        () = copy(from_server, to_client, state.clone()) => {}
+        _ = state.wait_for(|state| *state == State::Shut) => {}
+    }
+}
+
+/// Until one side hangs up, which hangs up the other.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+) {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        if state.wait_for(|state| *state == State::Open).await.is_err() {
+            return;
+        }
+        if to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
     }
 }

@@ -7,11 +7,16 @@
 
 pub mod answer;
 pub mod app;
+pub mod cached;
+pub mod certificates;
+pub mod collector;
 pub mod database;
 pub mod door;
 pub mod eventually;
 pub mod invariants;
 pub mod process;
+pub mod redis_server;
+pub mod redis_tls;
 pub mod served;
 pub mod shop;
 pub mod sql;

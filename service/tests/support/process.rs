@@ -26,7 +26,7 @@ pub struct Ended {
 }
 
 impl Orderly {
-    /// Any free ports, JSON log lines, no database.
+    /// Any free ports, JSON log lines, no database, no load balancer to wait for.
     pub fn new() -> Self {
         let nothing = Self {
             variables: BTreeMap::new(),
@@ -38,6 +38,7 @@ impl Orderly {
             .set("ORDERLY__SANDBOX_GATEWAY__PORT", "0")
             .set("ORDERLY__LOG__FORMAT", "json")
             .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
+            .set("ORDERLY__SHUTDOWN__DRAIN_DELAY", "0s")
     }
 
     /// The same with a database.
@@ -143,9 +144,11 @@ impl Process {
         lines.iter().map(parse).collect()
     }
 
-    /// Waits for the log line with that message.
+    /// Waits for the log line with that message; a complaint, as of a wrong setting, ends the wait.
     pub async fn logged(&self, message: &str) -> Value {
         let find = async || {
+            let complaints = self.stderr.now();
+            assert!(complaints.is_empty(), "{}", complaints.join("\n"));
             let mut log = self.log().into_iter();
             log.find(|line| line["message"] == message)
         };

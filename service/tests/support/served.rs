@@ -36,6 +36,12 @@ pub async fn gateway(orderly: &Orderly, arguments: &[&str]) -> (Process, String)
 impl Served {
     /// Starts the service and waits until it says that it is ready.
     pub async fn start(orderly: &Orderly) -> Self {
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self::start_at("http", client, orderly).await
+    }
+
+    /// The same for one that is spoken to in another way.
+    pub async fn start_at(scheme: &str, client: Client, orderly: &Orderly) -> Self {
         let process = orderly.start(&["serve"]);
         let ready = process.logged("ready").await;
         let (_, admin_port) = ready["admin_address"]
@@ -43,10 +49,10 @@ impl Served {
             .and_then(|address| address.rsplit_once(':'))
             .unwrap();
         Self {
-            url: format!("http://{}", ready["address"].as_str().unwrap()),
+            url: format!("{scheme}://{}", ready["address"].as_str().unwrap()),
             admin_port: admin_port.parse().unwrap(),
             process,
-            client: Client::builder().no_proxy().build().unwrap(),
+            client,
         }
     }
 

@@ -1,0 +1,134 @@
+//! What answers say to browsers: which headers, and to which pages.
+
+use reqwest::Method;
+
+use crate::support::answer::Answer;
+use crate::support::app::{TestApp, send};
+
+const SHOP: &str = "https://shop.example";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_takes_from_the_browser_what_nobody_needs() {
+    let app = TestApp::start().await;
+    let customer = app.customer().await;
+    for (path, status, cache) in [
+        ("/v1/users/me", 200, Some("no-store")),
+        ("/v1/orders", 200, Some("no-store")),
+        ("/v1/products", 200, None),
+        ("/openapi.json", 200, None),
+        ("/docs/", 200, None),
+        ("/docs/swagger-ui-bundle.js", 200, None),
+        ("/nothing", 404, Some("no-store")),
+    ] {
+        let answer = app.get(path, &customer).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            answer.header("referrer-policy"),
+            Some("no-referrer"),
+            "{path}"
+        );
+        assert_eq!(answer.header("cache-control"), cache, "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert_eq!(
+            policy.contains("script-src 'self'"),
+            path.starts_with("/docs/"),
+            "{path}"
+        );
+        // Said over plain HTTP it means nothing, and may be meant by somebody in between.
+        assert_eq!(answer.header("strict-transport-security"), None, "{path}");
+    }
+    app.finish().await;
+}
+
+/// The policy for `/docs` allows files, but no script within the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_docs_need_no_more_than_they_are_allowed() {
+    let app = TestApp::start().await;
+    let page = app.get("/docs/", "").await.text;
+    for script in page.split("<script").skip(1) {
+        let (attributes, rest) = script.split_once('>').unwrap();
+        let (within, _) = rest.split_once("</script>").unwrap();
+        assert!(attributes.contains("src=\"./"), "{attributes}");
+        assert_eq!(within.trim(), "");
+    }
+    app.finish().await;
+}
+
+async fn preflight(app: &TestApp, origin: &str, method: &str, header: &str) -> Answer {
+    let request = app
+        .request(Method::OPTIONS, "/v1/orders")
+        .header("origin", origin)
+        .header("access-control-request-method", method)
+        .header("access-control-request-headers", header);
+    send(request, "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_named_may_call_and_no_other() {
+    let app = TestApp::start_with(|settings| {
+        settings.http.cors_origins = vec![SHOP.into(), "http://localhost:3000".into()];
+    })
+    .await;
+    let allowed = preflight(&app, SHOP, "POST", "authorization,idempotency-key").await;
+    assert_eq!(allowed.status, 200, "{}", allowed.text);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some(SHOP));
+    assert_eq!(allowed.header("access-control-max-age"), Some("3600"));
+    assert_eq!(allowed.header("access-control-allow-credentials"), None);
+
+    for (origin, method, header) in [
+        ("https://evil.example", "POST", "authorization"),
+        ("https://shop.example.evil.example", "POST", "authorization"),
+        ("http://shop.example", "POST", "authorization"),
+        ("null", "POST", "authorization"),
+        (SHOP, "DELETE", "authorization"),
+        (SHOP, "POST", "x-forwarded-for"),
+    ] {
+        let refused = preflight(&app, origin, method, header).await;
+        refused.expect_problem(400, "bad-request");
+        assert_ne!(refused.header("access-control-allow-origin"), Some("*"));
+        if origin != SHOP {
+            assert_eq!(
+                refused.header("access-control-allow-origin"),
+                None,
+                "{origin}"
+            );
+        }
+    }
+
+    let ask = async |origin: &str| {
+        let request = app
+            .request(Method::GET, "/v1/orders")
+            .header("origin", origin);
+        send(request, "").await
+    };
+    // A refusal can be read by the page too, or nobody would know why.
+    let answer = ask(SHOP).await;
+    answer.expect_problem(401, "unauthenticated");
+    assert_eq!(answer.header("access-control-allow-origin"), Some(SHOP));
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    for name in ["etag", "location", "ratelimit", "retry-after", "x-stale"] {
+        assert!(exposed.to_lowercase().contains(name), "{name}: {exposed}");
+    }
+    let other = ask("https://evil.example").await;
+    assert_eq!(other.header("access-control-allow-origin"), None);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_may_call_unless_it_is_named() {
+    let app = TestApp::start().await;
+    let answer = preflight(&app, SHOP, "POST", "authorization").await;
+    answer.expect_problem(405, "method-not-allowed");
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+    app.finish().await;
+}

@@ -1,0 +1,141 @@
+//! Deadlines: nobody waits for longer than they said, and nothing is done for
+//! somebody who has left.
+
+use std::time::Duration;
+
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use reqwest::Method;
+
+use crate::support::answer::Answer;
+use crate::support::app::{TestApp, send};
+use crate::support::eventually::eventually;
+
+const HEADER: &str = "x-request-timeout-ms";
+
+#[derive(diesel::QueryableByName)]
+struct Running {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+/// How many statements that name the products run in the app's database.
+async fn running(app: &TestApp) -> i64 {
+    let mut conn = app.database.connect().await;
+    let query = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
+        AND state = 'active' AND query LIKE '%products%' AND pid <> pg_backend_pid()";
+    let running: Running = diesel::sql_query(query)
+        .get_result(&mut conn)
+        .await
+        .unwrap();
+    running.n
+}
+
+/// A search, which is not cached: a read for the cache outlives who asked first.
+async fn list_products(app: &TestApp, timeout_ms: &str) -> Answer {
+    let request = app
+        .request(Method::GET, "/v1/products?search=a")
+        .header(HEADER, timeout_ms);
+    send(request, "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
+    // The server's own timeouts are far away: only the cancellation can end it.
+    let app = TestApp::start_with(|settings| {
+        settings.database.lock_timeout = Duration::from_secs(200);
+        settings.database.statement_timeout = Duration::from_secs(300);
+    })
+    .await;
+    let mut blocker = app.database.connect().await;
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+
+    let answer = list_products(&app, "200").await;
+
+    answer.expect_problem(504, "deadline-exceeded");
+    eventually("the abandoned statement is cancelled", async || {
+        (running(&app).await == 0).then_some(())
+    })
+    .await;
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    list_products(&app, "5000").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 100, 5).await;
+    let customer = app.customer().await;
+    let mut blocker = app.database.connect().await;
+    blocker
+        .batch_execute("BEGIN; SELECT * FROM products FOR UPDATE")
+        .await
+        .unwrap();
+
+    let order = app
+        .order_request("key", &[(&product, 1)])
+        .header(HEADER, "300");
+    send(order, &customer)
+        .await
+        .expect_problem(504, "deadline-exceeded");
+
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(app.stock(&product).await, 5);
+    let again = send(app.order_request("key", &[(&product, 1)]), &customer).await;
+    again.expect(201);
+    assert_eq!(
+        again.header("idempotent-replayed"),
+        None,
+        "the key was free"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_connection_ends_at_the_deadline_too() {
+    let app = TestApp::start_with(|settings| {
+        settings.database.pool_size = 1;
+        settings.database.pool_wait = Duration::from_secs(10);
+    })
+    .await;
+    let held = app.app.services.database.connection().await.unwrap();
+
+    list_products(&app, "200")
+        .await
+        .expect_problem(504, "deadline-exceeded");
+
+    drop(held);
+    list_products(&app, "5000").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_ask_for_less_and_never_for_more() {
+    let app = TestApp::start_with(|settings| {
+        settings.http.slow_request = Duration::from_millis(100);
+        settings.http.request_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut blocker = app.database.connect().await;
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+
+    // The lock is never given up, and statement_timeout is seconds away.
+    list_products(&app, "60000")
+        .await
+        .expect_problem(504, "deadline-exceeded");
+
+    for nonsense in ["0", "-1", "soon", "1.5", ""] {
+        list_products(&app, nonsense)
+            .await
+            .expect_problem(400, "bad-request");
+    }
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    app.finish().await;
+}

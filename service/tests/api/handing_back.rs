@@ -1,0 +1,70 @@
+//! A worker that must stop gives back what it has leased and not begun.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orderly::app;
+use orderly::jobs::payments::PaymentWorker;
+use orderly::payments::{GuardedGateway, PaymentGateway};
+use orderly::resilience::backoff::Backoff;
+use orderly::resilience::breaker::Breaker;
+use orderly::resilience::retry::{Retry, RetryBudget};
+use orderly::telemetry::metrics::Metrics;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::app::{TestApp, settings};
+use crate::support::eventually::eventually;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A worker beside those of the service, on the same database.
+fn worker(app: &TestApp) -> PaymentWorker {
+    let settings = settings(&app.database, &app.gateway);
+    let metrics = Metrics::new().unwrap();
+    let databases = app::databases(&settings, &metrics).unwrap();
+    let mut config = settings.payments.clone();
+    config.lease = HOUR;
+    let breaker = Breaker::new("test", settings.breaker.clone(), metrics.breakers.clone());
+    PaymentWorker {
+        services: app::services(&settings, &metrics, databases.background).unwrap(),
+        gateway: GuardedGateway {
+            gateway: PaymentGateway::new(&config).unwrap(),
+            breaker,
+            retry: Retry {
+                backoff: Backoff {
+                    base: Duration::ZERO,
+                    cap: Duration::ZERO,
+                },
+                attempts: 1,
+                budget: RetryBudget::new(0.0),
+            },
+            seconds: metrics.gateway_seconds.clone(),
+        },
+        config,
+        outcomes: metrics.payments,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leased_job_that_was_not_begun_is_handed_back_when_the_worker_stops() {
+    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 100, 1).await;
+    let customer = app.customer().await;
+    app.faults(&json!({"error_rate": 1.0})).await;
+    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+
+    let stopping = Arc::new(worker(&app));
+    let job = eventually("the job is due", async || stopping.lease(1).await.pop()).await;
+    app.faults(&json!({"error_rate": 0.0})).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    stopping.work_unless_stopped(&job, &stop).await;
+
+    // The lease was for an hour: the other worker could not have had it before.
+    app.order_reaches(&customer, &order, "paid").await;
+    let waiting = stopping.outcomes.with_label_values(&["waiting"]);
+    assert_eq!(waiting.get(), 1);
+    app.finish().await;
+}

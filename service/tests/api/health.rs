@@ -1,0 +1,222 @@
+//! What the probes say while something is wrong.
+
+use std::time::Duration;
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+use crate::support::database::TestDatabase;
+use crate::support::eventually::eventually;
+use crate::support::shop::id;
+
+/// A read that is not cached: each one needs a connection.
+const SEARCH: &str = "/v1/products?search=x";
+
+async fn execute(conn: &mut AsyncPgConnection, sql: &str) {
+    conn.batch_execute(sql).await.unwrap();
+}
+
+async fn check(app: &TestApp, name: &str) -> Value {
+    app.get_admin("/healthz").await.json()["checks"][name].clone()
+}
+
+/// Waits until a check has that status, and returns what it says.
+async fn check_becomes(app: &TestApp, name: &str, status: &str) -> Value {
+    eventually(&format!("{name} is {status}"), async || {
+        let check = check(app, name).await;
+        (check["status"] == status).then_some(check)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_well_says_so_check_by_check() {
+    let app = TestApp::start().await;
+    app.get_admin("/livez").await.expect(200);
+    app.get_admin("/startupz").await.expect(200);
+    let ready = app.get_admin("/readyz").await.expect(200);
+    assert_eq!(ready, json!({"status": "ready"}));
+
+    for name in ["postgres", "migrations", "gateway", "job_backlog"] {
+        let check = check_becomes(&app, name, "healthy").await;
+        assert!(check["latency_ms"].is_number(), "{check}");
+        assert!(check["details"].is_object(), "{check}");
+    }
+    let health = app.get_admin("/healthz").await.expect(200);
+    let names: Vec<&String> = health["checks"].as_object().unwrap().keys().collect();
+    let all = [
+        "disk",
+        "event_loop",
+        "gateway",
+        "job_backlog",
+        "memory",
+        "migrations",
+        "postgres",
+    ];
+    assert_eq!(names, all, "there is no Redis to look at");
+    assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+    assert!(health["uptime_seconds"].is_u64(), "{health}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_postgres_un_readies_until_it_is_back() {
+    let app = TestApp::start_with(|settings| {
+        settings.health.cache = Duration::ZERO;
+    })
+    .await;
+    // A database can't be closed from inside.
+    let outside = TestDatabase::empty().await;
+    let mut conn = outside.connect().await;
+    let name = app.database.url.rsplit('/').next().unwrap();
+    let close = format!(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
+    execute(&mut conn, &close).await;
+    let lost = app.get_admin("/readyz").await.expect(503);
+    let reason = lost["reason"].as_str().unwrap();
+    assert!(reason.starts_with("postgres: "), "{lost}");
+    let health = app.get_admin("/healthz").await.expect(503);
+    assert_eq!(health["status"], "unhealthy");
+    assert_eq!(health["checks"]["postgres"]["status"], "unhealthy");
+    assert_eq!(health["checks"]["migrations"]["status"], "degraded");
+    app.get_admin("/livez").await.expect(200);
+    let series = "orderly_health_check_status{check=\"postgres\"}";
+    assert_eq!(app.metric(series).await, Some(2.0));
+
+    let open = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true");
+    execute(&mut conn, &open).await;
+    app.get_admin("/readyz").await.expect(200);
+    assert_eq!(app.metric(series).await, Some(0.0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_does_not_un_ready() {
+    let app = TestApp::start_with(|settings| {
+        settings.database.pool_size = 2;
+        settings.database.pool_wait = Duration::from_mins(1);
+        settings.database.lock_timeout = Duration::from_mins(1);
+        settings.http.request_timeout = Duration::from_mins(1);
+        settings.health.cache = Duration::ZERO;
+    })
+    .await;
+    let mut conn = app.database.connect().await;
+    execute(&mut conn, "BEGIN; LOCK TABLE products").await;
+    let stuck: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(app.request(reqwest::Method::GET, SEARCH).send()))
+        .collect();
+    eventually("every connection of the pool is taken", async || {
+        let waiting = "orderly_pool_connections{pool=\"requests\",state=\"waiting\"}";
+        (app.metric(waiting).await? >= 1.0).then_some(())
+    })
+    .await;
+    app.get_admin("/readyz").await.expect(200);
+    let health = app.get_admin("/healthz").await.expect(200);
+    assert_eq!(health["checks"]["postgres"]["status"], "healthy");
+    execute(&mut conn, "ROLLBACK").await;
+    for request in stuck {
+        request.await.unwrap().unwrap();
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_hold_every_connection_do_not_un_ready() {
+    let app = TestApp::start_with(|settings| {
+        settings.database.background_pool_size = 2;
+        settings.health.cache = Duration::ZERO;
+        settings.health.timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut conn = app.database.connect().await;
+    execute(&mut conn, "BEGIN; LOCK TABLE payment_jobs").await;
+    // The worker that leases and the one that measures the queue.
+    check_becomes(&app, "migrations", "degraded").await;
+    app.get_admin("/readyz").await.expect(200);
+    execute(&mut conn, "ROLLBACK").await;
+    check_becomes(&app, "migrations", "healthy").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_redis_degrades_and_stays_ready() {
+    let app = TestApp::start_with(|settings| {
+        settings.redis.url = Some("redis://127.0.0.1:1".to_owned().into());
+        settings.health.cache = Duration::ZERO;
+    })
+    .await;
+    let redis = check_becomes(&app, "redis", "degraded").await;
+    assert!(redis["details"]["error"].is_string(), "{redis}");
+    eventually("the breaker opens", async || {
+        let redis = check(&app, "redis").await;
+        (redis["details"]["breaker"] == "open").then_some(())
+    })
+    .await;
+    app.get_admin("/readyz").await.expect(200);
+    let health = app.get_admin("/healthz").await.expect(200);
+    assert_eq!(health["status"], "degraded");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_gateway_and_a_payment_given_up_degrade() {
+    let app = TestApp::start_with(|settings| {
+        settings.payments.max_attempts = 1;
+        settings.breaker.minimum_calls = 1;
+        settings.breaker.open_for = Duration::from_mins(10);
+        settings.health.cache = Duration::ZERO;
+    })
+    .await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 100, 1).await;
+    app.faults(&json!({"error_rate": 1.0})).await;
+    let customer = app.customer().await;
+    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+
+    let gateway = check_becomes(&app, "gateway", "degraded").await;
+    assert_eq!(gateway["details"]["breaker"], "open");
+    let backlog = check_becomes(&app, "job_backlog", "degraded").await;
+    assert_eq!(backlog["details"]["dead"], 1);
+    app.get_admin("/readyz").await.expect(200);
+
+    // The books close once nothing is left to be paid.
+    let path = format!("/v1/orders/{}/cancel", id(&order));
+    app.post(&path, &customer, &json!({})).await.expect(200);
+    app.app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_degrades_and_stays_ready() {
+    let app = TestApp::start_with(|settings| settings.health.cache = Duration::ZERO).await;
+    let mut conn = app.database.connect().await;
+    execute(
+        &mut conn,
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')",
+    )
+    .await;
+    let schema = check_becomes(&app, "migrations", "degraded").await;
+    let ahead = json!({"schema": "ahead", "versions": ["99990101000000"]});
+    assert_eq!(schema["details"], ahead);
+    app.get_admin("/readyz").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_is_told_again_without_looking() {
+    let app = TestApp::start_with(|settings| {
+        settings.health.cache = Duration::from_mins(1);
+    })
+    .await;
+    let first = check(&app, "migrations").await;
+    let mut conn = app.database.connect().await;
+    execute(
+        &mut conn,
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')",
+    )
+    .await;
+    assert_eq!(check(&app, "migrations").await, first);
+    app.finish().await;
+}

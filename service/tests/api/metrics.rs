@@ -1,0 +1,116 @@
+//! How business goes, in numbers.
+
+use serde_json::json;
+
+use crate::support::app::{TestApp, send};
+use crate::support::eventually::eventually;
+use crate::support::shop::PASSWORD;
+use crate::support::stream::Stream;
+
+impl TestApp {
+    async fn becomes(&self, series: &str, expected: f64) {
+        eventually(&format!("{series} is {expected}"), async || {
+            (self.metric(&format!("{series} ")).await == Some(expected)).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_and_log_ins_are_counted_by_outcome() {
+    let app = TestApp::start().await;
+    app.becomes("orderly_registrations_total", 0.0).await;
+    app.customer().await;
+    let again = json!({"email": "nobody@example.com", "password": PASSWORD});
+    app.post("/v1/sessions", "", &again).await.expect(401);
+    app.becomes("orderly_registrations_total", 1.0).await;
+    let log_ins = |outcome| format!("orderly_logins_total{{outcome=\"{outcome}\"}}");
+    app.becomes(&log_ins("success"), 1.0).await;
+    app.becomes(&log_ins("refused"), 1.0).await;
+    app.database.take_away().await;
+    app.post("/v1/sessions", "", &again).await.expect(503);
+    app.becomes(&log_ins("failed"), 1.0).await;
+    app.database.give_back().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_counted_by_status_once_each_and_valued() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 9).await;
+    let customer = app.customer().await;
+    let orders = |status| format!("orderly_orders_total{{status=\"{status}\"}}");
+    app.becomes(&orders("pending"), 0.0).await;
+
+    let request = || app.order_request("one", &[(&product, 2)]);
+    let order = send(request(), &customer).await.expect(201);
+    send(request(), &customer).await.expect(201);
+    app.order_reaches(&customer, &order, "paid").await;
+    app.becomes(&orders("pending"), 1.0).await;
+    app.becomes(&orders("paid"), 1.0).await;
+    let value = "orderly_order_value_minor_total{currency=\"EUR\"}";
+    app.becomes(value, 500.0).await;
+    let charged = "orderly_gateway_request_duration_seconds_count\
+                   {operation=\"charge\",outcome=\"charged\"}";
+    app.becomes(charged, 1.0).await;
+    app.order_move(&admin, &order, "ship").await.expect(200);
+    app.becomes(&orders("shipped"), 1.0).await;
+
+    app.faults(&json!({"decline_rate": 1.0})).await;
+    let declined = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    app.order_reaches(&customer, &declined, "payment_failed")
+        .await;
+    app.becomes(&orders("payment_failed"), 1.0).await;
+
+    app.gateway_goes_down().await;
+    let cancelled = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    app.order_move(&customer, &cancelled, "cancel")
+        .await
+        .expect(200);
+    app.becomes(&orders("cancelled"), 1.0).await;
+    app.gateway_comes_back().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_the_oldest_work_grows_until_it_is_done() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 9).await;
+    let customer = app.customer().await;
+    app.gateway_goes_down().await;
+    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let age = "orderly_payment_jobs_oldest_age_seconds ";
+    let old = eventually("the job has an age", async || {
+        app.metric(age).await.filter(|age| *age > 0.0)
+    })
+    .await;
+    eventually("the job grows older", async || {
+        app.metric(age).await.filter(|age| *age > old)
+    })
+    .await;
+    app.gateway_comes_back().await;
+    app.order_reaches(&customer, &order, "paid").await;
+    app.becomes(age.trim(), 0.0).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_cannot_be_published_are_seen_to_wait() {
+    let stream = Stream::new().await;
+    let app = TestApp::start_with(|settings| stream.configure(settings)).await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 9).await;
+    let customer = app.customer().await;
+    stream.door.shut();
+    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    app.order_reaches(&customer, &order, "paid").await;
+    app.becomes("orderly_outbox_events", 2.0).await;
+    let age = app.metric("orderly_outbox_oldest_age_seconds ").await;
+    assert!(age.unwrap() > 0.0, "{age:?}");
+    stream.door.open();
+    app.becomes("orderly_outbox_events", 0.0).await;
+    app.becomes("orderly_outbox_oldest_age_seconds", 0.0).await;
+    app.finish().await;
+}

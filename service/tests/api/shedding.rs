@@ -1,0 +1,69 @@
+//! Load shedding, as clients see it. That the limit adapts is tested beside it;
+//! what it is good for, the drill `overload` shows.
+
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::app::TestApp;
+use crate::support::eventually::eventually;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
+    let app = TestApp::start_with(|settings| {
+        settings.shed.floor = 1;
+        settings.shed.ceiling = 1;
+    })
+    .await;
+    let mut blocker = app.database.connect().await;
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+
+    let waiting = app.get("/v1/products", "");
+    let others = async {
+        eventually("a request is in flight", async || {
+            (app.metric("orderly_requests_in_flight ").await == Some(1.0)).then_some(())
+        })
+        .await;
+        let shed = app.get("/v1/products", "").await;
+        shed.expect_problem(503, "overloaded");
+        assert_eq!(shed.header("retry-after"), Some("1"));
+        app.get_admin("/livez").await.expect(200);
+        app.get_admin("/readyz").await.expect(200);
+        assert_eq!(app.metric("orderly_requests_shed_total ").await, Some(1.0));
+        blocker.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (waited, ()) = tokio::join!(waiting, others);
+
+    waited.expect(200);
+    app.get("/v1/products", "").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
+    let app = TestApp::start_with(|settings| {
+        settings.shed.floor = 1;
+        settings.shed.ceiling = 1;
+        settings.http.request_body_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let mut slow = TcpStream::connect(app.app.address).await.unwrap();
+    let head = "POST /v1/users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+
+    let mut answer = String::new();
+    let (closed, ()) = tokio::join!(slow.read_to_string(&mut answer), async {
+        for _ in 0..20 {
+            app.get("/v1/products", "").await.expect(200);
+        }
+    });
+    closed.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("/request-timeout"), "{answer}");
+    app.finish().await;
+}

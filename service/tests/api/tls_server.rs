@@ -1,0 +1,149 @@
+//! TLS on the API's listener, with real clients.
+
+use std::time::Duration;
+
+use orderly::config::HttpConfig;
+use orderly::tls::server;
+use reqwest::{Client, ClientBuilder, Version, tls};
+
+use crate::support::app::TestApp;
+use crate::support::certificates::{Authority, Leaf};
+
+async fn app_with(leaf: &Leaf) -> TestApp {
+    TestApp::start_with(|settings| {
+        settings.http.tls_certificate = Some(leaf.certificate.clone());
+        settings.http.tls_key = Some(leaf.key.clone());
+    })
+    .await
+}
+
+fn client(authority: &Authority, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    let builder = Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority.trusted()]);
+    change(builder).build().unwrap()
+}
+
+fn url(app: &TestApp) -> String {
+    format!("https://{}/v1/products", app.app.address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_choose_between_versions_of_http_and_tls() {
+    let authority = Authority::new();
+    let app = app_with(&authority.leaf()).await;
+    let clients = [
+        (client(&authority, |it| it), Version::HTTP_2),
+        (
+            client(&authority, ClientBuilder::http1_only),
+            Version::HTTP_11,
+        ),
+        (
+            client(&authority, |it| it.tls_version_max(tls::Version::TLS_1_2)),
+            Version::HTTP_2,
+        ),
+        (
+            client(&authority, |it| it.tls_version_min(tls::Version::TLS_1_3)),
+            Version::HTTP_2,
+        ),
+    ];
+    for (client, version) in clients {
+        let answer = client.get(url(&app)).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.version(), version);
+        // A year, so that the browser does not come back without TLS.
+        let hsts = &answer.headers()["strict-transport-security"];
+        assert_eq!(hsts, "max-age=31536000");
+    }
+    // Probes come from this machine, and stay plain.
+    app.get_admin("/readyz").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_tls_and_nobody_trusts_a_stranger() {
+    let authority = Authority::new();
+    let app = app_with(&authority.leaf()).await;
+    let plain = format!("http://{}/v1/products", app.app.address);
+    app.client.get(plain).send().await.unwrap_err();
+    let stranger = Authority::new();
+    let error = client(&stranger, |it| it).get(url(&app)).send().await;
+    let error = format!("{:?}", error.unwrap_err());
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_http2_client_does_not_hold_up_the_stop() {
+    let authority = Authority::new();
+    let leaf = authority.leaf();
+    let app = TestApp::start_with(|settings| {
+        settings.http.tls_certificate = Some(leaf.certificate.clone());
+        settings.http.tls_key = Some(leaf.key.clone());
+        // Nobody waits for this: to run over it is an error.
+        settings.shutdown.drain = Duration::from_secs(20);
+    })
+    .await;
+    let client = client(&authority, |it| it);
+    let answer = client.get(url(&app)).send().await.unwrap();
+    assert_eq!(answer.version(), Version::HTTP_2);
+    answer.text().await.unwrap();
+    app.finish().await;
+    drop(client);
+}
+
+fn mistake(certificate: &Leaf, key: &Leaf) -> String {
+    let http = HttpConfig {
+        tls_certificate: Some(certificate.certificate.clone()),
+        tls_key: Some(key.key.clone()),
+        ..HttpConfig::default()
+    };
+    let error = server::config(&http).expect_err("it can't work");
+    format!("{error:#}")
+}
+
+#[track_caller]
+fn says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_certificate_that_cannot_work_stops_the_start() {
+    const CERTIFICATE: &str = "ORDERLY__HTTP__TLS_CERTIFICATE: ";
+    const KEY: &str = "ORDERLY__HTTP__TLS_KEY: ";
+    let authority = Authority::new();
+    let (good, other) = (authority.leaf(), authority.leaf());
+    says(&mistake(&good, &other), &[KEY, "is not the key of"]);
+    let old = authority.leaf_valid(2000, 2001);
+    says(
+        &mistake(&old, &old),
+        &[CERTIFICATE, "can't be used", "expired"],
+    );
+    let early = authority.leaf_valid(3000, 3001);
+    says(&mistake(&early, &early), &[CERTIFICATE, "not valid yet"]);
+    let missing = Leaf {
+        certificate: "/nowhere/api.crt".into(),
+        key: "/nowhere/api.key".into(),
+    };
+    let unreadable = "can't be read";
+    says(
+        &mistake(&missing, &good),
+        &[CERTIFICATE, "/nowhere/api.crt", unreadable],
+    );
+    says(
+        &mistake(&good, &missing),
+        &[KEY, "/nowhere/api.key", unreadable],
+    );
+    let swapped = Leaf {
+        certificate: good.key.clone(),
+        key: good.certificate.clone(),
+    };
+    says(
+        &mistake(&swapped, &good),
+        &[CERTIFICATE, "no certificate in PEM"],
+    );
+    says(&mistake(&good, &swapped), &[KEY, unreadable]);
+}

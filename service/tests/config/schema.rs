@@ -1,0 +1,45 @@
+//! `orderly config --schema` against `orderly config --json`: neither knows a setting that the other does not.
+
+use serde_json::Value;
+
+use super::{Place, place};
+
+fn json(here: &Place, arguments: &[&str]) -> Vec<Value> {
+    let output = here.run(arguments);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_schema_has_every_setting_as_it_is() {
+    let here = place("schema");
+    let schema = json(&here, &["config", "--schema"]);
+    let values = json(&here, &["config", "--json"]);
+    let defaults = |list: &[Value], name: &str| {
+        let mut pairs: Vec<String> = (list.iter())
+            .map(|setting| format!("{} = {}", setting["key"], setting[name]))
+            .collect();
+        pairs.sort();
+        pairs
+    };
+    assert_eq!(defaults(&schema, "default"), defaults(&values, "value"));
+    for setting in &schema {
+        let text = |name: &str| setting[name].as_str().unwrap_or_default();
+        assert!(text("doc").len() > 10, "{setting}");
+        let has_bounds = matches!(text("kind"), "integer" | "number" | "duration" | "choice");
+        assert_eq!(!text("allowed").is_empty(), has_bounds, "{setting}");
+    }
+}
+
+#[test]
+fn the_schema_says_what_each_setting_is() {
+    let schema = json(&place("schema-shape"), &["config", "--schema"]);
+    let shown = |key: &str| {
+        let setting = schema.iter().find(|setting| setting["key"] == key);
+        setting.unwrap().to_string()
+    };
+    insta::assert_snapshot!(shown("http.workers"), @r#"{"allowed":"1 to 256","default":2,"doc":"Worker threads, 1 to 256. Each runs an event loop of its own.","file_variable":null,"key":"http.workers","kind":"integer","secret":false,"variable":"ORDERLY__HTTP__WORKERS"}"#);
+    insta::assert_snapshot!(shown("database.url"), @r#"{"allowed":null,"default":null,"doc":"Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.","file_variable":"ORDERLY__DATABASE__URL_FILE","key":"database.url","kind":"text","secret":true,"variable":"ORDERLY__DATABASE__URL"}"#);
+    insta::assert_snapshot!(shown("log.format"), @r#"{"allowed":"`pretty` or `json`","default":"pretty","doc":"`pretty` for people, `json` for collectors.","file_variable":null,"key":"log.format","kind":"choice","secret":false,"variable":"ORDERLY__LOG__FORMAT"}"#);
+    insta::assert_snapshot!(shown("shutdown.drain"), @r#"{"allowed":"0ns to 600s","default":"20s","doc":"For requests in flight, 0s to 10m. Longer than `http.request_timeout`, after which there are none.","file_variable":null,"key":"shutdown.drain","kind":"duration","secret":false,"variable":"ORDERLY__SHUTDOWN__DRAIN"}"#);
+}

@@ -1,0 +1,94 @@
+//! Settings of TLS and of who may call: what is taken, and what is told to whom it is not.
+
+use insta::assert_snapshot;
+
+use super::place;
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let certificate = place("tls-1").variable("ORDERLY__HTTP__TLS_CERTIFICATE", "api.crt");
+    assert_snapshot!(certificate.mistakes(), @"
+    The configuration has 1 problem:
+
+      ORDERLY__HTTP__TLS_KEY
+        is not set, and http.tls_certificate is
+        set both for TLS, or none
+    ");
+    certificate
+        .variable("ORDERLY__HTTP__TLS_KEY", "api.key")
+        .load();
+    let key = place("tls-2").variable("ORDERLY__HTTP__TLS_KEY", "api.key");
+    assert!(key.mistakes().contains("ORDERLY__HTTP__TLS_CERTIFICATE"));
+}
+
+#[test]
+fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
+    let here = place("tls-ca")
+        .variable(
+            "ORDERLY__DATABASE__URL",
+            "postgres://db/orderly?sslmode=require",
+        )
+        .variable("ORDERLY__DATABASE__CA_CERTIFICATE", "ca.crt")
+        .variable("ORDERLY__REDIS__URL", "redis://cache")
+        .variable("ORDERLY__REDIS__CA_CERTIFICATE", "ca.crt");
+    assert_snapshot!(here.mistakes(), @"
+    The configuration has 2 problems:
+
+      ORDERLY__DATABASE__CA_CERTIFICATE (environment)
+        is set, and database.url does not ask for it
+        add ?sslmode=verify-full to database.url, or unset this one
+
+      ORDERLY__REDIS__CA_CERTIFICATE (environment)
+        is set, and redis.url does not ask for TLS
+        begin redis.url with rediss://, or unset this one
+    ");
+    here.variable(
+        "ORDERLY__DATABASE__URL",
+        "postgres://db/orderly?sslmode=verify-full",
+    )
+    .variable("ORDERLY__REDIS__URL", "rediss://cache")
+    .load();
+}
+
+#[test]
+fn a_way_to_connect_that_promises_less_than_it_seems_is_refused() {
+    for mode in ["prefer", "allow", "verify-ca", "on", ""] {
+        let url = format!("postgres://orderly:canary@db/orderly?sslmode={mode}");
+        let mistakes = place("tls-mode")
+            .variable("ORDERLY__DATABASE__URL", &url)
+            .mistakes();
+        let expected = "sslmode: expected disable, require or verify-full";
+        assert!(mistakes.contains(expected), "{mode}: {mistakes}");
+        assert!(!mistakes.contains("canary"), "{mode}: {mistakes}");
+    }
+    let url = "postgres://db/orderly?sslmode=verify-full&sslrootcert=ca.crt";
+    let mistakes = place("tls-root")
+        .variable("ORDERLY__DATABASE__URL", url)
+        .mistakes();
+    assert!(
+        mistakes.contains("as database.ca_certificate"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn pages_are_named_one_by_one() {
+    let variable = "ORDERLY__HTTP__CORS_ORIGINS";
+    let good = place("cors").variable(variable, "https://shop.example, http://localhost:3000");
+    let origins = good.load().settings.http.cors_origins;
+    assert_eq!(origins, ["https://shop.example", "http://localhost:3000"]);
+    for wrong in [
+        "*",
+        "null",
+        "shop.example",
+        "https://*.shop.example",
+        "https://shop.example/",
+        "https://shop.example/page",
+        "https://shop.example:443",
+        "HTTPS://shop.example",
+        "file:///tmp",
+    ] {
+        let mistakes = place("cors-wrong").variable(variable, wrong).mistakes();
+        assert!(mistakes.contains("expected origins"), "{wrong}: {mistakes}");
+    }
+}

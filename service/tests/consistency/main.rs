@@ -1,0 +1,10 @@
+//! What manifests, units, rules, dashboards and documents name exists in the program.
+//!
+//! Nothing else tells: a variable that the program does not know stops its start only where it is started, a metric
+//! that is not there makes an alert that never fires, and a probe of a path that is not there restarts a healthy
+//! service for ever.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unreachable_pub, reason = "a module of a test binary")]
+
+mod names;
+mod project;

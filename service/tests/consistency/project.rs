@@ -1,0 +1,63 @@
+//! The project's own text files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file with its text.
+pub struct Page {
+    /// From the project's top folder.
+    pub path: String,
+    pub text: String,
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All text files in these places, which are files or folders. One that is not there has none.
+pub fn pages(places: &[&str]) -> Vec<Page> {
+    let mut found = Vec::new();
+    for place in places {
+        collect(&root().join(place), &mut found);
+    }
+    found
+}
+
+fn collect(path: &Path, found: &mut Vec<Page>) {
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        entries.sort();
+        for entry in entries {
+            collect(&entry, found);
+        }
+    } else if let Ok(text) = fs::read_to_string(path) {
+        let path = path.strip_prefix(root()).unwrap().display().to_string();
+        found.push(Page { path, text });
+    }
+}
+
+impl Page {
+    /// The words that begin so and go on with what `may_be` allows, each with its place.
+    pub fn words(&self, beginning: &str, may_be: fn(char) -> bool) -> Vec<(String, String)> {
+        let mut words = Vec::new();
+        for (number, line) in self.text.lines().enumerate() {
+            for (at, _) in line.match_indices(beginning) {
+                let is_part = line[..at].chars().next_back().is_some_and(may_be);
+                if !is_part {
+                    let end = line[at..].find(|c| !may_be(c));
+                    let word = &line[at..end.map_or(line.len(), |end| at + end)];
+                    words.push((word.to_owned(), self.place(number)));
+                }
+            }
+        }
+        words
+    }
+
+    /// A line, for a message.
+    pub fn place(&self, number: usize) -> String {
+        format!("{}:{}", self.path, number + 1)
+    }
+}

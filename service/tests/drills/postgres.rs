@@ -1,0 +1,138 @@
+//! Postgres goes away, stands still, or is in somebody's way. Nothing works without it,
+//! so the promise is: say so at once, stay alive, be back as soon as it is.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection as _;
+
+use crate::load::Outcome::Status;
+use crate::stage::services::Service::Postgres;
+use crate::stage::{Stage, keep_it_so};
+
+/// Longer than any request waits.
+const OUTAGE: Duration = Duration::from_secs(6);
+const SOON: Duration = Duration::from_secs(10);
+
+/// Waits that end before the outage does, in the proportions of the defaults.
+const IMPATIENT: &[&str] = &[
+    "http.request_timeout=4s",
+    "database.pool_wait=1s",
+    "database.connect_timeout=1s",
+    "database.lock_timeout=1500ms",
+    "database.statement_timeout=3s",
+    // What cannot be served must be shed, or those who ask again keep it from coming back.
+    "shed.floor=16",
+];
+
+/// Runbook: `docs/runbooks/postgres_killed.md`
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_killed() {
+    let mut stage = Stage::set("postgres_killed", IMPATIENT).await;
+    let load = stage.load(20).await;
+
+    stage.services.kill(Postgres);
+    stage.service().probe_becomes("/readyz", 503).await;
+    keep_it_so(OUTAGE).await;
+    assert_eq!(stage.service().probe("/livez").await, Some(200));
+
+    let back = stage.services.start_again(Postgres);
+    stage.service().probe_becomes("/readyz", 200).await;
+    let recovered = load.well_within(SOON, back).await;
+    let seen = load.stop().await;
+    seen.only(&[Status(200), Status(201), Status(503)]);
+    stage.finish(&seen, recovered).await;
+}
+
+/// Runbook: `docs/runbooks/postgres_frozen.md`
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_frozen() {
+    // No wait of the pool's own is short enough: the deadline must end them all.
+    let settings = [
+        "http.request_timeout=2s",
+        "database.pool_wait=20s",
+        "database.connect_timeout=20s",
+        "cache.load_timeout=20s",
+    ];
+    let settings = [IMPATIENT, &settings].concat();
+    let mut stage = Stage::set("postgres_frozen", &settings).await;
+    let load = stage.load(20).await;
+
+    stage.services.freeze(Postgres);
+    stage.service().probe_becomes("/readyz", 503).await;
+    keep_it_so(OUTAGE).await;
+    assert_eq!(stage.service().probe("/livez").await, Some(200));
+
+    let back = stage.services.thaw(Postgres);
+    stage.service().probe_becomes("/readyz", 200).await;
+    let recovered = load.well_within(SOON, back).await;
+    let seen = load.stop().await;
+    // 409: the first try of this order was frozen, too, and has not ended yet.
+    seen.only(&[
+        Status(200),
+        Status(201),
+        Status(409),
+        Status(503),
+        Status(504),
+    ]);
+    seen.nobody_waited_longer_than(Duration::from_secs(5));
+    stage.finish(&seen, recovered).await;
+}
+
+/// Runbook: `docs/runbooks/pool_exhausted.md`
+///
+/// Somebody locks the table that every order needs. All connections of the requests end
+/// up waiting for it; those of the jobs and the probes do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn pool_exhausted() {
+    let mut stage = Stage::set(
+        "pool_exhausted",
+        &[IMPATIENT, &["database.pool_size=4"]].concat(),
+    )
+    .await;
+    let load = stage.load(20).await;
+
+    let mut somebody = stage.database().await;
+    let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
+    somebody.batch_execute(lock).await.unwrap();
+    let waiting = r#"orderly_pool_connections{pool="requests",state="waiting"}"#;
+    stage.service().metric_becomes(waiting, |n| n > 0.0).await;
+    keep_it_so(OUTAGE).await;
+    assert_eq!(stage.service().probe("/readyz").await, Some(200));
+    let starved = r#"orderly_pool_connections{pool="background",state="waiting"}"#;
+    assert_eq!(stage.service().metric(starved).await, 0.0);
+
+    somebody.batch_execute("COMMIT").await.unwrap();
+    let recovered = load.well_within(SOON, Instant::now()).await;
+    let seen = load.stop().await;
+    seen.only(&[Status(200), Status(201), Status(409), Status(503)]);
+    seen.nobody_waited_longer_than(Duration::from_secs(5));
+    stage.finish(&seen, recovered).await;
+}
+
+/// Runbook: `docs/runbooks/lock_held.md`
+///
+/// A forgotten transaction holds one product: orders of that one are refused in time,
+/// and all the others are none the worse.
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_held() {
+    let mut stage = Stage::set("lock_held", IMPATIENT).await;
+    let load = stage.load(20).await;
+
+    let mut forgotten = stage.database().await;
+    let hold = "BEGIN; SELECT * FROM products ORDER BY sku <> 'DRILL-1' LIMIT 1 FOR UPDATE";
+    forgotten.batch_execute(hold).await.unwrap();
+    keep_it_so(OUTAGE).await;
+    assert_eq!(stage.service().probe("/readyz").await, Some(200));
+
+    forgotten.batch_execute("COMMIT").await.unwrap();
+    let recovered = load.well_within(SOON, Instant::now()).await;
+    let seen = load.stop().await;
+    seen.only(&[Status(200), Status(201), Status(409), Status(503)]);
+    let is_refused = |product| {
+        let others = move |attempt: &&crate::load::Attempt| attempt.product == product;
+        (seen.attempts.iter().filter(others)).any(|attempt| !attempt.outcome.is_good())
+    };
+    assert!(is_refused(0), "the lock was never felt");
+    assert!(!(1..10).any(is_refused), "other products were refused, too");
+    stage.finish(&seen, recovered).await;
+}

@@ -1,0 +1,26 @@
+//! The table that `make drills` prints: a row for each drill.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// The file that collects the rows for `scripts/drills.sh`.
+const REPORT: &str = "ORDERLY_DRILL_REPORT";
+
+/// Adds a row, and shows it at once.
+#[expect(clippy::print_stdout, reason = "it is for whoever runs the drills")]
+pub fn row(drill: &str, seen: &str, recovered_in: Option<Duration>, verdict: &str) {
+    let recovered = recovered_in.map_or("-".to_owned(), |time| {
+        format!("{:.1} s", time.as_secs_f64())
+    });
+    let row = format!("{drill:<19} {seen:<46} {recovered:>8}  {verdict}");
+    println!("\n{row}");
+    if let Ok(path) = std::env::var(REPORT) {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{row}").unwrap();
+    }
+}

@@ -1,0 +1,109 @@
+//! A trace goes on: from the caller to us, and from us to the gateway, in both formats.
+
+use std::sync::{Arc, Mutex};
+
+use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::app::send;
+use crate::support::process::Orderly;
+use crate::support::served::{Served, seeded_database};
+
+const W3C: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const JAEGER: &str = "0af7651916cd43dd8448eb211c80319c";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
+    let database = seeded_database().await;
+    let served = Served::start(&Orderly::on(&database)).await;
+    let traceparent = ("traceparent", format!("00-{W3C}-00f067aa0ba902b7-01"));
+    let uber = ("uber-trace-id", format!("{JAEGER}:b7ad6b7169203331:0:1"));
+    let broken = ("traceparent", "00-canary-00f067aa0ba902b7-01".to_owned());
+    for (headers, expected) in [
+        (vec![&traceparent], W3C),
+        (vec![&uber], JAEGER),
+        (vec![&uber, &traceparent], W3C),
+        (vec![&traceparent, &uber], W3C),
+        (vec![&broken, &uber], JAEGER),
+    ] {
+        let mut request = served.request(Method::GET, "/nowhere");
+        for (name, value) in &headers {
+            request = request.header(*name, value);
+        }
+        let problem = send(request, "").await.expect_problem(404, "not-found");
+        assert_eq!(problem["trace_id"], expected, "{headers:?}");
+    }
+    // What can't be read is as good as nothing, and no reason to log it.
+    let request = served.request(Method::GET, "/nowhere");
+    let request = request.header("uber-trace-id", "canary");
+    let problem = send(request, "").await.expect_problem(404, "not-found");
+    for line in served.stop("TERM").await {
+        assert!(!line.to_string().contains("canary"), "{line}");
+        if line["message"] == "request" {
+            let known = [W3C.into(), JAEGER.into(), problem["trace_id"].clone()];
+            assert!(known.contains(&line["trace_id"]), "{line}");
+        }
+    }
+}
+
+/// A gateway that takes every charge and keeps what it was asked.
+struct Gateway {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let request = answer(stream).await;
+                kept.lock().unwrap().push(request);
+            }
+        });
+        Self { url, asked }
+    }
+}
+
+async fn answer(mut stream: TcpStream) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        stream.read_buf(&mut request).await.unwrap();
+    }
+    let body = r#"{"status":"succeeded","id":"ch_1"}"#;
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(request).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_is_told_of_the_trace_in_both_formats() {
+    let database = seeded_database().await;
+    let gateway = Gateway::start().await;
+    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway.url);
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let order = served.order(&token, &product).await;
+    served.order_reaches(&token, &order, "paid").await;
+    let log = served.stop("TERM").await;
+
+    let paid = log
+        .iter()
+        .find(|line| line["message"] == "payment")
+        .unwrap();
+    let trace_id = paid["trace_id"].as_str().unwrap();
+    let span_id = paid["span_id"].as_str().unwrap();
+    let asked = gateway.asked.lock().unwrap().remove(0);
+    let traceparent = format!("traceparent: 00-{trace_id}-{span_id}-00\r\n");
+    assert!(asked.contains(&traceparent), "{traceparent}{asked}");
+    let uber = format!("uber-trace-id: {trace_id}:{span_id}:0:0\r\n");
+    assert!(asked.contains(&uber), "{uber}{asked}");
+}

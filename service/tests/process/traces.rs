@@ -1,0 +1,264 @@
+//! Traces, as a real collector receives them: the tree of an order, what is in it and
+//! what must not be, and that a collector that hangs is nobody's trouble but its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use crate::support::app::send;
+use crate::support::collector::{Collector, Seen};
+use crate::support::process::Orderly;
+use crate::support::served::{Served, gateway, seeded_database};
+
+const KEY: &str = "canary-key";
+
+fn traced(orderly: Orderly, collector: &Collector) -> Orderly {
+    orderly.set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url)
+}
+
+fn names(spans: &[Seen]) -> Vec<&str> {
+    spans.iter().map(|span| span.name.as_str()).collect()
+}
+
+/// Those of its attributes, by name.
+fn some(span: &Seen, names: &[&str]) -> BTreeMap<String, String> {
+    let attributes = span.attributes.clone().into_iter();
+    attributes
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .collect()
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
+    let database = seeded_database().await;
+    let collector = Collector::start().await;
+    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
+    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
+    let served = Served::start(&traced(orderly, &collector)).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let line = json!({"product_id": product["id"], "quantity": 1});
+    let request = served
+        .request(Method::POST, "/v1/orders?canary=query")
+        .bearer_auth(&token)
+        .header("idempotency-key", KEY)
+        .json(&json!({"lines": [line]}));
+    let order = send(request, "").await.expect(201);
+    served.order_reaches(&token, &order, "paid").await;
+    let url = served.url.clone();
+    served.stop("TERM").await;
+
+    let root = collector.one("POST /v1/orders");
+    assert_eq!((root.kind, root.parent.as_str()), (SpanKind::Server, ""));
+    let expected = attributes(&[
+        ("http.request.method", "POST"),
+        ("http.response.status_code", "201"),
+        ("http.route", "/v1/orders"),
+        ("url.scheme", "http"),
+    ]);
+    assert_eq!(root.attributes, expected, "{url}");
+    assert_eq!(root.resource["service.name"], "orderly");
+    assert!(!root.failed);
+
+    let inside = collector.children(&root);
+    let claim = "INSERT idempotency_keys";
+    let write = "INSERT orders UPDATE products INSERT order_lines INSERT outbox \
+                 INSERT payment_jobs UPDATE idempotency_keys";
+    let expected = [
+        "pool wait",
+        "BEGIN",
+        claim,
+        "SELECT products",
+        write,
+        "COMMIT",
+    ];
+    assert_eq!(names(&inside), expected);
+    let expected = attributes(&[
+        ("db.operation.name", "INSERT"),
+        ("db.query.summary", write),
+        ("db.system.name", "postgresql"),
+    ]);
+    assert_eq!(inside[4].attributes, expected);
+    assert_eq!(inside[4].kind, SpanKind::Client);
+
+    let job = collector.one("payment charge");
+    assert_eq!((job.kind, job.parent.as_str()), (SpanKind::Consumer, ""));
+    assert_ne!(job.trace_id, root.trace_id);
+    assert_eq!(job.links, [(root.trace_id.clone(), root.span_id.clone())]);
+    assert_eq!(job.attributes["orderly.outcome"], "charged");
+    let inside = collector.children(&job);
+    let settled = [
+        "POST /charges",
+        "pool wait",
+        "BEGIN",
+        "SELECT orders",
+        "SELECT order_lines",
+        "UPDATE orders",
+        "INSERT payments",
+        "INSERT outbox",
+        "DELETE payment_jobs",
+        "COMMIT",
+    ];
+    assert_eq!(names(&inside), settled);
+    assert_eq!(inside[0].kind, SpanKind::Client);
+    let names = [
+        "http.request.method",
+        "http.response.status_code",
+        "url.full",
+    ];
+    let charges = format!("{gateway_url}/charges");
+    let expected = attributes(&[
+        ("http.request.method", "POST"),
+        ("http.response.status_code", "201"),
+        ("url.full", &charges),
+    ]);
+    assert_eq!(some(&inside[0], &names), expected);
+
+    // Each event is linked to where it happened, however many are published at once.
+    let published = collector.named("publish events");
+    let links: Vec<_> = published.iter().flat_map(|span| &span.links).collect();
+    for cause in [&root, &job] {
+        assert!(links.contains(&&(cause.trace_id.clone(), cause.span_id.clone())));
+    }
+    // Nothing of what was asked, and nothing that happens all the time.
+    for span in collector.spans() {
+        let text = format!("{span:?}");
+        assert!(!text.contains("canary") && !text.contains(&token), "{text}");
+        assert!(
+            !span.parent.is_empty() || span.kind != SpanKind::Client,
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_our_fault_is_an_error_and_says_why() {
+    let database = seeded_database().await;
+    let collector = Collector::start().await;
+    let served = Served::start(&traced(Orderly::on(&database), &collector)).await;
+    served.get("/canary", "").await.expect(404);
+    database.take_away().await;
+    let problem = served
+        .get("/v1/products?search=canary", "")
+        .await
+        .expect(503);
+    served.stop("TERM").await;
+
+    assert!(!collector.one("GET unmatched").failed);
+    let failed = collector.one("GET /v1/products");
+    assert!(failed.failed);
+    assert_eq!(failed.trace_id, problem["trace_id"].as_str().unwrap());
+    let (event, cause) = &failed.events[0];
+    assert_eq!(event, "a request failed");
+    assert!(
+        cause["cause"].contains("not currently accepting connections"),
+        "{cause:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_in_redis_is_a_span() {
+    let database = seeded_database().await;
+    let collector = Collector::start().await;
+    let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__REDIS__URL", &redis)
+        .set("ORDERLY__REDIS__RESPONSE_TIMEOUT", "20s")
+        .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
+        .set("ORDERLY__EVENTS__STREAM", database.name())
+        .set("ORDERLY__CACHE__KEY_PREFIX", database.name());
+    let served = Served::start(&traced(orderly, &collector)).await;
+    served.get("/v1/products?limit=1", "").await.expect(200);
+    served.stop("TERM").await;
+    let look_up = collector.one("EVALSHA cache_look_up");
+    assert_eq!(look_up.kind, SpanKind::Client);
+    let expected = attributes(&[
+        ("db.operation.name", "EVALSHA"),
+        ("db.query.summary", "EVALSHA cache_look_up"),
+        ("db.system.name", "redis"),
+    ]);
+    assert_eq!(look_up.attributes, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_ratio_0_only_what_a_caller_has_sampled_is_exported() {
+    let database = seeded_database().await;
+    let collector = Collector::start().await;
+    let orderly = traced(Orderly::on(&database), &collector);
+    let served = Served::start(&orderly.set("ORDERLY__TELEMETRY__SAMPLING_RATIO", "0")).await;
+    let sampled = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let not_sampled = "0af7651916cd43dd8448eb211c80319c";
+    for (trace_id, flags) in [(not_sampled, "00"), (sampled, "01")] {
+        let caller = format!("00-{trace_id}-00f067aa0ba902b7-{flags}");
+        let request = served.request(Method::GET, "/v1/products?search=a");
+        let request = request.header("traceparent", caller);
+        send(request, "").await.expect(200);
+    }
+    served.get("/v1/products?search=a", "").await.expect(200);
+    served.stop("TERM").await;
+
+    let spans = collector.spans();
+    let expected = ["GET /v1/products", "pool wait", "SELECT products"];
+    assert_eq!(names(&spans), expected);
+    assert_eq!(spans[0].parent, "00f067aa0ba902b7");
+    assert!(spans.iter().all(|span| span.trace_id == sampled));
+}
+
+/// Takes connections and whatever comes over them, and never says a word.
+async fn black_hole() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 64 * 1024];
+                while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_hangs_delays_nobody() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &black_hole().await)
+        .set("ORDERLY__TELEMETRY__EXPORT_TIMEOUT", "1m")
+        .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
+        .set("ORDERLY__SHUTDOWN__TELEMETRY", "100ms");
+    let served = Arc::new(Served::start(&orderly).await);
+    // More than the queue of spans has room for, and each in less time than one export
+    // waits for the collector.
+    let crowd = (0..8).map(|_| {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move {
+            for _ in 0..1200 {
+                let request = served.request(Method::GET, "/nowhere");
+                let answered = request.timeout(Duration::from_secs(30)).send().await;
+                assert_eq!(answered.unwrap().status(), 404);
+            }
+        })
+    });
+    for client in crowd.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    let served = Arc::into_inner(served).unwrap();
+    let log = served.stop("TERM").await;
+    let said = |message: &str| log.iter().any(|line| line["message"] == message);
+    assert!(said("the last spans were not exported"), "{log:#?}");
+}

@@ -1,0 +1,69 @@
+//! A Redis of the test's own, to be taken away from the service.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use uuid::Uuid;
+
+use super::eventually::eventually;
+
+/// A `redis-server` on a socket of its own; gone with the value.
+pub struct RedisServer {
+    socket: PathBuf,
+    process: Child,
+}
+
+impl RedisServer {
+    /// Starts one, and waits until it listens.
+    pub async fn start() -> Self {
+        let name = format!("orderly-{}.sock", Uuid::new_v4().simple());
+        let socket = std::env::temp_dir().join(name);
+        let process = spawn(&socket);
+        let server = Self { socket, process };
+        server.listens().await;
+        server
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, empty, in the same place.
+    pub async fn start_again(&mut self) {
+        self.process = spawn(&self.socket);
+        self.listens().await;
+    }
+
+    async fn listens(&self) {
+        eventually("Redis listens", async || {
+            tokio::net::UnixStream::connect(&self.socket).await.ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn spawn(socket: &std::path::Path) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--unixsocket"])
+        .arg(socket)
+        .current_dir(std::env::temp_dir())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server: run the tests with `make test`")
+}
