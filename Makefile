@@ -12,17 +12,53 @@ help: ## List the targets
 run: ## Start everything here: Postgres, Redis, payment gateway, service; Ctrl-C stops it
 	@scripts/run.sh
 
+.PHONY: image
+image: ## Build the service's image, orderly:dev
+	@scripts/image.sh
+
+.PHONY: demo
+demo: ## Bring up everything in containers: service, dashboards, alerts, load (ARGS=light: the service alone)
+	@scripts/demo.sh $(ARGS)
+
+.PHONY: demo-down
+demo-down: ## Remove the demo, its data too
+	docker compose down --volumes --remove-orphans
+
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
+
+.PHONY: drills
+drills: ## Take dependencies away under load, print what customers saw (ARGS=postgres_killed)
+	@scripts/drills.sh $(ARGS)
 
 .PHONY: test-contract
 test-contract: ## Hold the running service to its OpenAPI document (needs PyPI)
 	@scripts/with-services.sh scripts/contract.sh
 
+.PHONY: test-backup
+test-backup: ## Back up a database under load, restore it elsewhere, compare
+	@scripts/with-services.sh scripts/test-backup.sh
+
+.PHONY: ops-check
+ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-systemd)
+	@scripts/ops-check.sh $(ARGS)
+
+.PHONY: load
+load: ## Load test: customers at a constant rate, promises, books (ARGS='--scenario browse --rate 200 --duration 1m')
+	@scripts/load.sh $(ARGS)
+
+.PHONY: bench
+bench: ## Compare the order path with pgbench, on a machine that does nothing else (ARGS='--rounds 9')
+	@scripts/bench.sh $(ARGS)
+
 .PHONY: services
 services: ## Run CMD='…' with the tests' Postgres and Redis; without CMD, print their URLs and wait
 	@scripts/with-services.sh $(CMD)
+
+.PHONY: certs
+certs: ## Make a development CA and certificates in .data/certs (ARGS=FOLDER for another place)
+	@scripts/certs.sh $(ARGS)
 
 .PHONY: check
 check: check-fmt check-clippy check-docs check-shell ## Check format, lints, documentation and shell scripts

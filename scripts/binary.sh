@@ -1,8 +1,18 @@
 # shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
-# Builds the service. To be sourced, after require.sh.
+# Builds the programs. To be sourced, after require.sh.
 
-# Sets BINARY, wherever Cargo is told to put it.
-build_binary() {
-  BINARY=$(cargo build --bin orderly --message-format json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+# Sets BINARY to the service, wherever Cargo is told to put it.
+build_binary() { BINARY=$(built --bin orderly); }
+
+# The programs as they are deployed: each with no more features than it asks for itself.
+# Sets BINARY and LOADTEST.
+build_for_load() {
+  BINARY=$(built --release --package orderly --bin orderly)
+  LOADTEST=$(built --release --package orderly-loadtest --bin orderly-loadtest)
+}
+
+# built CARGO_OPTIONS…: builds one program and says where it is.
+built() {
+  cargo build "$@" --message-format json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The folders below .data: `run` (kept, for `make run`) and one `test-PID` for each
-# running with-services.sh. To be sourced, after process.sh, in the checkout's top folder.
+# running script that brings its own. To be sourced, after process.sh, in the checkout's top folder.
 
 readonly OUTSIDE=/var/tmp/orderly-data
 
@@ -63,10 +63,10 @@ sweep_tests() {
     [ -e "$folder" ] || [ -L "$folder" ] || continue
     name=${folder#.data/}
     case $(command_of "${name#test-}") in
-      *with-services*) continue ;;
+      *with-services* | *drill-services* | *load.sh* | *bench.sh*) continue ;;
     esac
     DATA=$(real_path "$folder")
-    [ -z "$DATA" ] || stop_services
+    [ -z "$DATA" ] || kill_services
     remove_data "$name"
   done
 }

@@ -48,6 +48,15 @@ start_postgres() {
   die "Postgres did not start; $log ends with: $(tail -n 3 "$log")"
 }
 
+# use_certificate FOLDER: of certs.sh; to be started with `-c ssl=on`.
+use_certificate() {
+  local end
+  for end in crt key; do
+    cp "$1/postgres.$end" "$DATA/postgres/server.$end"
+    give "$DATA/postgres/server.$end"
+  done
+}
+
 # create_database NAME: unless it is there already.
 create_database() {
   if [ -z "$(query "SELECT 1 FROM pg_database WHERE datname = '$1'")" ]; then

@@ -7,6 +7,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
 # shellcheck source=scripts/binary.sh
 . scripts/binary.sh
+# shellcheck source=scripts/service.sh
+. scripts/service.sh
 
 export ORDERLY_ENV=${ORDERLY_ENV:-development}
 export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}
@@ -38,14 +40,6 @@ start_storage() {
   fi
 }
 
-start_gateway() {
-  export ORDERLY__SANDBOX_GATEWAY__LEDGER="$DATA/gateway-ledger.json"
-  export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT"
-  start "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
-  wait_until 30 "orderly sandbox-gateway" http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||
-    die "the sandbox gateway did not start; $DATA/gateway.log ends with: $(tail -n 5 "$DATA/gateway.log")"
-}
-
 # Made to be pasted into bash or zsh as it stands, without jq.
 banner() {
   local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
@@ -55,7 +49,8 @@ banner() {
 
     API         $api/docs   (OpenAPI: $api/openapi.json)
     Operations  $admin/readyz   $admin/metrics
-    Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
+    Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log;
+                to make it fail: $BINARY gateway-faults '{"error_rate": 1}')
     Log in as   customer@example.com / orderly-demo-customer
                 admin@example.com / orderly-demo-admin
 

@@ -21,3 +21,47 @@ stop_services() {
   stop redis-server 20
   stop_postgres
 }
+
+# The process that a service began as; nothing if it does not run. A file may have outlived
+# its process, and another program may have that number now.
+first_process_of() { # postgres | redis
+  local pid
+  case $1 in
+    postgres) pid=$(head -n 1 "$DATA/postgres/postmaster.pid" 2>/dev/null) || return 0 ;;
+    redis) pid=$(cat "$DATA/redis-server.pid" 2>/dev/null) || return 0 ;;
+  esac
+  case $(command_of "$pid") in
+    *"$1"*) echo "$pid" ;;
+  esac
+}
+
+# signal NAME postgres|redis: to all its processes. The first one is stopped before the
+# others go, or it would begin to mend what it sees.
+signal() {
+  local first children
+  first=$(first_process_of "$2")
+  [ -n "$first" ] || return 0
+  [ "$1" = CONT ] || kill -STOP "$first"
+  children=$(ps -A -o ppid= -o pid= | awk -v first="$first" '$1 == first { print $2 }')
+  # shellcheck disable=SC2086  # several numbers; one may have ended meanwhile
+  kill "-$1" $children "$first" 2>/dev/null || true
+}
+
+# gone postgres|redis: waits until what was killed is.
+gone() {
+  local deadline=$((SECONDS + 20))
+  while [ -n "$(first_process_of "$1")" ]; do
+    [ "$SECONDS" -lt "$deadline" ] || die "$1 outlives SIGKILL"
+    sleep 0.05
+  done
+}
+
+# For data that nobody wants to keep.
+kill_services() {
+  local name
+  for name in "orderly serve" "orderly sandbox-gateway" psql; do
+    ! running "$name" || kill -KILL "$pid"
+  done
+  signal KILL postgres
+  signal KILL redis
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# The order path against pgbench running the same transaction, for `make bench`; how it is done is
+# said in loadtest/src/bench/mod.rs. Prints the result and writes it to loadtest/results. Wants a
+# machine that does nothing else.
+#
+#   scripts/bench.sh [--everything] [--rounds 9] [--seconds 30] …
+#
+# Measured is what the customer waits for. What follows an order, its payment and its event, is
+# done by another replica, so to speak: the gateway is away and the relay's lock is taken. With
+# --everything this one does that as well; that is another result, in another file.
+set -euo pipefail
+# shellcheck source=scripts/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/binary.sh
+. scripts/binary.sh
+# shellcheck source=scripts/service.sh
+. scripts/service.sh
+
+command="make bench${*:+ ARGS='$*'}"
+everything=''
+if [ "${1:-}" = --everything ]; then
+  everything=yes
+  shift
+fi
+
+# Holds the advisory lock of the outbox relay in a session of its own.
+take_relay_lock() {
+  local lock
+  lock=$(sed -n 's/^const RELAY_LOCK: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/outbox.rs)
+  [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
+  start psql "$PG_BIN/psql" -X -q -c "SELECT pg_advisory_lock($((${lock//_/})))" -c "SELECT pg_sleep(86400)" \
+    >/dev/null
+  local deadline=$((SECONDS + 20))
+  until [ "$(query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
+    [ "$SECONDS" -lt "$deadline" ] || die "the relay's lock can't be taken"
+    sleep 0.1
+  done
+}
+
+commit() {
+  local id
+  id=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+  [ -z "$(git status --porcelain 2>/dev/null)" ] || id="$id, with changes"
+  echo "$id"
+}
+
+require_rust
+require_postgres ''
+[ -x "$PG_BIN/pgbench" ] || die "$PG_BIN has no pgbench: install it (Debian, Ubuntu: apt-get install postgresql-contrib)"
+choose_account
+find_or_install_redis || die "$NO_REDIS"
+say "Building (the first time takes some minutes)"
+build_for_load
+sweep_tests
+open_data "test-$$"
+stop_all() {
+  [ ! -f "$DATA/orderly serve.pid" ] || kill -CONT "$(cat "$DATA/orderly serve.pid")" 2>/dev/null
+  stop psql 5
+  stop_services
+  remove_data "test-$$"
+}
+on_exit stop_all
+
+# As one would run it: safe against a power cut, with room for some minutes without a checkpoint.
+create_postgres --auth=scram-sha-256
+options=(-c fsync=on -c synchronous_commit=on -c random_page_cost=1.1 -c shared_buffers=512MB
+  -c max_wal_size=8GB -c checkpoint_timeout=30min)
+start_postgres "$(free_port)" "${options[@]}"
+create_database orderly
+start_redis "$(free_port)"
+export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly" ORDERLY__REDIS__URL=$REDIS_URL
+export PGHOST=127.0.0.1 PGUSER=orderly PGDATABASE=orderly
+PGPORT=$(cat "$DATA/postgres.port") PGPASSWORD=$(cat "$DATA/postgres.password")
+export PGPORT PGPASSWORD
+export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
+# Sixteen customers at one address, with a finger on the button.
+export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
+export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
+choose_ports
+setting="release build, metrics, spans and a JSON log line for each request, Redis for rate limits and cache"
+result=loadtest/results/order-path.md
+if [ -n "$everything" ]; then
+  result=loadtest/results/order-path-and-what-follows.md
+  setting="$setting; payments and events are worked on meanwhile"
+  start_gateway
+else
+  export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:9
+  setting="$setting; payments and events wait for another replica"
+  take_relay_lock
+fi
+start_service "$DATA/service.log"
+mkdir -p loadtest/results
+"$LOADTEST" bench --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --postgres-bin "$PG_BIN" \
+  --scripts loadtest/bench --result "$result" --commit "$(commit)" \
+  --command "$command" --setting "$setting" \
+  --postgres "$("$PG_BIN/postgres" --version) ${options[*]}" \
+  --service-pid "$(cat "$DATA/orderly serve.pid")" \
+  --postgres-pid "$(head -n 1 "$DATA/postgres/postmaster.pid")" "$@"

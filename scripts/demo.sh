@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Builds the image and brings up the demo of docker-compose.yml, for `make demo`: all of it, or with `light` the service
+# and what it needs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/require.sh
+. scripts/require.sh
+
+docker compose version >/dev/null 2>&1 ||
+  die "Docker with its compose plugin is missing: see https://docs.docker.com/compose/install"
+case ${1:-} in
+  '') wanted=() ;;
+  light) wanted=(edge) ;;
+  *) die "there is no demo '$1': it is 'light', or nothing for all of it" ;;
+esac
+say "Building the image (the first time takes some minutes)"
+scripts/image.sh
+say "Starting the demo"
+docker compose up --wait --wait-timeout 300 "${wanted[@]}"
+cat <<'END'
+
+  The demo is up:  http://localhost:8088
+
+  That page links the rest and says what to try. 'make demo-down' removes it, data and all.
+
+END

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# A load test, for `make load`: lets customers come at a constant rate to a release build of the
+# service with a Postgres, a Redis and a gateway of its own, holds the run to its promises and the
+# books to their rules. With `--url` in the arguments, to the service there; the books are checked
+# if its database is in ORDERLY__DATABASE__URL (and with `--ledger`, its sandbox gateway in
+# ORDERLY__PAYMENTS__GATEWAY_URL). The report goes to .data/load.
+#
+#   scripts/load.sh --scenario browse --rate 200 --duration 1m
+set -euo pipefail
+# shellcheck source=scripts/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/binary.sh
+. scripts/binary.sh
+# shellcheck source=scripts/service.sh
+. scripts/service.sh
+
+load() {
+  mkdir -p .data/load
+  "$LOADTEST" run --html ".data/load/$(date -u +%Y-%m-%dT%H%M%SZ).html" "$@"
+}
+
+require_rust
+case " $* " in
+  *" --help "* | *" -h "* | *" --url"*)
+    build_for_load
+    load ${ORDERLY__DATABASE__URL:+--books "$BINARY"} "$@"
+    exit
+    ;;
+esac
+
+require_postgres ''
+choose_account
+find_or_install_redis || die "$NO_REDIS"
+say "Building (the first time takes some minutes)"
+build_for_load
+sweep_tests
+open_data "test-$$"
+stop_all() {
+  stop_services
+  remove_data "test-$$"
+}
+on_exit stop_all
+
+create_postgres --auth=scram-sha-256
+start_postgres "$(free_port)" -c random_page_cost=1.1
+create_database orderly
+start_redis "$(free_port)"
+export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly" ORDERLY__REDIS__URL=$REDIS_URL
+export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
+# All customers come from one address, which no shop's do.
+export ORDERLY__RATE_LIMIT__READ_PER_MINUTE=6000000 ORDERLY__RATE_LIMIT__READ_BURST=100000
+export ORDERLY__RATE_LIMIT__REGISTER_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__REGISTER_BURST=1000
+export ORDERLY__RATE_LIMIT__LOGIN_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__LOGIN_BURST=1000
+choose_ports
+start_gateway
+start_service "$DATA/service.log"
+load --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --books "$BINARY" --ledger "$@"

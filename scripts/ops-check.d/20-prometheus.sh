@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Prometheus: its configuration and rules are read by promtool, and the rules' own tests are run. Then the tests are
+# tested: an alert that never fires, and one that always does, must turn them red, for each alert in turn.
+set -euo pipefail
+# shellcheck source=scripts/ops-check.d/tools.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
+# shellcheck source=scripts/ops-check.d/programs.sh
+. scripts/ops-check.d/programs.sh
+
+here=observability/prometheus
+if ! find_program promtool prom/prometheus; then
+  skipped "Prometheus' configuration and rules" promtool "install prometheus, or docker"
+  exit
+fi
+holds "the configuration is one that Prometheus reads" "${PROGRAM[@]}" check config "$here/prometheus.yml"
+holds "the rules are well-formed" "${PROGRAM[@]}" check rules --lint-fatal "$here"/rules/*.yml
+holds "the alerts' tests pass" "${PROGRAM[@]}" test rules "$here"/tests/*.yml
+
+if ! python_tool PyYAML==6.0.3; then
+  skipped "mutants of the alerts" PyYAML "install python3-venv, and let pip reach PyPI"
+  exit
+fi
+"$PYTHON" scripts/ops-check.d/alert_mutants.py "$here" "${PROGRAM[@]}"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Alertmanager: its configuration is read by amtool, alerts are sent down its routes, and a running one is told of causes
+# and consequences to see that it keeps the latter to itself.
+set -euo pipefail
+# shellcheck source=scripts/ops-check.d/tools.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
+# shellcheck source=scripts/ops-check.d/programs.sh
+. scripts/ops-check.d/programs.sh
+# shellcheck source=scripts/require.sh
+. scripts/require.sh
+# shellcheck source=scripts/process.sh
+. scripts/process.sh
+
+config=observability/alertmanager/alertmanager.yml
+if ! find_program amtool prom/alertmanager; then
+  skipped "Alertmanager's configuration" amtool "install prometheus-alertmanager, or docker"
+  exit
+fi
+holds "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" check-config "$config"
+route() { # RECEIVER LABEL…
+  holds "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
+}
+route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
+route ticket alertname=BreakerOpen severity=ticket
+route ticket alertname=SaysNothing
+
+# Debian calls it prometheus-alertmanager.
+name=alertmanager
+! command -v prometheus-alertmanager >/dev/null || name=prometheus-alertmanager
+work=$(mktemp -d)
+if ! find_program "$name" prom/alertmanager --volume "$work:$work"; then
+  skipped "which alerts are told" alertmanager "install prometheus-alertmanager, or docker"
+  exit
+fi
+port=$(free_port)
+"${PROGRAM[@]}" --config.file="$config" --storage.path="$work" --cluster.listen-address= \
+  --web.listen-address="127.0.0.1:$port" >"$work/log" 2>&1 &
+running=$!
+trap 'kill "$running" 2>/dev/null; wait "$running" || true; rm -rf "$work"' EXIT
+DATA=$work # where wait_until looks for the process
+echo "$running" >"$work/alertmanager.pid"
+if ! wait_until 20 alertmanager http_ok "$port" /-/ready; then
+  fail "Alertmanager does not start: $(tail -n 1 "$work/log")"
+  exit
+fi
+python3 scripts/ops-check.d/inhibitions.py "http://127.0.0.1:$port"

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Kubernetes manifests: each overlay is rendered, held to the published schemas, to the program
+# (which is started with the rendered settings) and to itself; and the PrometheusRule to the
+# rules that it is made of.
+set -euo pipefail
+# shellcheck source=scripts/ops-check.d/tools.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
+# shellcheck source=scripts/require.sh
+. scripts/require.sh
+# shellcheck source=scripts/binary.sh
+. scripts/binary.sh
+
+readonly KUBERNETES=1.33 OPERATOR=v0.93.0
+CRDS=$TOOLS/crds
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The two kinds of the Prometheus operator, from where it publishes them.
+fetch_crds() {
+  local base=https://raw.githubusercontent.com/prometheus-operator/prometheus-operator kind
+  mkdir -p "$CRDS"
+  for kind in servicemonitors prometheusrules; do
+    [ ! -s "$CRDS/$kind.yaml" ] || continue
+    curl --fail --silent --show-error --location --max-time 30 --output "$CRDS/$kind.new" \
+      "$base/$OPERATOR/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" || return 0
+    mv "$CRDS/$kind.new" "$CRDS/$kind.yaml"
+  done
+}
+
+# try_settings OVERLAY: what the program makes of the rendered settings, into $work/OVERLAY.json.
+# In an empty folder: the image need not have config/.
+try_settings() {
+  local settings
+  mapfile -t settings < <("$PYTHON" scripts/ops-check.d/kubernetes_rules.py settings "$work/$1.yaml" |
+    sed "s|=/run/secrets/orderly/|=$work/secrets/|")
+  (cd "$work/secrets" && env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json")
+}
+
+check_overlay() {
+  if ! kubectl kustomize "deploy/kubernetes/overlays/$1" >"$work/$1.yaml" 2>"$work/said"; then
+    fail "$1: kubectl kustomize says: $(cat "$work/said")"
+    return
+  fi
+  ok "$1: kubectl kustomize renders it"
+  "$PYTHON" scripts/ops-check.d/kubernetes_schema.py "$KUBERNETES" "$CRDS" "$work/$1.yaml"
+  if ! try_settings "$1" 2>"$work/said"; then
+    fail "$1: with the settings of its ConfigMap, orderly says: $(cat "$work/said")"
+    return
+  fi
+  ok "$1: orderly takes the settings of its ConfigMap"
+  "$PYTHON" scripts/ops-check.d/kubernetes_rules.py check "$work/$1.yaml" "$work/$1.json" \
+    deploy/kubernetes/overlays/production/secret.template.yaml
+}
+
+check_rules() {
+  local made=deploy/kubernetes/components/monitoring/prometheus-rule.yaml
+  if scripts/prometheus-rule.sh >"$work/rule.yaml" && cmp -s "$work/rule.yaml" "$made"; then
+    ok "the PrometheusRule is made of observability/prometheus/rules"
+  else
+    fail "$made is not what scripts/prometheus-rule.sh makes of observability/prometheus/rules: run it again, its output is the file"
+  fi
+}
+
+check_rules
+if ! command -v kubectl >/dev/null; then
+  skipped "Kubernetes manifests" kubectl "https://kubernetes.io/docs/tasks/tools, 1.30 or newer"
+elif ! python_tool kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0; then
+  skipped "Kubernetes manifests" kubernetes-validate "install python3-venv, and let pip reach PyPI"
+else
+  require_rust
+  build_binary
+  fetch_crds
+  make_secrets "$work/secrets"
+  check_overlay dev
+  check_overlay production
+fi
