@@ -42,11 +42,12 @@ taken AS (UPDATE products SET stock = products.stock - line.quantity,
 lines AS (INSERT INTO order_lines
   (order_id, line_no, product_id, quantity, unit_price_minor, line_total_minor)
   SELECT placed.id, line_no, product_id, quantity, unit_price, line_total FROM line, placed),
-event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at)
+event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context)
   SELECT (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid,
-    id, :kind::text, :event::text, created_at FROM placed),
-job AS (INSERT INTO payment_jobs (order_id, kind, amount_minor, currency, run_at, created_at)
-  SELECT id, 'charge', total_minor, currency, now(), created_at FROM placed)
+    id, :kind::text, :event::text, created_at, :trace::text FROM placed),
+job AS (INSERT INTO payment_jobs
+  (order_id, kind, amount_minor, currency, run_at, created_at, trace_context)
+  SELECT id, 'charge', total_minor, currency, now(), created_at, :trace::text FROM placed)
 UPDATE idempotency_keys SET resource_id = placed.id, answer = :answer::text
   FROM placed WHERE idempotency_keys.user_id = placed.user_id
   AND idempotency_keys.key =

@@ -66,7 +66,14 @@ impl Pgbench {
             }
             texts.push((variable, text));
         }
-        for (variable, text) in [("quantities", "{1}"), ("wait", "2000ms")] {
+        for (variable, text) in [
+            ("quantities", "{1}"),
+            ("wait", "2000ms"),
+            (
+                "trace",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+            ),
+        ] {
             texts.push((variable, text.to_owned()));
         }
         Ok(Texts(texts))
