@@ -19,13 +19,20 @@ SELECT ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid,
 FROM patience
 ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,
 resource_id = NULL, answer = NULL, created_at = excluded.created_at,
-expires_at = excluded.expires_at WHERE used.expires_at <= excluded.created_at
+expires_at = excluded.expires_at
+WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL
 RETURNING set_config('lock_timeout', (SELECT before FROM patience), true);
 SELECT "products"."id", "products"."sku", "products"."name", "products"."price_minor",
   "products"."currency", "products"."stock", "products"."version", "products"."updated_at"
 FROM "products"
-WHERE ("products"."id" = ANY(
+WHERE (("products"."id" = ANY(
   ARRAY[('00000000-0000-7000-8000-' || lpad(:product::text, 12, '0'))::uuid]::uuid[]))
+  AND EXISTS (SELECT "idempotency_keys"."user_id" FROM "idempotency_keys"
+  WHERE ((("idempotency_keys"."user_id" =
+  ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid)
+  AND ("idempotency_keys"."key" =
+  (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text))
+  AND ("idempotency_keys"."resource_id" IS NULL))))
 ORDER BY "products"."id" FOR NO KEY UPDATE;
 WITH line AS (SELECT * FROM unnest(
     ARRAY[('00000000-0000-7000-8000-' || lpad(:product::text, 12, '0'))::uuid]::uuid[],

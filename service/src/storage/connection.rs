@@ -30,7 +30,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
+    pub(super) fn new(mut pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
+        // Each loan has a watch of its own: what the last borrower left unfinished is not ours.
+        connector.watch(&mut pooled);
         Self {
             pooled: Some(pooled),
             connector,
@@ -96,6 +98,9 @@ impl Connector {
                 Some(tls::client::verifying(ca, &from)?)
             }
         };
+        // Statements are prepared once for each connection. Left to itself, Postgres would plan
+        // those with arrays anew on each call: it takes an unknown array for one of ten, and finds
+        // that a plan for the one it is given costs less. The planning costs more than the rest.
         session
             .application_name(&config.application_name)
             .connect_timeout(config.connect_timeout)
@@ -104,7 +109,8 @@ impl Connector {
             .tcp_user_timeout(config.tcp_user_timeout)
             .options(format!(
                 "-c statement_timeout={} -c lock_timeout={} \
-                 -c idle_in_transaction_session_timeout={} -c timezone=UTC",
+                 -c idle_in_transaction_session_timeout={} -c timezone=UTC \
+                 -c plan_cache_mode=force_generic_plan",
                 config.statement_timeout.as_millis(),
                 config.lock_timeout.as_millis(),
                 config.idle_in_transaction_timeout.as_millis(),
@@ -126,18 +132,21 @@ impl Connector {
         }
     }
 
+    /// Watches the statements of a connection from now on.
+    pub(super) fn watch(&self, conn: &mut AsyncPgConnection) {
+        conn.set_instrumentation(StatementWatch::new(self.slow_statement));
+    }
+
     /// Opens one, or gives up after `database.connect_timeout`. So does the attempt
     /// itself then, as well as when who asked has left: a server that accepts and is
     /// silent would collect them, and let them all in at once when it wakes up.
     pub(super) async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
         let this = self.clone();
         let open = async move {
-            let mut conn = match this.tls {
-                Some(tls) => connect(&this.session, tls).await?,
-                None => connect(&this.session, NoTls).await?,
-            };
-            conn.set_instrumentation(StatementWatch::new(this.slow_statement));
-            Ok(conn)
+            match this.tls {
+                Some(tls) => connect(&this.session, tls).await,
+                None => connect(&this.session, NoTls).await,
+            }
         };
         let open = timeout(self.connect_timeout, open);
         match AbortOnDropHandle::new(self.main.spawn(open)).await {

@@ -167,7 +167,9 @@ impl Database {
     /// [`StorageError::Unavailable`].
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
         let opened = self.connector.open().await;
-        opened.map_err(|error| StorageError::Unavailable(error.to_string()))
+        let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
+        self.connector.watch(&mut conn);
+        Ok(conn)
     }
 
     /// Closes connections that nobody has used for `database.idle_timeout`.

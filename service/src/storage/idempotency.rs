@@ -9,6 +9,9 @@
 //! - the first one takes longer than `orders.idempotency_wait`: the second gives
 //!   up and tells its client to come back.
 //!
+//! A key without an answer was never used, even if its row was committed: whoever
+//! comes next claims it.
+//!
 //! Run it: `tests/api/idempotency_waiting.rs`.
 
 use std::time::Duration;
@@ -47,8 +50,8 @@ pub enum Claimed {
     New,
     /// Another request with this key still runs.
     InProgress,
-    /// The key was used before.
-    Used(StoredAnswer),
+    /// The key was used before, see [`stored_answer`].
+    Used,
 }
 
 /// How a request was answered.
@@ -80,7 +83,8 @@ statement! {
      {now: Timestamptz} "," {expires_at: Timestamptz} " FROM patience \
      ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
      resource_id = NULL, answer = NULL, created_at = excluded.created_at, \
-     expires_at = excluded.expires_at WHERE used.expires_at <= excluded.created_at \
+     expires_at = excluded.expires_at \
+     WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL \
      RETURNING set_config('lock_timeout', (SELECT before FROM patience), true)"
 }
 
@@ -90,7 +94,7 @@ statement! {
 /// # Errors
 /// [`StorageError`].
 pub async fn claim(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<Claimed, StorageError> {
     let inserted = ClaimKey {
@@ -102,23 +106,25 @@ pub async fn claim(
         wait: format!("{}ms", claim.wait.as_millis()),
         lifetime: std::marker::PhantomData,
     }
-    .get_result::<String>(conn)
+    .get_result::<String>(&mut conn)
     .await
     .optional()
     .map_err(StorageError::from);
     match inserted {
         Ok(Some(_)) => Ok(Claimed::New),
-        // Gone again: it has just expired and was deleted. Come back, and claim it.
-        Ok(None) => Ok(stored_answer(conn, claim)
-            .await?
-            .map_or(Claimed::InProgress, Claimed::Used)),
+        Ok(None) => Ok(Claimed::Used),
         Err(StorageError::LockTimeout) => Ok(Claimed::InProgress),
         Err(error) => Err(error),
     }
 }
 
-async fn stored_answer(
-    conn: &mut AsyncPgConnection,
+/// How the request was answered that used the key. None if the key has expired just now and is
+/// gone.
+///
+/// # Errors
+/// [`StorageError`].
+pub async fn stored_answer(
+    mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<Option<StoredAnswer>, StorageError> {
     let stored: Option<(Vec<u8>, Option<Uuid>, Option<String>)> = idempotency_keys::table
@@ -128,7 +134,7 @@ async fn stored_answer(
             idempotency_keys::resource_id,
             idempotency_keys::answer,
         ))
-        .first(conn)
+        .first(&mut conn)
         .await
         .optional()?;
     match stored {
@@ -139,7 +145,7 @@ async fn stored_answer(
             answer,
         })),
         Some(_) => Err(StorageError::UnreadableRow(
-            "an idempotency key was committed without its answer".to_owned(),
+            "an idempotency key was used and has no answer".to_owned(),
         )),
     }
 }

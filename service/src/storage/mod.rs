@@ -20,6 +20,7 @@ pub mod orders;
 pub mod outbox;
 pub mod payment_jobs;
 pub mod payments;
+pub mod pipeline;
 mod pool_metrics;
 pub mod products;
 mod rows;

@@ -69,7 +69,7 @@ statement! {
 /// # Errors
 /// [`StorageError`].
 pub async fn insert(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     order: &Order,
     event: &OrderEvent,
     key: &IdempotencyKey,
@@ -98,7 +98,7 @@ pub async fn insert(
         trace_context: trace_context::current(),
         lifetime: std::marker::PhantomData,
     }
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

@@ -10,14 +10,16 @@
 //! (PostgreSQL manual, 13.3.2).
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int4, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::error::{Constraint, StorageError};
+use super::idempotency::Claim;
 use super::rows::ProductRow;
-use super::schema::products;
+use super::schema::{idempotency_keys, products};
 use super::statement::statement;
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
@@ -172,6 +174,33 @@ pub async fn lock(
         .for_no_key_update()
         .select(ProductRow::as_select())
         .load(conn)
+        .await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// The same for an order, sent together with the claim of its idempotency key. If the key was used
+/// before there is nothing to order: then nothing is locked, and nothing waited for.
+///
+/// # Errors
+/// [`StorageError::LockTimeout`] if one stays locked by somebody else.
+pub async fn lock_if_claimed(
+    mut conn: &AsyncPgConnection,
+    ids: &[ProductId],
+    claim: &Claim<'_>,
+) -> Result<Vec<Product>, StorageError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let claimed = idempotency_keys::table
+        .filter(idempotency_keys::user_id.eq(claim.user_id.0))
+        .filter(idempotency_keys::key.eq(claim.key.as_str()))
+        .filter(idempotency_keys::resource_id.is_null())
+        .select(idempotency_keys::user_id);
+    let rows = products::table
+        .filter(products::id.eq_any(ids))
+        .filter(exists(claimed))
+        .order(products::id)
+        .for_no_key_update()
+        .select(ProductRow::as_select())
+        .load(&mut conn)
         .await?;
     rows.into_iter().map(Product::try_from).collect()
 }

@@ -114,3 +114,4 @@ pub const TABLES: [&str; 8] = [
 ];
 
 diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, users);
+diesel::allow_tables_to_appear_in_same_query!(products, idempotency_keys);

@@ -4,6 +4,7 @@
 //! diesel tells when a statement begins and ends. Asked for its text it adds the values
 //! behind it, so [`text`] stops listening before they come.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Display, Write as _};
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,11 @@ use tracing::field::Empty;
 use super::statement_name::name;
 use crate::telemetry::traces::sampled_span;
 
-/// Watches one connection, which runs one statement at a time.
+/// Watches one connection, which runs one statement after the other. Some may be sent
+/// before those before them are done; they are done in the same order.
 pub(super) struct StatementWatch {
     slow: Duration,
-    running: Option<Running>,
+    running: VecDeque<Running>,
 }
 
 struct Running {
@@ -31,7 +33,7 @@ impl StatementWatch {
     pub(super) fn new(slow: Duration) -> Self {
         Self {
             slow,
-            running: None,
+            running: VecDeque::new(),
         }
     }
 }
@@ -57,11 +59,11 @@ impl Instrumentation for StatementWatch {
                     span.record("db.query.summary", &name);
                 }
                 let began = Instant::now();
-                self.running = Some(Running { began, span });
+                self.running.push_back(Running { began, span });
             }
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 // The end of the span is when it is dropped.
-                let Some(Running { began, span }) = self.running.take() else {
+                let Some(Running { began, span }) = self.running.pop_front() else {
                     return;
                 };
                 if let Some(error) = error {

@@ -6,24 +6,26 @@
 //! is not: it happens afterwards, in a job (`jobs/payments.rs`).
 //!
 //! While the transaction runs, everybody who wants one of its products waits. So
-//! it has five statements and no more, each one round trip:
+//! it has five statements and no more, sent in two batches: for each of these, one
+//! round trip ([`pipeline`](crate::storage::pipeline)).
 //!
 //! | # | statement | why it can't be saved |
 //! |---|---|---|
 //! | 1 | `BEGIN` | |
 //! | 2 | claim the key | must come before anything is locked: a repeated request waits here, holding nothing |
 //! | 3 | lock the products | in id order, so that two orders never wait for each other in a circle; prices and stock are decided on in Rust |
+//! | | *the first wait* | |
 //! | 4 | write it all down | six tables in one statement ([`order_record`]) |
 //! | 5 | `COMMIT` | |
+//! | | *the second wait* | |
 //!
-//! A repeated request has four: `BEGIN`, the claim that finds the key used, the
-//! stored answer, `COMMIT`.
+//! A repeated request has five as well: the claim finds the key used, nothing is
+//! locked, and the fourth reads the stored answer.
 //!
 //! See it break: `tests/api/races.rs` (50 clients and the last 10 units, 20
 //! identical requests, opposite orders), `tests/api/idempotency.rs`, and
-//! `an_order_takes_five_statements` in `tests/api/round_trips.rs`.
+//! `an_order_takes_five_statements_and_two_waits` in `tests/api/round_trips.rs`.
 
-use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -38,7 +40,7 @@ use crate::domain::order::{Basket, Order};
 use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
 use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};
-use crate::storage::transaction::in_transaction;
+use crate::storage::pipeline::Pipeline;
 use crate::storage::{order_record, products};
 
 /// What a customer asks for.
@@ -107,39 +109,66 @@ pub async fn place_on(
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Placed, UseCaseError> {
+    let mut transaction = Pipeline::new(conn);
+    let placed = take_or_replay(&mut transaction, config, request, render).await;
+    transaction.end().await;
+    placed
+}
+
+async fn take_or_replay(
+    transaction: &mut Pipeline<'_>,
+    config: &OrdersConfig,
+    request: &PlaceOrder,
+    render: impl Fn(&Order) -> serde_json::Result<String>,
+) -> Result<Placed, UseCaseError> {
     let now = now();
     let fingerprint = fingerprint(&request.basket);
-    in_transaction(conn, async |conn| {
-        let claim = Claim {
-            user_id: request.user_id,
-            key: &request.key,
-            fingerprint: &fingerprint,
-            now,
-            expires_at: now + config.idempotency_lifetime,
-            wait: config.idempotency_wait,
-        };
-        match idempotency::claim(conn, &claim).await? {
-            Claimed::New => take(conn, request, now, &render).await,
-            Claimed::Used(stored) => replay(stored, &fingerprint),
-            Claimed::InProgress => Err(UseCaseError::KeyInProgress),
+    let claim = Claim {
+        user_id: request.user_id,
+        key: &request.key,
+        fingerprint: &fingerprint,
+        now,
+        expires_at: now + config.idempotency_lifetime,
+        wait: config.idempotency_wait,
+    };
+    let lines = request.basket.lines();
+    let wanted: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
+    let (claimed, shelf) = transaction
+        .begin(
+            async |conn| idempotency::claim(conn, &claim).await,
+            async |conn| products::lock_if_claimed(conn, &wanted, &claim).await,
+        )
+        .await?;
+    match claimed? {
+        Claimed::New => {
+            let order = Order::place(request.user_id, &request.basket, &shelf?, now)?;
+            let answer = render(&order)?;
+            take(transaction, request, order, answer).await
         }
-    })
-    .await
+        Claimed::Used => {
+            let stored = transaction
+                .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
+                .await?;
+            // Gone again: it has just expired and was deleted. Come back, and claim it.
+            replay(stored.ok_or(UseCaseError::KeyInProgress)?, &fingerprint)
+        }
+        Claimed::InProgress => Err(UseCaseError::KeyInProgress),
+    }
 }
 
 async fn take(
-    conn: &mut AsyncPgConnection,
+    transaction: &mut Pipeline<'_>,
     request: &PlaceOrder,
-    now: DateTime<Utc>,
-    render: impl Fn(&Order) -> serde_json::Result<String>,
+    order: Order,
+    answer: String,
 ) -> Result<Placed, UseCaseError> {
-    let lines = request.basket.lines();
-    let wanted: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
-    let shelf = products::lock(conn, &wanted).await?;
-    let order = Order::place(request.user_id, &request.basket, &shelf, now)?;
-    let answer = render(&order)?;
-    let event = OrderEvent::reached(order.status, order.id, payload::to_json(&order)?, now);
-    order_record::insert(conn, &order, &event, &request.key, &answer).await?;
+    let data = payload::to_json(&order)?;
+    let event = OrderEvent::reached(order.status, order.id, data, order.created_at);
+    transaction
+        .commit(async |conn| {
+            order_record::insert(conn, &order, &event, &request.key, &answer).await
+        })
+        .await?;
     Ok(Placed {
         order_id: order.id.0,
         answer,

@@ -32,6 +32,8 @@ mod orders;
 mod panics;
 mod payment_workers;
 mod payments;
+mod pipeline;
+mod plans;
 mod pool;
 mod products;
 mod races;

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use orderly::config::OrdersConfig;
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
-use orderly::domain::order::{Basket, BasketLine, Quantity};
+use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
 use orderly::usecases::place_order::{PlaceOrder, Placed, place_on};
 use serde_json::{Value, json};
 
@@ -19,10 +19,13 @@ use crate::support::sql::texts;
 /// What was sent over a connection.
 #[derive(Default)]
 struct Sent {
-    /// The statements, `BEGIN` and `COMMIT` too: each is a round trip.
+    /// The statements, `BEGIN` and `COMMIT` too.
     statements: Vec<String>,
     /// Those that had to be prepared first: one round trip more.
     prepared: usize,
+    /// How often an answer was waited for before more was sent.
+    waits: usize,
+    waiting: bool,
 }
 
 /// A connection, and a count of what is sent over it.
@@ -41,6 +44,11 @@ impl Counted {
             match event {
                 InstrumentationEvent::StartQuery { query, .. } => {
                     seen.statements.push(query.to_string());
+                    seen.waiting = false;
+                }
+                InstrumentationEvent::FinishQuery { .. } if !seen.waiting => {
+                    seen.waiting = true;
+                    seen.waits += 1;
                 }
                 InstrumentationEvent::CacheQuery { .. } => seen.prepared += 1,
                 _ => {}
@@ -50,10 +58,7 @@ impl Counted {
     }
 
     async fn place(&mut self, request: &PlaceOrder) -> (Placed, Sent) {
-        let config = OrdersConfig::default();
-        let answer =
-            |order: &orderly::domain::order::Order| serde_json::to_string(&json!({"id": order.id}));
-        let placed = place_on(&mut self.conn, &config, request, answer).await;
+        let placed = place_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         (placed.unwrap(), sent)
     }
@@ -67,12 +72,16 @@ impl Counted {
     }
 }
 
-async fn user_id(app: &TestApp, token: &str) -> UserId {
+pub fn answer(order: &Order) -> serde_json::Result<String> {
+    serde_json::to_string(&json!({"id": order.id}))
+}
+
+pub async fn user_id(app: &TestApp, token: &str) -> UserId {
     let me = app.get("/v1/users/me", token).await.expect(200);
     UserId(id(&me).parse().unwrap())
 }
 
-fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
+pub fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
     let line = |product: &Value| BasketLine {
         product_id: ProductId(id(product).parse().unwrap()),
         quantity: Quantity::new(1).unwrap(),
@@ -85,7 +94,7 @@ fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_takes_five_statements() {
+async fn an_order_takes_five_statements_and_two_waits() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let mut products = Vec::new();
@@ -104,13 +113,15 @@ async fn an_order_takes_five_statements() {
         let starts = ["BEGIN", "WITH patience", "SELECT", "WITH line", "COMMIT"];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
+        assert_eq!(sent.waits, 2);
     }
 
     let again = request(user_id, "ten", &products);
     let (placed, sent) = counted.place(&again).await;
     assert!(placed.replayed());
-    sent.are(&["BEGIN", "WITH patience", "SELECT", "COMMIT"]);
-    assert!(sent.statements[2].contains("idempotency_keys"));
+    sent.are(&["BEGIN", "WITH patience", "SELECT", "SELECT", "COMMIT"]);
+    assert!(sent.statements[3].contains("idempotency_keys"));
+    assert_eq!(sent.waits, 2);
     app.finish().await;
 }
 
@@ -139,9 +150,10 @@ async fn the_second_order_of_a_connection_prepares_nothing() {
     let mut counted = Counted::connect(&app).await;
 
     let (_, first) = counted.place(&request(user_id, "1", &products[..1])).await;
-    assert_eq!(first.prepared, 3);
+    // All but `BEGIN`.
+    assert_eq!(first.prepared, 4);
     let prepared = counted.prepared_statements().await;
-    assert_eq!(prepared.len(), 3);
+    assert_eq!(prepared.len(), 4);
     // Other values and another number of lines.
     let (_, second) = counted.place(&request(user_id, "2", &products)).await;
     assert_eq!(second.prepared, 0);
