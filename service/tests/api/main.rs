@@ -36,6 +36,7 @@ mod pool;
 mod products;
 mod races;
 mod rate_limits;
+mod redis_connection;
 mod reload;
 mod round_trips;
 mod sessions;

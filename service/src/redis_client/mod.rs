@@ -6,37 +6,37 @@
 //! without ([`NoRedis`]), instead of waiting for a timeout each.
 //!
 //! Commands are multiplexed over one connection, which is made at the first use
-//! and made again when it breaks, with bounded backoff. It must never be used for
-//! a command that blocks (`XREAD BLOCK`): everybody else would wait behind it.
-//! It lives on the main runtime, like every connection (see
-//! [`crate::storage::database`]).
+//! and made again when it breaks or falls silent ([`connection`]), with bounded
+//! backoff. It must never be used for a command that blocks (`XREAD BLOCK`):
+//! everybody else would wait behind it. It lives on the main runtime, like every
+//! connection (see [`crate::storage::database`]).
 //!
 //! See it break: the drills `redis_killed` and `redis_frozen`.
+
+mod connection;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use redis::TlsCertificates;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionManager;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use crate::config::{BreakerConfig, RedisConfig, variable};
+use self::connection::Connection;
+use crate::config::{BreakerConfig, RedisConfig};
 use crate::resilience::breaker::{Breaker, BreakerState};
 use crate::resilience::deadline;
 use crate::telemetry::traces::sampled_span;
-use crate::tls;
 
 /// The client. Clones share the connection and the breaker.
 #[derive(Clone)]
 pub struct RedisClient(Arc<Shared>);
 
 struct Shared {
-    connection: ConnectionManager,
+    connection: Connection,
     timeout: Duration,
     breaker: Breaker,
     main: Handle,
@@ -65,6 +65,15 @@ impl NoRedis {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// Whether nothing came back, not even bad news.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::TimedOut => true,
+            Self::Failed(error) => error.is_timeout(),
+        }
+    }
 }
 
 impl RedisClient {
@@ -79,20 +88,8 @@ impl RedisClient {
         breaker: Breaker,
         main: Handle,
     ) -> anyhow::Result<Self> {
-        let reconnect = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.response_timeout))
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(100))
-            .set_max_delay(Duration::from_secs(1));
-        let client = client(url, config)?;
-        // All who come while it connects wait for the same attempt, each as long as they
-        // like: it may take longer than any of them waits.
-        let on_main = main.enter();
-        let connection = ConnectionManager::new_lazy_with_config(client, reconnect)?;
-        drop(on_main);
         Ok(Self(Arc::new(Shared {
-            connection,
+            connection: Connection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
             main,
@@ -143,8 +140,9 @@ impl RedisClient {
         let timeout = self.0.timeout.min(patience);
         let limit = deadline::bound(timeout).map_err(|_| NoRedis::TimedOut)?;
         let permit = self.0.breaker.try_acquire().map_err(|_| NoRedis::Refused)?;
-        let connection = self.0.connection.clone();
-        let exchange = async move { commands(connection).await };
+        let line = self.0.connection.line();
+        let manager = line.manager();
+        let exchange = async move { commands(manager).await };
         let task = AbortOnDropHandle::new(self.0.main.spawn(exchange));
         let span = sampled_span!(
             "redis",
@@ -162,6 +160,10 @@ impl RedisClient {
             Ok(Err(_)) | Err(_) => Err(NoRedis::TimedOut),
         };
         match &outcome {
+            Err(error) if error.is_silence() => self.0.connection.unanswered(&line),
+            _ => line.answered(),
+        }
+        match &outcome {
             Ok(_) => permit.succeed(),
             Err(error) => {
                 span.record("otel.status_code", "ERROR");
@@ -175,19 +177,4 @@ impl RedisClient {
         }
         outcome
     }
-}
-
-fn client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
-    let Some(path) = &config.ca_certificate else {
-        return redis::Client::open(url).with_context(|| variable("redis.url"));
-    };
-    let variable = variable("redis.ca_certificate");
-    let unusable = || format!("{variable}: {} can't be used", path.display());
-    // The client itself would take an empty file, and trust nobody.
-    tls::client::verifying(Some(path), &variable)?;
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(std::fs::read(path).with_context(unusable)?),
-    };
-    redis::Client::build_with_tls(url, certificates).with_context(unusable)
 }
