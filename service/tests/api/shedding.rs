@@ -45,6 +45,27 @@ async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_over_their_rate_limit_do_not_raise_the_limit() {
+    let app = TestApp::start_with(|settings| {
+        // It begins halfway, at 2, and one request at a time uses it.
+        settings.shed.floor = 1;
+        settings.shed.ceiling = 3;
+        settings.shed.target_latency = Duration::from_secs(60);
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.read_per_minute = 1;
+        settings.rate_limit.read_burst = 1;
+    })
+    .await;
+    app.get("/v1/products", "").await.expect(200);
+    for _ in 0..5 {
+        app.get("/v1/products", "").await.expect(429);
+    }
+    let limit = app.metric("orderly_requests_in_flight_limit ").await;
+    assert_eq!(limit, Some(2.0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
     let app = TestApp::start_with(|settings| {
         settings.shed.floor = 1;
