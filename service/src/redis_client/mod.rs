@@ -178,3 +178,41 @@ impl RedisClient {
         outcome
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::BreakerMetrics;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_redis_beyond_the_deadline_and_that_is_no_failure_of_redis() {
+        // Connections are made, and nothing is ever answered.
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("redis://{}/", silent.local_addr().unwrap());
+        let opens_at_once = BreakerConfig {
+            minimum_calls: 1,
+            ..BreakerConfig::default()
+        };
+        let breaker = Breaker::new("redis", opens_at_once, BreakerMetrics::new().unwrap());
+        let config = RedisConfig::default();
+        let client = RedisClient::new(&url, &config, breaker, Handle::current()).unwrap();
+        let ping = || {
+            client.run("PING", |mut connection| async move {
+                redis::cmd("PING").query_async::<()>(&mut connection).await
+            })
+        };
+
+        let (began, limit) = (Instant::now(), Duration::from_millis(100));
+        let hurried = deadline::trusting(began + limit, ping()).await;
+        assert!(matches!(hurried, Err(NoRedis::TimedOut)), "{hurried:?}");
+        assert_eq!(began.elapsed().as_millis(), limit.as_millis());
+        assert_eq!(client.state(), BreakerState::Closed);
+
+        let patient = ping().await;
+        assert!(matches!(patient, Err(NoRedis::TimedOut)), "{patient:?}");
+        assert_eq!(client.state(), BreakerState::Open);
+    }
+}

@@ -8,8 +8,8 @@
 //! Reliability Engineering", O'Reilly 2016, chapter 21: per-client retry budget).
 //!
 //! A retry is only made if the wait before it, and a try as long as the last one,
-//! still fit into the deadline of the request. The caller sees to it that trying twice does no harm: reads, and
-//! writes with an idempotency key.
+//! still fit into the deadline of the request. The caller sees to it that trying
+//! twice does no harm: reads, and writes with an idempotency key.
 //!
 //! See it break: the tests below.
 
@@ -171,6 +171,23 @@ mod tests {
             (100..=110).contains(&retries),
             "{retries} retries of 1000 calls"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_retry_begins_that_would_not_be_over_in_time() {
+        let mut tries = 0;
+        let slow = || {
+            tries += 1;
+            async {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                Err::<(), _>("no")
+            }
+        };
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let failed = deadline::within(deadline, retry(1.0).run(slow, |_| true)).await;
+        // It learns of the failure, instead of running into the deadline.
+        assert_eq!(failed, Ok(Err("no")));
+        assert_eq!(tries, 1);
     }
 
     #[tokio::test(start_paused = true)]
