@@ -19,6 +19,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::HistogramVec;
 use redis::aio::ConnectionManager;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -39,6 +40,7 @@ struct Shared {
     connection: Connection,
     timeout: Duration,
     breaker: Breaker,
+    seconds: HistogramVec,
     main: Handle,
 }
 
@@ -78,7 +80,8 @@ impl NoRedis {
 
 impl RedisClient {
     /// Names the server; connects later, so that the service starts without it.
-    /// `main` is the runtime that outlives every server and job.
+    /// `seconds` is `orderly_redis_command_duration_seconds{command}`, and `main` the
+    /// runtime that outlives every server and job.
     ///
     /// # Errors
     /// If `url` is no Redis URL, or the CA certificate can't be read.
@@ -86,12 +89,14 @@ impl RedisClient {
         url: &str,
         config: &RedisConfig,
         breaker: Breaker,
+        seconds: HistogramVec,
         main: Handle,
     ) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(Shared {
             connection: Connection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
+            seconds,
             main,
         })))
     }
@@ -144,18 +149,23 @@ impl RedisClient {
         let manager = line.manager();
         let exchange = async move { commands(manager).await };
         let task = AbortOnDropHandle::new(self.0.main.spawn(exchange));
+        let command = name.split(' ').next().unwrap_or(name);
         let span = sampled_span!(
             "redis",
             otel.kind = "client",
             otel.name = name,
             otel.status_code = Empty,
             db.system.name = "redis",
-            db.operation.name = name.split(' ').next(),
+            db.operation.name = command,
             db.query.summary = name,
             error.type = Empty,
         );
         let waiting = tokio::time::timeout(limit, task).instrument(span.clone());
-        let outcome = match waiting.await {
+        let answered = {
+            let _timer = self.0.seconds.with_label_values(&[command]).start_timer();
+            waiting.await
+        };
+        let outcome = match answered {
             Ok(Ok(answered)) => answered.map_err(NoRedis::from),
             Ok(Err(_)) | Err(_) => Err(NoRedis::TimedOut),
         };
@@ -183,7 +193,7 @@ impl RedisClient {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::BreakerMetrics;
+    use crate::telemetry::metrics::{self, BreakerMetrics};
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
@@ -198,7 +208,9 @@ mod tests {
         };
         let breaker = Breaker::new("redis", opens_at_once, BreakerMetrics::new().unwrap());
         let config = RedisConfig::default();
-        let client = RedisClient::new(&url, &config, breaker, Handle::current()).unwrap();
+        let seconds = metrics::redis_seconds().unwrap();
+        let waits = seconds.with_label_values(&["PING"]);
+        let client = RedisClient::new(&url, &config, breaker, seconds, Handle::current()).unwrap();
         let ping = || {
             client.run("PING", |mut connection| async move {
                 redis::cmd("PING").query_async::<()>(&mut connection).await
@@ -214,5 +226,8 @@ mod tests {
         let patient = ping().await;
         assert!(matches!(patient, Err(NoRedis::TimedOut)), "{patient:?}");
         assert_eq!(client.state(), BreakerState::Open);
+        let refused = ping().await;
+        assert!(matches!(refused, Err(NoRedis::Refused)), "{refused:?}");
+        assert_eq!(waits.get_sample_count(), 2, "those that were asked");
     }
 }

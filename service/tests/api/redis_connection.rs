@@ -5,7 +5,7 @@ use std::time::Duration;
 use orderly::config::{BreakerConfig, RedisConfig};
 use orderly::redis_client::{NoRedis, RedisClient};
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::BreakerMetrics;
+use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
 use crate::support::cached::door_to_redis;
@@ -15,7 +15,8 @@ use crate::support::eventually::eventually;
 fn client_through(door: &Door, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
     let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
     let url = format!("redis://{}/", door.address());
-    RedisClient::new(&url, config, breaker, Handle::current()).unwrap()
+    let seconds = metrics::redis_seconds().unwrap();
+    RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
 }
 
 async fn ping(client: &RedisClient) -> Result<String, NoRedis> {
