@@ -117,8 +117,8 @@ impl Connector {
     }
 
     /// Over a connection of its own, protected like the one whose statement it cancels.
-    /// To a server that is silent it gives up like any other connection, or these would
-    /// pile up, each with the one that it is about.
+    /// A TLS handshake with a server that is silent would never end: these would pile up,
+    /// each with the connection that it is about.
     async fn cancel(&self, statement: &CancelToken) {
         let cancel = async {
             match &self.tls {

@@ -78,6 +78,9 @@ async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
     let door = door_to_postgres().await;
     let app = TestApp::start_with(|settings| {
         postgres_through(&door, settings);
+        // Over TLS, for without it nobody waits for an answer to a cancellation.
+        let url = settings.database.url.as_ref().unwrap().expose();
+        settings.database.url = Some(format!("{url}?sslmode=require").into());
         settings.database.connect_timeout = Duration::from_secs(2);
         settings.database.lock_timeout = Duration::from_secs(200);
         settings.database.statement_timeout = Duration::from_secs(300);
