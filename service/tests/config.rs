@@ -1,6 +1,8 @@
 //! The configuration, from outside: layers, the report of mistakes, and that no secret ever shows.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[path = "config/relations.rs"]
+mod relations;
 #[path = "config/schema.rs"]
 mod schema;
 #[path = "config/secret_files.rs"]

@@ -29,6 +29,7 @@ pub(super) fn checks(settings: &Settings, parts: &Parts) -> Health {
         Box::new(EventLoop {
             loops: parts.event_loops.clone(),
             degraded_from: config.event_loop_lag,
+            lag: parts.metrics.event_loop_lag.clone(),
         }),
     ];
     if let Some(redis) = &parts.redis {

@@ -74,8 +74,8 @@ fn gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<GuardedGate
     Ok(GuardedGateway {
         gateway: PaymentGateway::new(&settings.payments)?,
         breaker: Breaker::new("payments", breaker, metrics.breakers.clone()),
-        retry: retry(settings),
-        seconds: metrics.gateway_seconds.clone(),
+        retry: retry(settings, "payments", metrics),
+        metrics: metrics.gateway.clone(),
     })
 }
 
@@ -85,7 +85,9 @@ fn redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<RedisC
     };
     let breaker = settings.breaker.for_redis();
     let breaker = Breaker::new("redis", breaker, metrics.breakers.clone());
-    let client = RedisClient::new(url.expose(), &settings.redis, breaker, Handle::current())?;
+    let seconds = metrics.redis_seconds.clone();
+    let main = Handle::current();
+    let client = RedisClient::new(url.expose(), &settings.redis, breaker, seconds, main)?;
     Ok(Some(client))
 }
 
@@ -98,7 +100,7 @@ fn cache(
     ProductCache::new(&settings.cache, redis, requests, Handle::current())
 }
 
-fn retry(settings: &Settings) -> Retry {
+fn retry(settings: &Settings, dependency: &'static str, metrics: &Metrics) -> Retry {
     let config = &settings.retry;
     Retry {
         backoff: Backoff {
@@ -107,6 +109,8 @@ fn retry(settings: &Settings) -> Retry {
         },
         attempts: config.attempts,
         budget: RetryBudget::new(config.budget),
+        dependency,
+        retries: metrics.retries.clone(),
     }
 }
 
@@ -121,7 +125,7 @@ pub fn services(
 ) -> anyhow::Result<Services> {
     Ok(Services {
         database,
-        reads: retry(settings),
+        reads: retry(settings, "database", metrics),
         products: cache(settings, metrics, None),
         passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
         tokens: Arc::new(Tokens::new(&settings.auth)?),

@@ -27,6 +27,9 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let loaded = config::load(flags)?;
     telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
+    for hint in config::advice(&loaded.settings) {
+        tracing::warn!(hint, "the configuration can be better");
+    }
     let mut watch = ConfigWatch::begin(&loaded.directory)?;
     let app = tokio::select! {
         started = App::start(&loaded.settings) => started?,

@@ -19,7 +19,8 @@ section! {
     durations {
         /// How far back it looks, 1s to 10m.
         window = Duration::from_secs(10), within(Duration::from_secs(1)..=Duration::from_mins(10));
-        /// A call that takes this long is slow, 10ms to 1m.
+        /// A call that takes this long is slow, 10ms to 1m. Shorter than `payments.timeout` and `payments.read_timeout`, after
+        /// which a call has failed.
         slow_call = Duration::from_secs(3), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// The same for Redis, which answers in a millisecond or not at all, 1ms to 1m. Shorter than
         /// `redis.response_timeout`, after which a call has failed.

@@ -22,9 +22,9 @@ section! {
         /// behind by a process that dies between a commit and telling Redis of it.
         ttl = Duration::from_mins(1), within(Duration::from_secs(1)..=Duration::from_hours(24));
         /// How long an entry in the process is fresh, 1ms to 1m: how long a change made by another replica may stay
-        /// unseen.
+        /// unseen. At most `ttl`, or what `ttl` bounds would live on here.
         local_ttl = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// How long "there is no such product" holds, 1ms to 1m.
+        /// How long "there is no such product" holds, 1ms to 1m; at most `ttl`.
         negative_ttl = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// How long an entry may be served, marked as stale, while the database is away, 0s to 1d, counted from when
         /// it was read.

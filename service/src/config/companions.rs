@@ -20,6 +20,7 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
         database,
         redis,
         auth,
+        shed,
         ..
     } = settings;
     let lacks_key = *environment == Environment::Production && auth.signing_key.is_none();
@@ -28,6 +29,7 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
     let unused_postgres_ca =
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
+    let crossed = shed.floor > shed.ceiling;
     let misfit = |key, other, fault, cure| Misfit {
         key,
         other,
@@ -73,6 +75,14 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
                 "redis.url",
                 "is set, and redis.url does not ask for TLS",
                 "begin redis.url with rediss://, or unset this one",
+            )
+        }),
+        crossed.then(|| {
+            misfit(
+                "shed.floor",
+                "shed.ceiling",
+                "is above shed.ceiling",
+                "lower it, or raise shed.ceiling",
             )
         }),
     ]

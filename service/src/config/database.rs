@@ -9,7 +9,8 @@ use super::{ConfigError, Secret};
 section! {
     /// The database and its connection pool.
     ///
-    /// The timeouts nest: a statement gives up before whoever waits for it does.
+    /// The timeouts nest: a statement gives up before whoever waits for it does. (`statement_timeout` is advised to be
+    /// shorter than `http.request_timeout`; a start without that warns.)
     pub struct DatabaseConfig {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.

@@ -15,8 +15,9 @@ section! {
         port: u16 = 8080;
         /// Worker threads, 1 to 256. Each runs an event loop of its own.
         workers: usize = 2, within(1..=256);
-        /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. Times
-        /// `body_limit_bytes` it bounds the memory that clients can take before any other limit is asked.
+        /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. As many bodies may be
+        /// on their way in (over HTTP/2 a connection has several); further requests are shed. Times `body_limit_bytes`
+        /// it bounds the memory that bodies take before any other limit is asked.
         max_connections: usize = 4096, within(1..=1_000_000);
         /// Largest request body, bytes, 1024 to 1048576 (1 MiB). A larger one is answered with 413.
         body_limit_bytes: usize = 64 * 1024, within(1024..=1024 * 1024);

@@ -229,6 +229,14 @@ pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     }
 }
 
+/// What is allowed, but better otherwise: sentences for the log of the start.
+pub fn advice(settings: &Settings) -> Vec<String> {
+    let unheeded = rules::advice(settings)
+        .into_iter()
+        .filter(|rule| !rule.holds());
+    unheeded.map(|rule| rule.advice()).collect()
+}
+
 /// Every key there is, as `section.key`.
 pub fn keys() -> Vec<String> {
     leaves(&Settings::default())

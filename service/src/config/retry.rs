@@ -15,7 +15,7 @@ section! {
     durations {
         /// The longest wait before the second try, 1ms to 10s; it doubles with each further one.
         backoff_base = Duration::from_millis(50), within(Duration::from_millis(1)..=Duration::from_secs(10));
-        /// The longest wait between two tries, 1ms to 1m.
+        /// The longest wait between two tries, 1ms to 1m; at least `backoff_base`.
         backoff_cap = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
     }
 }

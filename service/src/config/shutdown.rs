@@ -14,7 +14,8 @@ section! {
         /// How long requests are still taken after readiness went, 0s to 10m: as long as the load balancer needs to
         /// notice (probe period times failure threshold, or the spread of an endpoint's removal).
         drain_delay = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
-        /// For requests in flight, 0s to 10m. Longer than `http.request_timeout`, after which there are none.
+        /// For requests in flight, 0s to 10m. Longer than `http.request_timeout`, after which there are none;
+        /// otherwise the start warns.
         drain = Duration::from_secs(20), within(Duration::ZERO..=Duration::from_mins(10));
         /// For background jobs, 0s to 10m.
         jobs = Duration::from_secs(10), within(Duration::ZERO..=Duration::from_mins(10));

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use prometheus::Gauge;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -82,6 +83,8 @@ pub struct EventLoop {
     pub loops: EventLoops,
     /// `health.event_loop_lag`
     pub degraded_from: Duration,
+    /// `orderly_event_loop_lag_seconds`
+    pub lag: Gauge,
 }
 
 impl Check for EventLoop {
@@ -90,15 +93,18 @@ impl Check for EventLoop {
     }
 
     fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
-        Box::pin(async { Ok(verdict(self.loops.latest(), self.degraded_from)) })
+        Box::pin(async { Ok(self.verdict(self.loops.latest())) })
     }
 }
 
-fn verdict(latest: Option<(&'static str, Duration)>, degraded_from: Duration) -> Finding {
-    let (name, late) = latest.unzip();
-    let late = late.unwrap_or_default();
-    let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
-    Finding::degraded_if(late >= degraded_from, details)
+impl EventLoop {
+    fn verdict(&self, latest: Option<(&'static str, Duration)>) -> Finding {
+        let (name, late) = latest.unzip();
+        let late = late.unwrap_or_default();
+        self.lag.set(late.as_secs_f64());
+        let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
+        Finding::degraded_if(late >= self.degraded_from, details)
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +112,7 @@ fn verdict(latest: Option<(&'static str, Duration)>, degraded_from: Duration) ->
 mod tests {
     use super::*;
     use crate::health::Status;
+    use crate::telemetry::metrics::event_loop_lag;
     use tokio::time::{advance, sleep};
 
     const BLOCKED: Duration = Duration::from_millis(700);
@@ -137,11 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn late_is_degraded_and_named() {
+    fn late_is_degraded_named_and_measured() {
         let limit = Duration::from_millis(250);
-        let late = verdict(Some(("a", limit)), limit);
+        let check = EventLoop {
+            loops: EventLoops::default(),
+            degraded_from: limit,
+            lag: event_loop_lag().unwrap(),
+        };
+        let late = check.verdict(Some(("a", limit)));
         assert_eq!(late.status, Status::Degraded);
         assert_eq!(late.details, json!({"loop": "a", "lag_ms": 250.0}));
-        assert_eq!(verdict(None, limit).status, Status::Healthy);
+        assert_eq!(check.lag.get(), 0.25);
+        assert_eq!(check.verdict(None).status, Status::Healthy);
+        assert_eq!(check.lag.get(), 0.0);
     }
 }

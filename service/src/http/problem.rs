@@ -138,6 +138,9 @@ pub struct Problem {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
     pub cause: Option<String>,
+    /// Was refused so that others are served, and counted: a line in the log for each
+    /// would cost what refusing is to save.
+    pub is_shed: bool,
 }
 
 impl Problem {
@@ -149,6 +152,7 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             cause: None,
+            is_shed: false,
         };
         if kind.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 names the scheme.
@@ -166,6 +170,15 @@ impl Problem {
                 "errors says which fields and why",
             )
         }
+    }
+
+    /// A request that the service has no room for.
+    pub fn shed(detail: impl Into<String>) -> Self {
+        Self {
+            is_shed: true,
+            ..Self::new(ProblemKind::Overloaded, detail)
+        }
+        .retry_after(1)
     }
 
     /// The same with a header.

@@ -17,7 +17,7 @@ use super::middleware::closing::close_when_stopping;
 use super::middleware::known_methods::name_unknown_methods;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
-use super::middleware::receive::receive;
+use super::middleware::receive::{Intake, receive};
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
 use super::middleware::security_headers::harden;
 use super::middleware::shed::shed;
@@ -66,6 +66,7 @@ pub fn start(
     let services = web::Data::new(shared.services);
     let body_limit = web::PayloadConfig::new(http.body_limit_bytes);
     let config = web::Data::new(http.clone());
+    let intake = web::Data::new(Intake::new(http));
     let request_metrics = request_metrics(shared.metrics.registry.clone())?;
     let metrics = web::Data::new(shared.metrics);
     let in_flight = web::Data::new(shared.in_flight);
@@ -80,6 +81,7 @@ pub fn start(
             .app_data(services.clone())
             .app_data(body_limit.clone())
             .app_data(config.clone())
+            .app_data(intake.clone())
             .app_data(metrics.clone())
             .app_data(in_flight.clone())
             .app_data(readiness.clone())

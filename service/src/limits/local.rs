@@ -12,8 +12,8 @@
 //!   unlimited, a flood hurts itself first, and who was known before it goes on as
 //!   before.
 //!
-//! A million clients under the default cap of 100,000 take 5 MiB a class; without a
-//! cap it would be 50 MiB. See it break: `a_flood_of_clients_is_bounded`, below.
+//! A million clients under the default cap of 100,000 take some 3 MiB a class; without
+//! a cap it would be 50 MiB. See it break: `a_flood_of_a_million_clients_is_bounded`, below.
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -110,6 +110,7 @@ impl ShrinkableKeyedStateStore<Key> for Bounded {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::config::RateLimitConfig;
     use governor::clock::FakeRelativeClock;
     use std::num::NonZeroU32;
     use std::time::Duration;
@@ -158,19 +159,33 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_clients_is_bounded() {
-        const MAX: usize = 10_000;
-        let (limiter, clock) = limiter(1, MAX);
+    fn a_flood_of_a_million_clients_is_bounded() {
+        let max = RateLimitConfig::default().max_keys;
+        let (limiter, _) = limiter(1, max);
         let known = key(0);
         assert!(is_allowed(limiter.check(&known)));
-        let allowed = (1..100_000)
+        let allowed = (1..1_000_000)
             .filter(|number| is_allowed(limiter.check(&key(*number))))
             .count();
         let shared = usize::from(SHARED_QUOTAS);
-        assert_eq!(limiter.clients.len(), MAX + shared);
-        assert_eq!(allowed, MAX - 1 + shared, "those beyond share");
+        assert_eq!(limiter.clients.len(), max + shared);
+        assert_eq!(allowed, max - 1 + shared, "those beyond share");
         assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
+        // What the map has room for: an entry is a key, its state and a byte of the table.
+        let entry_bytes = size_of::<(Key, u64)>() + 1;
+        let states = limiter.clients.into_state_store().states;
+        let mib = (states.capacity() * entry_bytes) as f64 / f64::from(1 << 20);
+        assert!((1.0..8.0).contains(&mib), "{mib} MiB");
+    }
+
+    #[test]
+    fn a_client_is_forgotten_when_its_quota_is_whole_again() {
+        let (limiter, clock) = limiter(1, 10);
+        limiter.check(&key(1));
         clock.advance(2 * SECOND);
-        assert_eq!(limiter.sweep(), 0, "until their quota is whole again");
+        limiter.check(&key(2));
+        assert_eq!(limiter.sweep(), 1);
+        clock.advance(2 * SECOND);
+        assert_eq!(limiter.sweep(), 0);
     }
 }

@@ -256,3 +256,27 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_gateway_beyond_the_deadline() {
+        // Connections are made, and nothing is ever answered.
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let config = PaymentsConfig {
+            gateway_url: format!("http://{}", silent.local_addr().unwrap()),
+            ..PaymentsConfig::default()
+        };
+        let gateway = PaymentGateway::new(&config).unwrap();
+        let (began, limit) = (Instant::now(), Duration::from_millis(100));
+        let asked = gateway.refund(Uuid::now_v7());
+        let asked = deadline::trusting(began + limit, asked).await;
+        assert!(asked.unwrap_err().is_transient());
+        assert!(began.elapsed() < 2 * limit, "{:?}", began.elapsed());
+    }
+}

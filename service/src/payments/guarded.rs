@@ -12,13 +12,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use prometheus::HistogramVec;
+use prometheus::IntGauge;
 
 use super::{ChargeOutcome, GatewayError, PaymentGateway, RefundOutcome};
 use crate::domain::ids::OrderId;
 use crate::domain::money::Money;
 use crate::resilience::breaker::Breaker;
 use crate::resilience::retry::Retry;
+use crate::telemetry::metrics::GatewayMetrics;
 
 /// A [`PaymentGateway`] that is not asked when it can't answer. Clones share the
 /// breaker and the budget.
@@ -30,8 +31,24 @@ pub struct GuardedGateway {
     pub breaker: Breaker,
     /// How often.
     pub retry: Retry,
-    /// `orderly_gateway_request_duration_seconds{operation,outcome}`
-    pub seconds: HistogramVec,
+    /// Tells how it goes.
+    pub metrics: GatewayMetrics,
+}
+
+/// Is counted as long as it lives: a call may be dropped before it is answered.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Why there is no outcome.
@@ -97,13 +114,15 @@ impl GuardedGateway {
             };
             asked.store(true, Ordering::Relaxed);
             let began = Instant::now();
+            let in_flight = InFlight::new(&self.metrics.in_flight);
             let outcome = call().await;
+            drop(in_flight);
             let name = match &outcome {
                 Ok(outcome) => name(outcome),
                 Err(GatewayError::Permanent { .. }) => "permanent",
                 Err(GatewayError::Transient { .. }) => "transient",
             };
-            let seconds = self.seconds.with_label_values(&[operation, name]);
+            let seconds = self.metrics.seconds.with_label_values(&[operation, name]);
             seconds.observe(began.elapsed().as_secs_f64());
             match &outcome {
                 // "We don't take this request" is an answer, too.
@@ -128,22 +147,21 @@ mod tests {
     use crate::resilience::backoff::Backoff;
     use crate::resilience::retry::RetryBudget;
     use crate::telemetry::metrics::{self, BreakerMetrics};
+    use futures_util::poll;
     use std::time::Duration;
+    use tokio::net::TcpListener;
 
-    /// "Refused" gives the job its try back, and a charge without tries is deleted
-    /// when its order is cancelled: a charge without an order.
-    #[tokio::test]
-    async fn a_refused_retry_does_not_hide_that_the_gateway_was_asked() {
-        let nobody = PaymentsConfig {
-            gateway_url: "http://127.0.0.1:1".to_owned(),
+    fn gateway_at(url: String) -> GuardedGateway {
+        let config = PaymentsConfig {
+            gateway_url: url,
             ..PaymentsConfig::default()
         };
         let opens_at_once = BreakerConfig {
             minimum_calls: 1,
             ..BreakerConfig::default()
         };
-        let gateway = GuardedGateway {
-            gateway: PaymentGateway::new(&nobody).unwrap(),
+        GuardedGateway {
+            gateway: PaymentGateway::new(&config).unwrap(),
             breaker: Breaker::new("test", opens_at_once, BreakerMetrics::new().unwrap()),
             retry: Retry {
                 backoff: Backoff {
@@ -152,13 +170,36 @@ mod tests {
                 },
                 attempts: 2,
                 budget: RetryBudget::new(1.0),
+                dependency: "payments",
+                retries: metrics::retries().unwrap(),
             },
-            seconds: metrics::gateway_seconds().unwrap(),
-        };
+            metrics: GatewayMetrics::new().unwrap(),
+        }
+    }
+
+    /// "Refused" gives the job its try back, and a charge without tries is deleted
+    /// when its order is cancelled: a charge without an order.
+    #[tokio::test]
+    async fn a_refused_retry_does_not_hide_that_the_gateway_was_asked() {
+        let gateway = gateway_at("http://127.0.0.1:1".to_owned());
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let first = gateway.refund(order_id).await;
         assert!(matches!(first, Err(GuardedError::Gateway(_))), "{first:?}");
         let second = gateway.refund(order_id).await;
         assert!(matches!(second, Err(GuardedError::Refused)), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_in_flight_until_it_is_answered_or_given_up() {
+        // Connections are made, and nothing is ever answered.
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let gateway = gateway_at(format!("http://{}", silent.local_addr().unwrap()));
+        let in_flight = || gateway.metrics.in_flight.get();
+        let order_id = OrderId(new_v7(chrono::Utc::now()));
+        let mut call = Box::pin(gateway.refund(order_id));
+        assert!(poll!(&mut call).is_pending());
+        assert_eq!(in_flight(), 1);
+        drop(call);
+        assert_eq!(in_flight(), 0);
     }
 }

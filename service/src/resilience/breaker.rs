@@ -94,13 +94,17 @@ impl Breaker {
         inner.config = config;
     }
 
-    /// Where it stands now.
+    /// Where it stands now. The gauge is told: nobody calls on a quiet night, and it
+    /// would go on saying "open", and the alert with it, until somebody does.
     pub fn state(&self) -> BreakerState {
-        match self.lock().phase {
+        let inner = self.lock();
+        let state = match inner.phase {
             Phase::Closed(_) => BreakerState::Closed,
             Phase::Open { until } if Instant::now() < until => BreakerState::Open,
             Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
-        }
+        };
+        self.show(state);
+        state
     }
 
     /// Asks to make one call. The permit must be told what came of it; one that is
@@ -207,14 +211,17 @@ impl Breaker {
             Phase::HalfOpen { .. } => BreakerState::HalfOpen,
             Phase::Open { .. } => BreakerState::Open,
         };
-        let name = self.0.name;
-        let gauge = self.0.metrics.state.with_label_values(&[name]);
-        gauge.set(state as i64);
+        self.show(state);
         tracing::warn!(
-            breaker = name,
+            breaker = self.0.name,
             state = state.as_str(),
             "the breaker changed"
         );
+    }
+
+    fn show(&self, state: BreakerState) {
+        let gauge = self.0.metrics.state.with_label_values(&[self.0.name]);
+        gauge.set(state as i64);
     }
 
     fn count(&self, outcome: &str) {

@@ -154,3 +154,13 @@ async fn fewer_probes_than_have_succeeded_close_it() {
     breaker.reconfigure(config);
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_gauge_of_one_that_nobody_calls_says_half_open_when_it_is_looked_at() {
+    let breaker = breaker();
+    let gauge = || breaker.0.metrics.state.with_label_values(&["test"]).get();
+    fail(&breaker, 4);
+    assert_eq!((breaker.state(), gauge()), (BreakerState::Open, 2));
+    advance(5 * SECOND).await;
+    assert_eq!((breaker.state(), gauge()), (BreakerState::HalfOpen, 1));
+}

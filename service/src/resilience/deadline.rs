@@ -39,6 +39,16 @@ pub async fn within<T>(
         .map_err(|_| DeadlineExceeded)
 }
 
+/// Tells `work` its deadline and does not hold it to that: so a test can see whether it
+/// keeps it by itself.
+#[cfg(test)]
+pub(crate) fn trusting<T>(
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    DEADLINE.scope(deadline, work)
+}
+
 /// What is left until the deadline of the current work: `None` if it has none.
 pub fn remaining() -> Option<Duration> {
     let deadline = DEADLINE.try_with(|deadline| *deadline).ok()?;

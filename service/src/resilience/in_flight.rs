@@ -11,8 +11,9 @@
 //! - A request that took longer than `shed.target_latency` has waited for others:
 //!   the limit falls by a tenth, at most once in a target latency, since what is
 //!   in flight now was let in under the old limit.
-//! - One that was quick while the limit was in use lets it rise, by one for each
-//!   round of as many requests as the limit.
+//! - One that was served, and quick, while the limit was in use lets it rise, by one
+//!   for each round of as many requests as the limit. One that was refused or failed
+//!   proves no room: a database that has enough to do is quick to say no.
 //! - It stays between `shed.floor` and `shed.ceiling`.
 //!
 //! See it break: the tests below, and the drill `overload`.
@@ -80,10 +81,11 @@ impl InFlightLimit {
         Some(Place {
             limit: self.clone(),
             began: Instant::now(),
+            served: false,
         })
     }
 
-    fn leave(&self, took: Duration) {
+    fn leave(&self, took: Duration, served: bool) {
         let mut inner = self.lock();
         let in_use = f64::from(inner.in_flight) >= inner.limit / 2.0;
         inner.in_flight -= 1;
@@ -95,7 +97,7 @@ impl InFlightLimit {
                 let limit = inner.limit * DECREASE;
                 self.set_limit(&mut inner, limit);
             }
-        } else if in_use {
+        } else if in_use && served {
             let limit = inner.limit + 1.0 / inner.limit;
             self.set_limit(&mut inner, limit);
         }
@@ -116,11 +118,19 @@ impl InFlightLimit {
 pub struct Place {
     limit: InFlightLimit,
     began: Instant,
+    served: bool,
+}
+
+impl Place {
+    /// Gives it back after the request got what it asked for.
+    pub fn served(mut self) {
+        self.served = true;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.limit.leave(self.began.elapsed());
+        self.limit.leave(self.began.elapsed(), self.served);
     }
 }
 
@@ -142,14 +152,18 @@ mod tests {
         limit
     }
 
-    /// As many requests at once as are let in, each of which takes `millis`.
+    /// As many requests at once as are let in.
+    fn crowd(limit: &InFlightLimit) -> Vec<Place> {
+        std::iter::from_fn(|| limit.try_enter()).collect()
+    }
+
+    /// The same, served after `millis` each; how many were they?
     async fn round(limit: &InFlightLimit, millis: u64) -> usize {
-        let mut places = Vec::new();
-        while let Some(place) = limit.try_enter() {
-            places.push(place);
-        }
+        let places = crowd(limit);
         advance(Duration::from_millis(millis)).await;
-        places.len()
+        let count = places.len();
+        places.into_iter().for_each(Place::served);
+        count
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,10 +203,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn quick_refusals_prove_no_room_and_slow_failures_prove_none_either() {
+        let limit = limit(10, 100);
+        limit.lock().limit = 50.0;
+        for _ in 0..10 {
+            drop(crowd(&limit));
+        }
+        assert_eq!(limit.lock().limit, 50.0);
+        let places = crowd(&limit);
+        advance(Duration::from_millis(200)).await;
+        drop(places);
+        assert_eq!(limit.lock().limit, 45.0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_idle_limit_does_not_rise() {
         let limit = limit(10, 100);
         for _ in 0..1000 {
-            drop(limit.try_enter());
+            limit.try_enter().unwrap().served();
         }
         assert_eq!(limit.lock().limit, 10.0);
     }

@@ -8,14 +8,15 @@
 //! Reliability Engineering", O'Reilly 2016, chapter 21: per-client retry budget).
 //!
 //! A retry is only made if the wait before it, and a try as long as the last one,
-//! still fit into the deadline of the request. The caller sees to it that trying twice does no harm: reads, and
-//! writes with an idempotency key.
+//! still fit into the deadline of the request. The caller sees to it that trying
+//! twice does no harm: reads, and writes with an idempotency key.
 //!
 //! See it break: the tests below.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use prometheus::IntCounterVec;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
@@ -66,6 +67,10 @@ pub struct Retry {
     pub attempts: u32,
     /// Pays for all but the first.
     pub budget: RetryBudget,
+    /// Whom it asks, for the metric.
+    pub dependency: &'static str,
+    /// `orderly_retries_total{dependency,outcome}`
+    pub retries: IntCounterVec,
 }
 
 impl Retry {
@@ -96,12 +101,23 @@ impl Retry {
             let wait = self.backoff.delay(attempt, rand::random());
             let needed = wait + began.elapsed();
             let fits = deadline::remaining().is_none_or(|left| needed < left);
-            if !fits || !self.budget.take_out() {
+            if !fits {
+                self.count("no_time");
                 return Err(error);
             }
+            if !self.budget.take_out() {
+                self.count("no_budget");
+                return Err(error);
+            }
+            self.count("made");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    fn count(&self, outcome: &str) {
+        let labels = &[self.dependency, outcome];
+        self.retries.with_label_values(labels).inc();
     }
 }
 
@@ -109,6 +125,7 @@ impl Retry {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics;
     use std::time::Duration;
 
     fn retry(share: f64) -> Retry {
@@ -119,7 +136,19 @@ mod tests {
             },
             attempts: 3,
             budget: RetryBudget::new(share),
+            dependency: "database",
+            retries: metrics::retries().unwrap(),
         }
+    }
+
+    /// How many retries were made, not paid for, and too late.
+    fn counted(retry: &Retry) -> [u64; 3] {
+        ["made", "no_budget", "no_time"].map(|outcome| {
+            retry
+                .retries
+                .with_label_values(&["database", outcome])
+                .get()
+        })
     }
 
     async fn tries(retry: &Retry, worth: bool) -> u32 {
@@ -155,8 +184,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_worth_it_is_tried_again() {
-        assert_eq!(tries(&retry(0.1), true).await, 3);
-        assert_eq!(tries(&retry(0.1), false).await, 1);
+        let retry = retry(0.1);
+        assert_eq!(tries(&retry, true).await, 3);
+        assert_eq!(tries(&retry, false).await, 1);
+        assert_eq!(counted(&retry), [2, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -171,6 +202,28 @@ mod tests {
             (100..=110).contains(&retries),
             "{retries} retries of 1000 calls"
         );
+        let [made, no_budget, _] = counted(&retry);
+        assert_eq!(made, u64::from(retries));
+        assert!(no_budget >= 890, "{no_budget}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_retry_begins_that_would_not_be_over_in_time() {
+        let mut tries = 0;
+        let slow = || {
+            tries += 1;
+            async {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                Err::<(), _>("no")
+            }
+        };
+        let retry = retry(1.0);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let failed = deadline::within(deadline, retry.run(slow, |_| true)).await;
+        // It learns of the failure, instead of running into the deadline.
+        assert_eq!(failed, Ok(Err("no")));
+        assert_eq!(tries, 1);
+        assert_eq!(counted(&retry), [0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]

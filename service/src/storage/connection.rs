@@ -66,9 +66,7 @@ impl Drop for Connection {
             let cancel = abandoned.cancel_token();
             let connector = self.connector.clone();
             self.connector.main.spawn(async move {
-                if let Err(error) = connector.cancel(&cancel).await {
-                    tracing::debug!(%error, "an abandoned statement can't be cancelled");
-                }
+                connector.cancel(&cancel).await;
                 drop(abandoned);
             });
         }
@@ -125,10 +123,21 @@ impl Connector {
     }
 
     /// Over a connection of its own, protected like the one whose statement it cancels.
-    async fn cancel(&self, statement: &CancelToken) -> Result<(), tokio_postgres::Error> {
-        match &self.tls {
-            Some(tls) => statement.cancel_query(tls.clone()).await,
-            None => statement.cancel_query(NoTls).await,
+    /// A TLS handshake with a server that is silent would never end: these would pile up,
+    /// each with the connection that it is about.
+    async fn cancel(&self, statement: &CancelToken) {
+        let cancel = async {
+            match &self.tls {
+                Some(tls) => statement.cancel_query(tls.clone()).await,
+                None => statement.cancel_query(NoTls).await,
+            }
+        };
+        match timeout(self.connect_timeout, cancel).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "an abandoned statement can't be cancelled");
+            }
+            Err(_) => tracing::debug!("nobody answers who could cancel an abandoned statement"),
         }
     }
 

@@ -8,6 +8,7 @@ use reqwest::Method;
 
 use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
+use crate::support::cached::{door_to_postgres, postgres_through};
 use crate::support::eventually::eventually;
 
 const HEADER: &str = "x-request-timeout-ms";
@@ -20,9 +21,17 @@ struct Running {
 
 /// How many statements that name the products run in the app's database.
 async fn running(app: &TestApp) -> i64 {
+    sessions(app, "state = 'active'").await
+}
+
+/// How many sessions there are of which that is true, and whose last statement named
+/// the products.
+async fn sessions(app: &TestApp, condition: &str) -> i64 {
     let mut conn = app.database.connect().await;
-    let query = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
-        AND state = 'active' AND query LIKE '%products%' AND pid <> pg_backend_pid()";
+    let query = format!(
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
+        AND query LIKE '%products%' AND pid <> pg_backend_pid() AND {condition}"
+    );
     let running: Running = diesel::sql_query(query)
         .get_result(&mut conn)
         .await
@@ -61,6 +70,43 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
     .await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
     list_products(&app, "5000").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
+    let door = door_to_postgres().await;
+    let app = TestApp::start_with(|settings| {
+        postgres_through(&door, settings);
+        // Over TLS, for without it nobody waits for an answer to a cancellation.
+        let url = settings.database.url.as_ref().unwrap().expose();
+        settings.database.url = Some(format!("{url}?sslmode=require").into());
+        settings.database.connect_timeout = Duration::from_secs(2);
+        settings.database.lock_timeout = Duration::from_secs(200);
+        settings.database.statement_timeout = Duration::from_secs(300);
+    })
+    .await;
+    let mut blocker = app.database.connect().await;
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+
+    let (answer, ()) = tokio::join!(list_products(&app, "3000"), async {
+        eventually("the statement runs", async || {
+            (running(&app).await == 1).then_some(())
+        })
+        .await;
+        door.block();
+    });
+
+    answer.expect_problem(504, "deadline-exceeded");
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    eventually("its session has ended", async || {
+        (sessions(&app, "backend_type = 'client backend'").await == 0).then_some(())
+    })
+    .await;
+    door.open();
     app.finish().await;
 }
 

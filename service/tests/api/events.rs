@@ -11,7 +11,7 @@ use orderly::domain::order_status::OrderStatus;
 use orderly::events::Publisher;
 use orderly::redis_client::RedisClient;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::BreakerMetrics;
+use orderly::telemetry::metrics::{self, BreakerMetrics};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -195,7 +195,8 @@ fn redis_client(settings: &Settings) -> RedisClient {
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", settings.breaker.clone(), metrics);
     let url = settings.redis.url.as_ref().unwrap().expose();
-    RedisClient::new(url, &settings.redis, breaker, Handle::current()).unwrap()
+    let seconds = metrics::redis_seconds().unwrap();
+    RedisClient::new(url, &settings.redis, breaker, seconds, Handle::current()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

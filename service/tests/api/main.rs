@@ -38,6 +38,7 @@ mod pool;
 mod products;
 mod races;
 mod rate_limits;
+mod redis_connection;
 mod reload;
 mod round_trips;
 mod sessions;

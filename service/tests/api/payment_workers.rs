@@ -18,7 +18,7 @@ use orderly::resilience::retry::{Retry, RetryBudget};
 use orderly::storage::dead_jobs;
 use orderly::storage::doorbell;
 use orderly::storage::payment_jobs::LeasedJob;
-use orderly::telemetry::metrics::{self, BreakerMetrics, Metrics};
+use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics};
 use orderly::usecases::place_order::{PlaceOrder, place_on};
 use serde_json::{Value, json};
 
@@ -84,8 +84,10 @@ fn gateway(url: &str) -> GuardedGateway {
             },
             attempts: 1,
             budget: RetryBudget::new(0.0),
+            dependency: "payments",
+            retries: metrics::retries().unwrap(),
         },
-        seconds: metrics::gateway_seconds().unwrap(),
+        metrics: GatewayMetrics::new().unwrap(),
     }
 }
 

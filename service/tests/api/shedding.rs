@@ -45,6 +45,31 @@ async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
+    let app = TestApp::start_with(|settings| {
+        // It begins halfway, and one answer that counts would bring it to 2.
+        settings.shed.floor = 1;
+        settings.shed.ceiling = 2;
+        settings.shed.target_latency = Duration::from_secs(60);
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.read_per_minute = 1;
+        settings.rate_limit.read_burst = 1;
+    })
+    .await;
+    let limit = async || app.metric("orderly_requests_in_flight_limit ").await;
+    app.database.take_away().await;
+    app.get("/v1/products", "").await.expect(503);
+    assert_eq!(limit().await, Some(1.0), "after a failure");
+    app.get("/v1/products", "").await.expect(429);
+    assert_eq!(limit().await, Some(1.0), "after a refusal");
+    app.database.give_back().await;
+    let order = serde_json::json!({});
+    app.post("/v1/orders", "", &order).await.expect(401);
+    assert_eq!(limit().await, Some(2.0), "after an answer");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
     let app = TestApp::start_with(|settings| {
         settings.shed.floor = 1;

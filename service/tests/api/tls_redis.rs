@@ -6,7 +6,7 @@ use std::time::Duration;
 use orderly::config::{BreakerConfig, RedisConfig};
 use orderly::redis_client::RedisClient;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::BreakerMetrics;
+use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
 use crate::support::certificates::Authority;
@@ -21,7 +21,9 @@ async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> 
     };
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", BreakerConfig::default(), metrics);
-    let client = RedisClient::new(&server.url(), &config, breaker, Handle::current()).unwrap();
+    let seconds = metrics::redis_seconds().unwrap();
+    let client =
+        RedisClient::new(&server.url(), &config, breaker, seconds, Handle::current()).unwrap();
     let ping = client.run("PING", |mut connection| async move {
         redis::cmd("PING").query_async(&mut connection).await
     });
@@ -68,7 +70,14 @@ async fn a_ca_that_cannot_be_used_is_named() {
             BreakerConfig::default(),
             BreakerMetrics::new().unwrap(),
         );
-        let client = RedisClient::new("rediss://localhost", &config, breaker, Handle::current());
+        let seconds = metrics::redis_seconds().unwrap();
+        let client = RedisClient::new(
+            "rediss://localhost",
+            &config,
+            breaker,
+            seconds,
+            Handle::current(),
+        );
         let why = format!("{:#}", client.err().expect("a client"));
         assert!(why.starts_with("ORDERLY__REDIS__CA_CERTIFICATE: "), "{why}");
         assert!(why.contains(fault), "{why}");

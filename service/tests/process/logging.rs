@@ -1,5 +1,6 @@
 //! The log: every line JSON, and one access line a request.
 
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -151,4 +152,35 @@ async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
         log.find(|line| line["message"] == message && line["trace_id"] == trace_id)
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shed_is_counted_and_no_error_in_the_log() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database)
+        .set("ORDERLY__SHED__FLOOR", "1")
+        .set("ORDERLY__SHED__CEILING", "1");
+    let served = Served::start(&orderly).await;
+    let mut blocker = database.connect().await;
+    let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
+    blocker.batch_execute(lock).await.unwrap();
+
+    let waiting = served.get("/v1/products?search=a", "");
+    let others = async {
+        eventually("another one is shed", async || {
+            let answer = served.get("/v1/products?search=b", "").await;
+            (answer.status == 503).then_some(())
+        })
+        .await;
+        blocker.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (waited, ()) = tokio::join!(waiting, others);
+    waited.expect(200);
+
+    let log = served.stop("TERM").await;
+    let shed = |line: &&Value| line["status"] == 503;
+    assert!(log.iter().any(|line| shed(&line)), "its access line");
+    for line in &log {
+        assert_ne!(line["level"], "ERROR", "{line}");
+    }
 }

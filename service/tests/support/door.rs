@@ -10,7 +10,14 @@ use tokio::sync::watch;
 /// Passes TCP connections on while it is open.
 pub struct Door {
     address: SocketAddr,
-    state: watch::Sender<State>,
+    passage: watch::Sender<Passage>,
+}
+
+#[derive(Clone, Copy)]
+struct Passage {
+    state: State,
+    /// How often those who were inside were lost.
+    lost: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -27,17 +34,20 @@ impl Door {
     pub async fn to(target: String) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = watch::Sender::new(State::Open);
-        let seen = state.subscribe();
+        let passage = watch::Sender::new(Passage {
+            state: State::Open,
+            lost: 0,
+        });
+        let seen = passage.subscribe();
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                if *seen.borrow() != State::Shut {
+                if seen.borrow().state != State::Shut {
                     tokio::spawn(pass(client, target.clone(), seen.clone()));
                 }
             }
         });
-        Self { address, state }
+        Self { address, passage }
     }
 
     /// Where to knock.
@@ -47,30 +57,40 @@ impl Door {
 
     /// Cuts every connection off and lets no new one through.
     pub fn shut(&self) {
-        self.state.send_replace(State::Shut);
+        self.now_is(State::Shut);
     }
 
     /// Holds every byte back, until it is opened.
     pub fn block(&self) {
-        self.state.send_replace(State::Blocked);
+        self.now_is(State::Blocked);
     }
 
     /// Lets everything through again.
     pub fn open(&self) {
-        self.state.send_replace(State::Open);
+        self.now_is(State::Open);
+    }
+
+    /// Passes no byte of the connections that stand now, ever again, and tells nobody,
+    /// as when a machine behind a proxy loses its power. New ones get through.
+    pub fn lose(&self) {
+        self.passage.send_modify(|passage| passage.lost += 1);
+    }
+
+    fn now_is(&self, state: State) {
+        self.passage.send_modify(|passage| passage.state = state);
     }
 }
 
-async fn pass(client: TcpStream, target: String, mut state: watch::Receiver<State>) {
+async fn pass(client: TcpStream, target: String, mut passage: watch::Receiver<Passage>) {
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = copy(from_client, to_server, state.clone()) => {}
-        () = copy(from_server, to_client, state.clone()) => {}
-        _ = state.wait_for(|state| *state == State::Shut) => {}
+        () = copy(from_client, to_server, passage.clone()) => {}
+        () = copy(from_server, to_client, passage.clone()) => {}
+        _ = passage.wait_for(|passage| passage.state == State::Shut) => {}
     }
 }
 
@@ -78,11 +98,13 @@ async fn pass(client: TcpStream, target: String, mut state: watch::Receiver<Stat
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut state: watch::Receiver<State>,
+    mut passage: watch::Receiver<Passage>,
 ) {
+    let lost = passage.borrow().lost;
+    let may_pass = |now: &Passage| now.state == State::Open && now.lost == lost;
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if state.wait_for(|state| *state == State::Open).await.is_err() {
+        if passage.wait_for(may_pass).await.is_err() {
             return;
         }
         if to.write_all(&bytes[..read]).await.is_err() {

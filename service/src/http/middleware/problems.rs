@@ -48,8 +48,10 @@ fn write<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<
     let instance = response.request().path().to_owned();
     let trace_id = trace_id::current().unwrap_or_default();
     let status = problem.kind.status();
-    if status.is_server_error() {
-        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+    let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+    if problem.is_shed {
+        tracing::debug!(cause, "a request was shed");
+    } else if status.is_server_error() {
         tracing::error!(problem = problem.kind.slug(), cause, "a request failed");
     }
     let body = serde_json::to_vec(&ProblemBody {

@@ -7,7 +7,11 @@
 //! body is received first, in `http.request_body_timeout`, and up to
 //! `http.body_limit_bytes`; then the request gets its place and its deadline.
 //!
-//! See it break: the drill `slow_clients`.
+//! Bodies that are on their way take memory before any other limit is asked. Over
+//! HTTP/1.1 there is one for each connection, but over HTTP/2 as many as the client has
+//! streams: so [`Intake`] counts the bodies themselves.
+//!
+//! See it break: the drill `slow_clients`, and the test below.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -15,10 +19,22 @@ use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::HttpConfig;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::telemetry::metrics::Metrics;
+
+/// How many bodies may be on their way at once, over all workers and connections.
+pub struct Intake(Semaphore);
+
+impl Intake {
+    /// As many as there may be connections: over HTTP/1.1 it never refuses anybody.
+    pub fn new(config: &HttpConfig) -> Self {
+        Self(Semaphore::new(config.max_connections))
+    }
+}
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -26,11 +42,20 @@ use crate::http::problem::{Problem, ProblemKind};
 /// What is inside of it returns.
 pub async fn receive(
     config: web::Data<HttpConfig>,
+    intake: web::Data<Intake>,
+    metrics: web::Data<Metrics>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Ok(under_way) = intake.0.try_acquire() else {
+        metrics.in_flight.shed.inc();
+        let problem = Problem::shed("too many requests are on their way in");
+        return Ok(request.into_response(problem.error_response()));
+    };
     let arriving = request.extract::<web::Bytes>();
-    let problem = match timeout(config.request_body_timeout, arriving).await {
+    let received = timeout(config.request_body_timeout, arriving).await;
+    drop(under_way);
+    let problem = match received {
         Ok(Ok(body)) => {
             request.set_payload(Payload::from(body));
             return Ok(next.call(request).await?.map_into_boxed_body());
@@ -52,5 +77,50 @@ fn unreadable(error: &Error) -> Problem {
             "the body has more bytes than this service takes",
         ),
         _ => Problem::new(ProblemKind::BadRequest, "the body ended too early"),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse};
+    use futures_util::{StreamExt as _, poll, stream};
+
+    #[actix_web::test]
+    async fn bodies_on_their_way_are_bounded_by_number() {
+        let config = HttpConfig {
+            max_connections: 2,
+            ..HttpConfig::default()
+        };
+        let metrics = web::Data::new(Metrics::new().unwrap());
+        let app = App::new()
+            .app_data(web::Data::new(Intake::new(&config)))
+            .app_data(web::Data::new(config))
+            .app_data(metrics.clone())
+            .default_service(web::to(HttpResponse::Ok))
+            .wrap(from_fn(receive));
+        let app = init_service(app).await;
+        let endless = || {
+            let payload = stream::pending().boxed_local();
+            let request = TestRequest::post().to_request();
+            let (request, _) = request.replace_payload(Payload::Stream { payload });
+            call_service(&app, request)
+        };
+        let short = async || {
+            let request = TestRequest::get().to_request();
+            call_service(&app, request).await.status().as_u16()
+        };
+        let mut first = Box::pin(endless());
+        let mut second = Box::pin(endless());
+        assert!(poll!(&mut first).is_pending());
+        assert_eq!(short().await, 200);
+        assert!(poll!(&mut second).is_pending());
+        assert_eq!(short().await, 503);
+        assert_eq!(metrics.in_flight.shed.get(), 1);
+        drop(first);
+        assert_eq!(short().await, 200);
     }
 }

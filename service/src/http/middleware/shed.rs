@@ -9,10 +9,11 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
-use crate::http::problem::{Problem, ProblemKind};
+use crate::http::problem::Problem;
 use crate::resilience::in_flight::InFlightLimit;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
@@ -24,10 +25,19 @@ pub async fn shed(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Some(_place) = limit.try_enter() else {
-        let problem =
-            Problem::new(ProblemKind::Overloaded, "too many requests are in flight").retry_after(1);
+    let Some(place) = limit.try_enter() else {
+        let problem = Problem::shed("too many requests are in flight");
         return Ok(request.into_response(problem.error_response()));
     };
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let response = next.call(request).await?.map_into_boxed_body();
+    if was_served(response.status()) {
+        place.served();
+    }
+    Ok(response)
+}
+
+/// Whether the work that was asked for was done, or looked at: a request over its rate
+/// limit was not, and neither was one that failed.
+fn was_served(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
 }

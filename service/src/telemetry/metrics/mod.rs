@@ -6,6 +6,7 @@
 //! ([`crate::storage::PoolMetrics`]); all are in one registry. `docs/metrics.md` lists
 //! them; `orderly metrics` writes it.
 
+mod dependencies;
 mod description;
 mod make;
 pub mod process;
@@ -15,11 +16,12 @@ mod shop;
 
 use prometheus::core::Collector;
 use prometheus::{
-    HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
+    Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
 };
 
-use make::{counter, counters, durations, gauge, gauges};
+use make::{counter, counters, gauge, gauges, seconds};
 
+pub use dependencies::{GatewayMetrics, redis_seconds, retries};
 pub use description::Description;
 pub use queues::QueueMetrics;
 pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
@@ -38,9 +40,12 @@ pub struct Metrics {
     /// came of them: charged, declined, refunded, voided, retried, waiting (the
     /// breaker is open, or the service stops), buried or panicked.
     pub payments: IntCounterVec,
-    /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call of the
-    /// payment gateway.
-    pub gateway_seconds: HistogramVec,
+    /// The payment gateway's.
+    pub gateway: GatewayMetrics,
+    /// `orderly_redis_command_duration_seconds{command}`
+    pub redis_seconds: HistogramVec,
+    /// `orderly_retries_total{dependency,outcome}`
+    pub retries: IntCounterVec,
     /// Work that waits.
     pub queues: QueueMetrics,
     /// `orderly_events_published_total`: events that left the outbox.
@@ -61,6 +66,8 @@ pub struct Metrics {
     pub rate_limits: RateLimitMetrics,
     /// `orderly_health_check_status{check}`: 0 healthy, 1 degraded, 2 unhealthy.
     pub health_checks: IntGaugeVec,
+    /// `orderly_event_loop_lag_seconds`: how late the latest event loop was.
+    pub event_loop_lag: Gauge,
     /// The configuration's.
     pub reload: ReloadMetrics,
 }
@@ -98,7 +105,9 @@ impl Metrics {
                  (the breaker is open, or the service stops), buried (given up), panicked",
                 &["outcome"],
             )?,
-            gateway_seconds: gateway_seconds()?,
+            gateway: GatewayMetrics::new()?,
+            redis_seconds: redis_seconds()?,
+            retries: retries()?,
             queues: QueueMetrics::new()?,
             events_published: counter("events_published", "Events published from the outbox")?,
             task_restarts: counters("task_restarts", "Background tasks started again", &["task"])?,
@@ -116,6 +125,7 @@ impl Metrics {
                 "Health check: 0 healthy, 1 degraded, 2 unhealthy",
                 &["check"],
             )?,
+            event_loop_lag: event_loop_lag()?,
             reload: ReloadMetrics::new()?,
             rate_limits: RateLimitMetrics::new()?,
         })
@@ -126,16 +136,19 @@ impl Metrics {
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.password_hashes.clone()),
             Box::new(self.payments.clone()),
-            Box::new(self.gateway_seconds.clone()),
+            Box::new(self.redis_seconds.clone()),
+            Box::new(self.retries.clone()),
             Box::new(self.events_published.clone()),
             Box::new(self.task_restarts.clone()),
             Box::new(self.cache_requests.clone()),
             Box::new(self.panics.clone()),
             Box::new(self.health_checks.clone()),
+            Box::new(self.event_loop_lag.clone()),
             Box::new(self.reload.failures.clone()),
             Box::new(self.reload.last_successful.clone()),
         ];
         collectors.extend(self.shop.collectors());
+        collectors.extend(self.gateway.collectors());
         collectors.extend(self.queues.collectors());
         collectors.extend(self.breakers.collectors());
         collectors.extend(self.in_flight.collectors());
@@ -144,20 +157,14 @@ impl Metrics {
     }
 }
 
-/// `orderly_gateway_request_duration_seconds`
+/// `orderly_event_loop_lag_seconds`
 ///
 /// # Errors
 /// None: the name is good.
-pub fn gateway_seconds() -> Result<HistogramVec> {
-    durations(
-        "gateway_request_duration",
-        "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
-         outcome: charged, declined, voided, refunded, transient (nobody knows), permanent \
-         (it does not accept the request)",
-        &["operation", "outcome"],
-        &[
-            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-        ],
+pub fn event_loop_lag() -> Result<Gauge> {
+    seconds(
+        "event_loop_lag_seconds",
+        "How late the latest event loop was at worst, from one health check to the next",
     )
 }
 

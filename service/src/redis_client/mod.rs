@@ -6,39 +6,41 @@
 //! without ([`NoRedis`]), instead of waiting for a timeout each.
 //!
 //! Commands are multiplexed over one connection, which is made at the first use
-//! and made again when it breaks, with bounded backoff. It must never be used for
-//! a command that blocks (`XREAD BLOCK`): everybody else would wait behind it.
-//! It lives on the main runtime, like every connection (see
-//! [`crate::storage::database`]).
+//! and made again when it breaks or falls silent ([`connection`]), with bounded
+//! backoff. It must never be used for a command that blocks (`XREAD BLOCK`):
+//! everybody else would wait behind it. It lives on the main runtime, like every
+//! connection (see [`crate::storage::database`]).
 //!
 //! See it break: the drills `redis_killed` and `redis_frozen`.
+
+mod connection;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use redis::TlsCertificates;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use prometheus::HistogramVec;
+use redis::aio::ConnectionManager;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use crate::config::{BreakerConfig, RedisConfig, variable};
+use self::connection::Connection;
+use crate::config::{BreakerConfig, RedisConfig};
 use crate::resilience::breaker::{Breaker, BreakerState};
 use crate::resilience::deadline;
 use crate::telemetry::traces::sampled_span;
-use crate::tls;
 
 /// The client. Clones share the connection and the breaker.
 #[derive(Clone)]
 pub struct RedisClient(Arc<Shared>);
 
 struct Shared {
-    connection: ConnectionManager,
+    connection: Connection,
     timeout: Duration,
     breaker: Breaker,
+    seconds: HistogramVec,
     main: Handle,
 }
 
@@ -65,11 +67,21 @@ impl NoRedis {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// Whether nothing came back, not even bad news.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::TimedOut => true,
+            Self::Failed(error) => error.is_timeout(),
+        }
+    }
 }
 
 impl RedisClient {
     /// Names the server; connects later, so that the service starts without it.
-    /// `main` is the runtime that outlives every server and job.
+    /// `seconds` is `orderly_redis_command_duration_seconds{command}`, and `main` the
+    /// runtime that outlives every server and job.
     ///
     /// # Errors
     /// If `url` is no Redis URL, or the CA certificate can't be read.
@@ -77,24 +89,14 @@ impl RedisClient {
         url: &str,
         config: &RedisConfig,
         breaker: Breaker,
+        seconds: HistogramVec,
         main: Handle,
     ) -> anyhow::Result<Self> {
-        let reconnect = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.response_timeout))
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(100))
-            .set_max_delay(Duration::from_secs(1));
-        let client = client(url, config)?;
-        // All who come while it connects wait for the same attempt, each as long as they
-        // like: it may take longer than any of them waits.
-        let on_main = main.enter();
-        let connection = ConnectionManager::new_lazy_with_config(client, reconnect)?;
-        drop(on_main);
         Ok(Self(Arc::new(Shared {
-            connection,
+            connection: Connection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
+            seconds,
             main,
         })))
     }
@@ -143,24 +145,34 @@ impl RedisClient {
         let timeout = self.0.timeout.min(patience);
         let limit = deadline::bound(timeout).map_err(|_| NoRedis::TimedOut)?;
         let permit = self.0.breaker.try_acquire().map_err(|_| NoRedis::Refused)?;
-        let connection = self.0.connection.clone();
-        let exchange = async move { commands(connection).await };
+        let line = self.0.connection.line();
+        let manager = line.manager();
+        let exchange = async move { commands(manager).await };
         let task = AbortOnDropHandle::new(self.0.main.spawn(exchange));
+        let command = name.split(' ').next().unwrap_or(name);
         let span = sampled_span!(
             "redis",
             otel.kind = "client",
             otel.name = name,
             otel.status_code = Empty,
             db.system.name = "redis",
-            db.operation.name = name.split(' ').next(),
+            db.operation.name = command,
             db.query.summary = name,
             error.type = Empty,
         );
         let waiting = tokio::time::timeout(limit, task).instrument(span.clone());
-        let outcome = match waiting.await {
+        let answered = {
+            let _timer = self.0.seconds.with_label_values(&[command]).start_timer();
+            waiting.await
+        };
+        let outcome = match answered {
             Ok(Ok(answered)) => answered.map_err(NoRedis::from),
             Ok(Err(_)) | Err(_) => Err(NoRedis::TimedOut),
         };
+        match &outcome {
+            Err(error) if error.is_silence() => self.0.connection.unanswered(&line),
+            _ => line.answered(),
+        }
         match &outcome {
             Ok(_) => permit.succeed(),
             Err(error) => {
@@ -177,17 +189,45 @@ impl RedisClient {
     }
 }
 
-fn client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
-    let Some(path) = &config.ca_certificate else {
-        return redis::Client::open(url).with_context(|| variable("redis.url"));
-    };
-    let variable = variable("redis.ca_certificate");
-    let unusable = || format!("{variable}: {} can't be used", path.display());
-    // The client itself would take an empty file, and trust nobody.
-    tls::client::verifying(Some(path), &variable)?;
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(std::fs::read(path).with_context(unusable)?),
-    };
-    redis::Client::build_with_tls(url, certificates).with_context(unusable)
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::{self, BreakerMetrics};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_redis_beyond_the_deadline_and_that_is_no_failure_of_redis() {
+        // Connections are made, and nothing is ever answered.
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("redis://{}/", silent.local_addr().unwrap());
+        let opens_at_once = BreakerConfig {
+            minimum_calls: 1,
+            ..BreakerConfig::default()
+        };
+        let breaker = Breaker::new("redis", opens_at_once, BreakerMetrics::new().unwrap());
+        let config = RedisConfig::default();
+        let seconds = metrics::redis_seconds().unwrap();
+        let waits = seconds.with_label_values(&["PING"]);
+        let client = RedisClient::new(&url, &config, breaker, seconds, Handle::current()).unwrap();
+        let ping = || {
+            client.run("PING", |mut connection| async move {
+                redis::cmd("PING").query_async::<()>(&mut connection).await
+            })
+        };
+
+        let (began, limit) = (Instant::now(), Duration::from_millis(100));
+        let hurried = deadline::trusting(began + limit, ping()).await;
+        assert!(matches!(hurried, Err(NoRedis::TimedOut)), "{hurried:?}");
+        assert_eq!(began.elapsed().as_millis(), limit.as_millis());
+        assert_eq!(client.state(), BreakerState::Closed);
+
+        let patient = ping().await;
+        assert!(matches!(patient, Err(NoRedis::TimedOut)), "{patient:?}");
+        assert_eq!(client.state(), BreakerState::Open);
+        let refused = ping().await;
+        assert!(matches!(refused, Err(NoRedis::Refused)), "{refused:?}");
+        assert_eq!(waits.get_sample_count(), 2, "those that were asked");
+    }
 }

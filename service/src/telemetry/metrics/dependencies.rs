@@ -1,0 +1,82 @@
+//! What is asked of others: the payment gateway, Redis, and again after a failure.
+
+use prometheus::core::Collector;
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, Result};
+
+use super::make::{counters, durations, gauge};
+
+/// What calls of the payment gateway show of themselves.
+#[derive(Clone)]
+pub struct GatewayMetrics {
+    /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call.
+    pub seconds: HistogramVec,
+    /// `orderly_gateway_requests_in_flight`
+    pub in_flight: IntGauge,
+}
+
+impl GatewayMetrics {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// None: the names are good.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            seconds: durations(
+                "gateway_request_duration",
+                "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
+                 outcome: charged, declined, voided, refunded, transient (nobody knows), permanent \
+                 (it does not accept the request)",
+                &["operation", "outcome"],
+                &[
+                    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+                ],
+            )?,
+            in_flight: gauge(
+                "gateway_requests_in_flight",
+                "Calls of the payment gateway that wait for its answer",
+            )?,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![
+            Box::new(self.seconds.clone()),
+            Box::new(self.in_flight.clone()),
+        ]
+    }
+}
+
+/// `orderly_redis_command_duration_seconds{command}`: how long each was waited for.
+///
+/// # Errors
+/// None: the name is good.
+pub fn redis_seconds() -> Result<HistogramVec> {
+    durations(
+        "redis_command_duration",
+        "Time until Redis answered, or was given up, by command; what the breaker refuses is not in it",
+        &["command"],
+        &[
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+        ],
+    )
+}
+
+/// `orderly_retries_total{dependency,outcome}`: what became of a try that failed and was worth another.
+///
+/// # Errors
+/// None: the name is good.
+pub fn retries() -> Result<IntCounterVec> {
+    let retries = counters(
+        "retries",
+        "Failures worth another try, by dependency (database, payments) and outcome: made (it was \
+         tried again), no_budget (retries are used up), no_time (it would not fit the deadline)",
+        &["dependency", "outcome"],
+    )?;
+    // From the start, so that a rate over the first one is right.
+    for dependency in ["database", "payments"] {
+        for outcome in ["made", "no_budget", "no_time"] {
+            retries.with_label_values(&[dependency, outcome]);
+        }
+    }
+    Ok(retries)
+}

@@ -1,0 +1,51 @@
+//! The connection to Redis: what becomes of it when nobody says that it is dead.
+
+use std::time::Duration;
+
+use orderly::config::{BreakerConfig, RedisConfig};
+use orderly::redis_client::{NoRedis, RedisClient};
+use orderly::resilience::breaker::Breaker;
+use orderly::telemetry::metrics::{self, BreakerMetrics};
+use tokio::runtime::Handle;
+
+use crate::support::cached::door_to_redis;
+use crate::support::door::Door;
+use crate::support::eventually::eventually;
+
+fn client_through(door: &Door, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
+    let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
+    let url = format!("redis://{}/", door.address());
+    let seconds = metrics::redis_seconds().unwrap();
+    RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
+}
+
+async fn ping(client: &RedisClient) -> Result<String, NoRedis> {
+    let ping = client.run("PING", |mut connection| async move {
+        redis::cmd("PING").query_async(&mut connection).await
+    });
+    ping.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_died_silently_is_replaced() {
+    let config = RedisConfig {
+        connect_timeout: Duration::from_millis(200),
+        response_timeout: Duration::from_millis(50),
+        backoff_base: Duration::from_millis(10),
+        backoff_cap: Duration::from_millis(10),
+        ..RedisConfig::default()
+    };
+    // Not what is tested: it would only make it slower.
+    let never_opens = BreakerConfig {
+        minimum_calls: 10_000,
+        ..BreakerConfig::default()
+    };
+    let door = door_to_redis().await;
+    let client = client_through(&door, &config, never_opens);
+    let answers = async || ping(&client).await.ok();
+    eventually("Redis answers", answers).await;
+    door.lose();
+    let why = ping(&client).await.unwrap_err();
+    assert!(matches!(why, NoRedis::TimedOut | NoRedis::Failed(_)));
+    eventually("Redis answers on another connection", answers).await;
+}
