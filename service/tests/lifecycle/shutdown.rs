@@ -1,5 +1,7 @@
 //! The phases of the end.
 
+use std::process::Command;
+
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -105,6 +107,18 @@ async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_hangs_does_not_hold_the_end() {
+    let mut process = Process::start("hangs", &LONG).await;
+    // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
+    let pipe = process.config.join(".env");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    process.says("reading the configuration again").await;
+    process.signal("TERM");
+    assert_eq!(process.ends().await.code(), Some(0));
+}
+
 async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
     let mut process = Process::start("over", &and(&[("shutdown.drain", "10ms")])).await;
     let (request, conn) = in_flight(&process).await;
