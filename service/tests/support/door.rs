@@ -2,6 +2,8 @@
 //! away and brings it back, without disturbing any other test.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ use tokio::sync::watch;
 pub struct Door {
     address: SocketAddr,
     state: watch::Sender<State>,
+    knocks: Arc<AtomicU32>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -29,15 +32,27 @@ impl Door {
         let address = listener.local_addr().unwrap();
         let state = watch::Sender::new(State::Open);
         let seen = state.subscribe();
+        let knocks = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&knocks);
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
                 if *seen.borrow() != State::Shut {
                     tokio::spawn(pass(client, target.clone(), seen.clone()));
                 }
             }
         });
-        Self { address, state }
+        Self {
+            address,
+            state,
+            knocks,
+        }
+    }
+
+    /// How often somebody has connected, whatever came of it.
+    pub fn knocks(&self) -> u32 {
+        self.knocks.load(Ordering::SeqCst)
     }
 
     /// Where to knock.
