@@ -14,6 +14,7 @@ mod breaker;
 mod browsers;
 mod cache;
 mod cache_outages;
+mod cache_shutdown;
 mod catalogue;
 mod deadlines;
 mod events;
