@@ -144,6 +144,34 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
     served.stop("TERM").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT", "100ms");
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let id = product["id"].as_str().unwrap();
+    let row = format!("SELECT 1 FROM products WHERE id = '{id}'");
+    let _held = database.lock(&row).await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let order = served
+        .order_request(&token, &product)
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
+        .header("x-request-timeout-ms", "500");
+    send(order, "")
+        .await
+        .expect_problem(504, "deadline-exceeded");
+    let line = is_logged(&served, "a slow statement", trace_id).await;
+    assert_eq!(line["abandoned"], true);
+    assert!(
+        line["statement"].as_str().unwrap().contains("FOR"),
+        "{line}"
+    );
+    assert!(!line.to_string().contains(id), "{line}");
+    served.stop("TERM").await;
+}
+
 /// Waits for such a line of that trace.
 async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
     eventually(&format!("{message} of {trace_id}"), async || {
