@@ -27,6 +27,7 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let loaded = config::load(flags)?;
     telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
+    telemetry::panics::log_them();
     let mut watch = ConfigWatch::begin(&loaded.directory)?;
     let app = tokio::select! {
         started = App::start(&loaded.settings) => started?,

@@ -13,6 +13,7 @@ pub mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod propagation;
+pub mod panics;
 mod sampler;
 pub mod trace_context;
 pub mod trace_id;
