@@ -30,7 +30,6 @@ mod openapi;
 mod order_lists;
 mod order_refusals;
 mod orders;
-mod panics;
 mod payment_workers;
 mod payments;
 mod pool;
