@@ -8,7 +8,7 @@ use crate::app::reload::Reloader;
 use crate::config::{self, Flags};
 use crate::lifecycle::config_watch::ConfigWatch;
 use crate::lifecycle::signals::StopSignals;
-use crate::telemetry;
+use crate::telemetry::{self, logging::LastLines};
 
 /// Run the service: the API, the admin listener and the jobs.
 ///
@@ -51,6 +51,7 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
         stopped = stop => stopped,
         signal = signals.next() => {
             tracing::warn!(signal = signal.as_str(), "stopped at once");
+            drop(LastLines);
             std::process::exit(signal.exit_code().into());
         }
     }

@@ -10,10 +10,11 @@
 
 mod exporter;
 pub mod lines;
+mod log_writer;
 pub mod logging;
 pub mod metrics;
-pub mod propagation;
 pub mod panics;
+pub mod propagation;
 mod sampler;
 pub mod trace_context;
 pub mod trace_id;

@@ -63,6 +63,7 @@ async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_onc
 
     process.signal("INT");
     assert_eq!(process.ends().await.code(), Some(130));
+    process.says("stopped at once").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +108,6 @@ async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_hangs_does_not_hold_the_end() {
     let mut process = Process::start("hangs", &LONG).await;
     // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
@@ -119,6 +119,7 @@ async fn a_file_that_hangs_does_not_hold_the_end() {
     assert_eq!(process.ends().await.code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
     let mut process = Process::start("over", &and(&[("shutdown.drain", "10ms")])).await;
     let (request, conn) = in_flight(&process).await;

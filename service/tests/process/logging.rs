@@ -1,8 +1,11 @@
 //! The log: every line JSON, and one access line a request.
 
-use reqwest::Method;
+use std::time::Duration;
+
+use reqwest::{Client, Method};
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::app::send;
 use crate::support::eventually::eventually;
 use crate::support::process::Orderly;
@@ -170,6 +173,38 @@ async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
     );
     assert!(!line.to_string().contains(id), "{line}");
     served.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_delays_nobody() {
+    let database = seeded_database().await;
+    // Talkative, to fill the pipe and the queue behind it.
+    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FILTER", "trace");
+    let process = orderly.start_unread_after("\"message\":\"ready\"", &["serve"]);
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(20));
+    let served = Served::of("http", client.build().unwrap(), process).await;
+    let admin = async |path: &str| {
+        let url = format!("http://127.0.0.1:{}{path}", served.admin_port);
+        Answer::read(served.client.get(url).send().await.unwrap()).await
+    };
+    eventually("lines are dropped", async || {
+        for _ in 0..20 {
+            served.get("/v1/products", "").await.expect(200);
+        }
+        let metrics = admin("/metrics").await.text;
+        let mut lines = metrics.lines();
+        let dropped =
+            lines.find_map(|line| line.strip_prefix("orderly_log_lines_dropped_total "))?;
+        (dropped != "0").then_some(())
+    })
+    .await;
+    served.get("/v1/products", "").await.expect(200);
+    assert_eq!(admin("/livez").await.status, 200);
+
+    served.process.signal("TERM");
+    assert_eq!(served.process.ended().await.code, Some(0));
 }
 
 /// Waits for such a line of that trace.
