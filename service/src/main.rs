@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
+
 /// A runtime of several threads: the pools live on it and outlast any one worker of the HTTP server, each of which
 /// has a single-threaded runtime of its own.
-#[tokio::main]
-async fn main() -> ExitCode {
-    orderly::cli::run().await
+fn main() -> std::io::Result<ExitCode> {
+    let runtime = Runtime::new()?;
+    let code = runtime.block_on(orderly::cli::run());
+    // To drop it would wait for its blocking threads, and one that looks at a network disk that hangs never ends.
+    // All that had to be waited for has been: the phases of the shutdown saw to that.
+    runtime.shutdown_background();
+    Ok(code)
 }

@@ -138,8 +138,14 @@ impl App {
             ..
         } = self.shutdown;
         let (supervisor, databases) = (self.jobs, self.databases);
+        let products = self.services.products;
         let end_jobs = async move {
             supervisor.stop().await;
+            // A payment that was declined meanwhile has put goods back, and the job that
+            // would tell the other replicas has ended like the rest.
+            if let Err(error) = products.deliver_news().await {
+                tracing::warn!(%error, "Redis was not told what has changed");
+            }
             Ok(())
         };
         let close_pools = async move {

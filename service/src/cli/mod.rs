@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, Flags};
 use crate::lifecycle::shutdown::Overrun;
+use crate::telemetry::logging::LastLines;
 
 const EX_CONFIG: u8 = 78;
 const RAN_OVER: u8 = 3;
@@ -70,6 +71,7 @@ pub async fn run() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let Cli { flags, command } = Cli::parse();
+    let _written_last = LastLines;
     match dispatch(command, &flags).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),

@@ -8,7 +8,7 @@ use crate::app::reload::Reloader;
 use crate::config::{self, Flags};
 use crate::lifecycle::config_watch::ConfigWatch;
 use crate::lifecycle::signals::StopSignals;
-use crate::telemetry;
+use crate::telemetry::{self, logging::LastLines};
 
 /// Run the service: the API, the admin listener and the jobs.
 ///
@@ -30,6 +30,7 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     for hint in config::advice(&loaded.settings) {
         tracing::warn!(hint, "the configuration can be better");
     }
+    telemetry::panics::log_them();
     let mut watch = ConfigWatch::begin(&loaded.directory)?;
     let app = tokio::select! {
         started = App::start(&loaded.settings) => started?,
@@ -53,6 +54,7 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
         stopped = stop => stopped,
         signal = signals.next() => {
             tracing::warn!(signal = signal.as_str(), "stopped at once");
+            drop(LastLines);
             std::process::exit(signal.exit_code().into());
         }
     }

@@ -1,14 +1,15 @@
 //! One check that many may ask: looked at once at a time, and told again for a while.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
 use prometheus::IntGauge;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Check, Finding, Status};
@@ -28,8 +29,8 @@ pub struct CheckReport {
     found_at: Instant,
 }
 
-/// A look under way, or what it found; all who wait for it wait for the same one.
-type Look = Shared<BoxFuture<'static, CheckReport>>;
+/// A look under way (`None`), or what it found; all who wait for it wait for the same one.
+type Look = watch::Receiver<Option<CheckReport>>;
 
 pub(super) struct Watched {
     check: Arc<dyn Check>,
@@ -67,59 +68,73 @@ impl Watched {
 
     /// What it found just now, or finds when it looks.
     pub(super) async fn ask(&self) -> CheckReport {
-        let look = {
+        let mut look = {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             match &*latest {
                 Some(look) if self.is_fresh(look) => look.clone(),
                 _ => latest.insert(self.look()).clone(),
             }
         };
-        look.await
+        let asked_at = Instant::now();
+        match look.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(report)) => report.clone(),
+            // Dropped with its runtime.
+            _ => report(asked_at, lost(self.check.as_ref(), "the service is ending")),
+        }
     }
 
     fn is_fresh(&self, look: &Look) -> bool {
-        // Nothing to see yet: it is under way.
-        look.peek()
-            .is_none_or(|report| report.found_at.elapsed() < self.cache)
+        (look.borrow().as_ref()).is_none_or(|report| report.found_at.elapsed() < self.cache)
     }
 
-    /// Looks in a task of its own, so that it goes on when who asked has left.
+    /// Looks in a task of its own, to the end: what was found counts from then on, even
+    /// if all who asked have left.
     fn look(&self) -> Look {
         let (check, limit, gauge) = (Arc::clone(&self.check), self.timeout, self.gauge.clone());
-        let name = check.name();
-        let when_lost = match check.is_essential() {
-            true => Status::Unhealthy,
-            false => Status::Degraded,
-        };
-        let began = Instant::now();
-        let task = self
-            .main
-            .spawn(async move { deadline::within(Instant::now() + limit, check.look()).await });
-        async move {
-            let error = match task.await {
-                Ok(Ok(Ok(finding))) => Ok(finding),
-                Ok(Ok(Err(error))) => Err(format!("{error:#}")),
-                Ok(Err(_)) => Err(format!("no answer within {limit:?}")),
-                Err(_) => Err("the check panicked".to_owned()),
-            };
-            let Finding { status, details } = error.unwrap_or_else(|error| Finding {
-                status: when_lost,
-                details: json!({ "error": error }),
-            });
+        let (found, look) = watch::channel(None);
+        self.main.spawn(async move {
+            let began = Instant::now();
+            let finding = finding(check.as_ref(), limit).await;
+            let Finding { status, details } = &finding;
             let before = gauge.get();
-            gauge.set(status as i64);
-            if before != status as i64 {
-                tracing::warn!(check = name, ?status, %details, "a health check changed");
+            gauge.set(*status as i64);
+            if before != *status as i64 {
+                tracing::warn!(check = check.name(), ?status, %details, "a health check changed");
             }
-            CheckReport {
-                status,
-                latency_ms: began.elapsed().as_micros() as f64 / 1e3,
-                details,
-                found_at: Instant::now(),
-            }
-        }
-        .boxed()
-        .shared()
+            found.send_replace(Some(report(began, finding)));
+        });
+        look
+    }
+}
+
+/// What a check finds within `limit`, whatever it does.
+async fn finding(check: &dyn Check, limit: Duration) -> Finding {
+    let look = deadline::within(Instant::now() + limit, check.look());
+    match AssertUnwindSafe(look).catch_unwind().await {
+        Ok(Ok(Ok(finding))) => finding,
+        Ok(Ok(Err(error))) => lost(check, &format!("{error:#}")),
+        Ok(Err(_)) => lost(check, &format!("no answer within {limit:?}")),
+        Err(_) => lost(check, "the check panicked"),
+    }
+}
+
+fn lost(check: &dyn Check, error: &str) -> Finding {
+    let status = match check.is_essential() {
+        true => Status::Unhealthy,
+        false => Status::Degraded,
+    };
+    Finding {
+        status,
+        details: json!({ "error": error }),
+    }
+}
+
+fn report(began: Instant, Finding { status, details }: Finding) -> CheckReport {
+    CheckReport {
+        status,
+        latency_ms: began.elapsed().as_micros() as f64 / 1e3,
+        details,
+        found_at: Instant::now(),
     }
 }
 
@@ -128,6 +143,7 @@ impl Watched {
 mod tests {
     use super::*;
     use anyhow::bail;
+    use futures_util::future::BoxFuture;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::time::{advance, sleep, timeout};
 
@@ -215,6 +231,17 @@ mod tests {
         assert!(impatient.is_err());
         assert_eq!(watched.ask().await.status, Status::Healthy);
         assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waited_for_is_found_all_the_same_and_grows_old() {
+        let (watched, looks) = watched(Does::Find(Status::Degraded), true);
+        let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
+        assert!(impatient.is_err());
+        sleep(Duration::from_mins(5)).await;
+        assert_eq!(watched.gauge.get(), Status::Degraded as i64);
+        watched.ask().await;
+        assert_eq!(looks.load(Ordering::SeqCst), 2, "not what it found then");
     }
 
     #[tokio::test(start_paused = true)]

@@ -140,3 +140,44 @@ async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
         Err(_) => problem,
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::config::HttpConfig;
+    use crate::http::middleware::problems::write_problems;
+    use crate::telemetry::metrics::Metrics;
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+    /// A name, since `tests/api/openapi.rs` takes every literal path of this file for a route.
+    const PANICS: &str = "/panics";
+
+    async fn panics() -> HttpResponse {
+        panic!("the reason, which is nobody's business")
+    }
+
+    #[actix_web::test]
+    async fn a_handler_that_panics_is_a_500_problem_and_is_counted() {
+        let metrics = Metrics::new().unwrap();
+        let app = init_service(
+            App::new()
+                .app_data(web::Data::new(metrics.clone()))
+                .app_data(web::Data::new(HttpConfig::default()))
+                .service(Path::new(PANICS).on(Method::GET, panics).done())
+                .wrap(from_fn(write_problems)),
+        )
+        .await;
+        for count in 1..=2 {
+            let request = TestRequest::get().uri(PANICS).to_request();
+            let response = call_service(&app, request).await;
+            assert_eq!(response.status(), 500);
+            let body = read_body(response).await;
+            let text = std::str::from_utf8(&body).unwrap();
+            assert!(text.contains("/problems/internal"), "{text}");
+            assert!(!text.contains("nobody's business"), "{text}");
+            assert_eq!(metrics.panics.get(), count);
+        }
+    }
+}

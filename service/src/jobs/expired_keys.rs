@@ -14,26 +14,36 @@ use crate::usecases::now;
 /// An expired key can be claimed anew anyway: this only keeps the table small.
 const INTERVAL: Duration = Duration::from_mins(10);
 
+/// Rows deleted by one statement: far below what `database.statement_timeout` allows. All at once, a backlog that
+/// takes longer than that would never go.
+const BATCH: u32 = 5000;
+
 /// Works until told to stop.
 pub async fn run(database: Database, stop: CancellationToken) {
     loop {
         let span = tracing::info_span!("expired_keys", otel.name = "delete expired keys");
-        sweep(&database).instrument(span).await;
+        sweep(&database, &stop).instrument(span).await;
         if !pause(&stop, INTERVAL).await {
             return;
         }
     }
 }
 
-async fn sweep(database: &Database) {
-    match round(delete(database)).await {
-        Ok(0) => {}
-        Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
-        Err(error) => tracing::warn!(%error, "expired idempotency keys stay"),
+/// Deletes batch by batch until nothing is left.
+async fn sweep(database: &Database, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match round(delete(database)).await {
+            Ok(0) => return,
+            Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
+            Err(error) => {
+                tracing::warn!(%error, "expired idempotency keys stay");
+                return;
+            }
+        }
     }
 }
 
 async fn delete(database: &Database) -> Result<usize, StorageError> {
     let mut conn = database.connection().await?;
-    idempotency::delete_expired(&mut conn, now()).await
+    idempotency::delete_expired(&mut conn, now(), BATCH).await
 }

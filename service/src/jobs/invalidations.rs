@@ -14,7 +14,8 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(2),
 };
 
-/// Works until told to stop; what is noted by then is still delivered.
+/// Works until told to stop; what is noted by then is still delivered, and what the
+/// other jobs note while they end is delivered after them, by whoever stops them.
 pub async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
     let mut failures = 0;
     loop {

@@ -20,8 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::resilience::deadline;
-use crate::storage::error::StorageError;
+use crate::resilience::deadline::{self, DeadlineExceeded};
 
 /// Postgres ends a statement that takes too long, but one that stands still ends
 /// nothing: who waits for it must stop by himself, or he would still wait there when
@@ -46,7 +45,9 @@ impl Wakeups {
 }
 
 /// What a job asks of the database at a time, no longer than [`ROUND`].
-async fn round<T>(work: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+async fn round<T, E: From<DeadlineExceeded>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     deadline::within(Instant::now() + ROUND, work).await?
 }
 

@@ -3,9 +3,11 @@
 //! Two relays at once could publish the events of one order in the wrong order.
 //! So there is one: the replica whose session holds an advisory lock. When it
 //! dies, Postgres ends its session, the lock is free, and another one goes on
-//! where the rows say.
+//! where the rows say. A Postgres that stands still ends no session: whoever waits
+//! for it for too long gives the session up himself.
 //!
-//! Run it: `tests/api/events.rs`.
+//! See it break: `a_relay_whose_postgres_stands_still_begins_again` and others in
+//! `tests/api/events.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use diesel_async::AsyncPgConnection;
 use prometheus::IntCounter;
 use tokio_util::sync::CancellationToken;
 
-use super::{Wakeups, pause};
+use super::{Wakeups, pause, round};
 use crate::config::EventsConfig;
 use crate::events::Publisher;
 use crate::resilience::backoff::Backoff;
@@ -67,7 +69,7 @@ impl OutboxRelay {
         failures: &mut u32,
     ) -> anyhow::Result<()> {
         let mut conn = self.database.dedicated_connection().await?;
-        while !outbox::become_relay(&mut conn).await? {
+        while !round(outbox::become_relay(&mut conn)).await? {
             if !pause(stop, self.config.poll_interval).await {
                 return Ok(());
             }
@@ -89,7 +91,7 @@ impl OutboxRelay {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
-            let published = publish_events(conn, &self.publisher, self.config.batch).await?;
+            let published = round(publish_events(conn, &self.publisher, self.config.batch)).await?;
             if published == 0 {
                 break;
             }

@@ -1,8 +1,14 @@
 //! Measures the work that waits in the database: payment jobs and events.
+//!
+//! While the database is away, what was last seen waiting grows older all the same:
+//! an age that stood still would keep its alert from ever going off.
+//!
+//! See it break: `what_waits_grows_older_while_postgres_is_away` in
+//! `tests/api/metrics.rs`.
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::{pause, round};
@@ -11,6 +17,13 @@ use crate::storage::error::StorageError;
 use crate::storage::{outbox, payment_jobs};
 use crate::telemetry::metrics::QueueMetrics;
 
+/// Since when the oldest of each has waited; `None` without one.
+#[derive(Default)]
+struct Oldest {
+    job: Option<DateTime<Utc>>,
+    event: Option<DateTime<Utc>>,
+}
+
 /// Works until told to stop.
 pub async fn run(
     database: Database,
@@ -18,17 +31,23 @@ pub async fn run(
     interval: Duration,
     stop: CancellationToken,
 ) {
+    let mut oldest = Oldest::default();
     loop {
-        if let Err(error) = round(measure(&database, &queues)).await {
-            tracing::debug!(%error, "the queues can't be measured");
+        match round(measure(&database, &queues)).await {
+            Ok(found) => oldest = found,
+            Err(error) => tracing::debug!(%error, "the queues can't be measured"),
         }
+        // In any case: while the database is away nothing is done, and what waits goes on waiting.
+        let age = |since| QueueMetrics::age(since, Utc::now());
+        queues.payment_jobs_oldest_age.set(age(oldest.job));
+        queues.outbox_oldest_age.set(age(oldest.event));
         if !pause(&stop, interval).await {
             return;
         }
     }
 }
 
-async fn measure(database: &Database, queues: &QueueMetrics) -> Result<(), StorageError> {
+async fn measure(database: &Database, queues: &QueueMetrics) -> Result<Oldest, StorageError> {
     let mut conn = database.connection().await?;
     let jobs = payment_jobs::depth(&mut conn).await?;
     let (events, oldest_event) = outbox::depth(&mut conn).await?;
@@ -38,8 +57,8 @@ async fn measure(database: &Database, queues: &QueueMetrics) -> Result<(), Stora
     state("waiting").set(jobs.waiting);
     state("dead").set(jobs.dead);
     queues.outbox_events.set(events);
-    let age = |since| QueueMetrics::age(since, Utc::now());
-    queues.payment_jobs_oldest_age.set(age(jobs.oldest));
-    queues.outbox_oldest_age.set(age(oldest_event));
-    Ok(())
+    Ok(Oldest {
+        job: jobs.oldest,
+        event: oldest_event,
+    })
 }

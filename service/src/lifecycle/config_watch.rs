@@ -17,13 +17,16 @@ use std::time::Duration;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::signals::reload_requests;
 
 /// A change is over when nothing has happened for this long: an editor's write and
 /// rename, or the links of a ConfigMap, are one change.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// A directory that never comes to rest, since somebody logs into it, is read all the same.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Reasons to read the configuration again.
 pub struct ConfigWatch {
@@ -73,7 +76,9 @@ impl ConfigWatch {
         tokio::select! {
             _ = self.hangup.recv() => "SIGHUP",
             Some(()) = self.changes.recv() => {
-                while let Ok(Some(())) = timeout(QUIET, self.changes.recv()).await {}
+                let over = Instant::now() + LONGEST;
+                let more = async { while let Ok(Some(())) = timeout(QUIET, self.changes.recv()).await {} };
+                let _quiet_or_not = timeout_at(over, more).await;
                 "the files changed"
             }
         }

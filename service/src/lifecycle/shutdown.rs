@@ -12,6 +12,7 @@
 //! | `jobs` | what a job has begun it ends, what it has only leased it hands back | `shutdown.jobs` | their leases end later |
 //! | `pools` | connections come back and are closed | `shutdown.pools` | Postgres notices when the process is gone |
 //! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::finish`]) | `shutdown.telemetry` | they are lost, which is no failure |
+//! | (log) | the last lines are written ([`crate::telemetry::logging::LastLines`]) | half a second | they are lost |
 //!
 //! Each has a deadline of its own, so that one that hangs can't take the time of
 //! those after it; together they fit into `shutdown.grace_period`, after which the

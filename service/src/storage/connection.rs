@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::connection::InstrumentationEvent;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -62,7 +63,9 @@ impl Drop for Connection {
             return;
         }
         if let Some(pooled) = self.pooled.take() {
-            let abandoned = Object::take(pooled);
+            let mut abandoned = Object::take(pooled);
+            // The watch says here what still ran: later nobody knows for which request.
+            abandoned.set_instrumentation(|_: InstrumentationEvent<'_>| {});
             let cancel = abandoned.cancel_token();
             let connector = self.connector.clone();
             self.connector.main.spawn(async move {

@@ -14,11 +14,12 @@
 //!
 //! Run it: `tests/api/idempotency_waiting.rs`.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bytea, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -104,7 +105,7 @@ pub async fn claim(
         now: claim.now,
         expires_at: claim.expires_at,
         wait: format!("{}ms", claim.wait.as_millis()),
-        lifetime: std::marker::PhantomData,
+        lifetime: PhantomData,
     }
     .get_result::<String>(&mut conn)
     .await
@@ -150,14 +151,32 @@ pub async fn stored_answer(
     }
 }
 
-/// Deletes what has expired and returns how many rows that were.
+// A row that somebody holds is being claimed anew, or another replica deletes it.
+statement! {
+    DeleteExpired {
+        now: DateTime<Utc>,
+        limit: i64,
+    } returns BigInt;
+    "WITH expired AS (SELECT user_id, key FROM idempotency_keys \
+     WHERE expires_at <= " {now: Timestamptz} " ORDER BY expires_at \
+     LIMIT " {limit: BigInt} " FOR UPDATE SKIP LOCKED) \
+     DELETE FROM idempotency_keys AS used USING expired \
+     WHERE (used.user_id, used.key) = (expired.user_id, expired.key)"
+}
+
+/// Deletes what has expired, up to `limit` rows, and returns how many that were.
 ///
 /// # Errors
 /// [`StorageError`].
 pub async fn delete_expired(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,
+    limit: u32,
 ) -> Result<usize, StorageError> {
-    let expired = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
-    Ok(diesel::delete(expired).execute(conn).await?)
+    let delete = DeleteExpired {
+        now,
+        limit: limit.into(),
+        lifetime: PhantomData,
+    };
+    Ok(delete.execute(conn).await?)
 }

@@ -1,6 +1,10 @@
 //! What is seen of each statement: a span in the trace of its request or job, and a log
 //! line if it takes long. Neither has the values that the statement was given.
 //!
+//! The slowest statements are those that nobody waited for to the end. Of them diesel
+//! tells the beginning only: the connection goes, and its watch with it, which then says
+//! what still ran.
+//!
 //! diesel tells when a statement begins and ends. Asked for its text it adds the values
 //! behind it, so [`text`] stops listening before they come.
 
@@ -26,6 +30,7 @@ pub(super) struct StatementWatch {
 struct Running {
     began: Instant,
     span: Span,
+    statement: String,
 }
 
 impl StatementWatch {
@@ -52,31 +57,51 @@ impl Instrumentation for StatementWatch {
                     db.query.summary = Empty,
                     error.type = Empty,
                 );
+                let statement = text(query);
                 if !span.is_disabled() {
-                    let name = name(&text(query));
+                    let name = name(&statement);
                     span.record("otel.name", &name);
                     span.record("db.operation.name", name.split(' ').next());
                     span.record("db.query.summary", &name);
                 }
-                let began = Instant::now();
-                self.running.push_back(Running { began, span });
+                self.running.push_back(Running {
+                    began: Instant::now(),
+                    span,
+                    statement,
+                });
             }
-            InstrumentationEvent::FinishQuery { query, error, .. } => {
+            InstrumentationEvent::FinishQuery { error, .. } => {
                 // The end of the span is when it is dropped.
-                let Some(Running { began, span }) = self.running.pop_front() else {
+                let Some(ended) = self.running.pop_front() else {
                     return;
                 };
                 if let Some(error) = error {
-                    span.record("otel.status_code", "ERROR");
-                    span.record("error.type", kind(error));
+                    ended.span.record("otel.status_code", "ERROR");
+                    ended.span.record("error.type", kind(error));
                 }
-                let took = began.elapsed();
-                if took > self.slow {
-                    let (statement, took_ms) = (text(query), took.as_millis());
-                    tracing::warn!(statement, took_ms, "a slow statement");
-                }
+                ended.log_if_over(self.slow, false);
             }
             _ => {}
+        }
+    }
+}
+
+impl Drop for StatementWatch {
+    fn drop(&mut self) {
+        for abandoned in self.running.drain(..) {
+            abandoned.span.record("otel.status_code", "ERROR");
+            abandoned.span.record("error.type", "abandoned");
+            abandoned.log_if_over(self.slow, true);
+        }
+    }
+}
+
+impl Running {
+    fn log_if_over(&self, slow: Duration, abandoned: bool) {
+        let took = self.began.elapsed();
+        if took > slow {
+            let (statement, took_ms) = (&self.statement, took.as_millis());
+            tracing::warn!(statement, took_ms, abandoned, "a slow statement");
         }
     }
 }

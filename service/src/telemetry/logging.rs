@@ -1,26 +1,44 @@
-//! Which log lines are written: a filter that can be changed while the service runs.
+//! Which log lines are written, by a filter that can be changed while the service runs,
+//! and where to ([`super::log_writer`]).
 
 use std::io::IsTerminal as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::lines::{Json, Pretty, Unformatted};
+use super::log_writer::LogWriter;
+use super::metrics::process::log_lines_dropped;
 use crate::config::{LogConfig, LogFormat};
 
 /// The filter of the process, as long as there is logging.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
+/// Writes to standard output, as long as there is logging.
+static WRITER: OnceLock<Arc<LogWriter>> = OnceLock::new();
+
+/// Lines that may wait for whoever reads standard output; one is about 300 bytes.
+const QUEUE: usize = 8192;
+
+/// How long the end of the process waits for that reader. One that is well needs less than a
+/// hundredth of it.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
 /// Writes lines to standard output.
 ///
 /// # Errors
-/// If the filter can't be read.
+/// If the filter can't be read, or the thread that writes can't be started.
 pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> {
     let (filter, handle) = reload::Layer::new(read(&config.filter)?);
     FILTER.get_or_init(|| handle);
-    let lines = fmt::layer().fmt_fields(Unformatted);
+    let writer = LogWriter::start(std::io::stdout(), QUEUE, log_lines_dropped()?)?;
+    let writer = WRITER.get_or_init(|| Arc::new(writer));
+    let lines = fmt::layer()
+        .fmt_fields(Unformatted)
+        .with_writer(Arc::clone(writer));
     let lines = match config.format {
         LogFormat::Pretty => lines
             .with_ansi(std::io::stdout().is_terminal())
@@ -38,6 +56,17 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
 pub fn change_filter(filter: &str) -> anyhow::Result<()> {
     let handle = FILTER.get().context("logging was not started")?;
     Ok(handle.reload(read(filter)?)?)
+}
+
+/// Writes the lines that still wait when it is dropped, so also when a panic ends the process.
+pub struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        if let Some(writer) = WRITER.get() {
+            writer.finish(LAST_LINES);
+        }
+    }
 }
 
 fn read(filter: &str) -> anyhow::Result<EnvFilter> {

@@ -10,8 +10,10 @@
 
 mod exporter;
 pub mod lines;
+mod log_writer;
 pub mod logging;
 pub mod metrics;
+pub mod panics;
 pub mod propagation;
 mod sampler;
 pub mod trace_context;

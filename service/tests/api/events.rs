@@ -2,21 +2,28 @@
 //! lose none.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use orderly::app;
 use orderly::config::Settings;
 use orderly::domain::event::OrderEvent;
 use orderly::domain::ids::OrderId;
 use orderly::domain::order_status::OrderStatus;
 use orderly::events::Publisher;
+use orderly::jobs::outbox_relay::OutboxRelay;
 use orderly::redis_client::RedisClient;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::{self, BreakerMetrics};
+use orderly::telemetry::metrics::{self, BreakerMetrics, Metrics};
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::app::TestApp;
+use crate::support::cached::{door_to_postgres, postgres_through};
+use crate::support::database::TestDatabase;
+use crate::support::eventually::eventually;
 use crate::support::shop::id;
 use crate::support::stream::Stream;
 
@@ -189,6 +196,36 @@ async fn a_relay_whose_session_ends_begins_again() {
     shop.paid_order().await;
     shop.app.database.rows_become("outbox", 0).await;
     shop.app.finish().await;
+}
+
+/// On one thread, for then its clock can be put forward.
+#[tokio::test]
+async fn a_relay_whose_postgres_stands_still_begins_again() {
+    let make = || Runtime::new().unwrap().block_on(TestDatabase::new());
+    let database = tokio::task::spawn_blocking(make).await.unwrap();
+    let postgres = door_to_postgres().await;
+    let mut settings = Settings::default();
+    settings.database.url = Some(database.url.clone().into());
+    postgres_through(&postgres, &mut settings);
+    let metrics = Metrics::new().unwrap();
+    let relay = OutboxRelay {
+        database: app::databases(&settings, &metrics).unwrap().background,
+        publisher: Arc::new(Publisher::new(None, &settings.events).unwrap()),
+        config: settings.events.clone(),
+        published: metrics.events_published,
+    };
+    tokio::spawn(relay.run(Arc::default(), CancellationToken::new()));
+    let is_relay = "pg_locks JOIN pg_database ON pg_database.oid = database \
+                    WHERE locktype = 'advisory' AND granted AND datname = current_database()";
+    database.rows_become(is_relay, 1).await;
+
+    postgres.block();
+    let before = postgres.knocks();
+    tokio::time::pause();
+    eventually("it asks for another session", async || {
+        (postgres.knocks() > before).then_some(())
+    })
+    .await;
 }
 
 fn redis_client(settings: &Settings) -> RedisClient {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -165,6 +166,28 @@ async fn an_expired_key_can_be_used_for_something_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_expired_keys_goes_in_batches() {
+    let app = TestApp::start().await;
+    app.customer().await;
+    let expired = "INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at, expires_at)
+        SELECT users.id, number, sha256(''), now(), now() - interval '1 minute'
+        FROM (SELECT id FROM users LIMIT 1) users, generate_series(1, 12000) number";
+    let mut conn = app.database.connect().await;
+    conn.batch_execute(expired).await.unwrap();
+    let mut delete = async || {
+        idempotency::delete_expired(&mut conn, Utc::now(), 1000)
+            .await
+            .unwrap()
+    };
+    assert_eq!(delete().await, 1000);
+    // The next one of this replica is ten minutes away: that of another one, when it starts, must end it.
+    let replica = app.another_replica().await;
+    app.database.rows_become("idempotency_keys", 0).await;
+    replica.stop().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_expired_keys_are_deleted() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
@@ -177,7 +200,9 @@ async fn only_expired_keys_are_deleted() {
     let mut conn = app.database.connect().await;
     let mut delete = async |hours: i64| {
         let then = Utc::now() + TimeDelta::hours(hours);
-        idempotency::delete_expired(&mut conn, then).await.unwrap()
+        idempotency::delete_expired(&mut conn, then, 100)
+            .await
+            .unwrap()
     };
     assert_eq!(delete(23).await, 0);
     replayed(request(), &customer, &first).await;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::app::{TestApp, send};
+use crate::support::cached::{door_to_postgres, postgres_through};
 use crate::support::eventually::eventually;
 use crate::support::shop::PASSWORD;
 use crate::support::stream::Stream;
@@ -112,5 +113,46 @@ async fn events_that_cannot_be_published_are_seen_to_wait() {
     stream.door.open();
     app.becomes("orderly_outbox_events", 0.0).await;
     app.becomes("orderly_outbox_oldest_age_seconds", 0.0).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_grows_older_while_postgres_is_away() {
+    let postgres = door_to_postgres().await;
+    let stream = Stream::new().await;
+    // Neither the gateway nor Redis is there: the payment waits, and so does the event.
+    stream.door.shut();
+    let app = TestApp::start_with(|settings| {
+        stream.configure(settings);
+        postgres_through(&postgres, settings);
+    })
+    .await;
+    app.gateway_goes_down().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let customer = app.customer().await;
+    app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let ages = [
+        "orderly_payment_jobs_oldest_age_seconds ",
+        "orderly_outbox_oldest_age_seconds ",
+    ];
+    let grows_over = async |series: &str, age: f64| {
+        eventually(&format!("{series}is over {age}"), async || {
+            app.metric(series).await.filter(|now| *now > age)
+        })
+        .await
+    };
+    for age in ages {
+        grows_over(age, 0.0).await;
+    }
+    postgres.shut();
+    for age in ages {
+        let seen = app.metric(age).await.unwrap();
+        // What was on its way when the door was shut is told, and then one more.
+        let last = grows_over(age, seen).await;
+        grows_over(age, last).await;
+    }
+    postgres.open();
+    stream.door.open();
+    app.gateway_comes_back().await;
     app.finish().await;
 }

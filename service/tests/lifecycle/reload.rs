@@ -45,6 +45,17 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_never_rests_is_read_all_the_same() {
+    let process = Process::start("restless", &[]).await;
+    fs::write(process.config.join("local.toml"), "shed.floor = 330").unwrap();
+    eventually("the file is taken up", async || {
+        fs::write(process.config.join("noise"), "").unwrap();
+        (process.metric(LIMIT).await == 330.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_config_map_is_swapped_by_a_symbolic_link() {
     let process = Process::start("config-map", &[]).await;
     let version = |name: &str, floor: u32| {

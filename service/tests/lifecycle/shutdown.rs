@@ -1,5 +1,7 @@
 //! The phases of the end.
 
+use std::process::Command;
+
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -61,6 +63,7 @@ async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_onc
 
     process.signal("INT");
     assert_eq!(process.ends().await.code(), Some(130));
+    process.says("stopped at once").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +105,18 @@ async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
     assert_eq!(process.ends().await.code(), Some(0));
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_hangs_does_not_hold_the_end() {
+    let mut process = Process::start("hangs", &LONG).await;
+    // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
+    let pipe = process.config.join(".env");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    process.says("reading the configuration again").await;
+    process.signal("TERM");
+    assert_eq!(process.ends().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,12 @@
 //! The log: every line JSON, and one access line a request.
 
+use std::time::Duration;
+
 use diesel_async::SimpleAsyncConnection as _;
-use reqwest::Method;
+use reqwest::{Client, Method};
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::app::send;
 use crate::support::eventually::eventually;
 use crate::support::process::Orderly;
@@ -143,6 +146,66 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
     order.await.unwrap().expect(201);
     is_logged(&served, "a slow statement", trace_id).await;
     served.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
+    let database = seeded_database().await;
+    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT", "100ms");
+    let served = Served::start(&orderly).await;
+    let token = served.customer().await;
+    let product = served.product().await;
+    let id = product["id"].as_str().unwrap();
+    let row = format!("SELECT 1 FROM products WHERE id = '{id}'");
+    let _held = database.lock(&row).await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let order = served
+        .order_request(&token, &product)
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
+        .header("x-request-timeout-ms", "500");
+    send(order, "")
+        .await
+        .expect_problem(504, "deadline-exceeded");
+    let line = is_logged(&served, "a slow statement", trace_id).await;
+    assert_eq!(line["abandoned"], true);
+    assert!(
+        line["statement"].as_str().unwrap().contains("FOR"),
+        "{line}"
+    );
+    assert!(!line.to_string().contains(id), "{line}");
+    served.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_delays_nobody() {
+    let database = seeded_database().await;
+    // Talkative, to fill the pipe and the queue behind it.
+    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FILTER", "trace");
+    let process = orderly.start_unread_after("\"message\":\"ready\"", &["serve"]);
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(20));
+    let served = Served::of("http", client.build().unwrap(), process).await;
+    let admin = async |path: &str| {
+        let url = format!("http://127.0.0.1:{}{path}", served.admin_port);
+        Answer::read(served.client.get(url).send().await.unwrap()).await
+    };
+    eventually("lines are dropped", async || {
+        for _ in 0..20 {
+            served.get("/v1/products", "").await.expect(200);
+        }
+        let metrics = admin("/metrics").await.text;
+        let mut lines = metrics.lines();
+        let dropped =
+            lines.find_map(|line| line.strip_prefix("orderly_log_lines_dropped_total "))?;
+        (dropped != "0").then_some(())
+    })
+    .await;
+    served.get("/v1/products", "").await.expect(200);
+    assert_eq!(admin("/livez").await.status, 200);
+
+    served.process.signal("TERM");
+    assert_eq!(served.process.ended().await.code, Some(0));
 }
 
 /// Waits for such a line of that trace.

@@ -2,6 +2,8 @@
 //! away and brings it back, without disturbing any other test.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ use tokio::sync::watch;
 pub struct Door {
     address: SocketAddr,
     passage: watch::Sender<Passage>,
+    knocks: Arc<AtomicU32>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,15 +42,27 @@ impl Door {
             lost: 0,
         });
         let seen = passage.subscribe();
+        let knocks = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&knocks);
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
                 if seen.borrow().state != State::Shut {
                     tokio::spawn(pass(client, target.clone(), seen.clone()));
                 }
             }
         });
-        Self { address, passage }
+        Self {
+            address,
+            passage,
+            knocks,
+        }
+    }
+
+    /// How often somebody has connected, whatever came of it.
+    pub fn knocks(&self) -> u32 {
+        self.knocks.load(Ordering::SeqCst)
     }
 
     /// Where to knock.

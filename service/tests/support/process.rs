@@ -88,6 +88,11 @@ impl Orderly {
         Process::start(&mut self.command(arguments))
     }
 
+    /// Starts a command whose standard output nobody reads any more after a line with that text: the pipe fills up.
+    pub fn start_unread_after(&self, text: &'static str, arguments: &[&str]) -> Process {
+        Process::start_unread_after(Some(text), &mut self.command(arguments))
+    }
+
     /// In a folder without configuration, and with nothing of the tests' own environment.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orderly"));
@@ -123,11 +128,15 @@ pub struct Process {
 
 impl Process {
     pub fn start(command: &mut Command) -> Self {
+        Self::start_unread_after(None, command)
+    }
+
+    fn start_unread_after(text: Option<&'static str>, command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         Self {
-            stdout: Lines::of(child.stdout.take().unwrap()),
-            stderr: Lines::of(child.stderr.take().unwrap()),
+            stdout: Lines::of(child.stdout.take().unwrap(), text),
+            stderr: Lines::of(child.stderr.take().unwrap(), None),
             child,
         }
     }
@@ -186,17 +195,25 @@ impl Drop for Process {
 /// What a process writes, line by line as it comes.
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<thread::JoinHandle<()>>,
+    /// Gives the stream back, which must not be closed before the process has ended.
+    reader: Option<thread::JoinHandle<Box<dyn Send>>>,
 }
 
 impl Lines {
-    fn of(stream: impl Read + Send + 'static) -> Self {
+    /// To the end, or to the line with that text.
+    fn of(stream: impl Read + Send + 'static, last: Option<&'static str>) -> Self {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let written = Arc::clone(&lines);
         let reader = thread::spawn(move || {
-            for line in BufReader::new(stream).lines() {
-                written.lock().unwrap().push(line.unwrap());
+            let mut stream = BufReader::new(stream);
+            for line in stream.by_ref().lines().map(Result::unwrap) {
+                let is_last = last.is_some_and(|text| line.contains(text));
+                written.lock().unwrap().push(line);
+                if is_last {
+                    break;
+                }
             }
+            Box::new(stream) as Box<dyn Send>
         });
         Self {
             lines,
@@ -211,7 +228,7 @@ impl Lines {
     /// To the end of the stream.
     fn all(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
+            drop(reader.join().unwrap());
         }
         self.now().join("\n")
     }

@@ -42,7 +42,11 @@ impl Served {
 
     /// The same for one that is spoken to in another way.
     pub async fn start_at(scheme: &str, client: Client, orderly: &Orderly) -> Self {
-        let process = orderly.start(&["serve"]);
+        Self::of(scheme, client, orderly.start(&["serve"])).await
+    }
+
+    /// Waits until a process says that it is ready.
+    pub async fn of(scheme: &str, client: Client, process: Process) -> Self {
         let ready = process.logged("ready").await;
         let (_, admin_port) = ready["admin_address"]
             .as_str()

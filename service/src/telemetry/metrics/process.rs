@@ -1,11 +1,13 @@
-//! The process itself: which build it is, its runtime, its memory and files.
+//! The process itself: which build it is, its runtime, its log, its memory and files.
+
+use std::sync::OnceLock;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, IntGaugeVec, Opts, Result};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Result};
 use tokio::runtime::Handle;
 
-use super::make::gauge;
+use super::make::{counter, gauge};
 
 /// All there is of the process. `runtime` is the main one; each HTTP worker has a
 /// small one of its own, which is not in here.
@@ -16,6 +18,7 @@ pub fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
     Ok(vec![
         Box::new(build_info()?),
         Box::new(Runtime::new(runtime)?),
+        Box::new(log_lines_dropped()?),
         #[cfg(target_os = "linux")]
         Box::new(prometheus::process_collector::ProcessCollector::for_self()),
     ])
@@ -28,6 +31,17 @@ fn build_info() -> Result<IntGaugeVec> {
     let build = [env!("CARGO_PKG_VERSION"), env!("ORDERLY_BUILT_COMMIT")];
     info.with_label_values(&build).set(1);
     Ok(info)
+}
+
+/// `orderly_log_lines_dropped_total`: there is one log, whatever registries show it.
+///
+/// # Errors
+/// None: the name is good.
+pub fn log_lines_dropped() -> Result<IntCounter> {
+    static DROPPED: OnceLock<IntCounter> = OnceLock::new();
+    let help = "Log lines dropped because nobody read standard output";
+    let made = counter("log_lines_dropped", help)?;
+    Ok(DROPPED.get_or_init(|| made).clone())
 }
 
 /// Read when Prometheus asks.

@@ -33,12 +33,14 @@ impl QueueMetrics {
             )?,
             payment_jobs_oldest_age: seconds(
                 "payment_jobs_oldest_age_seconds",
-                "How long the oldest waiting payment job has waited; 0 without one",
+                "How long the oldest waiting payment job has waited, or while the database is away the \
+                 last one seen; 0 without one",
             )?,
             outbox_events: gauge("outbox_events", "Events that wait to be published")?,
             outbox_oldest_age: seconds(
                 "outbox_oldest_age_seconds",
-                "How long the oldest unpublished event has waited; 0 without one",
+                "How long the oldest unpublished event has waited, or while the database is away the \
+                 last one seen; 0 without one",
             )?,
         })
     }

@@ -1,0 +1,161 @@
+//! Log lines leave by a thread of their own.
+//!
+//! Standard output is a pipe that somebody else empties: a container runtime, journald.
+//! When that stalls, the pipe is full after 64 KiB, and whoever writes the next line
+//! stands still: one worker in the middle of its requests, soon all of them, and the
+//! liveness probe with them. No line is worth that. So lines are queued, one thread
+//! writes them, and a line that finds the queue full is dropped and counted in
+//! `orderly_log_lines_dropped_total`.
+//!
+//! What is queued when the process ends has to come out first, or the very lines that
+//! say why it ended are lost: [`LogWriter::finish`].
+//!
+//! See it break: `a_log_that_nobody_reads_delays_nobody` in `tests/process/logging.rs`.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prometheus::IntCounter;
+
+/// How often [`LogWriter::finish`] looks whether all is written.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Takes lines, and never waits.
+pub(super) struct LogWriter {
+    queue: SyncSender<Vec<u8>>,
+    /// Lines that are queued or being written.
+    pending: Arc<AtomicUsize>,
+    dropped: IntCounter,
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `out`. Up to `capacity` lines wait for it, and
+    /// `dropped` counts those that found no place.
+    ///
+    /// # Errors
+    /// If the thread can't be started.
+    pub(super) fn start(
+        out: impl Write + Send + 'static,
+        capacity: usize,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let (queue, lines) = sync_channel(capacity);
+        let pending = Arc::<AtomicUsize>::default();
+        let left = Arc::clone(&pending);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(&lines, out, &left))?;
+        Ok(Self {
+            queue,
+            pending,
+            dropped,
+        })
+    }
+
+    /// Waits until all lines are written, or for `limit` if nobody reads them.
+    pub(super) fn finish(&self, limit: Duration) {
+        let began = Instant::now();
+        while self.pending.load(Ordering::Acquire) > 0 && began.elapsed() < limit {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Vec<u8>>, mut out: impl Write, left: &AtomicUsize) {
+    for line in lines {
+        // There is no place left where to say that it failed.
+        let _lost = out.write_all(&line).and_then(|()| out.flush());
+        left.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// One `write` is one line: so the formatting layer calls it.
+impl Write for &LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        if self.queue.try_send(line.to_vec()).is_err() {
+            self.pending.fetch_sub(1, Ordering::AcqRel);
+            self.dropped.inc();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Far longer than the test takes, if it passes.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// Writes a line each time that the test allows one.
+    struct Slow {
+        allowed: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.allowed.recv().map_err(io::Error::other)?;
+            self.written.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn slow(capacity: usize) -> (LogWriter, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
+        let (allow, allowed) = sync_channel(0);
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let out = Slow {
+            allowed,
+            written: Arc::clone(&written),
+        };
+        let dropped = IntCounter::new("dropped", "dropped").unwrap();
+        let writer = LogWriter::start(out, capacity, dropped).unwrap();
+        (writer, allow, written)
+    }
+
+    #[test]
+    fn a_line_that_finds_no_place_is_dropped_and_counted() {
+        let (writer, allow, written) = slow(2);
+        for line in 0..10 {
+            (&writer).write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+        let dropped = writer.dropped.get();
+        assert!(dropped >= 7, "two wait, and one may be in hand: {dropped}");
+        for _ in dropped..10 {
+            allow.send(()).unwrap();
+        }
+        writer.finish(LONG);
+        let written = written.lock().unwrap();
+        assert!(written.starts_with(b"0\n1\n"), "{written:?}");
+    }
+
+    #[test]
+    fn the_end_waits_for_the_last_line_but_not_for_ever() {
+        let (writer, allow, written) = slow(9);
+        (&writer).write_all(b"one\n").unwrap();
+        (&writer).write_all(b"two\n").unwrap();
+        writer.finish(Duration::from_millis(1));
+        assert!(written.lock().unwrap().is_empty());
+        let reader = thread::spawn(move || {
+            allow.send(()).unwrap();
+            allow.send(()).unwrap();
+        });
+        writer.finish(LONG);
+        assert_eq!(*written.lock().unwrap(), b"one\ntwo\n");
+        reader.join().unwrap();
+    }
+}

@@ -1,0 +1,57 @@
+//! What changes while a replica stops is told to the others, too.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::app::TestApp;
+use crate::support::cached::{door_to_redis, for_ever, redis_through};
+use crate::support::eventually::eventually;
+use crate::support::shop::id;
+use crate::support::sql::number;
+
+/// The session of the outbox relay, of which there is one on a database.
+const RELAY: &str = "SELECT coalesce(max(pid), 0)::bigint AS value FROM pg_locks \
+    JOIN pg_database ON pg_database.oid = database \
+    WHERE locktype = 'advisory' AND granted AND datname = current_database()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_put_back_while_a_replica_stops_are_seen_by_the_others() {
+    let redis = door_to_redis().await;
+    let mut app = TestApp::start_with(|settings| {
+        for_ever(settings);
+        settings.cache.local_ttl = Duration::from_millis(1);
+        redis_through(&redis, settings);
+        settings.payments.lease = Duration::from_mins(5);
+        settings.shutdown.jobs = Duration::from_secs(30);
+    })
+    .await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let customer = app.customer().await;
+    app.faults(&json!({"error_rate": 1.0})).await;
+    app.order(&customer, &[(&product, 2)]).await.expect(201);
+    let row = format!("SELECT 1 FROM products WHERE id = '{}'", id(&product));
+    let held = app.database.lock(&row).await;
+    app.faults(&json!({"decline_rate": 1.0})).await;
+    // Declined, and about to put the goods back.
+    app.database.sessions_wait_for_a_lock(1).await;
+    app.has_in_redis(&product).await;
+
+    let mut conn = app.database.connect().await;
+    let relay = number(&mut conn, RELAY).await;
+    let other = app.another_replica().await;
+    let stopping = std::mem::replace(&mut app.app, other);
+    let stopped = tokio::spawn(stopping.stop());
+    eventually("the other jobs have ended", async || {
+        let now = number(&mut conn, RELAY).await;
+        (now != 0 && now != relay).then_some(())
+    })
+    .await;
+    held.release().await;
+    stopped.await.unwrap().unwrap();
+    eventually("the goods are there again", async || {
+        (app.stock(&product).await == 5).then_some(())
+    })
+    .await;
+    app.finish().await;
+}
