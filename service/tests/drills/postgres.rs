@@ -12,7 +12,7 @@ use crate::stage::{Stage, keep_it_so};
 
 /// Longer than any request waits.
 const OUTAGE: Duration = Duration::from_secs(6);
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
 /// Half of what a deadline would allow; a busy machine takes its time, too.
 const AT_ONCE: Duration = Duration::from_secs(2);
 

@@ -14,14 +14,14 @@ use crate::stage::proxy::Proxy;
 use crate::support::eventually::eventually;
 use crate::support::sql::{number, texts};
 
-const SOON: Duration = Duration::from_secs(10);
+/// It takes a second or two; a busy machine needs more to start a process.
+const SOON: Duration = Duration::from_secs(20);
 /// Longer than the proxy takes to see that a replica is not ready any more.
 const DRAIN: &str = "shutdown.drain_delay=1s";
-/// That, and what was begun, and actix, which looks only once a second whether it is done.
-const STOPS_WITHIN: Duration = Duration::from_secs(6);
-/// Nobody was forgotten by a replica that went. (Two or three of them and a proxy leave a busy
-/// machine little for anything else.)
-const AS_ALWAYS: Duration = Duration::from_secs(5);
+/// Less than `shutdown.drain` alone: no idle connection has held it to the end of that.
+const STOPS_WITHIN: Duration = Duration::from_secs(18);
+/// Nobody was forgotten by a replica that went.
+const AS_ALWAYS: Duration = Duration::from_secs(8);
 const CHARGED: &str = r#"orderly_payments_total{outcome="charged"}"#;
 
 /// Runbook: `docs/runbooks/sigterm_under_load.md`
@@ -31,7 +31,7 @@ const CHARGED: &str = r#"orderly_payments_total{outcome="charged"}"#;
 async fn sigterm_under_load() {
     let mut stage = Stage::with_replicas("sigterm_under_load", 2, &[DRAIN]).await;
     let proxy = Proxy::start(&stage.folder, &stage.replicas).await;
-    let load = stage.load_at(vec![proxy.address], 40).await;
+    let load = stage.load_at(vec![proxy.address], 20).await;
 
     let took = stage.service().stop().await;
     assert!(took <= STOPS_WITHIN, "it took {took:?} to stop");
@@ -50,7 +50,7 @@ async fn sigterm_under_load() {
 async fn rolling_restart() {
     let mut stage = Stage::with_replicas("rolling_restart", 3, &[DRAIN]).await;
     let proxy = Proxy::start(&stage.folder, &stage.replicas).await;
-    let load = stage.load_at(vec![proxy.address], 40).await;
+    let load = stage.load_at(vec![proxy.address], 20).await;
 
     let folder = stage.folder.clone();
     let mut longest = Duration::ZERO;
@@ -174,7 +174,7 @@ async fn two_replicas() {
     })
     .await;
     let recovered = killed.elapsed();
-    assert!(recovered <= 2 * SOON, "it took {recovered:?}");
+    assert!(recovered <= SOON, "it took {recovered:?}");
 
     let seen = load.stop().await;
     seen.only(&[Status(200), Status(201), Status(409), Broken]);
