@@ -7,7 +7,7 @@
 //! good clients do: what was refused or lost they send again, with the same key. A drill
 //! then checks three things:
 //!
-//! 1. what the customers saw (only the statuses that it names),
+//! 1. what the customers saw (only the statuses that it names), and how long they waited,
 //! 2. how long it took until all was well again,
 //! 3. the books ([`stage::books`]): no order lost, none doubled, none paid twice, no
 //!    money taken without an order.

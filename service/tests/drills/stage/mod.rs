@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod gateway;
+pub mod moments;
 pub mod process;
 pub mod proxy;
 pub mod replica;
@@ -132,7 +133,9 @@ impl Stage {
     /// Waits until all payments and events are done, checks the books, and reports.
     pub async fn finish(self, seen: &Seen, recovered_in: Duration) {
         books::check(&mut self.database().await, &self.gateway, seen).await;
-        report::row(self.drill, &seen.to_string(), Some(recovered_in), "kept");
+        let longest_wait = Some(seen.longest_wait(|_| true));
+        let saw = seen.to_string();
+        report::row(self.drill, &saw, longest_wait, Some(recovered_in), "kept");
         fs::remove_dir_all(&self.folder).unwrap();
     }
 }
@@ -141,7 +144,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let logs = format!("BROKEN, see {}", self.folder.display());
-            report::row(self.drill, "-", None, &logs);
+            report::row(self.drill, "-", None, None, &logs);
         }
     }
 }

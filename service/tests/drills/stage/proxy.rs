@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::free_port;
 use super::process::Process;
 use super::replica::Replica;
+use super::{client, free_port};
 use crate::support::eventually::eventually;
 
 /// Where the proxy writes which replica answered.
@@ -44,8 +44,9 @@ impl Proxy {
     /// Waits until it sends requests to this one, among others.
     pub async fn uses(&self, replica: &Replica) {
         let products = format!("http://{}/v1/products", self.address);
+        let client = client();
         eventually("the proxy uses the replica", async || {
-            let answer = reqwest::get(&products).await.ok()?;
+            let answer = client.get(&products).send().await.ok()?;
             let served_by = answer.headers().get(SERVED_BY)?;
             (served_by == replica.name.as_str()).then_some(())
         })

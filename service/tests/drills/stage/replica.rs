@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -74,14 +74,28 @@ impl Replica {
         self.process.kill();
     }
 
-    /// Asks it to stop, as an orchestrator does, and waits for its end.
-    pub async fn stop(&mut self) -> ExitStatus {
-        self.process.signal("TERM");
-        self.process.ended().await
+    /// Stops it with SIGSTOP: connections stay open, nothing is answered.
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
     }
 
-    /// Starts it again on the same ports, and says since when it is ready.
-    pub async fn start_again(&mut self, folder: &Path) -> Instant {
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Asks it to stop, as an orchestrator does, waits for its end, and says how long
+    /// that took.
+    pub async fn stop(&mut self) -> Duration {
+        let told = Instant::now();
+        self.process.signal("TERM");
+        let ended = self.process.ended().await;
+        assert!(ended.success(), "{}: {ended}", self.name);
+        told.elapsed()
+    }
+
+    /// Starts it again on the same ports, and waits until it is ready.
+    pub async fn start_again(&mut self, folder: &Path) {
         let log = format!("{}.log", self.name);
         self.process = run(&["serve"], folder, &log, &self.urls, &self.settings);
         eventually("the service is ready again", async || {
@@ -89,7 +103,6 @@ impl Replica {
             (self.probe("/readyz").await == Some(200)).then_some(())
         })
         .await;
-        Instant::now()
     }
 
     /// The status of a probe on the admin listener: none if nobody is there.

@@ -9,11 +9,15 @@ const REPORT: &str = "ORDERLY_DRILL_REPORT";
 
 /// Adds a row, and shows it at once.
 #[expect(clippy::print_stdout, reason = "it is for whoever runs the drills")]
-pub fn row(drill: &str, seen: &str, recovered_in: Option<Duration>, verdict: &str) {
-    let recovered = recovered_in.map_or("-".to_owned(), |time| {
-        format!("{:.1} s", time.as_secs_f64())
-    });
-    let row = format!("{drill:<19} {seen:<46} {recovered:>8}  {verdict}");
+pub fn row(
+    drill: &str,
+    seen: &str,
+    longest_wait: Option<Duration>,
+    recovered_in: Option<Duration>,
+    verdict: &str,
+) {
+    let (waited, recovered) = (seconds(longest_wait), seconds(recovered_in));
+    let row = format!("{drill:<19} {seen:<46} {waited:>8} {recovered:>8}  {verdict}");
     println!("\n{row}");
     if let Ok(path) = std::env::var(REPORT) {
         let mut file = File::options()
@@ -23,4 +27,10 @@ pub fn row(drill: &str, seen: &str, recovered_in: Option<Duration>, verdict: &st
             .unwrap();
         writeln!(file, "{row}").unwrap();
     }
+}
+
+fn seconds(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| {
+        format!("{:.1} s", time.as_secs_f64())
+    })
 }
