@@ -13,10 +13,13 @@ case ${1:-} in
   light) wanted=(edge) ;;
   *) die "there is no demo '$1': it is 'light', or nothing for all of it" ;;
 esac
+[ -z "$(find deploy/compose observability docs/runbooks ! -perm -004 -print -quit)" ] ||
+  say "Containers run as other users, and some files here are for you alone (umask 077?): chmod -R o+rX deploy observability docs"
 say "Building the image (the first time takes some minutes)"
 scripts/image.sh
 say "Starting the demo"
-docker compose up --wait --wait-timeout 300 "${wanted[@]}"
+# Bash before 4.4, which macOS has, takes an empty array for one that is not set.
+docker compose up --wait --wait-timeout 300 ${wanted[@]+"${wanted[@]}"}
 cat <<'END'
 
   The demo is up:  http://localhost:8088

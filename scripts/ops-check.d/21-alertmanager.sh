@@ -24,11 +24,8 @@ route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
 route ticket alertname=BreakerOpen severity=ticket
 route ticket alertname=SaysNothing
 
-# Debian calls it prometheus-alertmanager.
-name=alertmanager
-! command -v prometheus-alertmanager >/dev/null || name=prometheus-alertmanager
 work=$(mktemp -d)
-if ! find_program "$name" prom/alertmanager --volume "$work:$work"; then
+if ! find_program alertmanager prom/alertmanager --volume "$work:$work"; then
   skipped "which alerts are told" alertmanager "install prometheus-alertmanager, or docker"
   exit
 fi

@@ -1,23 +1,61 @@
 #!/usr/bin/env bash
-# The demo's compose file: read by compose, held to its own rules (everything hardened, limited, pinned, published on
-# loopback only), the edge's configuration read by nginx.
+# The demo's compose file: read by compose; held to its own rules (everything hardened, limited, pinned, published on
+# loopback only); and to the program, which is started with its settings and says the times and limits that compose and
+# the edge go by. The edge's configuration is read by nginx.
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
+# shellcheck source=scripts/require.sh
+. scripts/require.sh
+# shellcheck source=scripts/binary.sh
+. scripts/binary.sh
+
+edge=deploy/compose/edge/nginx.conf
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# try_settings SERVICE: what the program makes of the settings of a service, into $work/SERVICE.json.
+try_settings() {
+  local settings
+  mapfile -t settings < <(python3 scripts/ops-check.d/compose_program.py settings "$work/compose.json" "$1")
+  if env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json" 2>"$work/said"; then
+    ok "$1: orderly takes its settings"
+  else
+    fail "$1: with its settings, orderly says: $(cat "$work/said")"
+    return 1
+  fi
+}
+
+hold_to_program() {
+  local service replicas=()
+  require_rust
+  build_binary
+  for service in $(python3 scripts/ops-check.d/compose_program.py services "$work/compose.json"); do
+    try_settings "$service" || continue
+    case $service in orderly-*) replicas+=("$work/$service.json") ;; esac
+  done
+  python3 scripts/ops-check.d/compose_program.py check "$work/compose.json" "$edge" "${replicas[@]}" ||
+    fail "compose_program.py did not come to its end"
+}
 
 if ! docker compose version >/dev/null 2>&1; then
   skipped "docker-compose.yml" "docker compose" "https://docs.docker.com/compose/install"
+elif ! docker compose config --format json >"$work/compose.json" 2>"$work/said"; then
+  fail "docker compose says of docker-compose.yml: $(cat "$work/said")"
 else
-  holds "docker-compose.yml is one that compose reads" docker compose config --quiet
-  docker compose config --format json | python3 scripts/ops-check.d/compose_rules.py
+  ok "docker-compose.yml is one that compose reads"
+  python3 scripts/ops-check.d/compose_rules.py "$work/compose.json" || fail "compose_rules.py did not come to its end"
+  hold_to_program
 fi
 
-# nginx looks the replicas up when it reads its configuration: let it find anything.
-if find_program nginx nginx --add-host orderly-1:127.0.0.1 --add-host orderly-2:127.0.0.1 \
-  --volume "$PWD/deploy/compose/edge/nginx.conf:/etc/nginx/nginx.conf:ro" --tmpfs /tmp && [ "${PROGRAM[0]}" = docker ]; then
-  holds "the edge's configuration is one that nginx reads" "${PROGRAM[@]}" -t
+# Only in its image: the configuration has the image's paths. nginx looks the replicas up when it reads it, and may find
+# anything.
+if ! have_image "$(image_of_demo nginx)"; then
+  skipped "the edge's configuration" "the image $(image_of_demo nginx)" "https://docs.docker.com/engine/install"
 else
-  skipped "the edge's configuration" docker "https://docs.docker.com/engine/install"
+  find_program nginx nginx --add-host orderly-1:127.0.0.1 --add-host orderly-2:127.0.0.1 \
+    --volume "$PWD/$edge:/etc/nginx/nginx.conf:ro" --tmpfs /tmp
+  holds "the edge's configuration is one that nginx reads" "${PROGRAM[@]}" -t
 fi

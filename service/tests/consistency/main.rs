@@ -6,5 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "a module of a test binary")]
 
-mod names;
+mod first_page;
+mod metrics;
+mod paths;
+mod ports;
+mod program;
 mod project;
+mod variables;

@@ -3,6 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Where variables are named.
+pub const TEXTS: &[&str] = &[
+    ".ci",
+    ".env.example",
+    ".github",
+    "Makefile",
+    "README.md",
+    "config",
+    "deploy",
+    "docker-compose.yml",
+    "docs",
+    "loadtest",
+    "observability",
+    "scripts",
+];
+
+/// Where the program is run and watched.
+pub const OPERATIONS: &[&str] = &["deploy", "docker-compose.yml", "observability"];
+
 /// A file with its text.
 pub struct Page {
     /// From the project's top folder.
@@ -21,6 +40,28 @@ pub fn pages(places: &[&str]) -> Vec<Page> {
         collect(&root().join(place), &mut found);
     }
     found
+}
+
+/// The words of all these places that begin so, each with its place.
+pub fn named(places: &[&str], beginning: &str, may_be: fn(char) -> bool) -> Vec<(String, String)> {
+    let pages = pages(places);
+    let words = pages.iter().flat_map(|page| page.words(beginning, may_be));
+    words.collect()
+}
+
+/// The numbers right after these words, and after each of them those that a space parts from it: `EXPOSE 8080 8081`.
+pub fn numbers_after(text: &str, words: &str) -> Vec<String> {
+    let is_number =
+        |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let pieces = text.split(words).skip(1);
+    pieces
+        .flat_map(|piece| {
+            let line = piece.lines().next().unwrap_or_default();
+            let numbers = line.split(|c: char| !c.is_ascii_digit() && c != ' ').next();
+            numbers.unwrap_or_default().split(' ').take_while(is_number)
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 fn collect(path: &Path, found: &mut Vec<Page>) {

@@ -1,0 +1,157 @@
+//! Which layer wins, and what each may say.
+
+use std::fs;
+
+use garde::Validate;
+use orderly::config::{self, Entry, Environment, Origin, Settings};
+
+use super::{Place, entry, place};
+
+#[test]
+fn the_built_in_defaults_are_allowed() {
+    Settings::default().validate().unwrap();
+    let settings = place("defaults").load().settings;
+    assert_eq!(settings.environment, Environment::Development);
+    assert_eq!(settings.http.port, 8080);
+}
+
+#[test]
+fn each_layer_wins_over_those_before_it() {
+    let expect = |here: Place, port: u16, origin: &str| {
+        let loaded = here.load();
+        assert_eq!(loaded.settings.http.port, port);
+        let shown = entry(&loaded, "http.port").origin.to_string();
+        assert!(
+            shown.ends_with(origin),
+            "{shown} does not end with {origin}"
+        );
+        here
+    };
+    let here = place("layers");
+    let here = expect(here, 8080, "default");
+    let here = here.file("config/default.toml", "http.port = 1");
+    let here = expect(here, 1, "config/default.toml");
+    let here = here.file("config/development.toml", "http.port = 2");
+    let here = expect(here, 2, "config/development.toml");
+    let here = here.file("config/local.toml", "http.port = 3");
+    let here = expect(here, 3, "config/local.toml");
+    let here = here.file(".env", "ORDERLY__HTTP__PORT=4");
+    let here = expect(here, 4, ".env");
+    let here = here.variable("ORDERLY__HTTP__PORT", "5");
+    let here = expect(here, 5, "environment");
+    let here = here.flag("http.port", "6");
+    let here = expect(here, 6, "--set");
+    expect(here.flag("http.port", "7"), 7, "--set");
+}
+
+#[test]
+fn lists_and_switches_may_come_from_the_environment_and_from_files() {
+    let here = place("lists").file(
+        "config/default.toml",
+        "rate_limit.trusted_proxies = [\"10.0.0.0/8\"]",
+    );
+    let proxies = |here: &Place| entry(&here.load(), "rate_limit.trusted_proxies").value;
+    assert_eq!(proxies(&here), serde_json::json!(["10.0.0.0/8"]));
+    let here = here
+        .variable(
+            "ORDERLY__RATE_LIMIT__TRUSTED_PROXIES",
+            "fd00::/8, 192.168.0.1",
+        )
+        .variable("ORDERLY__RATE_LIMIT__ENABLED", "false");
+    assert_eq!(
+        proxies(&here),
+        serde_json::json!(["fd00::/8", "192.168.0.1/32"])
+    );
+    assert!(!here.load().settings.rate_limit.enabled);
+    let here = here.variable("ORDERLY__RATE_LIMIT__TRUSTED_PROXIES", "");
+    assert_eq!(proxies(&here), serde_json::json!([]));
+}
+
+#[test]
+fn a_share_may_be_set_by_a_variable() {
+    let here = place("share").variable("ORDERLY__BREAKER__FAILURE_RATE", "0.25");
+    assert_eq!(here.load().settings.breaker.failure_rate, 0.25);
+    let mistakes = place("no-share")
+        .variable("ORDERLY__BREAKER__FAILURE_RATE", "half")
+        .mistakes();
+    assert!(
+        mistakes.contains("expected a number such as 0.5"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn a_layer_leaves_alone_what_it_does_not_name() {
+    let here = place("siblings")
+        .file("config/default.toml", "[http]\nport = 1\nworkers = 3")
+        .variable("ORDERLY__HTTP__PORT", "2");
+    let settings = here.load().settings;
+    assert_eq!((settings.http.port, settings.http.workers), (2, 3));
+}
+
+#[test]
+fn the_environment_chooses_its_file_and_may_be_named_in_dotenv() {
+    let here = place("environment")
+        .file("config/development.toml", "http.port = 1")
+        .file("config/test.toml", "http.port = 2")
+        .file(".env", "ORDERLY_ENV=test");
+    let loaded = here.load();
+    assert_eq!(
+        (loaded.settings.environment, loaded.settings.http.port),
+        (Environment::Test, 2)
+    );
+    assert_eq!(entry(&loaded, "environment").origin, Origin::DotEnv);
+
+    let loaded = here.variable("ORDERLY_ENV", "development").load();
+    assert_eq!(
+        (loaded.settings.environment, loaded.settings.http.port),
+        (Environment::Development, 1)
+    );
+}
+
+#[test]
+fn the_directory_may_be_named_by_a_variable() {
+    let here = place("directory");
+    fs::create_dir(here.directory.join("elsewhere")).unwrap();
+    let mut here = here.file("elsewhere/default.toml", "http.port = 1");
+    here.inputs.flags.config_dir = None;
+    let elsewhere = here.directory.join("elsewhere").display().to_string();
+    let loaded = here.variable("ORDERLY_CONFIG_DIR", &elsewhere).load();
+    assert_eq!(loaded.settings.http.port, 1);
+}
+
+#[test]
+fn every_setting_can_be_set_by_its_variable() {
+    let mut here = place("every-setting");
+    for Entry { key, value, .. } in here.load().entries().into_iter().skip(1) {
+        let text = match value {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Array(list) => (list.iter().filter_map(serde_json::Value::as_str))
+                .collect::<Vec<_>>()
+                .join(","),
+            other => other.to_string(),
+        };
+        here = here.variable(&config::variable(&key), &text);
+    }
+    for entry in here.load().entries().iter().skip(1) {
+        assert_eq!(entry.origin, Origin::Environment, "{}", entry.key);
+    }
+}
+
+#[test]
+fn an_empty_variable_unsets_what_may_be_unset() {
+    let here = place("unset")
+        .file("config/local.toml", "redis.url = 'redis://localhost'")
+        .variable("ORDERLY__REDIS__URL", "");
+    assert!(here.load().settings.redis.url.is_none());
+}
+
+#[test]
+fn variables_of_others_are_none_of_our_business() {
+    // What Kubernetes sets for a service of that name.
+    place("others")
+        .variable("ORDERLY_PORT", "tcp://10.0.0.1:8080")
+        .variable("PATH", "/bin")
+        .load();
+}

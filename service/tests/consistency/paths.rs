@@ -1,0 +1,129 @@
+//! Paths: probed, scraped, or called.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::program::ask;
+use super::project::{OPERATIONS, Page, pages};
+
+/// What the listeners for operators answer to, from where it is routed.
+fn operators_paths() -> BTreeSet<String> {
+    let sources = pages(&[
+        "service/src/http/admin.rs",
+        "service/src/payments/sandbox/routes.rs",
+    ]);
+    let is_path = |word: &&str| word.starts_with('/') && !word.contains(' ');
+    let quoted = |page: &Page| {
+        let words = page.text.split('"').filter(is_path);
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(quoted).collect()
+}
+
+#[test]
+fn every_probed_or_scraped_path_is_answered() {
+    let known = operators_paths();
+    assert!(
+        known.contains("/readyz") && known.contains("/health"),
+        "{known:?}"
+    );
+    let mut seen = BTreeSet::new();
+    for page in pages(OPERATIONS) {
+        let is_monitor = page.text.contains("kind: ServiceMonitor");
+        let lines: Vec<&str> = page.text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let around = &lines[number.saturating_sub(2)..=number];
+            let is_probe = around.iter().any(|line| line.contains("httpGet"));
+            for path in named_paths(line, is_probe || is_monitor) {
+                assert!(known.contains(path), "{}: {path}", page.place(number));
+                seen.insert(path.to_owned());
+            }
+        }
+    }
+    for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
+        assert!(seen.contains(path), "nobody asks for {path}: {seen:?}");
+    }
+}
+
+/// Paths in a line that are certainly the program's: those that end as probes do, and what Kubernetes or Prometheus is
+/// told to ask for.
+fn named_paths(line: &str, is_asked: bool) -> Vec<&str> {
+    let words = line.split(|c: char| !(c.is_ascii_lowercase() || c == '/'));
+    let mut paths: Vec<&str> = words
+        .filter_map(|word| word.rfind('/').map(|at| &word[at..]))
+        .filter(|word| word.len() > 4 && word.ends_with('z') && !word.ends_with("gz"))
+        .collect();
+    for (key, counts) in [("metrics_path: ", true), (" path: ", is_asked)] {
+        if let Some((_, value)) = line.split_once(key).filter(|_| counts) {
+            let value = value.trim_start_matches(['"', '\'']);
+            let end = value.find(|c: char| !(c.is_ascii_alphanumeric() || c == '/'));
+            paths.push(&value[..end.unwrap_or(value.len())]);
+        }
+    }
+    paths
+}
+
+/// Where the API is called by its paths, apart from its own tests.
+const CALLERS: &[&str] = &[
+    "README.md",
+    "deploy",
+    "docs/rate-limits.md",
+    "scripts/contract",
+    "scripts/contract.sh",
+    "scripts/run.sh",
+    "scripts/test-backup.sh",
+];
+
+#[test]
+fn every_path_of_the_api_that_is_called_is_in_its_description() {
+    let document = ask(&["openapi"]);
+    let mut seen = 0;
+    for page in pages(CALLERS) {
+        for (number, line) in page.text.lines().enumerate() {
+            for (at, _) in line.match_indices("/v1/") {
+                let end = line[at..].find(|c: char| !may_be_called(c));
+                let path = &line[at..end.map_or(line.len(), |end| at + end)];
+                let place = page.place(number);
+                assert!(
+                    is_described(&document, method_before(&line[..at]), path),
+                    "{place}: {path}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "are the files still there? {seen}");
+}
+
+/// With what a shell puts into it: `/v1/orders/$order/cancel`.
+fn may_be_called(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '$' | '{' | '}' | '\\')
+}
+
+/// `call POST '/v1/…` says how; most places don't.
+fn method_before(line: &str) -> Option<String> {
+    let word = line.trim_end_matches(['"', '\'', ' ', '`']);
+    let word = word.rsplit([' ', '"', '`', '|']).next()?;
+    ["GET", "POST", "PATCH", "PUT", "DELETE"]
+        .contains(&word)
+        .then(|| word.to_ascii_lowercase())
+}
+
+fn is_described(document: &Value, method: Option<String>, path: &str) -> bool {
+    let templates = document["paths"].as_object().unwrap();
+    templates.iter().any(|(template, operations)| {
+        let is_taken = method
+            .as_ref()
+            .is_none_or(|it| operations.get(it).is_some());
+        is_taken && fits(template, path)
+    })
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let pairs = template.split('/').zip(path.split('/'));
+    template.split('/').count() == path.split('/').count()
+        && pairs.into_iter().all(|(wanted, given)| {
+            wanted == given || (wanted.starts_with('{') && !given.is_empty())
+        })
+}

@@ -1,0 +1,88 @@
+//! Ports: what is published, scraped, proxied to or let in is what the program listens on.
+
+use super::program::Schema;
+use super::project::{OPERATIONS, numbers_after, pages};
+
+/// Where the program's ports stand for themselves: the file, what stands before them, and whose they are.
+const LISTED: &[(&str, &str, &[&str])] = &[
+    ("deploy/docker/Dockerfile", "EXPOSE ", &["http", "admin"]),
+    (
+        "deploy/systemd/orderly.service",
+        "SocketBindAllow=tcp:",
+        &["http", "admin"],
+    ),
+    (
+        "deploy/kubernetes/base/deployment.yaml",
+        "containerPort: ",
+        &["http", "admin"],
+    ),
+    (
+        "deploy/kubernetes/base/services.yaml",
+        " port: ",
+        &["service", "admin"],
+    ),
+    (
+        "deploy/kubernetes/overlays/dev/sandbox-gateway.yaml",
+        "containerPort: ",
+        &["sandbox_gateway"],
+    ),
+    (
+        "deploy/kubernetes/overlays/dev/sandbox-gateway.yaml",
+        " port: ",
+        &["sandbox_gateway"],
+    ),
+];
+
+fn port_of(schema: &Schema, listener: &str) -> String {
+    match listener {
+        // What clients inside the cluster ask for, HTTP's own, which the Service leads to http.port by name.
+        "service" => "80".to_owned(),
+        listener => schema.default(&format!("{listener}.port")),
+    }
+}
+
+#[test]
+fn every_port_that_is_opened_is_one_that_the_program_listens_on() {
+    let schema = Schema::get();
+    for (file, before, listeners) in LISTED {
+        let opened: Vec<String> = (pages(&[file]).iter())
+            .flat_map(|page| numbers_after(&page.text, before))
+            .collect();
+        let known = listeners.iter().map(|listener| port_of(&schema, listener));
+        assert_eq!(opened, known.collect::<Vec<_>>(), "{file}: {before}");
+    }
+}
+
+/// Which listener is meant by `orderly-1:…` or `gateway:…` in this file: what watches asks the admin listener, what
+/// serves asks the API.
+fn listener_meant(host: &str, path: &str) -> &'static str {
+    if host.contains("gateway") {
+        "sandbox_gateway"
+    } else if path.starts_with("observability") {
+        "admin"
+    } else {
+        "http"
+    }
+}
+
+#[test]
+fn every_address_of_the_program_has_a_port_that_it_listens_on() {
+    let schema = Schema::get();
+    let may_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    let mut seen = 0;
+    for page in pages(OPERATIONS) {
+        for beginning in ["orderly", "gateway", "sandbox-gateway"] {
+            for (word, place) in page.words(beginning, may_be) {
+                let Some((host, port)) = word.rsplit_once(':') else {
+                    continue;
+                };
+                if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    let expected = port_of(&schema, listener_meant(host, &page.path));
+                    assert_eq!(port, expected, "{place}: {word}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 5, "are the files still there?");
+}

@@ -1,0 +1,51 @@
+//! Environment variables.
+
+use super::program::Schema;
+use super::project::{TEXTS, named};
+
+/// Variables that are no settings, each with the file that reads it.
+const OTHERS: &[(&str, &str)] = &[
+    ("ORDERLY_CONFIG_DIR", "service/src/config/layers.rs"),
+    ("ORDERLY_BUILD_COMMIT", "service/build.rs"),
+    ("ORDERLY_BUILD_EPOCH", "service/build.rs"),
+    ("ORDERLY_IMAGE", "docker-compose.yml"),
+    ("ORDERLY_TEST_DATABASE_URL", "service/tests/support/"),
+    ("ORDERLY_TEST_REDIS_URL", "service/tests/support/"),
+    ("ORDERLY_TEST_CERTIFICATES", "service/tests/support/"),
+    ("ORDERLY_DRILL_REPORT", "service/tests/"),
+    ("ORDERLY_CONTRACT_URL", "scripts/contract/"),
+    ("ORDERLY_CONTRACT_TOKEN", "scripts/contract/"),
+];
+
+fn may_be(c: char) -> bool {
+    c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[test]
+fn every_variable_is_read_by_the_program_or_by_what_we_run_around_it() {
+    // How the documents say "any setting".
+    const ANY: [&str; 2] = ["ORDERLY__SECTION__KEY", "ORDERLY__SECTION__KEY_FILE"];
+    let schema = Schema::get();
+    let mut known = schema.all("variable");
+    known.extend(schema.all("file_variable"));
+    known.extend(OTHERS.iter().map(|(variable, _)| (*variable).to_owned()));
+    let is_known = |word: &str| match word.strip_suffix("__") {
+        // `ORDERLY__RATE_LIMIT__…`: a section.
+        Some(_) => known.iter().any(|variable| variable.starts_with(word)),
+        None => known.contains(word) || ANY.contains(&word),
+    };
+    let mut named = named(TEXTS, "ORDERLY_", may_be);
+    named.retain(|(word, _)| word != "ORDERLY_");
+    assert!(named.len() > 20, "are the files still there? {named:?}");
+    let unknown: Vec<_> = (named.iter().filter(|(word, _)| !is_known(word))).collect();
+    assert!(unknown.is_empty(), "nobody reads it: {unknown:#?}");
+}
+
+#[test]
+fn what_is_no_setting_is_still_read_where_this_says() {
+    for (variable, reader) in OTHERS {
+        let found = named(&[reader], variable, may_be);
+        let is_read = found.iter().any(|(word, _)| word == variable);
+        assert!(is_read, "{reader} does not read {variable}");
+    }
+}
