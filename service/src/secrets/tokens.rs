@@ -7,6 +7,11 @@
 //! audience and expiry; and the id of the key (`kid`), which is the key's
 //! thumbprint (RFC 7638), so that a second key can be told apart from the first.
 //!
+//! Checking a signature costs more than the rest of a request of ours that does not
+//! go to the database, and a client sends the same token with each of its requests.
+//! So who a token speaks for is remembered, by the token's hash: a token that differs in one
+//! bit is another one. Whether it is over is asked each time.
+//!
 //! See it break: `forged_tokens_are_refused` in `tests/api/sessions.rs`.
 
 use std::time::Duration;
@@ -14,8 +19,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -51,8 +57,16 @@ pub struct AccessToken {
     pub lifetime: Duration,
 }
 
+/// How many tokens are remembered: some hundred bytes each.
+const REMEMBERED: u64 = 10_000;
+
+/// How far the clocks of two replicas may be apart: by a little, not by a minute.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
+
 /// Makes and checks access tokens.
 pub struct Tokens {
+    /// Of good tokens, by their SHA-256: who they speak for, and until when.
+    known: Cache<[u8; 32], (Identity, DateTime<Utc>)>,
     signing_key: EncodingKey,
     verifying_key: DecodingKey,
     header: Header,
@@ -94,9 +108,10 @@ impl Tokens {
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The clocks of two replicas differ by a little, not by a minute.
-        validation.leeway = 5;
+        // Asked on each use, here, and not once when the signature is checked.
+        validation.validate_exp = false;
         Ok(Self {
+            known: Cache::new(REMEMBERED),
             signing_key: EncodingKey::from_ed_der(&pkcs8),
             verifying_key: DecodingKey::from_ed_der(public),
             header,
@@ -129,13 +144,28 @@ impl Tokens {
 
     /// Who the token speaks for; `None` if it is not ours, not for us, changed,
     /// or over.
-    pub fn check(&self, token: &str) -> Option<Identity> {
+    pub fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let (identity, expires) = match self.known.get(&hash) {
+            Some(known) => known,
+            None => {
+                let good = self.verify(token)?;
+                self.known.insert(hash, good);
+                good
+            }
+        };
+        (now <= expires + LEEWAY).then_some(identity)
+    }
+
+    fn verify(&self, token: &str) -> Option<(Identity, DateTime<Utc>)> {
         let data =
             jsonwebtoken::decode::<Claims>(token, &self.verifying_key, &self.validation).ok()?;
-        (data.header.kid == self.header.kid).then_some(Identity {
+        let identity = Identity {
             user_id: data.claims.sub,
             role: data.claims.role,
-        })
+        };
+        let expires = DateTime::from_timestamp(data.claims.exp, 0)?;
+        (data.header.kid == self.header.kid).then_some((identity, expires))
     }
 }
 
@@ -150,6 +180,24 @@ fn thumbprint(public: &[u8]) -> String {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_is_remembered_ends_when_it_is_over() {
+        let tokens = Tokens::new(&AuthConfig::default()).unwrap();
+        let identity = Identity {
+            user_id: UserId(uuid::Uuid::nil()),
+            role: Role::Admin,
+        };
+        let now = Utc::now();
+        let issued = tokens.issue(identity, now).unwrap();
+        let over = now + issued.lifetime + LEEWAY + TimeDelta::seconds(1);
+        for _ in 0..2 {
+            assert_eq!(tokens.check(&issued.token, now), Some(identity));
+            assert_eq!(tokens.check(&issued.token, over), None);
+        }
+        let changed = format!("{}A", issued.token);
+        assert_eq!(tokens.check(&changed, now), None);
+    }
 
     #[test]
     fn the_thumbprint_is_the_one_of_the_rfc() {

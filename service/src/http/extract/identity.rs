@@ -10,7 +10,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::secrets::tokens::Identity;
-use crate::usecases::Services;
+use crate::usecases::{Services, now};
 
 /// A user with a valid access token (RFC 6750, section 2.1). Without: 401.
 pub struct User(pub UserId);
@@ -70,6 +70,6 @@ fn check(request: &HttpRequest) -> Result<Identity, Problem> {
     };
     request
         .app_data::<web::Data<Services>>()
-        .and_then(|services| services.tokens.check(token))
+        .and_then(|services| services.tokens.check(token, now()))
         .ok_or_else(|| refuse("the access token is not valid, or no longer: log in again"))
 }
