@@ -64,7 +64,7 @@ on_exit stop_all
 # As one would run it: safe against a power cut, with room for some minutes without a checkpoint.
 create_postgres --auth=scram-sha-256
 options=(-c fsync=on -c synchronous_commit=on -c random_page_cost=1.1 -c shared_buffers=512MB
-  -c max_wal_size=8GB -c checkpoint_timeout=30min)
+  -c max_wal_size=8GB -c checkpoint_timeout=30min -c autovacuum=off)
 start_postgres "$(free_port)" "${options[@]}"
 create_database orderly
 start_redis "$(free_port)"
