@@ -3,11 +3,13 @@
 # said in loadtest/src/bench/mod.rs. Prints the result and writes it to loadtest/results. Wants a
 # machine that does nothing else.
 #
-#   scripts/bench.sh [--everything] [--rounds 9] [--seconds 30] …
+#   scripts/bench.sh [--redis | --everything] [--rounds 9] [--seconds 30] …
 #
-# Measured is what the customer waits for. What follows an order, its payment and its event, is
-# done by another replica, so to speak: the gateway is away and the relay's lock is taken. With
-# --everything this one does that as well; that is another result, in another file.
+# Measured is what the customer waits for, and what it costs at the least: one replica, which keeps
+# rate limits and cache to itself. What follows an order, its payment and its event, is done by
+# another replica, so to speak: the gateway is away and the relay's lock is taken. Other results, in
+# other files: with --redis, limits are shared, a question to Redis for each request; with
+# --everything, there is Redis, and payments and events are worked on meanwhile as well.
 set -euo pipefail
 # shellcheck source=scripts/services.sh
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
@@ -17,18 +19,22 @@ set -euo pipefail
 . scripts/service.sh
 
 command="make bench${*:+ ARGS='$*'}"
-everything=''
-if [ "${1:-}" = --everything ]; then
-  everything=yes
-  shift
-fi
+with=''
+case "${1:-}" in
+  --redis | --everything)
+    with=${1#--}
+    shift
+    ;;
+esac
 
 # Holds the advisory lock of the outbox relay in a session of its own.
 take_relay_lock() {
   local lock
   lock=$(sed -n 's/^const RELAY_LOCK: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/outbox.rs)
   [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
-  start psql "$PG_BIN/psql" -X -q -c "SELECT pg_advisory_lock($((${lock//_/})))" -c "SELECT pg_sleep(86400)" \
+  # Held by a session that is idle then. One that sleeps in a statement keeps a snapshot, and with it every old
+  # version of every row: both sides get slower from round to round.
+  start psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \
     >/dev/null
   local deadline=$((SECONDS + 20))
   until [ "$(query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
@@ -48,14 +54,14 @@ require_rust
 require_postgres ''
 [ -x "$PG_BIN/pgbench" ] || die "$PG_BIN has no pgbench: install it (Debian, Ubuntu: apt-get install postgresql-contrib)"
 choose_account
-find_or_install_redis || die "$NO_REDIS"
+[ -z "$with" ] || find_or_install_redis || die "$NO_REDIS"
 say "Building (the first time takes some minutes)"
 build_for_load
 sweep_tests
 open_data "test-$$"
 stop_all() {
   [ ! -f "$DATA/orderly serve.pid" ] || kill -CONT "$(cat "$DATA/orderly serve.pid")" 2>/dev/null
-  stop psql 5
+  stop_group psql 5
   stop_services
   remove_data "test-$$"
 }
@@ -67,8 +73,7 @@ options=(-c fsync=on -c synchronous_commit=on -c random_page_cost=1.1 -c shared_
   -c max_wal_size=8GB -c checkpoint_timeout=30min -c autovacuum=off)
 start_postgres "$(free_port)" "${options[@]}"
 create_database orderly
-start_redis "$(free_port)"
-export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly" ORDERLY__REDIS__URL=$REDIS_URL
+export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly"
 export PGHOST=127.0.0.1 PGUSER=orderly PGDATABASE=orderly
 PGPORT=$(cat "$DATA/postgres.port") PGPASSWORD=$(cat "$DATA/postgres.password")
 export PGPORT PGPASSWORD
@@ -77,10 +82,16 @@ export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DR
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 choose_ports
-setting="release build, metrics, spans and a JSON log line for each request, Redis for rate limits and cache"
-result=loadtest/results/order-path.md
-if [ -n "$everything" ]; then
-  result=loadtest/results/order-path-and-what-follows.md
+setting="release build; rate limits, metrics, spans and a JSON log line for each request"
+result=loadtest/results/order-path${with:+-with-$with}.md
+if [ -z "$with" ]; then
+  setting="$setting; one replica, no Redis"
+else
+  start_redis "$(free_port)"
+  export ORDERLY__REDIS__URL=$REDIS_URL
+  setting="$setting; Redis for rate limits and cache"
+fi
+if [ "$with" = everything ]; then
   setting="$setting; payments and events are worked on meanwhile"
   start_gateway
 else
