@@ -1,5 +1,5 @@
 //! Which log lines are written, by a filter that can be changed while the service runs,
-//! and where to ([`super::log_writer`]).
+//! and where to (`log_writer.rs`).
 
 use std::io::IsTerminal as _;
 use std::sync::{Arc, OnceLock};
