@@ -6,7 +6,7 @@
 //! without ([`NoRedis`]), instead of waiting for a timeout each.
 //!
 //! Commands are multiplexed over one connection, which is made at the first use
-//! and made again when it breaks or falls silent ([`connection`]), with bounded
+//! and made again when it breaks or falls silent (`connection.rs`), with bounded
 //! backoff. It must never be used for a command that blocks (`XREAD BLOCK`):
 //! everybody else would wait behind it. It lives on the main runtime, like every
 //! connection (see [`crate::storage::database`]).

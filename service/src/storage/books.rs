@@ -51,14 +51,15 @@ pub const RULES: &[Rule] = &[
             OR j.amount_minor <> o.total_minor OR j.currency <> o.currency",
     },
     Rule {
-        says: "an idempotency key is committed with its answer, and its order is there",
+        says: "an idempotency key that was used has its answer, and its order is there",
         query: "SELECT k.key AS value FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id
-            WHERE k.answer IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
-            OR k.answer::jsonb ->> 'id' <> o.id::text",
+            WHERE num_nonnulls(k.resource_id, k.answer) > 0
+            AND (k.answer IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
+            OR k.answer::jsonb ->> 'id' <> o.id::text)",
     },
     Rule {
         says: "one order has one idempotency key",
-        query: "SELECT resource_id::text AS value FROM idempotency_keys
+        query: "SELECT resource_id::text AS value FROM idempotency_keys WHERE resource_id IS NOT NULL
             GROUP BY resource_id HAVING count(*) > 1",
     },
 ];

@@ -28,6 +28,7 @@ pub mod schema;
 pub(crate) mod statement;
 mod statement_name;
 mod statement_watch;
+pub mod stock;
 pub mod transaction;
 pub mod users;
 

@@ -13,7 +13,7 @@ use crate::domain::order::Order;
 use crate::domain::order_status::OrderMove;
 use crate::events::payload;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, products};
+use crate::storage::{orders, outbox, payment_jobs, stock};
 
 /// Cancels an order of the user's own and puts its stock back.
 ///
@@ -38,7 +38,7 @@ pub async fn cancel_order(
 
         orders::set_status(conn, id, order.status, now).await?;
         touched.add(order.lines.iter().map(|line| line.product_id));
-        products::put_back(conn, &order.lines, now).await?;
+        stock::put_back(conn, &order.lines, now).await?;
         payment_jobs::call_off(conn, id).await?;
         outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)

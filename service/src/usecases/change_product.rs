@@ -8,8 +8,8 @@ use super::{Services, UseCaseError, now, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
-use crate::storage::products;
 use crate::storage::transaction::in_transaction;
+use crate::storage::{products, stock};
 
 /// Changes the name or the price of a product if `accepts` its version.
 ///
@@ -25,7 +25,7 @@ pub async fn change_product(
     let mut conn = services.database.connection().await?;
     let mut touched = services.products.touch();
     let changed = in_transaction(&mut conn, async |conn| {
-        let current = products::lock(conn, &[id])
+        let current = stock::lock(conn, &[id])
             .await?
             .pop()
             .ok_or(UseCaseError::NotFound("product"))?;

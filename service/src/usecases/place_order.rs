@@ -41,7 +41,7 @@ use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
 use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};
 use crate::storage::pipeline::Pipeline;
-use crate::storage::{order_record, products};
+use crate::storage::{order_record, stock};
 
 /// What a customer asks for.
 pub struct PlaceOrder {
@@ -136,7 +136,7 @@ async fn take_or_replay(
     let (claimed, shelf) = transaction
         .begin(
             async |conn| idempotency::claim(conn, &claim).await,
-            async |conn| products::lock_if_claimed(conn, &wanted, &claim).await,
+            async |conn| stock::lock_if_claimed(conn, &wanted, &claim).await,
         )
         .await?;
     match claimed? {

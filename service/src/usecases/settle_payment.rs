@@ -13,7 +13,7 @@ use crate::events::payload;
 use crate::payments::ChargeOutcome;
 use crate::storage::payment_jobs::LeasedJob;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, payments, products};
+use crate::storage::{orders, outbox, payment_jobs, payments, stock};
 
 /// Writes down what came of a charge: the order is paid, or it has failed and
 /// its stock goes back. If the order was cancelled meanwhile it stays so, and the
@@ -50,7 +50,7 @@ pub async fn settle_charge(
                 }
                 ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
                     touched.add(order.lines.iter().map(|line| line.product_id));
-                    products::put_back(conn, &order.lines, now).await?;
+                    stock::put_back(conn, &order.lines, now).await?;
                 }
             }
             outbox::append(conn, &event).await?;

@@ -230,6 +230,7 @@ async fn what_is_shed_is_counted_and_no_error_in_the_log() {
 
     let waiting = served.get("/v1/products?search=a", "");
     let others = async {
+        database.sessions_wait_for_a_lock(1).await;
         eventually("another one is shed", async || {
             let answer = served.get("/v1/products?search=b", "").await;
             (answer.status == 503).then_some(())

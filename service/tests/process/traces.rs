@@ -81,7 +81,7 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
         "pool wait",
         "BEGIN",
         claim,
-        "SELECT products",
+        "SELECT products SELECT idempotency_keys",
         write,
         "COMMIT",
     ];
