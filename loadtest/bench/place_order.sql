@@ -11,7 +11,8 @@
 \set user 1 + :client_id % 64
 BEGIN;
 WITH patience AS (SELECT current_setting('lock_timeout') AS before,
-  set_config('lock_timeout', :wait::text, true))
+  set_config('lock_timeout', :wait::text, true),
+  set_config('plan_cache_mode', 'force_generic_plan', true))
 INSERT INTO idempotency_keys AS used (user_id, key, fingerprint, created_at, expires_at)
 SELECT ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid,
   (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text,

@@ -1,5 +1,6 @@
 //! The `orderly` binary: everything is in the library.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
@@ -13,10 +14,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// A runtime of several threads: the pools live on it and outlast any one worker of the HTTP server, each of which
 /// has a single-threaded runtime of its own.
 ///
-/// Requests are worked on by those, one for each core. This one reads and writes for the pools, and runs the jobs; with
-/// more threads than that takes, they mostly wake each other up, which on two cores cost a fifth of the CPU of an order.
+/// Requests are worked on by those. This one reads and writes for the pools, and runs the jobs; with more threads than
+/// that takes, they mostly wake each other up, which on two cores cost a fifth of the CPU of an order.
 fn main() -> std::io::Result<ExitCode> {
-    let cores = std::thread::available_parallelism()?.get();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = Builder::new_multi_thread()
         .worker_threads(cores.div_ceil(2))
         .enable_all()

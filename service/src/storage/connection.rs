@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use diesel::connection::InstrumentationEvent;
 use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tokio::runtime::Handle;
@@ -24,7 +25,9 @@ use crate::tls;
 ///
 /// If the deadline of the request is over by then, its last statement may still
 /// run on the server: nobody waits for it, but the next borrower would have to.
-/// So the server is asked to cancel it, and the connection is closed.
+/// And if it was dropped in the midst of a transaction, by a panic or since the client
+/// has gone, the transaction's locks would wait in the pool for that borrower.
+/// So the server is asked to cancel what runs, and the connection is closed.
 pub struct Connection {
     pooled: Option<Object<AsyncPgConnection>>,
     connector: Connector,
@@ -59,10 +62,11 @@ impl DerefMut for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if deadline::remaining() != Some(Duration::ZERO) {
-            return;
-        }
-        if let Some(pooled) = self.pooled.take() {
+        if let Some(mut pooled) = self.pooled.take() {
+            let in_time = deadline::remaining() != Some(Duration::ZERO);
+            if in_time && !pooled.is_broken() {
+                return;
+            }
             let mut abandoned = Object::take(pooled);
             // The watch says here what still ran: later nobody knows for which request.
             abandoned.set_instrumentation(|_: InstrumentationEvent<'_>| {});
@@ -99,9 +103,6 @@ impl Connector {
                 Some(tls::client::verifying(ca, &from)?)
             }
         };
-        // Statements are prepared once for each connection. Left to itself, Postgres would plan
-        // those with arrays anew on each call: it takes an unknown array for one of ten, and finds
-        // that a plan for the one it is given costs less. The planning costs more than the rest.
         session
             .application_name(&config.application_name)
             .connect_timeout(config.connect_timeout)
@@ -110,8 +111,7 @@ impl Connector {
             .tcp_user_timeout(config.tcp_user_timeout)
             .options(format!(
                 "-c statement_timeout={} -c lock_timeout={} \
-                 -c idle_in_transaction_session_timeout={} -c timezone=UTC \
-                 -c plan_cache_mode=force_generic_plan",
+                 -c idle_in_transaction_session_timeout={} -c timezone=UTC",
                 config.statement_timeout.as_millis(),
                 config.lock_timeout.as_millis(),
                 config.idle_in_transaction_timeout.as_millis(),

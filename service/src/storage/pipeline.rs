@@ -20,18 +20,16 @@
 //! - **`COMMIT` overtakes.** diesel-async prepares a statement on its first use, and sends it when
 //!   that is answered. `COMMIT` is a prepared statement here too, so that it queues up behind.
 //! - **Nobody waits any more.** If the future is dropped in between, the transaction is open and
-//!   nobody will end it. From beginning to end the connection counts as broken, so that the pool
-//!   closes it, and Postgres rolls back.
+//!   nobody will end it. From beginning to end the connection counts as broken, so that it is
+//!   closed instead of going back to the pool, and Postgres rolls back.
 //!
 //! Who needs no such haste uses [`super::transaction`], which is plainer.
 //!
 //! See it break: `an_order_takes_five_statements_and_two_waits` in `tests/api/round_trips.rs`, and
 //! `tests/api/pipeline.rs`.
 
-use std::future::Future as _;
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::task::{Context, Waker};
 
 use diesel::connection::TransactionManagerStatus;
 use diesel_async::{
@@ -79,10 +77,8 @@ impl<'a> Pipeline<'a> {
         }));
         let mut first = pin!(maybe_done(first(conn)));
         let mut second = pin!(maybe_done(second(conn)));
-        // Polled once, a statement is sent. Answers come in order, and are taken in order; so
-        // nobody need be woken up for the first.
-        let _ = begin.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let _ = (poll!(&mut first), poll!(&mut second));
+        // Polled once, a statement is sent. Answers come in order, and are taken in order.
+        let _ = (poll!(&mut begin), poll!(&mut first), poll!(&mut second));
         (&mut begin).await;
         (&mut first).await;
         (&mut second).await;

@@ -21,7 +21,8 @@ use super::statement_name::name;
 use crate::telemetry::traces::sampled_span;
 
 /// Watches one connection, which runs one statement after the other. Some may be sent
-/// before those before them are done; they are done in the same order.
+/// before those before them are done; they are done in the same order. The span of such
+/// a one begins when it is sent, its time when it is its turn.
 pub(super) struct StatementWatch {
     slow: Duration,
     running: VecDeque<Running>,
@@ -80,6 +81,10 @@ impl Instrumentation for StatementWatch {
                     ended.span.record("error.type", kind(error));
                 }
                 ended.log_if_over(self.slow, false);
+                // Only now is it its turn, whenever it was sent.
+                if let Some(next) = self.running.front_mut() {
+                    next.began = Instant::now();
+                }
             }
             _ => {}
         }
@@ -88,7 +93,8 @@ impl Instrumentation for StatementWatch {
 
 impl Drop for StatementWatch {
     fn drop(&mut self) {
-        for abandoned in self.running.drain(..) {
+        // Those behind it have not begun.
+        if let Some(abandoned) = self.running.pop_front() {
             abandoned.span.record("otel.status_code", "ERROR");
             abandoned.span.record("error.type", "abandoned");
             abandoned.log_if_over(self.slow, true);

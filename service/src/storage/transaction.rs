@@ -1,5 +1,7 @@
 //! The transaction: all of it or nothing.
 //!
+//! (The one that everybody waits for, an order, saves round trips: [`super::pipeline`].)
+//!
 //! A use case takes one connection from the pool, and everything it does on it
 //! inside [`in_transaction`] is committed together when the closure returns
 //! `Ok`, and undone when it returns `Err`. Three rules keep it short and safe:

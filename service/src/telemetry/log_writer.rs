@@ -53,9 +53,10 @@ impl LogWriter {
         let (queue, lines) = sync_channel(capacity);
         let pending = Arc::<AtomicUsize>::default();
         let left = Arc::clone(&pending);
+        let lost = dropped.clone();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(&lines, out, &left))?;
+            .spawn(move || write_all(&lines, out, &left, &lost))?;
         Ok(Self {
             queue,
             pending,
@@ -72,7 +73,12 @@ impl LogWriter {
     }
 }
 
-fn write_all(lines: &Receiver<Vec<u8>>, mut out: impl Write, left: &AtomicUsize) {
+fn write_all(
+    lines: &Receiver<Vec<u8>>,
+    mut out: impl Write,
+    left: &AtomicUsize,
+    lost: &IntCounter,
+) {
     while let Ok(mut batch) = lines.recv() {
         thread::sleep(GATHER);
         let mut count = 1;
@@ -80,8 +86,10 @@ fn write_all(lines: &Receiver<Vec<u8>>, mut out: impl Write, left: &AtomicUsize)
             batch.extend(line);
             count += 1;
         }
-        // There is no place left where to say that it failed.
-        let _lost = out.write_all(&batch).and_then(|()| out.flush());
+        if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
+            // There is no other place left where to say so.
+            lost.inc_by(count as u64);
+        }
         left.fetch_sub(count, Ordering::Release);
     }
 }

@@ -146,10 +146,11 @@ async fn take_or_replay(
             take(transaction, request, order, answer).await
         }
         Claimed::Used => {
+            shelf?;
             let stored = transaction
                 .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
                 .await?;
-            // Gone again: it has just expired and was deleted. Come back, and claim it.
+            // The claim has the row locked, so it is there; if it were not: come back, and claim it.
             replay(stored.ok_or(UseCaseError::KeyInProgress)?, &fingerprint)
         }
         Claimed::InProgress => Err(UseCaseError::KeyInProgress),

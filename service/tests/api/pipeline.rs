@@ -5,11 +5,12 @@ use diesel::IntoSql as _;
 use diesel::sql_types::Integer;
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
-use orderly::config::OrdersConfig;
+use orderly::config::{DatabaseConfig, OrdersConfig};
 use orderly::storage::pipeline::Pipeline;
 use orderly::usecases::UseCaseError;
 use orderly::usecases::place_order::place_on;
 
+use crate::pool::pools;
 use crate::round_trips::{answer, request, user_id};
 use crate::support::app::TestApp;
 
@@ -76,6 +77,30 @@ async fn a_transaction_that_nobody_ends_closes_its_connection() {
         assert_eq!(conn.is_broken(), !ends);
     }
     app.finish().await;
+}
+
+/// Of a panic, or a client that has gone: its product can be bought by somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_abandoned_order_has_locked_is_free_again() {
+    let app = TestApp::start().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let customer = app.customer().await;
+    let databases = pools(&app.database, &DatabaseConfig::default()).await;
+    let mut conn = databases.requests.connection().await.unwrap();
+    let mut transaction = Pipeline::new(&mut conn);
+    transaction.begin(one, lock_products).await.unwrap();
+    drop(conn);
+    let held = "pg_stat_activity WHERE datname = current_database()
+        AND state LIKE 'idle in transaction%'";
+    app.database.rows_become(held, 0).await;
+    app.order(&customer, &[(&product, 1)]).await.expect(201);
+    databases.close().await;
+    app.finish().await;
+}
+
+async fn lock_products(mut conn: &AsyncPgConnection) {
+    let lock = "SELECT FROM products FOR UPDATE";
+    conn.batch_execute(lock).await.unwrap();
 }
 
 async fn one(mut conn: &AsyncPgConnection) -> i32 {

@@ -70,7 +70,7 @@ async fn connections_outlive_the_worker_that_opened_them() {
 }
 
 /// Pools on a database of their own.
-async fn pools(database: &TestDatabase, config: &DatabaseConfig) -> Databases {
+pub async fn pools(database: &TestDatabase, config: &DatabaseConfig) -> Databases {
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     Databases::new(&database.url, config, Handle::current(), &metrics).unwrap()
 }

@@ -32,7 +32,9 @@ pub struct Intake(Semaphore);
 impl Intake {
     /// As many as there may be connections: over HTTP/1.1 it never refuses anybody.
     pub fn new(config: &HttpConfig) -> Self {
-        Self(Semaphore::new(config.max_connections))
+        // Each worker has its share of the connections, rounded up.
+        let share = config.max_connections.div_ceil(config.workers);
+        Self(Semaphore::new(share * config.workers))
     }
 }
 
