@@ -1,6 +1,8 @@
 //! Statements that are sent together: what becomes of those behind one that fails, and of a
 //! transaction that nobody ends.
 
+use std::time::Duration;
+
 use diesel::IntoSql as _;
 use diesel::sql_types::Integer;
 use diesel_async::pooled_connection::PoolableConnection as _;
@@ -85,7 +87,11 @@ async fn what_an_abandoned_order_has_locked_is_free_again() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let customer = app.customer().await;
-    let databases = pools(&app.database, &DatabaseConfig::default()).await;
+    let config = DatabaseConfig {
+        idle_in_transaction_timeout: Duration::from_mins(10),
+        ..DatabaseConfig::default()
+    };
+    let databases = pools(&app.database, &config).await;
     let mut conn = databases.requests.connection().await.unwrap();
     let mut transaction = Pipeline::new(&mut conn);
     transaction.begin(one, lock_products).await.unwrap();
