@@ -63,6 +63,16 @@ impl Counted {
         (placed.unwrap(), sent)
     }
 
+    /// Of some tries: a thread that is held up between two statements finds that the first is done
+    /// already.
+    async fn fewest_waits(&mut self, request: impl Fn(usize) -> PlaceOrder) -> usize {
+        let mut fewest = usize::MAX;
+        for number in 0..10 {
+            fewest = fewest.min(self.place(&request(number)).await.1.waits);
+        }
+        fewest
+    }
+
     async fn prepared_statements(&mut self) -> Vec<String> {
         let names = "SELECT name AS value FROM pg_prepared_statements
             WHERE statement NOT LIKE '%pg_prepared_statements%' ORDER BY name";
@@ -99,7 +109,7 @@ async fn an_order_takes_five_statements_and_two_waits() {
     let admin = app.admin().await;
     let mut products = Vec::new();
     for _ in 0..10 {
-        products.push(app.product(&admin, 250, 5).await);
+        products.push(app.product(&admin, 250, 50).await);
     }
     let customer = app.customer().await;
     let user_id = user_id(&app, &customer).await;
@@ -113,15 +123,17 @@ async fn an_order_takes_five_statements_and_two_waits() {
         let starts = ["BEGIN", "WITH patience", "SELECT", "WITH line", "COMMIT"];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
-        assert_eq!(sent.waits, 2);
     }
+    let another = |number| request(user_id, &format!("another-{number}"), &products);
+    assert_eq!(counted.fewest_waits(another).await, 2);
 
     let again = request(user_id, "ten", &products);
     let (placed, sent) = counted.place(&again).await;
     assert!(placed.replayed());
     sent.are(&["BEGIN", "WITH patience", "SELECT", "SELECT", "COMMIT"]);
     assert!(sent.statements[3].contains("idempotency_keys"));
-    assert_eq!(sent.waits, 2);
+    let again = |_| request(user_id, "ten", &products);
+    assert_eq!(counted.fewest_waits(again).await, 2);
     app.finish().await;
 }
 
