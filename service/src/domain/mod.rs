@@ -8,6 +8,7 @@
 //!
 //! Watch it break: the property tests beside each type (`cargo test --lib domain`).
 
+pub mod basket;
 pub mod event;
 pub mod idempotency;
 pub mod ids;

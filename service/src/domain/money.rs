@@ -5,8 +5,8 @@
 //! wrapping, and two currencies never meet in one sum. The property tests below
 //! compare each operation with the same one in 128 bits.
 
+use super::basket::Quantity;
 use super::invalid::{Code, Invalid};
-use super::order::Quantity;
 
 /// An ISO 4217 currency code, such as `EUR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

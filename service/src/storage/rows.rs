@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::error::StorageError;
 use super::schema;
+use crate::domain::basket::Quantity;
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::invalid::Invalid;
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{Order, OrderLine, Quantity};
+use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::product::Product;
 use crate::domain::user::{Role, User};

@@ -32,11 +32,12 @@ use uuid::Uuid;
 
 use super::{Services, UseCaseError, now, settle};
 use crate::config::OrdersConfig;
+use crate::domain::basket::Basket;
 use crate::domain::event::OrderEvent;
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ids::{ProductId, UserId};
 use crate::domain::money::Money;
-use crate::domain::order::{Basket, Order};
+use crate::domain::order::Order;
 use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
 use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use orderly::config::{OrdersConfig, PaymentsConfig, Settings};
+use orderly::domain::basket::{Basket, BasketLine, Quantity};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
-use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
+use orderly::domain::order::Order;
 use orderly::jobs::payments::PaymentWorker;
 use orderly::payments::sandbox::EntryKind::{Charge, Refund};
 use orderly::payments::{GuardedGateway, PaymentGateway};

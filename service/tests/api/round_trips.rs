@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use diesel::connection::InstrumentationEvent;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use orderly::config::OrdersConfig;
+use orderly::domain::basket::{Basket, BasketLine, Quantity};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
-use orderly::domain::order::{Basket, BasketLine, Order, Quantity};
+use orderly::domain::order::Order;
 use orderly::usecases::place_order::{PlaceOrder, Placed, place_on};
 use serde_json::{Value, json};
 

@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MoneyBody;
+use crate::domain::basket::{Basket, BasketLine, Quantity};
 use crate::domain::ids::ProductId;
-use crate::domain::order::{Basket, BasketLine, Order, OrderLine, Quantity};
+use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
 use crate::http::extract::Fields;
 use crate::http::problem::Problem;

@@ -1,0 +1,115 @@
+//! Baskets: what a customer asks for, after its form was checked.
+//!
+//! Whether it can be had is another question, and [`super::order`] decides it.
+
+use std::collections::HashSet;
+
+use super::ids::ProductId;
+use super::invalid::{Code, Invalid};
+
+/// How many pieces of one product, 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantity(u16);
+
+impl Quantity {
+    /// The most pieces in one line.
+    pub const MAX: u16 = 1000;
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// `out_of_range`.
+    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+        u16::try_from(pieces)
+            .ok()
+            .filter(|n| (1..=Self::MAX).contains(n))
+            .map(Self)
+            .ok_or_else(|| Invalid::new(Code::OutOfRange, "must be from 1 to 1000"))
+    }
+
+    /// How many pieces.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// One line of a request: so many of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BasketLine {
+    /// Of what.
+    pub product_id: ProductId,
+    /// How many.
+    pub quantity: Quantity,
+}
+
+/// What a customer wants: 1 to 100 lines, no product twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basket(Vec<BasketLine>);
+
+/// What is wrong with a basket as a whole, or with the line of that index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BasketError {
+    /// The line at fault, from 0; none if it is the number of lines.
+    pub line: Option<usize>,
+    /// The rule that it breaks.
+    pub invalid: Invalid,
+}
+
+impl Basket {
+    /// The most lines of one order.
+    pub const MAX_LINES: usize = 100;
+
+    /// Checks the lines together.
+    ///
+    /// # Errors
+    /// `out_of_range` for the number of lines, `duplicate_product` for the
+    /// second line of a product: which of two quantities was meant, nobody knows.
+    pub fn new(lines: Vec<BasketLine>) -> Result<Self, BasketError> {
+        if lines.is_empty() || lines.len() > Self::MAX_LINES {
+            return Err(BasketError {
+                line: None,
+                invalid: Invalid::new(Code::OutOfRange, "must have 1 to 100 lines"),
+            });
+        }
+        let mut seen = HashSet::new();
+        match lines.iter().position(|line| !seen.insert(line.product_id)) {
+            Some(line) => Err(BasketError {
+                line: Some(line),
+                invalid: Invalid::new(
+                    Code::DuplicateProduct,
+                    "an earlier line orders this product already",
+                ),
+            }),
+            None => Ok(Self(lines)),
+        }
+    }
+
+    /// The lines, in the customer's order.
+    pub fn lines(&self) -> &[BasketLine] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_basket_has_1_to_100_lines_and_no_product_twice() {
+        let line = |n: u128| BasketLine {
+            product_id: ProductId(Uuid::from_u128(n)),
+            quantity: Quantity::new(1).unwrap(),
+        };
+        assert!(Basket::new((0..100).map(line).collect()).is_ok());
+        for lines in [vec![], (0..101).map(line).collect()] {
+            assert_eq!(Basket::new(lines).unwrap_err().line, None);
+        }
+        let twice = Basket::new(vec![line(1), line(2), line(1)]).unwrap_err();
+        assert_eq!(
+            (twice.line, twice.invalid.code),
+            (Some(2), Code::DuplicateProduct)
+        );
+    }
+}
