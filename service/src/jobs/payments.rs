@@ -15,7 +15,8 @@
 //! - The service stops: what was asked is settled, what was only leased is handed
 //!   back, and another replica has it at once.
 //!
-//! See it break: `payments.rs`, `payment_workers.rs` and `races.rs` in `tests/api`.
+//! See it break: `payments.rs`, `payment_workers.rs`, `payment_reasons.rs` and
+//! `races.rs` in `tests/api`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,9 @@ use crate::storage::payment_jobs::{self, JobKind, LeasedJob};
 use crate::telemetry::trace_context;
 use crate::usecases::settle_payment::{settle_charge, settle_refund};
 use crate::usecases::{Services, UseCaseError};
+
+/// The outcome of a job that was handed back untried.
+const WAITING: &str = "waiting";
 
 /// What the worker needs. Clones share it.
 #[derive(Clone)]
@@ -152,7 +156,13 @@ impl PaymentWorker {
             Ok(outcome) => {
                 self.outcomes.with_label_values(&[outcome]).inc();
                 Span::current().record("orderly.outcome", outcome);
-                tracing::info!(order_id = %job.order_id, attempt = job.attempt, outcome, "payment");
+                let (order_id, attempt) = (job.order_id, job.attempt);
+                // Nobody was asked, for hours perhaps: a line for each would be a flood.
+                if outcome == WAITING {
+                    tracing::debug!(%order_id, attempt, outcome, "payment");
+                } else {
+                    tracing::info!(%order_id, attempt, outcome, "payment");
+                }
             }
             // The lease ends, and the job is due again.
             Err(error) => {
@@ -181,7 +191,7 @@ impl PaymentWorker {
     ) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
         payment_jobs::hand_back(&mut conn, job, delay).await?;
-        Ok("waiting")
+        Ok(WAITING)
     }
 
     async fn put_off(
@@ -198,6 +208,14 @@ impl PaymentWorker {
         if error.is_transient() && !self.is_enough(job) {
             let delay = backoff.delay(job.attempt, rand::random());
             payment_jobs::retry_later(&mut conn, job, delay, &reason).await?;
+            tracing::warn!(
+                order_id = %job.order_id,
+                kind = job.kind.as_str(),
+                attempt = job.attempt,
+                reason,
+                again_in_seconds = delay.as_millis() as f64 / 1e3,
+                "a payment was put off"
+            );
             return Ok("retried");
         }
         drop(conn);

@@ -30,6 +30,7 @@ mod openapi;
 mod order_lists;
 mod order_refusals;
 mod orders;
+mod payment_reasons;
 mod payment_workers;
 mod payments;
 mod pipeline;

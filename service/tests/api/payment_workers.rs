@@ -28,12 +28,12 @@ use crate::support::eventually::eventually;
 use crate::support::shop::id;
 
 /// Twice as long as anything here waits for.
-fn sleepy(settings: &mut Settings) {
+pub fn sleepy(settings: &mut Settings) {
     settings.payments.poll_interval = Duration::from_mins(1);
 }
 
 /// An order that was committed, after which the process died and did not ring.
-async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
+pub async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
     let customer = app.customer().await;
@@ -55,7 +55,7 @@ async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
 }
 
 /// A worker for the test to drive; its leases last for `lease`.
-fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
+pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
     let mut config = settings(&app.database, &app.gateway).payments;
     config.lease = lease;
     PaymentWorker {
@@ -104,7 +104,7 @@ async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
 }
 
 /// Rings until the service's own worker, woken, has paid the order.
-async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
+pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
     eventually("the order is paid", async || {
         app.app.services.doorbell.ring();
         (status(app, customer, order).await == "paid").then_some(())
