@@ -222,6 +222,9 @@ async fn a_body_of_another_shape_is_refused() {
     ] {
         shop.refuses(&body).await.expect_invalid(errors);
     }
+    let no_uuid = json!({"lines": [{"product_id": "SKU-1", "quantity": 1}]});
+    let refusal = shop.refuses(&no_uuid).await.json();
+    assert_eq!(refusal["errors"][0]["message"], "must be a UUID");
     shop.app.finish().await;
 }
 

@@ -3,6 +3,9 @@
 use crate::domain::invalid::{Code, Invalid};
 use crate::http::problem::{FieldError, Problem};
 
+/// What an `i64` is to a client.
+pub const WHOLE_NUMBER: &str = "a whole number of at most 64 bits";
+
 /// Collects refusals, each with a pointer to its field.
 #[derive(Default)]
 pub struct Fields(Vec<FieldError>);
@@ -66,13 +69,20 @@ pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
     }
 }
 
-/// What was expected. serde begins with what was found instead, and that may be a password in the wrong place.
+/// What was expected, in the words of JSON and not of Rust. serde begins with what was found instead, and that may be
+/// a password in the wrong place.
 fn expectation(message: &str) -> String {
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
-        Some((_, expected)) => format!("expected {expected}"),
-        None => "cannot be read as what belongs here".to_owned(),
-    }
+    let expected = match message.rsplit_once(", expected ") {
+        // The one type whose text is parsed here, by a crate with words of its own.
+        _ if message.starts_with("UUID parsing failed") => "a UUID",
+        Some((_, "a formatted UUID string")) => "a UUID",
+        Some((_, "i64")) => WHOLE_NUMBER,
+        Some((_, "a sequence")) => "an array",
+        Some((_, expected)) if expected.starts_with("struct ") => "an object",
+        Some((_, expected)) => expected,
+        None => "what belongs here",
+    };
+    format!("must be {expected}")
 }
 
 /// Escapes a name for a JSON pointer (RFC 6901, section 3).

@@ -18,6 +18,8 @@ impl FromRequest for Id {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id");
         let parsed = id.and_then(|id| Uuid::try_parse(id).ok()).map(Self);
-        ready(parsed.ok_or_else(|| Problem::new(ProblemKind::NotFound, "the id is not a UUID")))
+        ready(parsed.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, "the id in the path must be a UUID")
+        }))
     }
 }

@@ -99,6 +99,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -149,6 +150,30 @@ mod tests {
                 (ProblemKind::ValidationFailed, field),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_field_must_be_is_said_in_the_words_of_json() {
+        fn message<T: DeserializeOwned + std::fmt::Debug>(body: &str) -> String {
+            let problem = parse::<T>(body.as_bytes()).unwrap_err();
+            problem.errors[0].message.clone()
+        }
+        for (message, expected) in [
+            (message::<Uuid>(r#""abc, expected i64""#), "a UUID"),
+            (message::<Uuid>("1"), "a UUID"),
+            (
+                message::<i64>(r#""1, expected a string""#),
+                "a whole number of at most 64 bits",
+            ),
+            (message::<i64>("1.5"), "a whole number of at most 64 bits"),
+            (message::<i64>("1e300"), "a whole number of at most 64 bits"),
+            (message::<String>("1"), "a string"),
+            (message::<Vec<i64>>("{}"), "an array"),
+            (message::<Body>("1"), "an object"),
+            (message::<Body>(r#"{"lines":[1]}"#), "an object"),
+        ] {
+            assert_eq!(message, format!("must be {expected}"));
         }
     }
 

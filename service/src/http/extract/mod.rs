@@ -8,7 +8,7 @@ mod identity;
 mod json;
 mod query;
 
-pub use fields::Fields;
+pub use fields::{Fields, WHOLE_NUMBER};
 pub use id::Id;
 pub use idempotency::Key;
 pub use identity::{Admin, User, identity};

@@ -9,7 +9,7 @@ use crate::domain::invalid::{Code, Invalid};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Cursor, List, PageRequest};
 use crate::domain::text::short_text;
-use crate::http::extract::Fields;
+use crate::http::extract::{Fields, WHOLE_NUMBER};
 use crate::http::problem::Problem;
 
 /// The query of `GET /v1/products`.
@@ -90,7 +90,7 @@ fn check_page(
         None => Ok(PageRequest::DEFAULT_LIMIT),
         Some(text) => text
             .parse()
-            .map_err(|_| Invalid::new(Code::WrongType, "must be a whole number")),
+            .map_err(|_| Invalid::new(Code::WrongType, format!("must be {WHOLE_NUMBER}"))),
     };
     let limit = fields.check("/limit", limit.and_then(PageRequest::limit));
     let cursor = cursor.map(|text| Cursor::decode(&text, list));
