@@ -11,21 +11,40 @@ impl From<UseCaseError> for Problem {
         let detail = error.to_string();
         match error {
             UseCaseError::NotFound(_) => Self::new(Kind::NotFound, detail),
-            UseCaseError::InvalidCredentials => Self::new(Kind::InvalidCredentials, detail),
-            UseCaseError::EmailTaken => Self::new(Kind::EmailTaken, detail),
-            UseCaseError::SkuTaken => Self::new(Kind::SkuTaken, detail),
-            UseCaseError::InsufficientStock => Self::new(Kind::OutOfStock, detail),
+            UseCaseError::InvalidCredentials => Self::new(
+                Kind::InvalidCredentials,
+                "check both and log in again; without an account, register with POST /v1/users",
+            ),
+            UseCaseError::EmailTaken => {
+                Self::new(Kind::EmailTaken, "log in, or register another address")
+            }
+            UseCaseError::SkuTaken => Self::new(
+                Kind::SkuTaken,
+                "choose another one, or change the product that has it",
+            ),
+            UseCaseError::InsufficientStock => Self::new(
+                Kind::OutOfStock,
+                "the adjustment would take the stock below zero",
+            ),
             UseCaseError::StockTooLarge => Self::validation(vec![FieldError::new(
                 "/delta",
                 Invalid::new(Code::OutOfRange, detail),
             )]),
-            UseCaseError::StaleVersion => Self::new(Kind::StaleVersion, detail),
-            UseCaseError::Refused(refusal) => refused(&refusal, detail),
+            UseCaseError::StaleVersion => Self::new(
+                Kind::StaleVersion,
+                "read it again, and send its new ETag in the header if-match",
+            ),
+            UseCaseError::Refused(refusal) => refused(&refusal),
             UseCaseError::IllegalMove(_) => Self::new(Kind::IllegalOrderMove, detail),
-            UseCaseError::KeyReused => Self::new(Kind::IdempotencyKeyReused, detail),
-            UseCaseError::KeyInProgress => {
-                Self::new(Kind::IdempotencyKeyInProgress, detail).retry_after(1)
-            }
+            UseCaseError::KeyReused => Self::new(
+                Kind::IdempotencyKeyReused,
+                "send a fresh key with a new order; to repeat the earlier one, send it unchanged",
+            ),
+            UseCaseError::KeyInProgress => Self::new(
+                Kind::IdempotencyKeyInProgress,
+                "send the same again after the seconds in retry-after, and get the first answer",
+            )
+            .retry_after(1),
             UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).retry_after(1),
             UseCaseError::DeadlineExceeded(_) => Self::new(Kind::DeadlineExceeded, detail),
             UseCaseError::Unavailable(cause) => Self::new(
@@ -42,7 +61,7 @@ impl From<UseCaseError> for Problem {
     }
 }
 
-fn refused(refusal: &Refusal, detail: String) -> Problem {
+fn refused(refusal: &Refusal) -> Problem {
     let field = |line: usize, field: &str, code: Code, message: String| {
         FieldError::new(format!("/lines/{line}{field}"), Invalid::new(code, message))
     };
@@ -68,7 +87,10 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
                     field(short.line, "/quantity", Code::OutOfStock, message)
                 })
                 .collect(),
-            ..Problem::new(Kind::OutOfStock, detail)
+            ..Problem::new(
+                Kind::OutOfStock,
+                "errors says which lines are short, and how much is left",
+            )
         },
         Refusal::MixedCurrency(line) => Problem::validation(vec![field(
             *line,
@@ -82,5 +104,51 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
             Code::TotalTooLarge,
             "the total would be more than 64 bits hold".to_owned(),
         )]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::order::Shortage;
+    use crate::domain::order_status::{IllegalMove, OrderMove, OrderStatus};
+    use crate::resilience::deadline::DeadlineExceeded;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_detail_says_more_than_the_title() {
+        let shortage = Shortage {
+            line: 0,
+            available: 0,
+        };
+        let illegal_move = IllegalMove {
+            status: OrderStatus::Shipped,
+            attempted: OrderMove::Cancel,
+        };
+        for error in [
+            UseCaseError::InvalidCredentials,
+            UseCaseError::EmailTaken,
+            UseCaseError::SkuTaken,
+            UseCaseError::InsufficientStock,
+            UseCaseError::StockTooLarge,
+            UseCaseError::StaleVersion,
+            UseCaseError::Refused(Refusal::OutOfStock(vec![shortage])),
+            UseCaseError::IllegalMove(illegal_move),
+            UseCaseError::KeyReused,
+            UseCaseError::KeyInProgress,
+            UseCaseError::Overloaded("a row stayed locked for too long"),
+            UseCaseError::DeadlineExceeded(DeadlineExceeded),
+            UseCaseError::Unavailable("no route to host".to_owned()),
+            UseCaseError::Internal(anyhow::anyhow!("a bug")),
+        ] {
+            let Problem { kind, detail, .. } = Problem::from(error);
+            let words = |text: &str| -> BTreeSet<String> {
+                let text = text.to_lowercase();
+                let words = text.split(|sign: char| !sign.is_alphanumeric());
+                words.map(str::to_owned).collect()
+            };
+            let more = words(&detail).difference(&words(kind.title())).count();
+            assert!(more > 2, "{}: {detail}", kind.title());
+        }
     }
 }
