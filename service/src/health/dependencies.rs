@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use redis::cmd;
 use serde_json::json;
 
-use super::{Check, Finding};
+use super::{Check, Finding, Status};
 use crate::redis_client::RedisClient;
 use crate::resilience::breaker::{Breaker, BreakerState};
 
@@ -29,10 +29,12 @@ impl Check for Redis {
                 .await
                 .err()
                 .map(|error| error.to_string());
-            let breaker = self.0.state();
-            let wrong = error.is_some() || breaker != BreakerState::Closed;
-            let details = json!({ "breaker": breaker.as_str(), "error": error });
-            Ok(Finding::degraded_if(wrong, details))
+            let mut finding = breaker_verdict(self.0.state());
+            if let Some(error) = error {
+                finding.status = Status::Degraded;
+                finding.details["error"] = json!(error);
+            }
+            Ok(finding)
         })
     }
 }
@@ -62,7 +64,6 @@ fn breaker_verdict(state: BreakerState) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Status;
 
     #[test]
     fn a_breaker_that_is_not_closed_degrades() {

@@ -99,8 +99,10 @@ impl Check for EventLoop {
 
 impl EventLoop {
     fn verdict(&self, latest: Option<(&'static str, Duration)>) -> Finding {
-        let (name, late) = latest.unzip();
-        let late = late.unwrap_or_default();
+        let Some((name, late)) = latest else {
+            self.lag.set(0.0);
+            return Finding::not_measured("no event loop beats yet");
+        };
         self.lag.set(late.as_secs_f64());
         let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
         Finding::degraded_if(late >= self.degraded_from, details)
@@ -155,7 +157,9 @@ mod tests {
         assert_eq!(late.status, Status::Degraded);
         assert_eq!(late.details, json!({"loop": "a", "lag_ms": 250.0}));
         assert_eq!(check.lag.get(), 0.25);
-        assert_eq!(check.verdict(None).status, Status::Healthy);
+        let none = check.verdict(None);
+        let details = json!({"not_measured": "no event loop beats yet"});
+        assert_eq!((none.status, none.details), (Status::Healthy, details));
         assert_eq!(check.lag.get(), 0.0);
     }
 }

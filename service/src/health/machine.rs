@@ -37,13 +37,16 @@ impl Check for Memory {
                 .unwrap_or_default();
             let cgroup = own_cgroup(&own);
             let Ok(limit) = read_to_string(cgroup.join("memory.max")).await else {
-                return Ok(memory_verdict(None, None, self.degraded_from));
+                return Ok(Finding::not_measured("there is no cgroup of version 2"));
+            };
+            // The kernel writes "max" where there is none.
+            let Ok(limit) = limit.trim().parse() else {
+                return Ok(Finding::not_measured("the cgroup has no memory limit"));
             };
             let current = read_to_string(cgroup.join("memory.current")).await?;
             let stat = read_to_string(cgroup.join("memory.stat")).await?;
             let used = working_set(&current, &stat).context("memory.current is no number")?;
-            let limit = limit.trim().parse().ok();
-            Ok(memory_verdict(Some(used), limit, self.degraded_from))
+            Ok(memory_verdict(used, limit, self.degraded_from))
         })
     }
 }
@@ -68,12 +71,9 @@ fn working_set(current: &str, stat: &str) -> Option<u64> {
     Some(current.saturating_sub(inactive))
 }
 
-fn memory_verdict(used: Option<u64>, limit: Option<u64>, degraded_from: f64) -> Finding {
-    let share = used
-        .zip(limit)
-        .map(|(used, limit)| used as f64 / limit as f64);
+fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> Finding {
     let details = json!({ "used_bytes": used, "limit_bytes": limit });
-    Finding::degraded_if(share.is_some_and(|share| share >= degraded_from), details)
+    Finding::degraded_if(used as f64 / limit as f64 >= degraded_from, details)
 }
 
 /// Free space of a file system: a full one breaks the logs and whatever else writes.
@@ -134,11 +134,9 @@ mod tests {
 
     #[test]
     fn memory_near_its_limit_degrades() {
-        let status = |used, limit| memory_verdict(used, limit, 0.9).status;
-        assert_eq!(status(Some(89), Some(100)), Status::Healthy);
-        assert_eq!(status(Some(90), Some(100)), Status::Degraded);
-        assert_eq!(status(Some(90), None), Status::Healthy, "no limit");
-        assert_eq!(status(None, None), Status::Healthy, "no cgroup");
+        let status = |used| memory_verdict(used, 100, 0.9).status;
+        assert_eq!(status(89), Status::Healthy);
+        assert_eq!(status(90), Status::Degraded);
     }
 
     #[test]

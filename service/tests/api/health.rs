@@ -55,6 +55,10 @@ async fn a_service_that_is_well_says_so_check_by_check() {
         "postgres",
     ];
     assert_eq!(names, all, "there is no Redis to look at");
+    for check in health["checks"].as_object().unwrap().values() {
+        let details = check["details"].as_object().unwrap();
+        assert!(!details.values().any(Value::is_null), "{check}");
+    }
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
     assert!(health["uptime_seconds"].is_u64(), "{health}");
     app.finish().await;
