@@ -91,17 +91,18 @@ pub async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
     {
         let began = Instant::now();
         let span = tracing::info_span!("shutdown_phase", phase = name);
-        tracing::info!(phase = name, ?deadline, "shutting down");
+        let deadline_seconds = deadline.as_ref().map(seconds);
+        tracing::info!(phase = name, deadline_seconds, "shutting down");
         let ended = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
-        let took = began.elapsed();
+        let took_seconds = seconds(&began.elapsed());
         match ended {
-            Ok(Ok(())) => tracing::info!(phase = name, ?took, "phase ended"),
+            Ok(Ok(())) => tracing::info!(phase = name, took_seconds, "phase ended"),
             Ok(Err(error)) => {
-                tracing::error!(phase = name, ?took, %error, "phase failed");
+                tracing::error!(phase = name, took_seconds, %error, "phase failed");
                 failed = failed.and(Err(error.context(name)));
             }
             Err(_) => {
-                tracing::warn!(phase = name, ?took, "phase ran over its deadline");
+                tracing::warn!(phase = name, took_seconds, "phase ran over its deadline");
                 over.push(name);
             }
         }
@@ -111,6 +112,11 @@ pub async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(Overrun { phases: over }.into())
+}
+
+/// As people read them: to the millisecond.
+fn seconds(duration: &Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
 }
 
 #[cfg(test)]

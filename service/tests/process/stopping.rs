@@ -69,13 +69,21 @@ async fn stops_cleanly_under_load(signal: &str) {
         answer.await.unwrap().expect(201);
     }
     let log = served.stopped().await;
-    let is_end = |line: &&Value| line["message"] == "phase ended";
-    let phases: Vec<_> = log
-        .iter()
-        .filter(is_end)
-        .map(|line| &line["phase"])
-        .collect();
+    let of = |message: &'static str| log.iter().filter(move |line| line["message"] == message);
+    let phases: Vec<_> = of("phase ended").map(|line| &line["phase"]).collect();
     assert_eq!(phases, ["drain_delay", "drain", "jobs", "pools"], "{log:?}");
+    for line in of("phase ended") {
+        assert!(line["took_seconds"].is_f64(), "{line}");
+    }
+    // The first has none: it always takes its time.
+    let deadlines: Vec<_> = of("shutting down")
+        .map(|line| line.get("deadline_seconds").and_then(Value::as_f64))
+        .collect();
+    let [drain_delay, drain, jobs, pools] = deadlines[..] else {
+        panic!("{log:?}")
+    };
+    assert_eq!((drain_delay, drain, jobs), (None, Some(600.0), Some(600.0)));
+    assert!(pools.is_some(), "{log:?}");
 
     let sessions = "pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orderly'";
