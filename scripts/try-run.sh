@@ -47,7 +47,7 @@ for round in first second; do
   order
   stop
 done
-grep -q '(0 new)' "$log" || fail 'the second run did not reuse the data'
+grep -q '^products: 0 added' "$log" || fail 'the second run did not reuse the data'
 make clean-data
 [ ! -e .data/run ] || fail 'make clean-data left the data'
 rm -f "$log" "$log.lines"

@@ -21,9 +21,9 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     }
     let services = app::services(&settings, &Metrics::new()?, app::database(&settings)?)?;
     app::require_current_schema(&services.database).await?;
-    let added = seed::seed(&services).await?;
+    let (users, products) = seed::seed(&services).await?;
     super::print(&format!(
-        "2 users, {} products ({added} new)",
-        seed::PRODUCTS
+        "users: {} added, {} there already\nproducts: {} added, {} there already",
+        users.added, users.present, products.added, products.present
     ))
 }

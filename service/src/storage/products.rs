@@ -1,6 +1,8 @@
 //! The table `products`: what there is to buy, and how much of it. Locking several
 //! rows is a story of its own, see [`super::stock`].
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -64,13 +66,20 @@ pub async fn insert(
         .try_into()
 }
 
-/// How many products there are.
+/// Those of `skus` that a product has.
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn count(conn: &mut AsyncPgConnection) -> Result<usize, StorageError> {
-    let rows: i64 = products::table.count().get_result(conn).await?;
-    Ok(usize::try_from(rows).unwrap_or_default())
+pub async fn taken(
+    conn: &mut AsyncPgConnection,
+    skus: &[&str],
+) -> Result<HashSet<String>, StorageError> {
+    let taken: Vec<String> = products::table
+        .select(products::sku)
+        .filter(products::sku.eq_any(skus))
+        .load(conn)
+        .await?;
+    Ok(taken.into_iter().collect())
 }
 
 /// The product of that id.

@@ -11,8 +11,7 @@ use crate::domain::user::{EmailAddress, Password, PersonName, Role};
 use crate::storage::products::{self, NewProduct};
 use crate::storage::transaction::in_transaction;
 
-/// How many products there are after seeding.
-pub const PRODUCTS: usize = 1000;
+const PRODUCTS: usize = 1000;
 
 const USERS: [(&str, &str, &str, Role); 2] = [
     (
@@ -39,12 +38,26 @@ const THINGS: [&str; 10] = [
     "Lamp", "Chair", "Bowl", "Clock", "Shelf", "Kettle", "Blanket", "Mirror", "Vase", "Notebook",
 ];
 
-/// Adds the demo users and products that are not there yet, and returns how many
-/// products were added. A second run changes nothing.
+/// What became of the demo users, or of the demo products.
+#[derive(Debug, Default)]
+pub struct Seeded {
+    /// How many were added.
+    pub added: usize,
+    /// How many were there already.
+    pub present: usize,
+}
+
+/// Adds the demo users and products that are not there yet, and returns what became
+/// of each. A second run changes nothing.
 ///
 /// # Errors
 /// If the database can't be reached.
-pub async fn seed(services: &Services) -> anyhow::Result<usize> {
+pub async fn seed(services: &Services) -> anyhow::Result<(Seeded, Seeded)> {
+    Ok((seed_users(services).await?, seed_products(services).await?))
+}
+
+async fn seed_users(services: &Services) -> anyhow::Result<Seeded> {
+    let mut users = Seeded::default();
     for (email, password, name, role) in USERS {
         let registration = Registration {
             email: EmailAddress::parse(email.to_owned())?,
@@ -52,27 +65,39 @@ pub async fn seed(services: &Services) -> anyhow::Result<usize> {
             name: PersonName::parse(name.to_owned())?,
         };
         match register_user(services, registration, role).await {
-            Ok(_) | Err(UseCaseError::EmailTaken) => {}
+            Ok(_) => users.added += 1,
+            Err(UseCaseError::EmailTaken) => users.present += 1,
             Err(error) => return Err(error).context("registering a demo user"),
         }
     }
+    Ok(users)
+}
+
+async fn seed_products(services: &Services) -> anyhow::Result<Seeded> {
     let mut conn = services.database.connection().await?;
     in_transaction(&mut conn, async |conn| {
-        let present = products::count(conn).await?;
-        for number in present..PRODUCTS {
-            let (sku, name, price, stock) = product(number)?;
+        let demo: Vec<_> = (0..PRODUCTS).map(product).collect::<Result<_, _>>()?;
+        let skus: Vec<&str> = demo.iter().map(|(sku, ..)| sku.as_str()).collect();
+        let taken = products::taken(conn, &skus).await?;
+        for (sku, name, price, stock) in &demo {
+            if taken.contains(sku.as_str()) {
+                continue;
+            }
             let created_at = now();
             let new = NewProduct {
                 id: ProductId::new(created_at),
-                sku: &sku,
-                name: &name,
-                price,
-                stock,
+                sku,
+                name,
+                price: *price,
+                stock: *stock,
                 created_at,
             };
             products::insert(conn, &new).await?;
         }
-        Ok::<_, anyhow::Error>(PRODUCTS.saturating_sub(present))
+        Ok::<_, anyhow::Error>(Seeded {
+            added: PRODUCTS - taken.len(),
+            present: taken.len(),
+        })
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! The commands that end by themselves.
 
+use diesel_async::SimpleAsyncConnection as _;
 use serde_json::Value;
 
 use crate::support::database::TestDatabase;
@@ -34,11 +35,29 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
     let database = TestDatabase::new().await;
     let orderly = Orderly::on(&database);
     let first = orderly.succeed(&["seed"]).await;
-    assert_eq!(first, "2 users, 1000 products (1000 new)");
+    assert_eq!(
+        first,
+        "users: 2 added, 0 there already\nproducts: 1000 added, 0 there already"
+    );
     let second = orderly.succeed(&["seed"]).await;
-    assert_eq!(second, "2 users, 1000 products (0 new)");
+    assert_eq!(
+        second,
+        "users: 0 added, 2 there already\nproducts: 0 added, 1000 there already"
+    );
     assert_eq!(database.rows("products").await, 1000);
     assert_eq!(database.rows("users").await, 2);
+
+    // One of its own is gone, and one of somebody else's is there.
+    let mut conn = database.connect().await;
+    let swap = "DELETE FROM products WHERE sku = 'DEMO-0007';
+        UPDATE products SET sku = 'OTHER-1' WHERE sku = 'DEMO-0001'";
+    conn.batch_execute(swap).await.unwrap();
+    let third = orderly.succeed(&["seed"]).await;
+    assert_eq!(
+        third,
+        "users: 0 added, 2 there already\nproducts: 2 added, 998 there already"
+    );
+    assert_eq!(database.rows("products").await, 1001);
 
     let served = Served::start(&orderly).await;
     let customer = served.customer().await;
