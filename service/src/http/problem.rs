@@ -181,7 +181,7 @@ impl Problem {
         .retry_after(1)
     }
 
-    /// The same with a header.
+    /// The same with a header; of two with one name the later one is sent.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

@@ -59,6 +59,8 @@ async fn a_wrong_password_and_an_unknown_address_look_the_same() {
     register(&app, ADA).await;
     let wrong = try_to_log_in(&app, ADA, "a wrong password").await;
     wrong.expect_problem(401, "invalid-credentials");
+    // It is not the token that was wrong: there was none.
+    assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
     for nobody in ["eve@example.com", "no address", "", "a\u{0}b@example.com"] {
         let unknown = try_to_log_in(&app, nobody, "a wrong password").await;
         assert_eq!(what_is_seen(&unknown), what_is_seen(&wrong), "{nobody:?}");
@@ -164,7 +166,8 @@ async fn forged_tokens_are_refused() {
         let answer = app.get("/v1/users/me", &token).await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.text);
         answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{what}");
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge, Some(r#"Bearer error="invalid_token""#), "{what}");
     }
     app.finish().await;
 }
@@ -179,18 +182,24 @@ async fn a_token_comes_as_a_bearer_token_only() {
     };
     // The scheme's name has no case (RFC 9110, section 11.1).
     send(with(format!("bearer {token}")), "").await.expect(200);
-    for value in [
-        token.clone(),
-        format!("Basic {token}"),
-        format!("Token {token}"),
-        "Bearer".to_owned(),
-        "Bearer ".to_owned(),
-        format!("Bearer {token} {token}"),
-        String::new(),
+    // What is no bearer token is none, and nothing is said of it (RFC 6750, section 3.1).
+    let (none, refused) = ("Bearer", r#"Bearer error="invalid_token""#);
+    for (value, challenge) in [
+        (token.clone(), none),
+        (format!("Basic {token}"), none),
+        (format!("Token {token}"), none),
+        ("Bearer".to_owned(), none),
+        ("Bearer ".to_owned(), none),
+        (format!("Bearer {token} {token}"), refused),
+        (String::new(), none),
     ] {
-        let answer = send(with(value), "").await;
+        let answer = send(with(value.clone()), "").await;
         answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(challenge),
+            "{value}"
+        );
     }
     let in_the_query = format!("/v1/users/me?access_token={token}");
     app.get(&in_the_query, "")

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use crate::domain::ids::UserId;
@@ -64,12 +64,20 @@ fn check(request: &HttpRequest) -> Result<Identity, Problem> {
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .ok_or_else(|| refuse("send the header authorization: Bearer <access_token>"))?;
-    let token = match header.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(refuse("the authorization header must start with Bearer")),
-    };
+    let token = header
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| refuse("the authorization header must be Bearer <access_token>"))?;
     request
         .app_data::<web::Data<Services>>()
         .and_then(|services| services.tokens.check(token, now()))
-        .ok_or_else(|| refuse("the access token is not valid, or no longer: log in again"))
+        .ok_or_else(|| {
+            // RFC 6750, section 3.1: said of a token that came, and never where none did.
+            refuse("the access token is not valid, or no longer: log in again").header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer error="invalid_token""#),
+            )
+        })
 }
