@@ -17,10 +17,13 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde_json::{Value, json};
 
+use super::middleware::problems::write_problems;
+use super::problem::{Problem, ProblemKind};
 use crate::health::{Health, Report, Status};
 use crate::lifecycle::readiness::{Readiness, Stage};
 
@@ -55,12 +58,20 @@ pub fn start(
             .route("/readyz", web::get().to(ready))
             .route("/healthz", web::get().to(healthy))
             .route("/metrics", web::get().to(metrics))
+            .default_service(web::to(unknown_path).wrap(from_fn(write_problems)))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
+}
+
+async fn unknown_path() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(
+        ProblemKind::NotFound,
+        "there is nothing at this path; there is /livez, /startupz, /readyz, /healthz, /metrics",
+    ))
 }
 
 async fn live() -> HttpResponse {

@@ -240,7 +240,9 @@ pub struct ProblemBody<'a> {
     /// The path that was asked for.
     pub instance: &'a str,
     /// The trace id: the log lines of this request carry it too.
-    #[schema(example = "4bf92f3577b34da6a3ce929d0e0e4736")]
+    // On the admin listener a request has no span, and so none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     pub trace_id: &'a str,
     /// The fields at fault.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

@@ -1,0 +1,32 @@
+//! The admin listener, where it is asked for what it has not.
+
+use crate::support::app::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_path_for_operators_is_a_problem_that_names_the_known_ones() {
+    let app = TestApp::start().await;
+    for path in ["/", "/health", "/livez/", "/v1/products"] {
+        let answer = app.get_admin(path).await;
+        let problem = answer.expect(404);
+        let content_type = answer.header("content-type");
+        assert_eq!(content_type, Some("application/problem+json"), "{path}");
+        let kind = "https://orderly.example/problems/not-found";
+        assert_eq!(
+            (&problem["type"], &problem["instance"]),
+            (&kind.into(), &path.into())
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        let named: Vec<&str> = detail
+            .split([' ', ','])
+            .filter(|word| word.starts_with('/'))
+            .collect();
+        let known = ["/livez", "/startupz", "/readyz", "/healthz", "/metrics"];
+        assert_eq!(named, known, "{detail}");
+        for path in named {
+            assert_eq!(app.get_admin(path).await.status, 200, "{path}");
+        }
+        // Nothing is logged of it that such an id could find.
+        assert!(problem.get("trace_id").is_none(), "{problem}");
+    }
+    app.finish().await;
+}
