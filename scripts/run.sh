@@ -48,9 +48,11 @@ banner() {
   Orderly is up.
 
     API         $api/docs   (OpenAPI: $api/openapi.json)
-    Operations  $admin/readyz   $admin/metrics
-    Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log;
-                to make it fail: $BINARY gateway-faults '{"error_rate": 1}')
+    Operations  $admin/livez   $admin/startupz   $admin/readyz
+                $admin/healthz   $admin/metrics
+    Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
+                to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'
+                to mend it again: $BINARY gateway-faults '{}'
     Log in as   customer@example.com / orderly-demo-customer
                 admin@example.com / orderly-demo-admin
 

@@ -168,6 +168,23 @@ fn the_banner_shows_the_same_lines() {
     }
 }
 
+#[test]
+fn the_banner_names_every_path_for_operators_and_how_to_mend_what_it_breaks() {
+    let script = read("scripts/run.sh");
+    let banner = script.split("<<END\n").nth(1).unwrap();
+    let source = read("service/src/http/admin.rs");
+    let paths = source.split("\n//! | `/").skip(1);
+    let paths: Vec<&str> = paths.map(|row| row.split('`').next().unwrap()).collect();
+    assert_eq!(paths.len(), 5, "is the table still written so? {paths:?}");
+    for path in paths {
+        assert!(banner.contains(&format!("$admin/{path}")), "{path}");
+    }
+    for faults in [r#"'{"error_rate": 1}'"#, "'{}'"] {
+        let command = format!("gateway-faults {faults}");
+        assert!(banner.contains(&command), "{command}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_that_place_an_order_place_one() {
     let database = seeded_database().await;
