@@ -1,4 +1,4 @@
-//! Access tokens: signed statements of who somebody is, for fifteen minutes.
+//! Access tokens: signed statements of who somebody is, for `auth.token_lifetime`.
 //!
 //! A token is a JWT (RFC 7519), so checking one needs no database: any replica
 //! that has the key can. The price is that it can't be taken back, so it is

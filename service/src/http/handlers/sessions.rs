@@ -17,7 +17,7 @@ use crate::usecases::{Services, log_in};
     post, path = "/v1/sessions", tag = "users",
     request_body = LogInRequest,
     responses(
-        (status = 201, description = "Logged in, for fifteen minutes", body = SessionResponse),
+        (status = 201, description = "Logged in, for the seconds of expires_in: 15 minutes by default (auth.token_lifetime)", body = SessionResponse),
         (status = 401, description = "Unknown address or wrong password", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many tries, from here or for this account", body = ProblemBody, content_type = "application/problem+json"),
     )
