@@ -50,6 +50,22 @@ fn a_section_says_type_status_title_when_and_what_to_do() {
     }
 }
 
+/// The page says it in short at its top, and for each problem in its section.
+#[test]
+fn what_is_worth_sending_again_is_said_at_the_top() {
+    let (_, in_short) = PAGE
+        .split_once("What to do, in short")
+        .expect("what to do, in short");
+    let in_short = in_short.split("\n## ").next().unwrap_or_default();
+    for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
+        let cure = text.split("**What to do:** ").nth(1).unwrap_or_default();
+        let again = ["Send it again", "Send the same request again"];
+        let is_worth_it = again.iter().any(|again| cure.starts_with(again));
+        let named = in_short.contains(&format!("`{}`", kind.slug()));
+        assert_eq!(named, is_worth_it, "{}", kind.slug());
+    }
+}
+
 #[test]
 fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
     let (_, text) = sections()
