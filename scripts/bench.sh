@@ -78,11 +78,15 @@ export PGHOST=127.0.0.1 PGUSER=orderly PGDATABASE=orderly
 PGPORT=$(cat "$DATA/postgres.port") PGPASSWORD=$(cat "$DATA/postgres.password")
 export PGPORT PGPASSWORD
 export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
+# Postgres does most with about two connections for each core and one for the disk; whoever finds
+# none free waits here, at no cost to it (PostgreSQL wiki, "Number Of Database Connections").
+pool=$((2 * $(getconf _NPROCESSORS_ONLN) + 1))
+export ORDERLY__DATABASE__POOL_SIZE=$pool
 # Sixteen customers at one address, with a finger on the button.
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 choose_ports
-setting="release build; rate limits, metrics, spans and a JSON log line for each request"
+setting="release build; $pool connections to Postgres; rate limits, metrics, spans and a JSON log line for each request"
 result=loadtest/results/order-path${with:+-with-$with}.md
 if [ -z "$with" ]; then
   setting="$setting; one replica, no Redis"

@@ -14,7 +14,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// has a single-threaded runtime of its own.
 ///
 /// Requests are worked on by those. This one reads and writes for the pools, and runs the jobs; with more threads than
-/// that takes, they mostly wake each other up, which on two cores cost a fifth of the CPU of an order.
+/// that takes, they mostly wake each other up, which on two cores cost a fifth of the CPU of an order. So there is one
+/// for two cores, as there should be of those (`http.workers`).
 fn main() -> std::io::Result<ExitCode> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = Builder::new_multi_thread()

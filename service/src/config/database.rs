@@ -17,7 +17,9 @@ section! {
         url: Option<Secret> = None, postgres_url;
         /// PEM file with the CA that signed the server's certificate; for `verify-full`. Unset: the system's CAs.
         ca_certificate: Option<PathBuf> = None;
-        /// Most connections open at once, 1 to 1000. Stay below the server's `max_connections` over all replicas.
+        /// Most connections open at once, 1 to 1000. Stay below the server's `max_connections` over all replicas. Postgres
+        /// does most with about two for each of its cores and one for each disk (PostgreSQL wiki, "Number Of Database
+        /// Connections"); the default leaves room for those that wait for a lock.
         pool_size: usize = 16, within(1..=1000);
         /// Most connections of the second pool, for jobs and probes, 2 to 100: a flood of requests can't starve those.
         background_pool_size: usize = 4, within(2..=100);

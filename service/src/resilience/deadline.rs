@@ -49,6 +49,17 @@ pub(crate) fn trusting<T>(
     DEADLINE.scope(deadline, work)
 }
 
+/// `work` with the deadline of who calls this, on whichever task it is run.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let deadline = DEADLINE.try_with(|deadline| *deadline).ok();
+    async move {
+        match deadline {
+            Some(deadline) => DEADLINE.scope(deadline, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// What is left until the deadline of the current work: `None` if it has none.
 pub fn remaining() -> Option<Duration> {
     let deadline = DEADLINE.try_with(|deadline| *deadline).ok()?;

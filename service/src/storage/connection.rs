@@ -15,7 +15,9 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
+use super::error::StorageError;
 use super::statement_watch::StatementWatch;
 use crate::config::{DatabaseConfig, SslMode, variable};
 use crate::resilience::deadline;
@@ -147,6 +149,23 @@ impl Connector {
     /// Watches the statements of a connection from now on.
     pub(super) fn watch(&self, conn: &mut AsyncPgConnection) {
         conn.set_instrumentation(StatementWatch::new(self.slow_statement));
+    }
+
+    /// Runs `work` where the connections' own tasks run.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let work = deadline::carried(work).in_current_span();
+        match AbortOnDropHandle::new(self.main.spawn(work)).await {
+            Ok(done) => Ok(done),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StorageError::Unavailable(
+                    "the main runtime is shutting down".to_owned(),
+                )),
+            },
+        }
     }
 
     /// Opens one, or gives up after `database.connect_timeout`. So does the attempt

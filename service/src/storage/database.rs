@@ -17,6 +17,10 @@
 //!   that broke unnoticed costs one request a 503.
 //! - A request that gives up leaves its statement running, and the next borrower
 //!   waits behind it: see [`Connection`].
+//! - Each answer then wakes two threads: the one that reads the socket, and the
+//!   one of the worker that waits for it. Who sends several statements, and often,
+//!   goes to the connections instead, and comes back with the result: see
+//!   [`Database::beside_connections`].
 //! - Connections that live for ever never notice a failover, and ones that all
 //!   end in the same second come back in a storm: each has a lifetime of its own.
 
@@ -158,6 +162,19 @@ impl Database {
             }
             Err(other) => Err(StorageError::Unavailable(other.to_string())),
         }
+    }
+
+    /// Runs `work` on the runtime that the connections live on, as if it ran here: with
+    /// the deadline and the span of who calls, to whom it hands its panic, and with whom
+    /// it ends.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] if that runtime is shutting down.
+    pub async fn beside_connections<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.connector.run(work).await
     }
 
     /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a

@@ -19,6 +19,9 @@
 //! | 5 | `COMMIT` | |
 //! | | *the second wait* | |
 //!
+//! For the same reason it is worked on where the connections live, not on the worker
+//! that the request came to ([`beside_connections`](crate::storage::database::Database::beside_connections)).
+//!
 //! A repeated request has five as well: the claim finds the key used, nothing is
 //! locked, and the fourth reads the stored answer.
 //!
@@ -81,13 +84,22 @@ impl Placed {
 /// during the commit: the same request with the same key tells.
 pub async fn place_order(
     services: &Services,
-    request: &PlaceOrder,
-    render: impl Fn(&Order) -> serde_json::Result<String>,
+    request: PlaceOrder,
+    render: fn(&Order) -> serde_json::Result<String>,
+) -> Result<Placed, UseCaseError> {
+    let work = place(services.clone(), request, render);
+    services.database.beside_connections(work).await?
+}
+
+async fn place(
+    services: Services,
+    request: PlaceOrder,
+    render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Placed, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let mut touched = services.products.touch();
     touched.add(request.basket.lines().iter().map(|line| line.product_id));
-    let placed = place_on(&mut conn, &services.orders, request, render).await;
+    let placed = place_on(&mut conn, &services.orders, &request, render).await;
     let placed = settle(touched, placed)?;
     if let Some(value) = placed.taken {
         let currency = [value.currency().code()];

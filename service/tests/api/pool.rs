@@ -1,13 +1,16 @@
 //! The connection pool: what its connections stand.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use futures_util::FutureExt as _;
 use orderly::config::DatabaseConfig;
+use orderly::resilience::deadline;
 use orderly::storage::PoolMetrics;
 use orderly::storage::database::{Database, Databases};
 use prometheus::Registry;
@@ -15,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
+use tokio::time::Instant;
 
 use crate::support::answer::Answer;
 use crate::support::database::TestDatabase;
@@ -165,6 +169,60 @@ async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
     // To its end, which is when the client closes it.
     accepted.read_to_end(&mut startup).await.unwrap();
     databases.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_beside_the_connections_is_the_callers_all_the_same() {
+    let test_database = TestDatabase::new().await;
+    let databases = pools(&test_database, &DatabaseConfig::default()).await;
+    let database = databases.requests.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(asked_from_a_runtime_of_its_own(&database));
+    });
+    tokio::task::spawn_blocking(|| elsewhere.join().unwrap())
+        .await
+        .unwrap();
+    databases.close().await;
+}
+
+async fn asked_from_a_runtime_of_its_own(database: &Database) {
+    let here = Handle::current().id();
+    let there = database
+        .beside_connections(async { Handle::current().id() })
+        .await;
+    assert_ne!(there.unwrap(), here);
+
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let left = deadline::within(deadline, async {
+        let left = database.beside_connections(async { deadline::remaining() });
+        left.await.unwrap()
+    });
+    let left = left.await.unwrap().unwrap();
+    assert!(left > Duration::ZERO && left <= Duration::from_secs(60));
+    let none = database.beside_connections(async { deadline::remaining() });
+    assert_eq!(none.await.unwrap(), None);
+
+    let panicking = database.beside_connections(async { panic!("on purpose") });
+    let panic = AssertUnwindSafe(panicking).catch_unwind().await;
+    assert_eq!(
+        panic.unwrap_err().downcast_ref::<&str>(),
+        Some(&"on purpose")
+    );
+
+    let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+    let mut endless = Box::pin(database.beside_connections(async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    }));
+    assert!(futures_util::poll!(&mut endless).is_pending());
+    drop(endless);
+    // The sender goes with the work.
+    let ended = tokio::time::timeout(Duration::from_secs(20), dropped).await;
+    assert!(ended.unwrap().is_err());
 }
 
 /// Runs a server whose handlers borrow all connections of the pool at once, and

@@ -42,7 +42,7 @@ pub async fn place(
         basket,
         key,
     };
-    let placed = place_order::place_order(&services, &request, render).await?;
+    let placed = place_order::place_order(&services, request, render).await?;
     let mut response = HttpResponse::Created();
     response
         .insert_header((header::LOCATION, format!("/v1/orders/{}", placed.order_id)))
