@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
 use crate::support::answer::Answer;
+use crate::support::app::patient;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
 
@@ -47,7 +48,7 @@ async fn connections_outlive_the_worker_that_opened_them() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         pool_size: CONNECTIONS,
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let database = databases.requests.clone();
@@ -88,7 +89,7 @@ async fn each_connection_tells_postgres_its_limits() {
         statement_timeout: Duration::from_secs(7),
         lock_timeout: Duration::from_secs(6),
         idle_in_transaction_timeout: Duration::from_secs(5),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let mut conn = databases.requests.connection().await.unwrap();
@@ -115,7 +116,7 @@ async fn a_connection_is_replaced_when_its_life_is_over() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         max_lifetime: Duration::from_millis(200),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let first = backend(&mut databases.requests.connection().await.unwrap()).await;
@@ -132,7 +133,7 @@ async fn a_connection_that_nobody_uses_is_closed() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         idle_timeout: Duration::from_millis(1),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let sessions = "pg_stat_activity
@@ -154,7 +155,7 @@ async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
     let url = format!("postgres://a:b@{}/c", silent.local_addr().unwrap());
     let config = DatabaseConfig {
         connect_timeout: Duration::from_millis(50),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
