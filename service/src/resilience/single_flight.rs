@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(airport.kept(), [1]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn it_does_not_inherit_the_deadline_of_the_first_one() {
         let flights = SingleFlight::new(Handle::current());
         let soon = Instant::now() + Duration::from_secs(1);

@@ -8,7 +8,8 @@ use crate::storage::error::StorageError;
 
 /// Runs `query` on a connection of its own, and again on another one if the first
 /// was broken, as often as `retry` and its budget allow. After a restart of
-/// Postgres every idle connection is a broken one; this spares clients the 503.
+/// Postgres every idle connection is a broken one; this spares clients the 503,
+/// and the next try goes to a connection that nobody had before.
 ///
 /// # Errors
 /// The last error of `query`, or of the pool.
@@ -20,8 +21,14 @@ pub(super) async fn read<T, F>(
 where
     F: Future<Output = Result<T, StorageError>>,
 {
-    let once = || async { query(database.connection().await?).await };
     let worth = |error: &StorageError| matches!(error, StorageError::Unavailable(_));
+    let once = || async {
+        let found = query(database.connection().await?).await;
+        if found.as_ref().is_err_and(worth) {
+            database.close_all_idle();
+        }
+        found
+    };
     retry.run(once, worth).await
 }
 

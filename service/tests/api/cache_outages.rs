@@ -181,8 +181,15 @@ async fn a_change_made_while_redis_was_away_is_told_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_whose_connection_breaks_is_tried_again() {
-    let app = TestApp::start_with(for_ever).await;
+    let postgres = door_to_postgres().await;
+    let app = TestApp::start_with(|settings| {
+        for_ever(settings);
+        postgres_through(&postgres, settings);
+    })
+    .await;
     let product = app.product(&app.admin().await, 250, 5).await;
+    // The connection does not look broken while it is tried again: it must not be lent again.
+    postgres.keep_ends_back();
     let mut conn = app.lock_products().await;
     let read = app.look_at(&app.app, &product);
     let (answer, ()) = tokio::join!(read, async {

@@ -55,11 +55,7 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
         settings.database.statement_timeout = Duration::from_secs(300);
     })
     .await;
-    let mut blocker = app.database.connect().await;
-    blocker
-        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    let mut blocker = app.lock_products().await;
 
     let answer = list_products(&app, "200").await;
 
@@ -69,7 +65,7 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
     })
     .await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
-    list_products(&app, "5000").await.expect(200);
+    list_products(&app, "60000").await.expect(200);
     app.finish().await;
 }
 
@@ -81,18 +77,17 @@ async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
         // Over TLS, for without it nobody waits for an answer to a cancellation.
         let url = settings.database.url.as_ref().unwrap().expose();
         settings.database.url = Some(format!("{url}?sslmode=require").into());
-        settings.database.connect_timeout = Duration::from_secs(2);
+        // For as long the cancellation is waited for.
+        settings.database.connect_timeout = Duration::from_secs(5);
         settings.database.lock_timeout = Duration::from_secs(200);
         settings.database.statement_timeout = Duration::from_secs(300);
     })
     .await;
-    let mut blocker = app.database.connect().await;
-    blocker
-        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    // So that a connection is there, and the deadline is for the statement alone.
+    list_products(&app, "60000").await.expect(200);
+    let mut blocker = app.lock_products().await;
 
-    let (answer, ()) = tokio::join!(list_products(&app, "3000"), async {
+    let (answer, ()) = tokio::join!(list_products(&app, "5000"), async {
         eventually("the statement runs", async || {
             (running(&app).await == 1).then_some(())
         })
@@ -116,11 +111,7 @@ async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
     let admin = app.admin().await;
     let product = app.product(&admin, 100, 5).await;
     let customer = app.customer().await;
-    let mut blocker = app.database.connect().await;
-    blocker
-        .batch_execute("BEGIN; SELECT * FROM products FOR UPDATE")
-        .await
-        .unwrap();
+    let locked = app.database.lock("SELECT * FROM products").await;
 
     let order = app
         .order_request("key", &[(&product, 1)])
@@ -129,7 +120,7 @@ async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
         .await
         .expect_problem(504, "deadline-exceeded");
 
-    blocker.batch_execute("ROLLBACK").await.unwrap();
+    locked.release().await;
     assert_eq!(app.stock(&product).await, 5);
     let again = send(app.order_request("key", &[(&product, 1)]), &customer).await;
     again.expect(201);
@@ -155,7 +146,7 @@ async fn waiting_for_a_connection_ends_at_the_deadline_too() {
         .expect_problem(504, "deadline-exceeded");
 
     drop(held);
-    list_products(&app, "5000").await.expect(200);
+    list_products(&app, "60000").await.expect(200);
     app.finish().await;
 }
 
@@ -166,11 +157,7 @@ async fn a_client_may_ask_for_less_and_never_for_more() {
         settings.http.request_timeout = Duration::from_millis(300);
     })
     .await;
-    let mut blocker = app.database.connect().await;
-    blocker
-        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    let mut blocker = app.lock_products().await;
 
     // The lock is never given up, and statement_timeout is seconds away.
     list_products(&app, "60000")

@@ -20,7 +20,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, patient};
 use crate::support::cached::{door_to_postgres, postgres_through};
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
@@ -96,10 +96,8 @@ async fn whatever_happens_to_an_order_is_told_in_its_order() {
         shop.stream.tells(order, kinds).await;
     }
     shop.app.database.rows_become("outbox", 0).await;
-    assert_eq!(
-        shop.app.metric("orderly_events_published_total ").await,
-        Some(7.0)
-    );
+    let published = "orderly_events_published_total";
+    shop.app.metric_becomes(published, 7.0).await;
     shop.app.finish().await;
 }
 
@@ -239,7 +237,7 @@ fn redis_client(settings: &Settings) -> RedisClient {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_is_trimmed() {
     let stream = Stream::new().await;
-    let mut settings = Settings::default();
+    let mut settings = patient();
     stream.configure(&mut settings);
     settings.events.max_length = 1000;
     let publisher = Publisher::new(Some(redis_client(&settings)), &settings.events).unwrap();

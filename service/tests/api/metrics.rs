@@ -8,29 +8,20 @@ use crate::support::eventually::eventually;
 use crate::support::shop::PASSWORD;
 use crate::support::stream::Stream;
 
-impl TestApp {
-    async fn becomes(&self, series: &str, expected: f64) {
-        eventually(&format!("{series} is {expected}"), async || {
-            (self.metric(&format!("{series} ")).await == Some(expected)).then_some(())
-        })
-        .await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn registrations_and_log_ins_are_counted_by_outcome() {
     let app = TestApp::start().await;
-    app.becomes("orderly_registrations_total", 0.0).await;
+    app.metric_becomes("orderly_registrations_total", 0.0).await;
     app.customer().await;
     let again = json!({"email": "nobody@example.com", "password": PASSWORD});
     app.post("/v1/sessions", "", &again).await.expect(401);
-    app.becomes("orderly_registrations_total", 1.0).await;
+    app.metric_becomes("orderly_registrations_total", 1.0).await;
     let log_ins = |outcome| format!("orderly_logins_total{{outcome=\"{outcome}\"}}");
-    app.becomes(&log_ins("success"), 1.0).await;
-    app.becomes(&log_ins("refused"), 1.0).await;
+    app.metric_becomes(&log_ins("success"), 1.0).await;
+    app.metric_becomes(&log_ins("refused"), 1.0).await;
     app.database.take_away().await;
     app.post("/v1/sessions", "", &again).await.expect(503);
-    app.becomes(&log_ins("failed"), 1.0).await;
+    app.metric_becomes(&log_ins("failed"), 1.0).await;
     app.database.give_back().await;
     app.finish().await;
 }
@@ -42,34 +33,34 @@ async fn orders_are_counted_by_status_once_each_and_valued() {
     let product = app.product(&admin, 250, 9).await;
     let customer = app.customer().await;
     let orders = |status| format!("orderly_orders_total{{status=\"{status}\"}}");
-    app.becomes(&orders("pending"), 0.0).await;
+    app.metric_becomes(&orders("pending"), 0.0).await;
 
     let request = || app.order_request("one", &[(&product, 2)]);
     let order = send(request(), &customer).await.expect(201);
     send(request(), &customer).await.expect(201);
     app.order_reaches(&customer, &order, "paid").await;
-    app.becomes(&orders("pending"), 1.0).await;
-    app.becomes(&orders("paid"), 1.0).await;
+    app.metric_becomes(&orders("pending"), 1.0).await;
+    app.metric_becomes(&orders("paid"), 1.0).await;
     let value = "orderly_order_value_minor_total{currency=\"EUR\"}";
-    app.becomes(value, 500.0).await;
+    app.metric_becomes(value, 500.0).await;
     let charged = "orderly_gateway_request_duration_seconds_count\
                    {operation=\"charge\",outcome=\"charged\"}";
-    app.becomes(charged, 1.0).await;
+    app.metric_becomes(charged, 1.0).await;
     app.order_move(&admin, &order, "ship").await.expect(200);
-    app.becomes(&orders("shipped"), 1.0).await;
+    app.metric_becomes(&orders("shipped"), 1.0).await;
 
     app.faults(&json!({"decline_rate": 1.0})).await;
     let declined = app.order(&customer, &[(&product, 1)]).await.expect(201);
     app.order_reaches(&customer, &declined, "payment_failed")
         .await;
-    app.becomes(&orders("payment_failed"), 1.0).await;
+    app.metric_becomes(&orders("payment_failed"), 1.0).await;
 
     app.gateway_goes_down().await;
     let cancelled = app.order(&customer, &[(&product, 1)]).await.expect(201);
     app.order_move(&customer, &cancelled, "cancel")
         .await
         .expect(200);
-    app.becomes(&orders("cancelled"), 1.0).await;
+    app.metric_becomes(&orders("cancelled"), 1.0).await;
     app.gateway_comes_back().await;
     app.finish().await;
 }
@@ -93,7 +84,7 @@ async fn the_age_of_the_oldest_work_grows_until_it_is_done() {
     .await;
     app.gateway_comes_back().await;
     app.order_reaches(&customer, &order, "paid").await;
-    app.becomes(age.trim(), 0.0).await;
+    app.metric_becomes(age.trim(), 0.0).await;
     app.finish().await;
 }
 
@@ -107,12 +98,16 @@ async fn events_that_cannot_be_published_are_seen_to_wait() {
     stream.door.shut();
     let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
     app.order_reaches(&customer, &order, "paid").await;
-    app.becomes("orderly_outbox_events", 2.0).await;
-    let age = app.metric("orderly_outbox_oldest_age_seconds ").await;
-    assert!(age.unwrap() > 0.0, "{age:?}");
+    app.metric_becomes("orderly_outbox_events", 2.0).await;
+    eventually("the oldest event has an age", async || {
+        let age = app.metric("orderly_outbox_oldest_age_seconds ").await;
+        age.filter(|age| *age > 0.0)
+    })
+    .await;
     stream.door.open();
-    app.becomes("orderly_outbox_events", 0.0).await;
-    app.becomes("orderly_outbox_oldest_age_seconds", 0.0).await;
+    app.metric_becomes("orderly_outbox_events", 0.0).await;
+    app.metric_becomes("orderly_outbox_oldest_age_seconds", 0.0)
+        .await;
     app.finish().await;
 }
 

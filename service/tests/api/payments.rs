@@ -12,7 +12,7 @@ use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::shop::id;
 
-const DEAD: &str = "orderly_payment_jobs{state=\"dead\"} ";
+const DEAD: &str = "orderly_payment_jobs{state=\"dead\"}";
 
 /// A shop with one product, of which there are 5 at 250.
 struct Shop {
@@ -56,13 +56,6 @@ impl Shop {
         self.app.database.rows_become(&tried, 1).await;
     }
 
-    async fn metric_becomes(&self, series: &str, expected: f64) {
-        eventually(&format!("{series}is {expected}"), async || {
-            (self.app.metric(series).await == Some(expected)).then_some(())
-        })
-        .await;
-    }
-
     /// What `orderly jobs list` shows.
     async fn dead_jobs(&self) -> Vec<DeadJob> {
         let mut conn = self.app.database.connect().await;
@@ -101,7 +94,8 @@ async fn a_declined_order_has_failed_and_its_stock_goes_back() {
     // A no is a no: it is not asked again.
     assert_eq!(shop.app.ledger_of(&order), [Decline]);
     assert_eq!(shop.app.database.rows("payment_jobs").await, 0);
-    shop.metric_becomes("orderly_payments_total{outcome=\"declined\"} ", 1.0)
+    shop.app
+        .metric_becomes("orderly_payments_total{outcome=\"declined\"}", 1.0)
         .await;
     shop.app.finish().await;
 }
@@ -152,7 +146,7 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
     let shop = Shop::open(app).await;
     shop.app.gateway_goes_down().await;
     let order = shop.order().await;
-    shop.metric_becomes(DEAD, 1.0).await;
+    shop.app.metric_becomes(DEAD, 1.0).await;
     let dead = shop.dead_jobs().await;
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].order_id.to_string(), id(&order));
@@ -176,7 +170,7 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
     assert_eq!(shop.requeue(Some(&order)).await, 1);
     shop.reaches(&order, "paid").await;
     assert_eq!(shop.app.ledger_of(&order), [Charge]);
-    shop.metric_becomes(DEAD, 0.0).await;
+    shop.app.metric_becomes(DEAD, 0.0).await;
     shop.app.finish().await;
 }
 
@@ -204,7 +198,7 @@ async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
     let shop = Shop::open(app).await;
     shop.app.gateway_goes_down().await;
     let order = shop.order().await;
-    shop.metric_becomes(DEAD, 1.0).await;
+    shop.app.metric_becomes(DEAD, 1.0).await;
 
     shop.cancel(&order).await;
     assert_eq!(shop.stock().await, 5);
@@ -239,19 +233,23 @@ async fn cancelling_an_order_whose_charge_went_through_unheard_gives_the_money_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothing() {
-    // One payment at a time, and the first hangs.
-    let app = TestApp::start_with(|settings| settings.payments.concurrency = 1).await;
+    // One payment at a time, and the first can't be written down.
+    let app = TestApp::start_with(|settings| {
+        settings.payments.concurrency = 1;
+        settings.payments.lease = Duration::from_mins(5);
+    })
+    .await;
     let shop = Shop::open(app).await;
-    shop.app.faults(&json!({"hang_rate": 1.0})).await;
-    let hanging = shop.order().await;
-    shop.is_tried(1).await;
+    let locked = shop.app.database.lock_table("payments").await;
+    let first = shop.order().await;
+    shop.app.database.sessions_wait_for_a_lock(1).await;
     let order = shop.order().await;
     shop.cancel(&order).await;
     let job = format!("payment_jobs WHERE order_id = '{}'", id(&order));
     assert_eq!(shop.app.database.rows(&job).await, 0);
 
-    shop.app.gateway_comes_back().await;
-    shop.reaches(&hanging, "paid").await;
+    locked.release().await;
+    shop.reaches(&first, "paid").await;
     assert!(shop.app.ledger_of(&order).is_empty());
     shop.app.finish().await;
 }
@@ -260,7 +258,7 @@ async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothin
 async fn a_payment_that_can_not_be_written_down_is_given_up_in_the_end() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 2;
-        settings.payments.lease = Duration::from_millis(200);
+        settings.payments.lease = Duration::from_secs(1);
     })
     .await;
     let shop = Shop::open(app).await;
@@ -270,7 +268,7 @@ async fn a_payment_that_can_not_be_written_down_is_given_up_in_the_end() {
 
     let order = shop.order().await;
 
-    shop.metric_becomes(DEAD, 1.0).await;
+    shop.app.metric_becomes(DEAD, 1.0).await;
     let rename = "ALTER TABLE elsewhere RENAME TO payments";
     conn.batch_execute(rename).await.unwrap();
     assert_eq!(shop.requeue(Some(&order)).await, 1);

@@ -14,7 +14,7 @@ use orderly::usecases::place_order::place_on;
 
 use crate::pool::pools;
 use crate::round_trips::{answer, request, user_id};
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, patient};
 
 /// On a new connection, where each statement is prepared first, and on one that knows them.
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn what_an_abandoned_order_has_locked_is_free_again() {
     let customer = app.customer().await;
     let config = DatabaseConfig {
         idle_in_transaction_timeout: Duration::from_mins(10),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&app.database, &config).await;
     let mut conn = databases.requests.connection().await.unwrap();

@@ -21,6 +21,7 @@ use tokio::sync::Barrier;
 use tokio::time::Instant;
 
 use crate::support::answer::Answer;
+use crate::support::app::patient;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
 
@@ -51,7 +52,7 @@ async fn connections_outlive_the_worker_that_opened_them() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         pool_size: CONNECTIONS,
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let database = databases.requests.clone();
@@ -92,7 +93,7 @@ async fn each_connection_tells_postgres_its_limits() {
         statement_timeout: Duration::from_secs(7),
         lock_timeout: Duration::from_secs(6),
         idle_in_transaction_timeout: Duration::from_secs(5),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let mut conn = databases.requests.connection().await.unwrap();
@@ -119,7 +120,7 @@ async fn a_connection_is_replaced_when_its_life_is_over() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         max_lifetime: Duration::from_millis(200),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let first = backend(&mut databases.requests.connection().await.unwrap()).await;
@@ -136,7 +137,7 @@ async fn a_connection_that_nobody_uses_is_closed() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         idle_timeout: Duration::from_millis(1),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let databases = pools(&test_database, &config).await;
     let sessions = "pg_stat_activity
@@ -158,7 +159,7 @@ async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
     let url = format!("postgres://a:b@{}/c", silent.local_addr().unwrap());
     let config = DatabaseConfig {
         connect_timeout: Duration::from_millis(50),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();

@@ -4,31 +4,25 @@
 use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection as _;
+use orderly::config::Settings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::TestApp;
-use crate::support::eventually::eventually;
+
+fn one_at_a_time(settings: &mut Settings) {
+    settings.shed.floor = 1;
+    settings.shed.ceiling = 1;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
-    let app = TestApp::start_with(|settings| {
-        settings.shed.floor = 1;
-        settings.shed.ceiling = 1;
-    })
-    .await;
-    let mut blocker = app.database.connect().await;
-    blocker
-        .batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    let app = TestApp::start_with(one_at_a_time).await;
+    let mut blocker = app.lock_products().await;
 
     let waiting = app.get("/v1/products", "");
     let others = async {
-        eventually("a request is in flight", async || {
-            (app.metric("orderly_requests_in_flight ").await == Some(1.0)).then_some(())
-        })
-        .await;
+        app.metric_becomes("orderly_requests_in_flight", 1.0).await;
         let shed = app.get("/v1/products", "").await;
         shed.expect_problem(503, "overloaded");
         assert_eq!(shed.header("retry-after"), Some("1"));
@@ -72,8 +66,7 @@ async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
     let app = TestApp::start_with(|settings| {
-        settings.shed.floor = 1;
-        settings.shed.ceiling = 1;
+        one_at_a_time(settings);
         settings.http.request_body_timeout = Duration::from_secs(1);
     })
     .await;

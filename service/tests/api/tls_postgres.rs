@@ -12,7 +12,7 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 
-use crate::support::app::{TestApp, send};
+use crate::support::app::{TestApp, patient, send};
 use crate::support::certificates::{Authority, postgres_ca};
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
@@ -94,7 +94,7 @@ async fn require_encrypts_and_disable_does_not() {
 async fn refusal(url: String, ca: PathBuf) -> String {
     let config = DatabaseConfig {
         ca_certificate: Some(ca),
-        ..DatabaseConfig::default()
+        ..patient().database
     };
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();

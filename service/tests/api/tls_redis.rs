@@ -1,7 +1,6 @@
 //! TLS to a real Redis.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use orderly::config::{BreakerConfig, RedisConfig};
 use orderly::redis_client::RedisClient;
@@ -9,15 +8,14 @@ use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
+use crate::support::app::patient;
 use crate::support::certificates::Authority;
 use crate::support::redis_tls::TlsRedis;
 
 async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> {
     let config = RedisConfig {
         ca_certificate: ca,
-        // The first try fails at once; this is for those after it.
-        response_timeout: Duration::from_secs(20),
-        ..RedisConfig::default()
+        ..patient().redis
     };
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", BreakerConfig::default(), metrics);

@@ -11,11 +11,11 @@ use orderly::payments::{GatewayError, RefundOutcome};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use uuid::Uuid;
 
 use crate::support::{
-    PATIENCE, call, charge_id, clear_faults, client, kinds, patient, set_faults, start,
+    PATIENCE, call, charge_id, clear_faults, client, kinds, local, patient, set_faults, start,
 };
 
 /// Short, for requests that are never answered.
@@ -165,11 +165,12 @@ async fn a_hanging_request_ends_when_its_client_goes_away() {
 
 #[tokio::test]
 async fn a_gateway_that_is_not_there_is_transient() {
-    let gateway = start().await;
-    let client = patient(&gateway);
-    gateway.stop().await.unwrap();
+    // Taken, so that nobody else gets the port, and nobody listens on it.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind(local()).unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
 
-    let error = client
+    let error = client(&url, PATIENCE)
         .charge(Uuid::new_v4(), 1250, "EUR")
         .await
         .unwrap_err();

@@ -51,6 +51,10 @@ impl Process {
             ("admin.port", "0"),
             ("log.format", "json"),
             ("shutdown.drain_delay", "0s"),
+            // A busy machine is no lost database.
+            ("health.timeout", "1m"),
+            ("database.pool_wait", "1m"),
+            ("database.connect_timeout", "1m"),
         ];
         for (key, value) in defaults.iter().chain(settings) {
             command.arg("--set").arg(format!("{key}={value}"));

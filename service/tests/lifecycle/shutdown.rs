@@ -35,7 +35,8 @@ async fn in_flight(
     conn.batch_execute("BEGIN; LOCK TABLE products")
         .await
         .unwrap();
-    let url = format!("{}/v1/products", process.address);
+    // A search: what is read for the cache is given up after `cache.load_timeout`.
+    let url = format!("{}/v1/products?search=a", process.address);
     let request = process.client.get(url).send();
     let request = tokio::spawn(async move { Ok(request.await?.status().as_u16()) });
     eventually("the request is in flight", async || {

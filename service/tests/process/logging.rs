@@ -151,7 +151,7 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT", "100ms");
+    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT", "1s");
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;
@@ -162,7 +162,7 @@ async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
     let order = served
         .order_request(&token, &product)
         .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
-        .header("x-request-timeout-ms", "500");
+        .header("x-request-timeout-ms", "3000");
     send(order, "")
         .await
         .expect_problem(504, "deadline-exceeded");

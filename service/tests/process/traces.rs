@@ -19,7 +19,10 @@ use crate::support::served::{Served, gateway, seeded_database};
 const KEY: &str = "canary-key";
 
 fn traced(orderly: Orderly, collector: &Collector) -> Orderly {
-    orderly.set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url)
+    orderly
+        .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url)
+        // A busy machine takes its time to export the last spans, which these tests are about.
+        .set("ORDERLY__SHUTDOWN__TELEMETRY", "20s")
 }
 
 fn names(spans: &[Seen]) -> Vec<&str> {
@@ -176,7 +179,6 @@ async fn a_look_up_in_redis_is_a_span() {
     let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();
     let orderly = Orderly::on(&database)
         .set("ORDERLY__REDIS__URL", &redis)
-        .set("ORDERLY__REDIS__RESPONSE_TIMEOUT", "20s")
         .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
         .set("ORDERLY__EVENTS__STREAM", database.name())
         .set("ORDERLY__CACHE__KEY_PREFIX", database.name());

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::database::TestDatabase;
+use super::eventually::eventually;
 use super::invariants;
 
 /// A running service with its database and its payment gateway.
@@ -107,6 +108,15 @@ impl TestApp {
         line.trim().parse().ok()
     }
 
+    /// Waits until a metric has that value. What is counted after a commit may come a moment
+    /// later than the row that the commit was about.
+    pub async fn metric_becomes(&self, series: &str, expected: f64) {
+        eventually(&format!("{series} is {expected}"), async || {
+            (self.metric(&format!("{series} ")).await == Some(expected)).then_some(())
+        })
+        .await;
+    }
+
     /// Makes the gateway fail; see `PUT /faults`.
     pub async fn faults(&self, faults: &Value) {
         let url = format!("{}/faults", self.gateway.url());
@@ -138,25 +148,38 @@ fn client() -> Client {
         .unwrap()
 }
 
-/// The settings of a test: free ports, quick retries, no Redis, and so much
-/// patience that a slow machine fails no test. One that is about a limit sets it.
-pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
+/// The defaults, with so much patience that a busy machine fails no test. One that is about
+/// a wait sets it.
+pub fn patient() -> Settings {
     let mut settings = Settings {
         environment: Environment::Test,
         ..Settings::default()
     };
-    settings.http.port = 0;
-    settings.admin.port = 0;
-    settings.database.url = Some(database.url.clone().into());
-    settings.database.pool_size = 10;
-    // Patient: a busy machine must not turn into a failed test. Tests of these
-    // waits set their own.
+    settings.http.request_timeout = Duration::from_mins(1);
+    settings.health.timeout = Duration::from_secs(20);
     settings.database.pool_wait = Duration::from_secs(50);
     settings.database.connect_timeout = Duration::from_secs(50);
     settings.database.statement_timeout = Duration::from_secs(50);
     settings.database.lock_timeout = Duration::from_secs(45);
     settings.orders.idempotency_wait = Duration::from_secs(40);
     settings.auth.hash_wait = Duration::from_secs(50);
+    settings.cache.load_timeout = Duration::from_secs(50);
+    // A Redis that is only slow would be done without, and its events published again.
+    settings.redis.connect_timeout = Duration::from_secs(20);
+    settings.redis.response_timeout = Duration::from_secs(20);
+    settings.rate_limit.shared_timeout = Duration::from_secs(20);
+    settings.breaker.slow_call = Duration::from_secs(30);
+    settings.breaker.redis_slow_call = Duration::from_secs(30);
+    settings
+}
+
+/// The settings of a test: patient, on free ports, with quick retries and no Redis.
+pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
+    let mut settings = patient();
+    settings.http.port = 0;
+    settings.admin.port = 0;
+    settings.database.url = Some(database.url.clone().into());
+    settings.database.pool_size = 10;
     settings.payments.gateway_url = gateway.url();
     settings.payments.poll_interval = Duration::from_millis(100);
     settings.payments.max_attempts = 1_000_000;
@@ -170,10 +193,9 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.shed.floor = 400;
     // Databases have their own, but all tests share one Redis.
     settings.cache.key_prefix = format!("cache:{}", database.name());
-    // What another replica or a job has changed is seen at once, and a slow machine
-    // fails no test; one that is about the cache sets its own.
+    // What another replica or a job has changed is seen at once; a test that is about
+    // the cache sets its own.
     settings.cache.local_ttl = Duration::from_millis(1);
-    settings.cache.load_timeout = Duration::from_secs(50);
     settings.shutdown.drain = Duration::from_secs(5);
     settings
 }

@@ -56,13 +56,16 @@ impl TestDatabase {
     pub async fn take_away(&self) {
         let name = &self.name;
         let mut admin = connect(&server_url()).await;
-        admin
-            .batch_execute(&format!(
-                "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
-                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-            ))
-            .await
-            .unwrap();
+        // One after the other: in one transaction the door would still be open when those
+        // inside are thrown out, and who is quick would be in again.
+        for sql in [
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+            format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ),
+        ] {
+            admin.batch_execute(&sql).await.unwrap();
+        }
     }
 
     /// Lets everybody in again.

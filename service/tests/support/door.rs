@@ -21,6 +21,8 @@ struct Passage {
     state: State,
     /// How often those who were inside were lost.
     lost: u32,
+    /// Whether who is inside is not told that the other side has hung up.
+    keeps_ends_back: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -40,6 +42,7 @@ impl Door {
         let passage = watch::Sender::new(Passage {
             state: State::Open,
             lost: 0,
+            keeps_ends_back: false,
         });
         let seen = passage.subscribe();
         let knocks = Arc::<AtomicU32>::default();
@@ -91,6 +94,13 @@ impl Door {
         self.passage.send_modify(|passage| passage.lost += 1);
     }
 
+    /// From now on a connection that one side ends goes on for the other, which hears nothing
+    /// more: as with a server that has said goodbye and takes its time to leave.
+    pub fn keep_ends_back(&self) {
+        self.passage
+            .send_modify(|passage| passage.keeps_ends_back = true);
+    }
+
     fn now_is(&self, state: State) {
         self.passage.send_modify(|passage| passage.state = state);
     }
@@ -100,19 +110,22 @@ async fn pass(client: TcpStream, target: String, mut passage: watch::Receiver<Pa
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
     tokio::select! {
-        () = copy(from_client, to_server, passage.clone()) => {}
-        () = copy(from_server, to_client, passage.clone()) => {}
+        () = copy(&mut from_client, &mut to_server, passage.clone()) => {}
+        () = copy(&mut from_server, &mut to_client, passage.clone()) => {}
         _ = passage.wait_for(|passage| passage.state == State::Shut) => {}
     }
+    let may_end = |passage: &Passage| !passage.keeps_ends_back;
+    // An error says that the door is gone.
+    let _door_is_gone = passage.wait_for(may_end).await;
 }
 
 /// Until one side hangs up, which hangs up the other.
 async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
     mut passage: watch::Receiver<Passage>,
 ) {
     let lost = passage.borrow().lost;

@@ -26,7 +26,8 @@ pub struct Ended {
 }
 
 impl Orderly {
-    /// Any free ports, JSON log lines, no database, no load balancer to wait for.
+    /// Any free ports, JSON log lines, no database, no load balancer to wait for, and
+    /// patience: a busy machine is no lost dependency.
     pub fn new() -> Self {
         let nothing = Self {
             variables: BTreeMap::new(),
@@ -39,6 +40,12 @@ impl Orderly {
             .set("ORDERLY__LOG__FORMAT", "json")
             .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
             .set("ORDERLY__SHUTDOWN__DRAIN_DELAY", "0s")
+            .set("ORDERLY__HEALTH__TIMEOUT", "20s")
+            .set("ORDERLY__DATABASE__POOL_WAIT", "1m")
+            .set("ORDERLY__DATABASE__CONNECT_TIMEOUT", "1m")
+            .set("ORDERLY__CACHE__LOAD_TIMEOUT", "1m")
+            .set("ORDERLY__REDIS__CONNECT_TIMEOUT", "20s")
+            .set("ORDERLY__REDIS__RESPONSE_TIMEOUT", "20s")
     }
 
     /// The same with a database.

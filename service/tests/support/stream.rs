@@ -1,7 +1,6 @@
 //! The events of a test: a Redis Stream of its own, read as a consumer would.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use orderly::config::Settings;
 use redis::aio::MultiplexedConnection;
@@ -36,9 +35,6 @@ impl Stream {
     pub fn configure(&self, settings: &mut Settings) {
         let url = format!("redis://{}/", self.door.address());
         settings.redis.url = Some(url.into());
-        // An answer that is only slow would have the events published again.
-        settings.redis.connect_timeout = Duration::from_secs(20);
-        settings.redis.response_timeout = Duration::from_secs(20);
         settings.events.stream.clone_from(&self.name);
     }
 
