@@ -1,7 +1,7 @@
 //! Orders over HTTP, by clients who each wait for their answer.
 //!
-//! Written to the socket by hand: the client shares the machine with the service, and `pgbench`
-//! is as lean.
+//! Written to the socket by hand, and by one thread: the client shares the machine with the
+//! service, and `pgbench` is as lean.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -50,22 +51,11 @@ impl Orders {
 
     /// Each customer places one order after the other.
     pub async fn place_for(&self, turn: Duration) -> anyhow::Result<Side> {
+        let (address, tokens) = (self.address.clone(), self.tokens.clone());
+        let one_thread = Builder::new_current_thread().enable_all().build()?;
         let began = Instant::now();
-        let mut customers = JoinSet::new();
-        for token in &self.tokens {
-            let customer = Customer {
-                stream: BufReader::new(TcpStream::connect(&self.address).await?),
-                head: format!(
-                    "host: {}\r\nauthorization: Bearer {token}\r\n",
-                    self.address
-                ),
-            };
-            customers.spawn(customer.place_until(began + turn));
-        }
-        let mut latency = histogram(3);
-        while let Some(ended) = customers.join_next().await {
-            latency.add(ended??)?;
-        }
+        let placing = place_all(address, tokens, began + turn);
+        let latency = spawn_blocking(move || one_thread.block_on(placing)).await??;
         let orders = latency.len();
         Ok(Side {
             orders,
@@ -75,6 +65,26 @@ impl Orders {
             ..Side::default()
         })
     }
+}
+
+async fn place_all(
+    address: String,
+    tokens: Vec<String>,
+    end: Instant,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut customers = JoinSet::new();
+    for token in tokens {
+        let customer = Customer {
+            stream: BufReader::new(TcpStream::connect(&address).await?),
+            head: format!("host: {address}\r\nauthorization: Bearer {token}\r\n"),
+        };
+        customers.spawn(customer.place_until(end));
+    }
+    let mut latency = histogram(3);
+    while let Some(ended) = customers.join_next().await {
+        latency.add(ended??)?;
+    }
+    Ok(latency)
 }
 
 struct Customer {

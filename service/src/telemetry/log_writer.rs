@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// Lines that come within this time are written together: under load, waking up the thread and
 /// writing cost more than making the line did.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Lines written together at most.
 const BATCH: usize = 256;
