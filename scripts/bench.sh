@@ -86,7 +86,7 @@ export ORDERLY__DATABASE__POOL_SIZE=$pool
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 choose_ports
-setting="release build; $pool connections to Postgres; rate limits, metrics, spans and a JSON log line for each request"
+setting="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
 result=loadtest/results/order-path${with:+-with-$with}.md
 if [ -z "$with" ]; then
   setting="$setting; one replica, no Redis"

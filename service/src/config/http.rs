@@ -14,7 +14,7 @@ section! {
         /// TCP port, 0 to 65535. 0 takes any free port, for tests.
         port: u16 = 8080;
         /// Worker threads, 1 to 256. Each runs an event loop of its own. About one for two cores: the other half is
-        /// taken by the main runtime, which serves the connections to Postgres.
+        /// taken by the main runtime, which serves the connections to Postgres and works on new orders.
         workers: usize = 1, within(1..=256);
         /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. As many bodies may be
         /// on their way in (over HTTP/2 a connection has several); further requests are shed. Times `body_limit_bytes`

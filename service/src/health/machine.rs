@@ -37,7 +37,9 @@ impl Check for Memory {
                 .unwrap_or_default();
             let cgroup = own_cgroup(&own);
             let Ok(limit) = read_to_string(cgroup.join("memory.max")).await else {
-                return Ok(Finding::not_measured("there is no cgroup of version 2"));
+                return Ok(Finding::not_measured(
+                    "there is no cgroup with a memory.max",
+                ));
             };
             // The kernel writes "max" where there is none.
             let Ok(limit) = limit.trim().parse() else {

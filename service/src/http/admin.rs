@@ -58,7 +58,7 @@ pub fn start(
             .route("/readyz", web::get().to(ready))
             .route("/healthz", web::get().to(healthy))
             .route("/metrics", web::get().to(metrics))
-            .default_service(web::to(unknown_path).wrap(from_fn(write_problems)))
+            .default_service(web::to(nothing_here).wrap(from_fn(write_problems)))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
@@ -67,10 +67,10 @@ pub fn start(
     Ok(server.run())
 }
 
-async fn unknown_path() -> Result<HttpResponse, Problem> {
+async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(Problem::new(
         ProblemKind::NotFound,
-        "there is nothing at this path; there is /livez, /startupz, /readyz, /healthz, /metrics",
+        "there is only GET of /livez, /startupz, /readyz, /healthz, /metrics",
     ))
 }
 

@@ -15,12 +15,13 @@ impl From<UseCaseError> for Problem {
                 Kind::InvalidCredentials,
                 "check both and log in again; without an account, register with POST /v1/users",
             ),
-            UseCaseError::EmailTaken => {
-                Self::new(Kind::EmailTaken, "log in, or register another address")
-            }
+            UseCaseError::EmailTaken => Self::new(
+                Kind::EmailTaken,
+                "log in, or register another e-mail address",
+            ),
             UseCaseError::SkuTaken => Self::new(
                 Kind::SkuTaken,
-                "choose another one, or change the product that has it",
+                "choose another SKU, or change the product that has this one",
             ),
             UseCaseError::InsufficientStock => Self::new(
                 Kind::OutOfStock,
@@ -32,7 +33,7 @@ impl From<UseCaseError> for Problem {
             )]),
             UseCaseError::StaleVersion => Self::new(
                 Kind::StaleVersion,
-                "read it again, and send its new ETag in the header if-match",
+                "read the product again, and send its new ETag in the header if-match",
             ),
             UseCaseError::Refused(refusal) => refused(&refusal),
             UseCaseError::IllegalMove(_) => Self::new(Kind::IllegalOrderMove, detail),

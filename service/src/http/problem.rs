@@ -130,7 +130,7 @@ impl FieldError {
 pub struct Problem {
     /// What kind.
     pub kind: ProblemKind,
-    /// What went wrong this time; never the cause of a 5xx.
+    /// What went wrong this time, or what to do; never the cause of a 5xx.
     pub detail: String,
     /// The fields at fault.
     pub errors: Vec<FieldError>,
@@ -235,7 +235,7 @@ pub struct ProblemBody<'a> {
     pub title: &'a str,
     /// The status code.
     pub status: u16,
-    /// What went wrong this time.
+    /// What went wrong this time, or what to do.
     pub detail: &'a str,
     /// The path that was asked for.
     pub instance: &'a str,

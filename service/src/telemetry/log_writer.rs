@@ -25,7 +25,7 @@ use prometheus::IntCounter;
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Lines that come within this time are written together: under load, waking up the thread and
-/// writing cost more than making the line did.
+/// writing cost more than making the line did. Nobody waits for more where they queue up anyway.
 const GATHER: Duration = Duration::from_millis(10);
 
 /// Lines written together at most.
@@ -79,9 +79,12 @@ fn write_all(
     left: &AtomicUsize,
     lost: &IntCounter,
 ) {
+    let mut count = 0;
     while let Ok(mut batch) = lines.recv() {
-        thread::sleep(GATHER);
-        let mut count = 1;
+        if count <= BATCH {
+            thread::sleep(GATHER);
+        }
+        count = 1;
         for line in lines.try_iter().take(BATCH) {
             batch.extend(line);
             count += 1;

@@ -24,7 +24,7 @@ static WRITER: OnceLock<Arc<LogWriter>> = OnceLock::new();
 const QUEUE: usize = 8192;
 
 /// How long the end of the process waits for that reader. One that is well needs less than a
-/// hundredth of it.
+/// tenth of it.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Writes lines to standard output.

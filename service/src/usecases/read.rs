@@ -9,7 +9,7 @@ use crate::storage::error::StorageError;
 /// Runs `query` on a connection of its own, and again on another one if the first
 /// was broken, as often as `retry` and its budget allow. After a restart of
 /// Postgres every idle connection is a broken one; this spares clients the 503,
-/// and the next try goes to a connection that nobody had before.
+/// and the next try goes to none of those that were idle by then.
 ///
 /// # Errors
 /// The last error of `query`, or of the pool.

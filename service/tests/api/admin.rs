@@ -1,5 +1,6 @@
 //! The admin listener, where it is asked for what it has not.
 
+use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,5 +29,10 @@ async fn an_unknown_path_for_operators_is_a_problem_that_names_the_known_ones() 
         // Nothing is logged of it that such an id could find.
         assert!(problem.get("trace_id").is_none(), "{problem}");
     }
+    let metrics = format!("http://{}/metrics", app.app.admin_address);
+    let answer = Answer::read(app.client.post(metrics).send().await.unwrap()).await;
+    let problem = answer.expect(404);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("there is only GET of "), "{detail}");
     app.finish().await;
 }
