@@ -43,6 +43,9 @@ start_storage() {
 # Made to be pasted into bash or zsh as it stands, without jq.
 banner() {
   local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
+  # Another terminal does not know of another port.
+  local gateway=''
+  [ "$ORDERLY__SANDBOX_GATEWAY__PORT" = 8090 ] || gateway=" --set sandbox_gateway.port=$ORDERLY__SANDBOX_GATEWAY__PORT"
   cat <<END
 
   Orderly is up.
@@ -51,8 +54,10 @@ banner() {
     Operations  $admin/livez   $admin/startupz   $admin/readyz
                 $admin/healthz   $admin/metrics
     Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
-                to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'
-                to mend it again: $BINARY gateway-faults '{}'
+                to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'$gateway
+                to mend it again: $BINARY gateway-faults '{}'$gateway
+    Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY books
+                (or: jobs list)
     Log in as   customer@example.com / orderly-demo-customer
                 admin@example.com / orderly-demo-admin
 

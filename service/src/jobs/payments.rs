@@ -213,7 +213,7 @@ impl PaymentWorker {
                 kind = job.kind.as_str(),
                 attempt = job.attempt,
                 reason,
-                again_in_seconds = delay.as_millis() as f64 / 1e3,
+                again_after_seconds = delay.as_millis() as f64 / 1e3,
                 "a payment was put off"
             );
             return Ok("retried");

@@ -62,7 +62,7 @@ pub async fn receive(
             request.set_payload(Payload::from(body));
             return Ok(next.call(request).await?.map_into_boxed_body());
         }
-        Ok(Err(error)) => unreadable(&error),
+        Ok(Err(error)) => unreadable(&error, config.body_limit_bytes),
         Err(_) => Problem::new(ProblemKind::RequestTimeout, "the body took too long"),
     };
     let mut response = problem.error_response();
@@ -72,11 +72,11 @@ pub async fn receive(
     Ok(request.into_response(response))
 }
 
-fn unreadable(error: &Error) -> Problem {
+fn unreadable(error: &Error, limit: usize) -> Problem {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Problem::new(
             ProblemKind::BodyTooLarge,
-            "the body has more bytes than this service takes",
+            format!("the body has more than {limit} bytes"),
         ),
         _ => Problem::new(ProblemKind::BadRequest, "the body ended too early"),
     }
