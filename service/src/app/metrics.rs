@@ -11,7 +11,7 @@ use crate::telemetry::metrics::{Description, Metrics, process};
 ///
 /// # Errors
 /// If two have one name.
-pub fn descriptions() -> anyhow::Result<Vec<Description>> {
+pub(crate) fn descriptions() -> anyhow::Result<Vec<Description>> {
     let metrics = Metrics::new()?;
     let mut collectors: Vec<Box<dyn Collector>> = metrics.collectors();
     collectors.extend(PoolMetrics::new(&metrics.registry)?.collectors());

@@ -5,7 +5,7 @@
 
 mod health;
 mod jobs;
-pub mod metrics;
+pub(crate) mod metrics;
 mod parts;
 pub mod reload;
 

@@ -17,11 +17,11 @@ pub(super) trait Stored: Sized + Send + Sync + 'static {
 
 /// What a read is told.
 #[derive(Debug)]
-pub struct Reading<V> {
+pub(crate) struct Reading<V> {
     /// `None`: there is no such thing.
-    pub value: Option<Arc<V>>,
+    pub(crate) value: Option<Arc<V>>,
     /// If this stands in for the answer of a database that is away: how old it is.
-    pub stale: Option<Duration>,
+    pub(crate) stale: Option<Duration>,
 }
 
 /// Why the database gave no answer.

@@ -46,5 +46,5 @@ mod products;
 mod shared;
 mod undelivered;
 
-pub use entry::{LoadError, Reading};
-pub use products::{FIRST_ROWS, ProductCache, Touched};
+pub(crate) use entry::{LoadError, Reading};
+pub(crate) use products::{FIRST_ROWS, ProductCache, Touched};

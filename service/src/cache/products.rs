@@ -28,7 +28,7 @@ use crate::redis_client::{NoRedis, RedisClient};
 
 /// How many rows of the list are kept: the longest page, and one more to know
 /// whether there is a next one.
-pub const FIRST_ROWS: usize = PageRequest::MAX_LIMIT as usize + 1;
+pub(crate) const FIRST_ROWS: usize = PageRequest::MAX_LIMIT as usize + 1;
 
 /// For how long a `COMMIT` that nobody waits for may still be under way.
 const UNDECIDED: Duration = Duration::from_secs(2);
@@ -90,7 +90,7 @@ impl<E: LoadError> ProductCache<E> {
     ///
     /// # Errors
     /// That of `load` if no old answer may stand in.
-    pub async fn get<F>(
+    pub(crate) async fn get<F>(
         &self,
         id: ProductId,
         load: impl Fn() -> F + Clone + Send + 'static,
@@ -105,7 +105,7 @@ impl<E: LoadError> ProductCache<E> {
     ///
     /// # Errors
     /// That of `load` if no old answer may stand in.
-    pub async fn first_rows<F>(
+    pub(crate) async fn first_rows<F>(
         &self,
         load: impl Fn() -> F + Clone + Send + 'static,
     ) -> Result<Reading<Vec<Product>>, E>
@@ -117,7 +117,7 @@ impl<E: LoadError> ProductCache<E> {
 
     /// What is held of these products is out of date, and so is the list. To be
     /// called after the commit.
-    pub fn forget(&self, ids: &[ProductId]) {
+    pub(crate) fn forget(&self, ids: &[ProductId]) {
         for id in ids {
             self.by_id.forget(id);
         }
@@ -135,7 +135,7 @@ impl<E: LoadError> ProductCache<E> {
     }
 
     /// Waits until there may be something to tell Redis.
-    pub async fn has_news(&self) {
+    pub(crate) async fn has_news(&self) {
         self.context.undelivered.noted().await;
     }
 
@@ -143,7 +143,7 @@ impl<E: LoadError> ProductCache<E> {
     ///
     /// # Errors
     /// If Redis can't be told; try again.
-    pub async fn deliver_news(&self) -> Result<(), NoRedis> {
+    pub(crate) async fn deliver_news(&self) -> Result<(), NoRedis> {
         match &self.context.shared {
             Some(shared) => self.context.undelivered.deliver(shared).await,
             None => Ok(()),
@@ -173,7 +173,7 @@ impl<E: LoadError> Touched<E> {
     }
 
     /// It has changed nothing.
-    pub fn rolled_back(mut self) {
+    pub(crate) fn rolled_back(mut self) {
         self.ids.clear();
     }
 }

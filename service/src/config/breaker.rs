@@ -33,7 +33,7 @@ section! {
 impl BreakerConfig {
     /// The thresholds for Redis.
     #[must_use]
-    pub fn for_redis(&self) -> Self {
+    pub(crate) fn for_redis(&self) -> Self {
         Self {
             slow_call: self.redis_slow_call,
             ..self.clone()

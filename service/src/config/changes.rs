@@ -3,7 +3,7 @@
 use super::{Secret, Settings, leaves};
 
 /// The keys whose values differ, sorted; `environment` is among them if that changed.
-pub fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
+pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
     let (olds, news) = (leaves(old), leaves(new));
     let plain = (olds.into_iter().zip(news))
         .filter(|(old, new)| old != new)

@@ -51,28 +51,28 @@ use std::{env, fmt};
 
 use serde::{Deserialize, Serialize};
 
-pub use auth::AuthConfig;
+pub(crate) use auth::AuthConfig;
 pub use breaker::BreakerConfig;
-pub use cache::CacheConfig;
-pub use changes::changed_keys;
+pub(crate) use cache::CacheConfig;
+pub(crate) use changes::changed_keys;
 pub use database::{DatabaseConfig, SslMode};
-pub use error::ConfigError;
-pub use events::EventsConfig;
-pub use health::HealthConfig;
+pub(crate) use error::ConfigError;
+pub(crate) use events::EventsConfig;
+pub(crate) use health::HealthConfig;
 pub use http::{AdminConfig, HttpConfig};
 pub use log::{LogConfig, LogFormat};
-pub use network::Network;
+pub(crate) use network::Network;
 pub use orders::OrdersConfig;
 pub use origin::Origin;
 pub use payments::PaymentsConfig;
-pub use rate_limit::RateLimitConfig;
+pub(crate) use rate_limit::RateLimitConfig;
 pub use redis::RedisConfig;
-pub use retry::RetryConfig;
-pub use sandbox_gateway::SandboxGatewayConfig;
-pub use schema::{Setting, schema};
-pub use secret::{REDACTED, Secret};
-pub use shed::ShedConfig;
-pub use shutdown::ShutdownConfig;
+pub(crate) use retry::RetryConfig;
+pub(crate) use sandbox_gateway::SandboxGatewayConfig;
+pub(crate) use schema::{Setting, schema};
+pub(crate) use secret::{REDACTED, Secret};
+pub(crate) use shed::ShedConfig;
+pub(crate) use shutdown::ShutdownConfig;
 pub use telemetry::TelemetryConfig;
 
 section::sections! {
@@ -157,7 +157,7 @@ pub struct Loaded {
     /// What holds.
     pub settings: Settings,
     /// Where the files are, if there are any.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     environment_origin: Origin,
     origins: BTreeMap<String, Origin>,
 }
@@ -195,7 +195,7 @@ impl Loaded {
 ///
 /// # Errors
 /// One error with everything that is unknown, of the wrong type, out of range or at odds with another setting.
-pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
     let text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
     load_from(&Inputs {
         flags: flags.clone(),

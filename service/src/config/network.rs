@@ -17,7 +17,7 @@ pub struct Network {
 impl Network {
     /// Whether the address is one of the block. An IPv4 address that came in over an IPv6 socket (`::ffff:10.0.0.1`)
     /// is still that IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let differ = match (self.address, address.to_canonical()) {
             (IpAddr::V4(one), IpAddr::V4(other)) => {
                 u128::from(one.to_bits() ^ other.to_bits()) << 96

@@ -13,27 +13,27 @@ use super::{Settings, leaves, variable};
 
 /// One setting, as `orderly config --schema` shows it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The environment variable that sets it.
-    pub variable: String,
+    pub(crate) variable: String,
     /// For a secret, the variable that names a file to read it from.
-    pub file_variable: Option<String>,
+    pub(crate) file_variable: Option<String>,
     /// `section.key`
-    pub key: String,
+    pub(crate) key: String,
     /// integer, number, boolean, duration, text, list, path, address, choice
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The built-in value; null when it is unset.
-    pub default: Value,
+    pub(crate) default: Value,
     /// What it may be, in words, where that is more than its kind.
-    pub allowed: Option<String>,
+    pub(crate) allowed: Option<String>,
     /// Whether it is never shown.
-    pub secret: bool,
+    pub(crate) secret: bool,
     /// What it is.
-    pub doc: String,
+    pub(crate) doc: String,
 }
 
 /// Every setting, in the order of the code; first the environment, which chooses among the files.
-pub fn schema() -> Vec<Setting> {
+pub(crate) fn schema() -> Vec<Setting> {
     let defaults = leaves(&Settings::default());
     let default = |key: &str| {
         let known = defaults.iter().find(|(known, _)| known == key);

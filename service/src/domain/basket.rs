@@ -13,7 +13,7 @@ pub struct Quantity(u16);
 
 impl Quantity {
     /// The most pieces in one line.
-    pub const MAX: u16 = 1000;
+    pub(crate) const MAX: u16 = 1000;
 
     /// Checks the range.
     ///
@@ -28,7 +28,7 @@ impl Quantity {
     }
 
     /// How many pieces.
-    pub fn get(self) -> u16 {
+    pub(crate) fn get(self) -> u16 {
         self.0
     }
 }
@@ -50,14 +50,14 @@ pub struct Basket(Vec<BasketLine>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BasketError {
     /// The line at fault, from 0; none if it is the number of lines.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// The rule that it breaks.
-    pub invalid: Invalid,
+    pub(crate) invalid: Invalid,
 }
 
 impl Basket {
     /// The most lines of one order.
-    pub const MAX_LINES: usize = 100;
+    pub(crate) const MAX_LINES: usize = 100;
 
     /// Checks the lines together.
     ///
@@ -85,7 +85,7 @@ impl Basket {
     }
 
     /// The lines, in the customer's order.
-    pub fn lines(&self) -> &[BasketLine] {
+    pub(crate) fn lines(&self) -> &[BasketLine] {
         &self.0
     }
 }

@@ -16,9 +16,9 @@ pub struct OrderEvent {
     /// What happened, such as `order.paid`.
     pub kind: String,
     /// The order after it happened, as JSON.
-    pub data: String,
+    pub(crate) data: String,
     /// When.
-    pub occurred_at: DateTime<Utc>,
+    pub(crate) occurred_at: DateTime<Utc>,
 }
 
 impl OrderEvent {

@@ -19,14 +19,14 @@ impl IdempotencyKey {
     }
 
     /// The key.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// SHA-256 of what a request asks for. Two requests with one fingerprint ask
 /// for the same thing, however their JSON was laid out.
-pub type Fingerprint = [u8; 32];
+pub(crate) type Fingerprint = [u8; 32];
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 /// A new UUIDv7 for the moment `now`; ids made by one process for the same
 /// millisecond still ascend.
-pub fn new_v7(now: DateTime<Utc>) -> Uuid {
+pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
     static CONTEXT: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
     let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(

@@ -75,14 +75,14 @@ impl fmt::Display for Code {
 #[error("{message}")]
 pub struct Invalid {
     /// Which rule.
-    pub code: Code,
+    pub(crate) code: Code,
     /// What the rule is, without the value itself.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Invalid {
     /// A refusal with its code and its rule.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),

@@ -10,7 +10,7 @@ use super::invalid::{Code, Invalid};
 
 /// An ISO 4217 currency code, such as `EUR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Currency(&'static str);
+pub(crate) struct Currency(&'static str);
 
 /// The active national currencies of ISO 4217 (list one, 2026), without funds,
 /// metals and test codes.
@@ -27,7 +27,7 @@ impl Currency {
     ///
     /// # Errors
     /// `unknown_currency` for anything that is not an active code in upper case.
-    pub fn parse(code: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(code: &str) -> Result<Self, Invalid> {
         CURRENCIES
             .split_whitespace()
             .find(|known| *known == code)
@@ -41,7 +41,7 @@ impl Currency {
     }
 
     /// The three letters.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         self.0
     }
 }
@@ -55,7 +55,7 @@ pub struct Money {
 
 /// Why two amounts could not be put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MoneyError {
+pub(crate) enum MoneyError {
     /// The result does not fit into 64 bits.
     #[error("the amount is too large")]
     Overflow,
@@ -70,7 +70,7 @@ impl Money {
     /// # Errors
     /// `not_positive` unless `minor` is above zero: a price or a payment of
     /// nothing is neither.
-    pub fn new(minor: i64, currency: Currency) -> Result<Self, Invalid> {
+    pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, Invalid> {
         if minor <= 0 {
             return Err(Invalid::new(Code::NotPositive, "must be above zero"));
         }
@@ -78,12 +78,12 @@ impl Money {
     }
 
     /// How many minor units.
-    pub fn minor(self) -> i64 {
+    pub(crate) fn minor(self) -> i64 {
         self.minor
     }
 
     /// Of which currency.
-    pub fn currency(self) -> Currency {
+    pub(crate) fn currency(self) -> Currency {
         self.currency
     }
 
@@ -91,7 +91,7 @@ impl Money {
     ///
     /// # Errors
     /// [`MoneyError::MixedCurrency`] or [`MoneyError::Overflow`].
-    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+    pub(crate) fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::MixedCurrency);
         }
@@ -106,7 +106,7 @@ impl Money {
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
-    pub fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
+    pub(crate) fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
         let minor = self
             .minor
             .checked_mul(i64::from(quantity.get()))

@@ -15,15 +15,15 @@ use super::product::Product;
 
 /// One line of an order, with the price of the day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderLine {
+pub(crate) struct OrderLine {
     /// What was ordered.
-    pub product_id: ProductId,
+    pub(crate) product_id: ProductId,
     /// How many.
-    pub quantity: Quantity,
+    pub(crate) quantity: Quantity,
     /// What one cost when it was ordered.
-    pub unit_price: Money,
+    pub(crate) unit_price: Money,
     /// What the line costs.
-    pub line_total: Money,
+    pub(crate) line_total: Money,
 }
 
 /// An order that was taken.
@@ -32,26 +32,26 @@ pub struct Order {
     /// Names the order.
     pub id: OrderId,
     /// Who ordered.
-    pub user_id: UserId,
+    pub(crate) user_id: UserId,
     /// Where it stands.
-    pub status: OrderStatus,
+    pub(crate) status: OrderStatus,
     /// What was ordered, in the customer's order.
-    pub lines: Vec<OrderLine>,
+    pub(crate) lines: Vec<OrderLine>,
     /// What it costs.
-    pub total: Money,
+    pub(crate) total: Money,
     /// When it was taken.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
     /// When it last changed.
-    pub updated_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
 }
 
 /// A line that asks for more than there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
     /// The line, from 0.
-    pub line: usize,
+    pub(crate) line: usize,
     /// How many pieces are left.
-    pub available: i32,
+    pub(crate) available: i32,
 }
 
 /// Why an order can't be taken.
@@ -77,7 +77,7 @@ impl Order {
     ///
     /// # Errors
     /// A [`Refusal`]; all lines with the same fault are in it.
-    pub fn place(
+    pub(crate) fn place(
         user_id: UserId,
         basket: &Basket,
         products: &[Product],

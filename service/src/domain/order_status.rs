@@ -32,7 +32,7 @@ pub enum OrderStatus {
 
 /// What can happen to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OrderMove {
+pub(crate) enum OrderMove {
     /// The charge succeeded.
     Pay,
     /// The charge was declined.
@@ -48,14 +48,14 @@ pub enum OrderMove {
 #[error("an order that is {} can't be {}", status.as_str(), attempted.past_participle())]
 pub struct IllegalMove {
     /// Where the order stands.
-    pub status: OrderStatus,
+    pub(crate) status: OrderStatus,
     /// What was asked of it.
-    pub attempted: OrderMove,
+    pub(crate) attempted: OrderMove,
 }
 
 impl OrderStatus {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Pending,
         Self::Paid,
         Self::Shipped,
@@ -67,7 +67,7 @@ impl OrderStatus {
     ///
     /// # Errors
     /// [`IllegalMove`] if the table has no such move.
-    pub fn after(self, attempted: OrderMove) -> Result<Self, IllegalMove> {
+    pub(crate) fn after(self, attempted: OrderMove) -> Result<Self, IllegalMove> {
         match (self, attempted) {
             (Self::Pending, OrderMove::Pay) => Ok(Self::Paid),
             (Self::Pending, OrderMove::Decline) => Ok(Self::PaymentFailed),
@@ -78,12 +78,12 @@ impl OrderStatus {
     }
 
     /// Whether the goods of such an order are gone from the shelf.
-    pub fn holds_stock(self) -> bool {
+    pub(crate) fn holds_stock(self) -> bool {
         matches!(self, Self::Pending | Self::Paid | Self::Shipped)
     }
 
     /// The name on the wire and in the table.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Paid => "paid",
@@ -97,7 +97,7 @@ impl OrderStatus {
     ///
     /// # Errors
     /// `unknown_status`.
-    pub fn parse(name: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(name: &str) -> Result<Self, Invalid> {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == name)

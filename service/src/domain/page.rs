@@ -39,7 +39,7 @@ impl Cursor {
     /// # Errors
     /// `invalid_cursor` for anything that [`encode`](Self::encode) did not make
     /// for this list.
-    pub fn decode(text: &str, list: List) -> Result<Self, Invalid> {
+    pub(crate) fn decode(text: &str, list: List) -> Result<Self, Invalid> {
         let refused = || {
             Invalid::new(
                 Code::InvalidCursor,
@@ -62,24 +62,24 @@ impl Cursor {
 
 /// How many rows of a list, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageRequest {
+pub(crate) struct PageRequest {
     /// At most this many rows, 1 to 100.
-    pub limit: u8,
+    pub(crate) limit: u8,
     /// Behind this row; from the start if there is none.
-    pub after: Option<Cursor>,
+    pub(crate) after: Option<Cursor>,
 }
 
 impl PageRequest {
     /// Rows in a page when the client does not say.
-    pub const DEFAULT_LIMIT: i64 = 20;
+    pub(crate) const DEFAULT_LIMIT: i64 = 20;
     /// The largest page.
-    pub const MAX_LIMIT: u8 = 100;
+    pub(crate) const MAX_LIMIT: u8 = 100;
 
     /// Checks the `limit` of a request.
     ///
     /// # Errors
     /// `out_of_range`.
-    pub fn limit(rows: i64) -> Result<u8, Invalid> {
+    pub(crate) fn limit(rows: i64) -> Result<u8, Invalid> {
         u8::try_from(rows)
             .ok()
             .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
@@ -89,17 +89,17 @@ impl PageRequest {
 
 /// Some rows of a list, and how to get the next ones.
 #[derive(Debug, Clone)]
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     /// The rows.
-    pub items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// Names the last row if there are more behind it.
-    pub next: Option<Cursor>,
+    pub(crate) next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
     /// Makes a page of `limit` rows from a query for one row more: the extra
     /// row tells that there is a next page, without counting.
-    pub fn from_one_more(mut rows: Vec<T>, limit: u8, id: impl Fn(&T) -> Uuid) -> Self {
+    pub(crate) fn from_one_more(mut rows: Vec<T>, limit: u8, id: impl Fn(&T) -> Uuid) -> Self {
         let more = rows.len() > usize::from(limit);
         rows.truncate(usize::from(limit));
         let next = rows.last().filter(|_| more).map(|row| Cursor(id(row)));
@@ -110,7 +110,7 @@ impl<T> Page<T> {
     ///
     /// # Errors
     /// The first error of `f`.
-    pub fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+    pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         Ok(Page {
             items: self.items.into_iter().map(f).collect::<Result<_, _>>()?,
             next: self.next,

@@ -20,17 +20,17 @@ short_text_type!(
 
 /// How many pieces there are, 0 to [`Stock::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stock(i32);
+pub(crate) struct Stock(i32);
 
 impl Stock {
     /// The most pieces of one product.
-    pub const MAX: i64 = 1_000_000_000;
+    pub(crate) const MAX: i64 = 1_000_000_000;
 
     /// Checks the range.
     ///
     /// # Errors
     /// `out_of_range`.
-    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+    pub(crate) fn new(pieces: i64) -> Result<Self, Invalid> {
         i32::try_from(pieces)
             .ok()
             .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
@@ -41,21 +41,21 @@ impl Stock {
     }
 
     /// How many pieces.
-    pub fn get(self) -> i32 {
+    pub(crate) fn get(self) -> i32 {
         self.0
     }
 }
 
 /// A change of stock: pieces that came in (above zero) or were taken out (below).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StockDelta(i32);
+pub(crate) struct StockDelta(i32);
 
 impl StockDelta {
     /// Checks the range; a change of nothing is no change.
     ///
     /// # Errors
     /// `out_of_range`.
-    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+    pub(crate) fn new(pieces: i64) -> Result<Self, Invalid> {
         i32::try_from(pieces)
             .ok()
             .filter(|n| *n != 0 && i64::from(n.unsigned_abs()) <= Stock::MAX)
@@ -69,28 +69,28 @@ impl StockDelta {
     }
 
     /// How many pieces, with the sign.
-    pub fn get(self) -> i32 {
+    pub(crate) fn get(self) -> i32 {
         self.0
     }
 }
 
 /// A product as clients see it.
 #[derive(Debug, Clone)]
-pub struct Product {
+pub(crate) struct Product {
     /// Names the product.
-    pub id: ProductId,
+    pub(crate) id: ProductId,
     /// The shop's own number.
-    pub sku: String,
+    pub(crate) sku: String,
     /// What it is called.
-    pub name: String,
+    pub(crate) name: String,
     /// What one piece costs.
-    pub price: Money,
+    pub(crate) price: Money,
     /// How many pieces are left.
-    pub stock: i32,
+    pub(crate) stock: i32,
     /// Counts the changes of any of these, from 1: the ETag.
-    pub version: i64,
+    pub(crate) version: i64,
     /// When it last changed.
-    pub updated_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
 }
 
 #[cfg(test)]

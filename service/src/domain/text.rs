@@ -7,7 +7,7 @@ use super::invalid::{Code, Invalid};
 ///
 /// # Errors
 /// `blank`, `too_long` or `control_character`.
-pub fn short_text(text: String, max: usize) -> Result<String, Invalid> {
+pub(crate) fn short_text(text: String, max: usize) -> Result<String, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::new(Code::Blank, "must not be blank"));
     }
@@ -35,7 +35,7 @@ macro_rules! short_text_type {
 
         impl $name {
             /// The most characters it may have.
-            pub const MAX: usize = $max;
+            pub(crate) const MAX: usize = $max;
 
             /// Checks the text (see [`short_text`](crate::domain::text::short_text)).
             ///
@@ -46,7 +46,7 @@ macro_rules! short_text_type {
             }
 
             /// The text as it was given.
-            pub fn as_str(&self) -> &str {
+            pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
         }

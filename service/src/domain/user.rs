@@ -21,7 +21,7 @@ pub struct EmailAddress(String);
 impl EmailAddress {
     /// The most characters a deliverable address has (RFC 5321, section
     /// 4.5.3.1.3, less the angle brackets).
-    pub const MAX: usize = 254;
+    pub(crate) const MAX: usize = 254;
 
     /// Checks the form of the address; whether it exists, only a mail can tell.
     ///
@@ -44,7 +44,7 @@ impl EmailAddress {
     }
 
     /// The address as it was written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -56,9 +56,9 @@ pub struct Password(SecretString);
 impl Password {
     /// At least this many characters (NIST SP 800-63B asks for 8 at least and
     /// 15 where it stands alone).
-    pub const MIN: usize = 12;
+    pub(crate) const MIN: usize = 12;
     /// At most this many, so that hashing has a bound.
-    pub const MAX: usize = 128;
+    pub(crate) const MAX: usize = 128;
 
     /// Checks the length of a password that a user wants to have.
     ///
@@ -79,7 +79,7 @@ impl Password {
     }
 
     /// The secret itself, for the hasher.
-    pub fn secret(&self) -> &SecretString {
+    pub(crate) fn secret(&self) -> &SecretString {
         &self.0
     }
 }
@@ -96,7 +96,7 @@ pub enum Role {
 
 impl Role {
     /// The name on the wire and in the table.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
             Self::Admin => "admin",
@@ -104,7 +104,7 @@ impl Role {
     }
 
     /// The role of that name.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Customer, Self::Admin]
             .into_iter()
             .find(|role| role.as_str() == name)
@@ -116,15 +116,15 @@ impl Role {
 #[derive(Debug, Clone)]
 pub struct User {
     /// Names the user.
-    pub id: UserId,
+    pub(crate) id: UserId,
     /// Where to write to, as given at registration.
-    pub email: String,
+    pub(crate) email: String,
     /// What to call them.
-    pub name: String,
+    pub(crate) name: String,
     /// What they may do.
-    pub role: Role,
+    pub(crate) role: Role,
     /// When they registered.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 #[cfg(test)]

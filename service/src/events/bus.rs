@@ -20,7 +20,7 @@ impl Default for InProcessBus {
 impl InProcessBus {
     /// Passes `events` on; without a listener they are gone, which is what "no
     /// Redis" means.
-    pub fn publish(&self, events: &[OrderEvent]) {
+    pub(crate) fn publish(&self, events: &[OrderEvent]) {
         for event in events {
             tracing::debug!(kind = event.kind, order_id = %event.order_id, "event");
             let _nobody_listens = self.0.send(event.clone());

@@ -4,13 +4,13 @@
 //! configured, else to a bus inside the process. Which one it is, only
 //! [`Publisher`] knows.
 
-pub mod bus;
-pub mod cloud_event;
-pub mod payload;
+pub(crate) mod bus;
+pub(crate) mod cloud_event;
+pub(crate) mod payload;
 mod redis_stream;
 
-pub use bus::InProcessBus;
-pub use redis_stream::RedisStream;
+pub(crate) use bus::InProcessBus;
+pub(crate) use redis_stream::RedisStream;
 
 use crate::config::EventsConfig;
 use crate::domain::event::OrderEvent;

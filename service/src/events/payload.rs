@@ -30,7 +30,7 @@ struct LinePayload {
 ///
 /// # Errors
 /// None that a plain struct could cause.
-pub fn to_json(order: &Order) -> serde_json::Result<String> {
+pub(crate) fn to_json(order: &Order) -> serde_json::Result<String> {
     serde_json::to_string(&OrderPayload {
         order_id: order.id,
         user_id: order.user_id,

@@ -10,7 +10,7 @@ use crate::resilience::breaker::{Breaker, BreakerState};
 
 /// Whether Redis answers. The `PING` goes through the breaker, and so also counts
 /// as one of the probes that close it again.
-pub struct Redis(
+pub(crate) struct Redis(
     /// The client.
     pub RedisClient,
 );
@@ -41,7 +41,7 @@ impl Check for Redis {
 
 /// What the payments have seen of the gateway. It is not asked: every call there
 /// is about somebody's money.
-pub struct Gateway(
+pub(crate) struct Gateway(
     /// Its breaker.
     pub Breaker,
 );

@@ -22,7 +22,7 @@ const BEAT: Duration = Duration::from_millis(100);
 
 /// The event loops that beat. Clones share them.
 #[derive(Clone, Default)]
-pub struct EventLoops(Arc<Mutex<Vec<Weak<Heart>>>>);
+pub(crate) struct EventLoops(Arc<Mutex<Vec<Weak<Heart>>>>);
 
 struct Heart {
     name: &'static str,
@@ -37,7 +37,7 @@ struct Pulse {
 
 impl EventLoops {
     /// Beats for the loop that runs this, for as long as that lives.
-    pub async fn beat(self, name: &'static str) {
+    pub(crate) async fn beat(self, name: &'static str) {
         let heart = Arc::new(Heart {
             name,
             pulse: Mutex::new(Pulse {
@@ -78,13 +78,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether a loop is late.
-pub struct EventLoop {
+pub(crate) struct EventLoop {
     /// The loops.
-    pub loops: EventLoops,
+    pub(crate) loops: EventLoops,
     /// `health.event_loop_lag`
-    pub degraded_from: Duration,
+    pub(crate) degraded_from: Duration,
     /// `orderly_event_loop_lag_seconds`
-    pub lag: Gauge,
+    pub(crate) lag: Gauge,
 }
 
 impl Check for EventLoop {

@@ -18,9 +18,9 @@ use super::{Check, Finding};
 /// What counts is the working set as Kubernetes sees it: all that is charged, less
 /// the file cache that can go at once. Version 2 of cgroups only ("Control Group
 /// v2", Linux kernel documentation, section 5-2).
-pub struct Memory {
+pub(crate) struct Memory {
     /// `health.memory_used`
-    pub degraded_from: f64,
+    pub(crate) degraded_from: f64,
 }
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -82,7 +82,7 @@ fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> Finding {
 ///
 /// A look at a network file system that hangs can't be ended. There is one at a time,
 /// or the looks of an hour would take all threads there are for blocking work.
-pub struct Disk {
+pub(crate) struct Disk {
     path: PathBuf,
     free: f64,
     look: Arc<Semaphore>,
@@ -91,7 +91,7 @@ pub struct Disk {
 impl Disk {
     /// Degraded below the share `free` of the file system at `path`: `health.disk_free`,
     /// `health.disk_path`.
-    pub fn new(path: PathBuf, free: f64) -> Self {
+    pub(crate) fn new(path: PathBuf, free: f64) -> Self {
         Self {
             path,
             free,

@@ -28,10 +28,10 @@
 //!
 //! See it break: `tests/api/health.rs`.
 
-pub mod dependencies;
-pub mod event_loop;
-pub mod machine;
-pub mod postgres;
+pub(crate) mod dependencies;
+pub(crate) mod event_loop;
+pub(crate) mod machine;
+pub(crate) mod postgres;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -44,13 +44,13 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::config::HealthConfig;
-pub use watched::CheckReport;
+pub(crate) use watched::CheckReport;
 use watched::Watched;
 
 /// How something is. The numbers are those of `orderly_health_check_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub(crate) enum Status {
     /// As it should be.
     Healthy = 0,
     /// Somebody should look; requests can be answered.
@@ -61,16 +61,16 @@ pub enum Status {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// How it is.
-    pub status: Status,
+    pub(crate) status: Status,
     /// The figures behind that: a JSON object.
-    pub details: Value,
+    pub(crate) details: Value,
 }
 
 impl Finding {
     /// Degraded if `wrong`, else healthy.
-    pub fn degraded_if(wrong: bool, details: Value) -> Self {
+    pub(crate) fn degraded_if(wrong: bool, details: Value) -> Self {
         let status = if wrong {
             Status::Degraded
         } else {
@@ -80,7 +80,7 @@ impl Finding {
     }
 
     /// Healthy, for want of anything to compare with.
-    pub fn not_measured(why: &str) -> Self {
+    pub(crate) fn not_measured(why: &str) -> Self {
         Self {
             status: Status::Healthy,
             details: json!({ "not_measured": why }),
@@ -89,7 +89,7 @@ impl Finding {
 }
 
 /// Something to look at.
-pub trait Check: Send + Sync + 'static {
+pub(crate) trait Check: Send + Sync + 'static {
     /// Its name in reports and metrics.
     fn name(&self) -> &'static str;
 
@@ -105,11 +105,11 @@ pub trait Check: Send + Sync + 'static {
 
 /// All checks, or some.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The worst of them.
-    pub status: Status,
+    pub(crate) status: Status,
     /// Each by its name.
-    pub checks: BTreeMap<&'static str, CheckReport>,
+    pub(crate) checks: BTreeMap<&'static str, CheckReport>,
 }
 
 impl Report {
@@ -125,12 +125,12 @@ impl Report {
 
 /// The checks of a service. Clones share what was found.
 #[derive(Clone)]
-pub struct Health(Arc<[Watched]>);
+pub(crate) struct Health(Arc<[Watched]>);
 
 impl Health {
     /// Looks at nothing yet. The checks run on `main`, whoever asks for them;
     /// `metric` is `orderly_health_check_status{check}`.
-    pub fn new(
+    pub(crate) fn new(
         checks: Vec<Box<dyn Check>>,
         config: &HealthConfig,
         metric: &IntGaugeVec,
@@ -144,12 +144,12 @@ impl Health {
     }
 
     /// Every check.
-    pub async fn report(&self) -> Report {
+    pub(crate) async fn report(&self) -> Report {
         self.ask(|_| true).await
     }
 
     /// The checks of what the service can't do without.
-    pub async fn essentials(&self) -> Report {
+    pub(crate) async fn essentials(&self) -> Report {
         self.ask(Watched::is_essential).await
     }
 

@@ -15,14 +15,14 @@ use crate::storage::payment_jobs::{self, Depth};
 /// Whether Postgres answers. It is asked on a connection of its own: neither
 /// requests nor jobs that hold every connection of their pools can make a Postgres
 /// that is well look lost.
-pub struct Postgres {
+pub(crate) struct Postgres {
     database: Database,
     kept: Mutex<Option<AsyncPgConnection>>,
 }
 
 impl Postgres {
     /// Connects at the first look.
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self {
             database,
             kept: Mutex::default(),
@@ -71,7 +71,7 @@ impl Check for Postgres {
 
 /// Whether the schema is the one that this binary knows. A newer one does not take
 /// the service out: that is what a rolling upgrade looks like from the old replicas.
-pub struct Migrations(
+pub(crate) struct Migrations(
     /// The pool to ask.
     pub Database,
 );
@@ -101,11 +101,11 @@ fn schema_verdict(schema: &SchemaState) -> Finding {
 }
 
 /// Whether too many payment jobs wait, or any was given up and waits for a person.
-pub struct JobBacklog {
+pub(crate) struct JobBacklog {
     /// The pool to ask.
-    pub database: Database,
+    pub(crate) database: Database,
     /// `health.job_backlog`
-    pub most: i64,
+    pub(crate) most: i64,
 }
 
 impl Check for JobBacklog {

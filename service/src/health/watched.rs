@@ -18,13 +18,13 @@ use crate::resilience::deadline;
 
 /// What a check found, and how long it took.
 #[derive(Debug, Clone, Serialize)]
-pub struct CheckReport {
+pub(crate) struct CheckReport {
     /// How it is.
-    pub status: Status,
+    pub(crate) status: Status,
     /// How long the look took, in milliseconds.
-    pub latency_ms: f64,
+    pub(crate) latency_ms: f64,
     /// The figures behind it, or `error`.
-    pub details: Value,
+    pub(crate) details: Value,
     #[serde(skip)]
     found_at: Instant,
 }

@@ -38,7 +38,7 @@ struct Admin {
 ///
 /// # Errors
 /// If the listener can't be used.
-pub fn start(
+pub(crate) fn start(
     listener: TcpListener,
     health: Health,
     readiness: Readiness,

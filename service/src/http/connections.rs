@@ -17,7 +17,7 @@ use actix_web::rt::net::TcpStream;
 
 /// Counts; clones count together.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Counts>);
+pub(crate) struct Connections(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -70,7 +70,7 @@ impl Connections {
 
     /// Waits until nothing is left but HTTP/2 without a request, and that for a second: the last answer may still be
     /// on its way out.
-    pub async fn only_idle_http2(&self) {
+    pub(crate) async fn only_idle_http2(&self) {
         const TICK: Duration = Duration::from_millis(50);
         const QUIET_TICKS: u32 = 20;
         let mut quiet = 0;

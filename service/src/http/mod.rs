@@ -4,17 +4,17 @@
 //! handed to a use case by a handler, and answered. A handler is thin: extract,
 //! call, map. Status codes are known here and nowhere else ([`error`]).
 
-pub mod admin;
-pub mod client_address;
-pub mod connections;
+pub(crate) mod admin;
+pub(crate) mod client_address;
+pub(crate) mod connections;
 mod cors;
-pub mod error;
-pub mod extract;
-pub mod handlers;
-pub mod middleware;
+pub(crate) mod error;
+pub(crate) mod extract;
+pub(crate) mod handlers;
+pub(crate) mod middleware;
 pub mod openapi;
 pub mod problem;
-pub mod quota;
-pub mod routes;
-pub mod server;
-pub mod wire;
+pub(crate) mod quota;
+pub(crate) mod routes;
+pub(crate) mod server;
+pub(crate) mod wire;

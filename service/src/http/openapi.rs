@@ -24,7 +24,7 @@ use super::problem::ProblemBody;
     components(schemas(ProblemBody)),
     modifiers(&AccessToken, &AnyProblem),
 )]
-pub struct ApiDoc;
+pub(crate) struct ApiDoc;
 
 /// The document as indented JSON.
 ///

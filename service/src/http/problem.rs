@@ -102,21 +102,21 @@ kinds! {
 
 /// One field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// JSON pointer (RFC 6901) into the body, or `/name` of a query parameter.
     #[schema(example = "/lines/0/quantity")]
-    pub pointer: String,
+    pub(crate) pointer: String,
     /// Stable, for programs.
     #[schema(example = "out_of_range")]
-    pub code: String,
+    pub(crate) code: String,
     /// For people.
     #[schema(example = "must be from 1 to 1000")]
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl FieldError {
     /// The field at `pointer` breaks a rule.
-    pub fn new(pointer: impl Into<String>, invalid: Invalid) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, invalid: Invalid) -> Self {
         Self {
             pointer: pointer.into(),
             code: invalid.code.to_string(),
@@ -127,25 +127,25 @@ impl FieldError {
 
 /// A request that is not answered as was hoped.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// What kind.
-    pub kind: ProblemKind,
+    pub(crate) kind: ProblemKind,
     /// What went wrong this time, or what to do; never the cause of a 5xx.
-    pub detail: String,
+    pub(crate) detail: String,
     /// The fields at fault.
-    pub errors: Vec<FieldError>,
+    pub(crate) errors: Vec<FieldError>,
     /// Headers that belong to the answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
-    pub cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// Was refused so that others are served, and counted: a line in the log for each
     /// would cost what refusing is to save.
-    pub is_shed: bool,
+    pub(crate) is_shed: bool,
 }
 
 impl Problem {
     /// A problem of `kind`.
-    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let mut problem = Self {
             kind,
             detail: detail.into(),
@@ -162,7 +162,7 @@ impl Problem {
     }
 
     /// A request with fields that break a rule.
-    pub fn validation(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn validation(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
             ..Self::new(
@@ -173,7 +173,7 @@ impl Problem {
     }
 
     /// A request that the service has no room for.
-    pub fn shed(detail: impl Into<String>) -> Self {
+    pub(crate) fn shed(detail: impl Into<String>) -> Self {
         Self {
             is_shed: true,
             ..Self::new(ProblemKind::Overloaded, detail)
@@ -183,20 +183,20 @@ impl Problem {
 
     /// The same with a header; of two with one name the later one is sent.
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
     /// The same with a `Retry-After`, in seconds.
     #[must_use]
-    pub fn retry_after(self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// The same with a cause for the log.
     #[must_use]
-    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+    pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
@@ -226,25 +226,25 @@ impl ResponseError for Problem {
 /// A problem as it is sent, `application/problem+json`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct ProblemBody<'a> {
+pub(crate) struct ProblemBody<'a> {
     /// Names the kind of problem; `docs/problems.md` explains each.
     #[serde(rename = "type")]
     #[schema(example = "https://orderly.example/problems/validation-failed")]
-    pub type_uri: String,
+    pub(crate) type_uri: String,
     /// The same for every problem of the type.
-    pub title: &'a str,
+    pub(crate) title: &'a str,
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// What went wrong this time, or what to do.
-    pub detail: &'a str,
+    pub(crate) detail: &'a str,
     /// The path that was asked for.
-    pub instance: &'a str,
+    pub(crate) instance: &'a str,
     /// The trace id: the log lines of this request carry it too.
     // On the admin listener a request has no span, and so none.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(required, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
-    pub trace_id: &'a str,
+    pub(crate) trace_id: &'a str,
     /// The fields at fault.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub errors: &'a [FieldError],
+    pub(crate) errors: &'a [FieldError],
 }

@@ -15,7 +15,7 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The two headers of an answer.
-pub fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
+pub(crate) fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
     let Admitted {
         class,
         policy,

@@ -19,7 +19,7 @@ use super::openapi::ApiDoc;
 use super::problem::{Problem, ProblemKind};
 
 /// Adds the API to an actix application.
-pub fn configure(app: &mut web::ServiceConfig) {
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
     let document = web::Data::new(ApiDoc::openapi());
     let describe = move || {
         let document = document.clone();

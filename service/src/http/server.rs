@@ -31,21 +31,21 @@ use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
 /// What all workers share.
-pub struct Shared {
+pub(crate) struct Shared {
     /// For the handlers.
-    pub services: Services,
+    pub(crate) services: Services,
     /// For shedding.
-    pub in_flight: InFlightLimit,
+    pub(crate) in_flight: InFlightLimit,
     /// For closing connections when the service stops.
-    pub readiness: Readiness,
+    pub(crate) readiness: Readiness,
     /// For knowing what is left when it stops.
-    pub connections: Connections,
+    pub(crate) connections: Connections,
     /// For measuring how late each worker is.
-    pub event_loops: EventLoops,
+    pub(crate) event_loops: EventLoops,
     /// For rate limits.
-    pub limits: RateLimits,
+    pub(crate) limits: RateLimits,
     /// For panics, and for the requests themselves.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 /// Starts to listen, with TLS if there is a configuration for it. The server runs when it is polled, and stops when its
@@ -56,7 +56,7 @@ pub struct Shared {
 ///
 /// # Errors
 /// If the metrics are registered twice or the listener can't be used.
-pub fn start(
+pub(crate) fn start(
     listener: TcpListener,
     tls: Option<ServerConfig>,
     http: &HttpConfig,
@@ -116,7 +116,7 @@ pub fn start(
 }
 
 /// What actix-web-prom registers: name, type and meaning.
-pub const REQUEST_METRICS: [(&str, &str, &str); 2] = [
+pub(crate) const REQUEST_METRICS: [(&str, &str, &str); 2] = [
     (
         "orderly_http_requests_total",
         "counter",
@@ -130,7 +130,7 @@ pub const REQUEST_METRICS: [(&str, &str, &str); 2] = [
 ];
 
 /// The labels of all of [`REQUEST_METRICS`].
-pub const REQUEST_LABELS: [&str; 3] = ["endpoint", "method", "status"];
+pub(crate) const REQUEST_LABELS: [&str; 3] = ["endpoint", "method", "status"];
 
 fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
     PrometheusMetricsBuilder::new("orderly")

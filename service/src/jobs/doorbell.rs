@@ -17,7 +17,7 @@ const GATHER: Duration = Duration::from_millis(10);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Passes the rings of this process on to all replicas, this one included.
-pub async fn pass_on(database: Database, doorbell: Doorbell, stop: CancellationToken) {
+pub(crate) async fn pass_on(database: Database, doorbell: Doorbell, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -38,7 +38,7 @@ async fn notify(database: &Database) -> Result<(), StorageError> {
 }
 
 /// Wakes the jobs of this process when any replica rings.
-pub async fn listen(database: Database, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+pub(crate) async fn listen(database: Database, wakeups: Arc<Wakeups>, stop: CancellationToken) {
     let listen = async || {
         let conn = database.dedicated_connection().await?;
         doorbell::listen(conn, || wakeups.all()).await

@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_mins(10);
 const BATCH: u32 = 5000;
 
 /// Works until told to stop.
-pub async fn run(database: Database, stop: CancellationToken) {
+pub(crate) async fn run(database: Database, stop: CancellationToken) {
     loop {
         let span = tracing::info_span!("expired_keys", otel.name = "delete expired keys");
         sweep(&database, &stop).instrument(span).await;

@@ -10,7 +10,7 @@ use crate::storage::database::Databases;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Works until told to stop.
-pub async fn run(databases: Databases, stop: CancellationToken) {
+pub(crate) async fn run(databases: Databases, stop: CancellationToken) {
     while pause(&stop, INTERVAL).await {
         databases.requests.close_idle();
         databases.background.close_idle();

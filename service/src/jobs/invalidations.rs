@@ -16,7 +16,7 @@ const BACKOFF: Backoff = Backoff {
 
 /// Works until told to stop; what is noted by then is still delivered, and what the
 /// other jobs note while they end is delivered after them, by whoever stops them.
-pub async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
+pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
     let mut failures = 0;
     loop {
         let delivered = cache.deliver_news().await;

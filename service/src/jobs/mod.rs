@@ -5,14 +5,14 @@
 //! run the same jobs on the same database: leases and locks there see to it that
 //! each piece of work is done by one of them at a time.
 
-pub mod doorbell;
-pub mod expired_keys;
-pub mod idle_connections;
-pub mod invalidations;
+pub(crate) mod doorbell;
+pub(crate) mod expired_keys;
+pub(crate) mod idle_connections;
+pub(crate) mod invalidations;
 pub mod outbox_relay;
 pub mod payments;
-pub mod queue_depth;
-pub mod rate_limit_sweep;
+pub(crate) mod queue_depth;
+pub(crate) mod rate_limit_sweep;
 
 use std::time::Duration;
 
@@ -31,14 +31,14 @@ const ROUND: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub struct Wakeups {
     /// For [`payments`].
-    pub payments: Notify,
+    pub(crate) payments: Notify,
     /// For [`outbox_relay`].
-    pub relay: Notify,
+    pub(crate) relay: Notify,
 }
 
 impl Wakeups {
     /// There is work for all.
-    pub fn all(&self) {
+    pub(crate) fn all(&self) {
         self.payments.notify_one();
         self.relay.notify_one();
     }

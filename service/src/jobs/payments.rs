@@ -60,7 +60,7 @@ pub struct PaymentWorker {
 impl PaymentWorker {
     /// Works until told to stop, on up to `payments.concurrency` jobs at once,
     /// then ends those.
-    pub async fn run(self, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+    pub(crate) async fn run(self, wakeups: Arc<Wakeups>, stop: CancellationToken) {
         let mut at_work = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {

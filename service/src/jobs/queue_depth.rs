@@ -25,7 +25,7 @@ struct Oldest {
 }
 
 /// Works until told to stop.
-pub async fn run(
+pub(crate) async fn run(
     database: Database,
     queues: QueueMetrics,
     interval: Duration,

@@ -10,7 +10,7 @@ use crate::limits::RateLimits;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Works until told to stop.
-pub async fn run(limits: RateLimits, stop: CancellationToken) {
+pub(crate) async fn run(limits: RateLimits, stop: CancellationToken) {
     while pause(&stop, INTERVAL).await {
         let limits = limits.clone();
         // To look at each of a million clients would stall an async thread.

@@ -29,7 +29,7 @@ const QUIET: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Reasons to read the configuration again.
-pub struct ConfigWatch {
+pub(crate) struct ConfigWatch {
     hangup: Signal,
     changes: Receiver<()>,
     /// Watches until it is dropped.
@@ -42,7 +42,7 @@ impl ConfigWatch {
     ///
     /// # Errors
     /// If the process may not listen for signals.
-    pub fn begin(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn begin(directory: &Path) -> std::io::Result<Self> {
         // One event that waits is enough to say that there was one.
         let (notice, changes) = channel(1);
         let on_event = move |event: notify::Result<Event>| {
@@ -72,7 +72,7 @@ impl ConfigWatch {
     }
 
     /// Waits for the next reason and names it.
-    pub async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.hangup.recv() => "SIGHUP",
             Some(()) = self.changes.recv() => {

@@ -1,7 +1,7 @@
 //! Coming up, changing, and going down.
 
-pub mod config_watch;
-pub mod readiness;
-pub mod shutdown;
-pub mod signals;
-pub mod supervisor;
+pub(crate) mod config_watch;
+pub(crate) mod readiness;
+pub(crate) mod shutdown;
+pub(crate) mod signals;
+pub(crate) mod supervisor;

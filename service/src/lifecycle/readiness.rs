@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Where the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Not everything is up.
     Starting,
     /// It does its work.
@@ -17,21 +17,21 @@ pub enum Stage {
 
 /// The stage, for all who have to know. Clones are the same one.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub(crate) struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
     /// Everything is up.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.store(Stage::Running as u8, Ordering::Release);
     }
 
     /// The end has begun.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.store(Stage::Stopping as u8, Ordering::Release);
     }
 
     /// Where it is now.
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         match self.0.load(Ordering::Acquire) {
             0 => Stage::Starting,
             1 => Stage::Running,

@@ -36,7 +36,7 @@ use tracing::Instrument as _;
 type Work = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// One step of the end.
-pub struct Phase {
+pub(crate) struct Phase {
     name: &'static str,
     deadline: Option<Duration>,
     work: Work,
@@ -44,7 +44,7 @@ pub struct Phase {
 
 impl Phase {
     /// Work that is dropped when `deadline` is over.
-    pub fn bounded(
+    pub(crate) fn bounded(
         name: &'static str,
         deadline: Duration,
         work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -57,7 +57,7 @@ impl Phase {
     }
 
     /// A wait, in which others do something.
-    pub fn pause(name: &'static str, length: Duration) -> Self {
+    pub(crate) fn pause(name: &'static str, length: Duration) -> Self {
         Self {
             name,
             deadline: None,
@@ -72,16 +72,16 @@ impl Phase {
 /// Some phases were not done when their deadline was over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the shutdown ran over its deadline in: {}", .phases.join(", "))]
-pub struct Overrun {
+pub(crate) struct Overrun {
     /// Which ones.
-    pub phases: Vec<&'static str>,
+    pub(crate) phases: Vec<&'static str>,
 }
 
 /// Goes through `phases` one after the other, to the last one whatever happens.
 ///
 /// # Errors
 /// The first failure of a phase, or else [`Overrun`].
-pub async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
+pub(crate) async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
     let (mut failed, mut over) = (Ok(()), Vec::new());
     for Phase {
         name,

@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Asks to stop. What the exit code says of it is 128 and its number, as a shell does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopSignal {
+pub(crate) enum StopSignal {
     /// From an orchestrator.
     Terminate,
     /// Ctrl-C.
@@ -13,7 +13,7 @@ pub enum StopSignal {
 
 impl StopSignal {
     /// For logs.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
@@ -21,7 +21,7 @@ impl StopSignal {
     }
 
     /// The exit code of a process that it ended.
-    pub fn exit_code(self) -> u8 {
+    pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Terminate => 128 + 15,
             Self::Interrupt => 128 + 2,
@@ -31,7 +31,7 @@ impl StopSignal {
 
 /// Listens from the moment it is made: none that comes later is lost, and none
 /// ends the process by itself.
-pub struct StopSignals {
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -41,7 +41,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// If the process may not listen for signals.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -49,7 +49,7 @@ impl StopSignals {
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) -> StopSignal {
+    pub(crate) async fn next(&mut self) -> StopSignal {
         tokio::select! {
             _ = self.terminate.recv() => StopSignal::Terminate,
             _ = self.interrupt.recv() => StopSignal::Interrupt,
@@ -61,6 +61,6 @@ impl StopSignals {
 ///
 /// # Errors
 /// If the process may not listen for signals.
-pub fn reload_requests() -> std::io::Result<Signal> {
+pub(crate) fn reload_requests() -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
 }

@@ -24,7 +24,7 @@ const RECOVERED: Duration = Duration::from_secs(60);
 
 /// The tasks that run, and the way to end them.
 #[derive(Clone)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     stop: CancellationToken,
     running: TaskTracker,
     restarts: IntCounterVec,
@@ -32,7 +32,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Supervises nothing yet; `restarts` is `orderly_task_restarts_total{task}`.
-    pub fn new(restarts: IntCounterVec) -> Self {
+    pub(crate) fn new(restarts: IntCounterVec) -> Self {
         Self {
             stop: CancellationToken::new(),
             running: TaskTracker::new(),
@@ -42,7 +42,7 @@ impl Supervisor {
 
     /// Starts `task`, and starts it again whenever it ends before it was told to.
     /// It is told by the token that it gets.
-    pub fn start<F>(
+    pub(crate) fn start<F>(
         &self,
         name: &'static str,
         task: impl Fn(CancellationToken) -> F + Send + 'static,
@@ -83,7 +83,7 @@ impl Supervisor {
     /// Tells all tasks to stop and waits until they have ended what they had
     /// begun. Not to wait so long harms nothing, it only delays: their leases end,
     /// and another replica takes over.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.running.close();
         self.running.wait().await;

@@ -10,17 +10,17 @@ use crate::domain::ids::UserId;
 /// The first 128 bits of a SHA-256: whatever a client sends, a key takes 16 bytes,
 /// and Redis learns no address of anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key([u8; 16]);
+pub(crate) struct Key([u8; 16]);
 
 impl Key {
     /// A user, wherever they are.
-    pub fn of_user(id: UserId) -> Self {
+    pub(crate) fn of_user(id: UserId) -> Self {
         Self::of("user", id.to_string().as_bytes())
     }
 
     /// An address. Of an IPv6 address only the first 64 bits: the rest the client
     /// picks as it likes (RFC 4291, section 2.5.4; RFC 8981).
-    pub fn of_address(address: IpAddr) -> Self {
+    pub(crate) fn of_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::of("ipv4", &address.octets()),
             IpAddr::V6(address) => {
@@ -31,7 +31,7 @@ impl Key {
     }
 
     /// An account, by its e-mail address in any case, whether it exists or not.
-    pub fn of_account(email: &str) -> Self {
+    pub(crate) fn of_account(email: &str) -> Self {
         Self::of("account", email.to_lowercase().as_bytes())
     }
 

@@ -31,8 +31,8 @@ use std::time::Duration;
 
 use governor::clock::DefaultClock;
 
-pub use key::Key;
-pub use policy::{Class, Policy};
+pub(crate) use key::Key;
+pub(crate) use policy::{Class, Policy};
 
 use crate::config::RateLimitConfig;
 use crate::redis_client::RedisClient;
@@ -48,30 +48,30 @@ enum Decision {
 
 /// A request within the limit.
 #[derive(Debug, Clone, Copy)]
-pub struct Admitted {
+pub(crate) struct Admitted {
     /// What was counted.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Under which limit.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// What is left of the quota.
-    pub remaining: u32,
+    pub(crate) remaining: u32,
 }
 
 /// A request over the limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests of the class {}", class.as_str())]
-pub struct OverLimit {
+pub(crate) struct OverLimit {
     /// What was counted.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Over which limit.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// When there will be room for the next one.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 /// The limits. Clones share them.
 #[derive(Clone)]
-pub struct RateLimits(Arc<Shared>);
+pub(crate) struct RateLimits(Arc<Shared>);
 
 struct Shared {
     rules: RwLock<Arc<Rules>>,
@@ -96,7 +96,7 @@ struct Limit {
 
 impl RateLimits {
     /// Limits that all replicas with this Redis share, or those of this process.
-    pub fn new(
+    pub(crate) fn new(
         config: RateLimitConfig,
         redis: Option<RedisClient>,
         metrics: RateLimitMetrics,
@@ -111,14 +111,14 @@ impl RateLimits {
 
     /// Uses other limits from now on. What was counted under a limit that did not
     /// change stays.
-    pub fn reconfigure(&self, config: RateLimitConfig) {
+    pub(crate) fn reconfigure(&self, config: RateLimitConfig) {
         let rules = &self.0.rules;
         let mut rules = rules.write().unwrap_or_else(PoisonError::into_inner);
         *rules = Arc::new(Rules::new(config, self.0.shared.is_some(), Some(&rules)));
     }
 
     /// The limits as they are set now.
-    pub fn config(&self) -> Arc<RateLimitConfig> {
+    pub(crate) fn config(&self) -> Arc<RateLimitConfig> {
         Arc::clone(&self.rules().config)
     }
 
@@ -126,7 +126,11 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`OverLimit`].
-    pub async fn check(&self, class: Class, key: &Key) -> Result<Option<Admitted>, OverLimit> {
+    pub(crate) async fn check(
+        &self,
+        class: Class,
+        key: &Key,
+    ) -> Result<Option<Admitted>, OverLimit> {
         let rules = self.rules();
         if !rules.config.enabled {
             return Ok(None);
@@ -159,7 +163,7 @@ impl RateLimits {
 
     /// Forgets the clients of this process whose quota is whole again. Takes some
     /// milliseconds when there are many.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let rules = self.rules();
         for class in Class::ALL {
             let left = rules.limits[class as usize].local.sweep();

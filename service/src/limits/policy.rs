@@ -7,7 +7,7 @@ use crate::config::RateLimitConfig;
 
 /// Requests that share a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Changes nothing.
     Read,
     /// Changes something.
@@ -30,7 +30,7 @@ impl Class {
     ];
 
     /// For headers, metrics and keys.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
@@ -41,7 +41,7 @@ impl Class {
     }
 
     /// Whether passwords are at stake: then rather too few requests than too many.
-    pub fn is_strict(self) -> bool {
+    pub(crate) fn is_strict(self) -> bool {
         matches!(self, Self::Register | Self::Login | Self::Account)
     }
 
@@ -62,16 +62,16 @@ impl Class {
 
 /// How much a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// The whole quota: requests at once.
-    pub burst: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
     /// In this time one request comes back.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
 }
 
 impl Policy {
     /// How long a used-up quota takes to be whole again.
-    pub fn window(&self) -> Duration {
+    pub(crate) fn window(&self) -> Duration {
         self.interval * self.burst.get()
     }
 

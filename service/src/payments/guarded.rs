@@ -64,7 +64,7 @@ pub enum GuardedError {
 
 impl GuardedGateway {
     /// How many calls the breaker would let through now; `None` means any number.
-    pub fn room(&self) -> Option<u32> {
+    pub(crate) fn room(&self) -> Option<u32> {
         self.breaker.room()
     }
 
@@ -86,7 +86,7 @@ impl GuardedGateway {
     ///
     /// # Errors
     /// [`GuardedError`].
-    pub async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, GuardedError> {
+    pub(crate) async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, GuardedError> {
         let call = || self.gateway.refund(order_id.0);
         self.ask("refund", RefundOutcome::as_str, call).await
     }

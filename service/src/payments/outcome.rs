@@ -21,7 +21,7 @@ pub enum ChargeOutcome {
 
 impl ChargeOutcome {
     /// One word for it.
-    pub fn as_str(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Charged { .. } => "charged",
             Self::Declined { .. } => "declined",
@@ -45,7 +45,7 @@ pub enum RefundOutcome {
 
 impl RefundOutcome {
     /// One word for it.
-    pub fn as_str(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Refunded { .. } => "refunded",
             Self::Voided => "voided",

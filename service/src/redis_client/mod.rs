@@ -102,12 +102,12 @@ impl RedisClient {
     }
 
     /// Where the breaker stands.
-    pub fn state(&self) -> BreakerState {
+    pub(crate) fn state(&self) -> BreakerState {
         self.0.breaker.state()
     }
 
     /// Uses other thresholds for the breaker from now on.
-    pub fn reconfigure(&self, breaker: BreakerConfig) {
+    pub(crate) fn reconfigure(&self, breaker: BreakerConfig) {
         self.0.breaker.reconfigure(breaker);
     }
 
@@ -132,7 +132,7 @@ impl RedisClient {
     ///
     /// # Errors
     /// [`NoRedis`].
-    pub async fn run_within<T, F>(
+    pub(crate) async fn run_within<T, F>(
         &self,
         name: &'static str,
         patience: Duration,

@@ -19,7 +19,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after try number `attempt`, from 1; `random` is from 0 to 1.
-    pub fn delay(&self, attempt: u32, random: f64) -> Duration {
+    pub(crate) fn delay(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         let most = self.base.saturating_mul(1 << doublings).min(self.cap);
         most.mul_f64(random.clamp(0.0, 1.0))

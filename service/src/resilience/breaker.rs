@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use super::breaker_state::BreakerState;
+pub(crate) use super::breaker_state::BreakerState;
 use super::window::{Outcome, Window};
 use crate::config::BreakerConfig;
 use crate::telemetry::metrics::BreakerMetrics;
@@ -34,9 +34,9 @@ use crate::telemetry::metrics::BreakerMetrics;
 /// No call: the breaker is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open")]
-pub struct Refused {
+pub(crate) struct Refused {
     /// When a probe may pass.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 /// A circuit breaker for one dependency. Clones are the same breaker.
@@ -80,7 +80,7 @@ impl Breaker {
 
     /// Uses other thresholds from now on; what was counted stays unless the
     /// length of the window changed.
-    pub fn reconfigure(&self, config: BreakerConfig) {
+    pub(crate) fn reconfigure(&self, config: BreakerConfig) {
         let mut inner = self.lock();
         if let Phase::Closed(window) = &mut inner.phase
             && config.window != window.length()
@@ -96,7 +96,7 @@ impl Breaker {
 
     /// Where it stands now. The gauge is told: nobody calls on a quiet night, and it
     /// would go on saying "open", and the alert with it, until somebody does.
-    pub fn state(&self) -> BreakerState {
+    pub(crate) fn state(&self) -> BreakerState {
         let inner = self.lock();
         let state = match inner.phase {
             Phase::Closed(_) => BreakerState::Closed,
@@ -112,7 +112,7 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Refused`] while open, or half-open with all probes under way.
-    pub fn try_acquire(&self) -> Result<Permit, Refused> {
+    pub(crate) fn try_acquire(&self) -> Result<Permit, Refused> {
         let now = Instant::now();
         let mut inner = self.lock();
         if matches!(inner.phase, Phase::Open { until } if now >= until) {
@@ -144,7 +144,7 @@ impl Breaker {
     }
 
     /// How many calls would be let through right now; `None` means any number.
-    pub fn room(&self) -> Option<u32> {
+    pub(crate) fn room(&self) -> Option<u32> {
         let inner = self.lock();
         match &inner.phase {
             Phase::Closed(_) => None,
@@ -257,7 +257,7 @@ enum Verdict {
 
 /// One call that may be made.
 #[must_use = "the breaker must be told what came of the call"]
-pub struct Permit {
+pub(crate) struct Permit {
     breaker: Breaker,
     epoch: u64,
     began: Instant,
@@ -266,13 +266,13 @@ pub struct Permit {
 
 impl Permit {
     /// The dependency answered, whatever it said.
-    pub fn succeed(mut self) {
+    pub(crate) fn succeed(mut self) {
         self.told = true;
         self.breaker.conclude(&self, Some(Verdict::Success));
     }
 
     /// The dependency did not answer, or said that it can't.
-    pub fn fail(mut self) {
+    pub(crate) fn fail(mut self) {
         self.told = true;
         self.breaker.conclude(&self, Some(Verdict::Failure));
     }

@@ -2,7 +2,7 @@
 
 /// Where a breaker stands. The numbers are those of `orderly_breaker_state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
+pub(crate) enum BreakerState {
     /// Calls pass.
     Closed = 0,
     /// Probes pass.
@@ -13,7 +13,7 @@ pub enum BreakerState {
 
 impl BreakerState {
     /// For logs and health.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::HalfOpen => "half_open",

@@ -50,7 +50,7 @@ pub(crate) fn trusting<T>(
 }
 
 /// `work` with the deadline of who calls this, on whichever task it is run.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let deadline = DEADLINE.try_with(|deadline| *deadline).ok();
     async move {
         match deadline {
@@ -70,7 +70,7 @@ pub fn remaining() -> Option<Duration> {
 ///
 /// # Errors
 /// [`DeadlineExceeded`] if nothing is left: do not even begin.
-pub fn bound(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
+pub(crate) fn bound(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
     match remaining() {
         None => Ok(timeout),
         Some(Duration::ZERO) => Err(DeadlineExceeded),

@@ -30,7 +30,7 @@ const DECREASE: f64 = 0.9;
 
 /// The limit. Clones share it.
 #[derive(Clone)]
-pub struct InFlightLimit(Arc<Shared>);
+pub(crate) struct InFlightLimit(Arc<Shared>);
 
 struct Shared {
     metrics: InFlightMetrics,
@@ -47,7 +47,7 @@ struct Inner {
 impl InFlightLimit {
     /// A limit that begins halfway: at its floor it would shed the first burst of a
     /// service that has only just started, and has proved nothing.
-    pub fn new(config: ShedConfig, metrics: InFlightMetrics) -> Self {
+    pub(crate) fn new(config: ShedConfig, metrics: InFlightMetrics) -> Self {
         let halfway = f64::midpoint(config.floor.into(), config.ceiling.into());
         metrics.limit.set(halfway as i64);
         Self(Arc::new(Shared {
@@ -62,7 +62,7 @@ impl InFlightLimit {
     }
 
     /// Uses other bounds from now on.
-    pub fn reconfigure(&self, config: ShedConfig) {
+    pub(crate) fn reconfigure(&self, config: ShedConfig) {
         let mut inner = self.lock();
         inner.config = config;
         let limit = inner.limit;
@@ -70,7 +70,7 @@ impl InFlightLimit {
     }
 
     /// Takes a place for one request, or `None`: shed it.
-    pub fn try_enter(&self) -> Option<Place> {
+    pub(crate) fn try_enter(&self) -> Option<Place> {
         let mut inner = self.lock();
         if f64::from(inner.in_flight) >= inner.limit.floor() {
             self.0.metrics.shed.inc();
@@ -115,7 +115,7 @@ impl InFlightLimit {
 }
 
 /// The place of one request; given back, with the time it took, when dropped.
-pub struct Place {
+pub(crate) struct Place {
     limit: InFlightLimit,
     began: Instant,
     served: bool,
@@ -123,7 +123,7 @@ pub struct Place {
 
 impl Place {
     /// Gives it back after the request got what it asked for.
-    pub fn served(mut self) {
+    pub(crate) fn served(mut self) {
         self.served = true;
     }
 }

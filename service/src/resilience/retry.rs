@@ -79,7 +79,7 @@ impl Retry {
     ///
     /// # Errors
     /// The last error of `operation`.
-    pub async fn run<T, E, F>(
+    pub(crate) async fn run<T, E, F>(
         &self,
         mut operation: impl FnMut() -> F,
         worth: impl Fn(&E) -> bool,

@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 /// The flights under way, by key. Clones share them.
-pub struct SingleFlight<K, V> {
+pub(crate) struct SingleFlight<K, V> {
     inner: Arc<Mutex<Inner<K, V>>>,
     main: Handle,
 }
@@ -44,7 +44,7 @@ struct Flight<V> {
 }
 
 /// Waits for the outcome; `None` if the flight panicked. Dropping it harms nobody.
-pub type Outcome<V> = Shared<BoxFuture<'static, Option<V>>>;
+pub(crate) type Outcome<V> = Shared<BoxFuture<'static, Option<V>>>;
 
 impl<K, V> Clone for SingleFlight<K, V> {
     fn clone(&self) -> Self {
@@ -61,7 +61,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights yet. They will run on `main`, which must outlive who asks.
-    pub fn new(main: Handle) -> Self {
+    pub(crate) fn new(main: Handle) -> Self {
         let inner = Inner {
             flights: HashMap::new(),
             started: 0,
@@ -78,7 +78,7 @@ where
     /// `look` is a last look whether somebody has just landed with the answer. It,
     /// `keep` and the `then` of [`forget`](Self::forget) never overlap. They are
     /// called under a lock: they must be quick, and must not come back here.
-    pub fn board<F>(
+    pub(crate) fn board<F>(
         &self,
         key: &K,
         look: impl FnOnce() -> Option<V>,
@@ -119,7 +119,7 @@ where
 
     /// What the flight of `key` has found out is out of date: nobody else boards
     /// it, and its outcome is not kept. `then` is called before another can start.
-    pub fn forget(&self, key: &K, then: impl FnOnce()) {
+    pub(crate) fn forget(&self, key: &K, then: impl FnOnce()) {
         let mut inner = lock(&self.inner);
         inner.flights.remove(key);
         then();

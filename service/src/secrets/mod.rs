@@ -1,4 +1,4 @@
 //! What proves who somebody is: password hashes and access tokens.
 
-pub mod passwords;
+pub(crate) mod passwords;
 pub mod tokens;

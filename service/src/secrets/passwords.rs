@@ -27,7 +27,7 @@ use crate::domain::user::Password;
 
 /// Why no hash was computed.
 #[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
+pub(crate) enum PasswordError {
     /// All slots stayed busy for `auth.hash_wait`: try again later.
     #[error("too many passwords are being hashed")]
     Busy,
@@ -38,7 +38,7 @@ pub enum PasswordError {
 
 /// Hashes and verifies passwords. Clones share the slots.
 #[derive(Clone)]
-pub struct Passwords {
+pub(crate) struct Passwords {
     argon2: Argon2<'static>,
     slots: Arc<Semaphore>,
     wait: Duration,
@@ -51,7 +51,7 @@ impl Passwords {
     ///
     /// # Errors
     /// If Argon2 refuses the parameters.
-    pub fn new(config: &AuthConfig, hashes: IntCounter) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &AuthConfig, hashes: IntCounter) -> anyhow::Result<Self> {
         let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None).map_err(
             |error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"),
         )?;
@@ -70,7 +70,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError`].
-    pub async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
+    pub(crate) async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.in_a_slot(move || hash(&argon2, password.secret().expose_secret()))
             .await
@@ -81,7 +81,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError`].
-    pub async fn verify(
+    pub(crate) async fn verify(
         &self,
         candidate: &SecretString,
         stored: Option<String>,

@@ -54,7 +54,7 @@ pub struct AccessToken {
     /// The JWT.
     pub token: String,
     /// From now.
-    pub lifetime: Duration,
+    pub(crate) lifetime: Duration,
 }
 
 /// How many tokens are remembered: some hundred bytes each.
@@ -82,7 +82,7 @@ impl Tokens {
     /// # Errors
     /// If the key is not an Ed25519 key in PKCS#8 PEM; the message does not
     /// repeat it.
-    pub fn new(config: &AuthConfig) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &AuthConfig) -> anyhow::Result<Self> {
         let pkcs8 = match &config.signing_key {
             Some(pem) => PrivatePkcs8KeyDer::from_pem_slice(pem.expose().as_bytes())
                 .context("ORDERLY__AUTH__SIGNING_KEY is not PKCS#8 PEM")?
@@ -144,7 +144,7 @@ impl Tokens {
 
     /// Who the token speaks for; `None` if it is not ours, not for us, changed,
     /// or over.
-    pub fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
+    pub(crate) fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let (identity, expires) = match self.known.get(&hash) {
             Some(known) => known,

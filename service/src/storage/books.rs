@@ -12,14 +12,14 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use super::error::StorageError;
 
 /// A rule, and the query for the ids of what breaks it.
-pub struct Rule {
+pub(crate) struct Rule {
     /// What must be true.
-    pub says: &'static str,
+    pub(crate) says: &'static str,
     query: &'static str,
 }
 
 /// What the database alone can tell.
-pub const RULES: &[Rule] = &[
+pub(crate) const RULES: &[Rule] = &[
     Rule {
         says: "stock + sold = received, for every product",
         query: "SELECT p.id::text AS value FROM products p WHERE p.stock_received <> p.stock + (
@@ -77,22 +77,22 @@ const ACCOUNTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.charge_id,
 
 /// What an order says of its money.
 #[derive(Debug, Clone, diesel::QueryableByName)]
-pub struct Account {
+pub(crate) struct Account {
     /// The order's id.
     #[diesel(sql_type = Text)]
-    pub id: String,
+    pub(crate) id: String,
     /// Where the order stands.
     #[diesel(sql_type = Text)]
-    pub status: String,
+    pub(crate) status: String,
     /// What it costs.
     #[diesel(sql_type = BigInt)]
-    pub total_minor: i64,
+    pub(crate) total_minor: i64,
     /// What the gateway called the charge, if it is paid.
     #[diesel(sql_type = Nullable<Text>)]
-    pub charge_id: Option<String>,
+    pub(crate) charge_id: Option<String>,
     /// Whether the gateway has yet to answer.
     #[diesel(sql_type = Bool)]
-    pub unsure: bool,
+    pub(crate) unsure: bool,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -105,7 +105,7 @@ struct Line {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn broken_by(
+pub(crate) async fn broken_by(
     conn: &mut AsyncPgConnection,
     rule: &Rule,
 ) -> Result<Vec<String>, StorageError> {
@@ -116,7 +116,7 @@ pub async fn broken_by(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn under_way(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+pub(crate) async fn under_way(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
     values(conn, UNDER_WAY).await
 }
 
@@ -124,7 +124,7 @@ pub async fn under_way(conn: &mut AsyncPgConnection) -> Result<Vec<String>, Stor
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn accounts(conn: &mut AsyncPgConnection) -> Result<Vec<Account>, StorageError> {
+pub(crate) async fn accounts(conn: &mut AsyncPgConnection) -> Result<Vec<Account>, StorageError> {
     Ok(diesel::sql_query(ACCOUNTS).load(conn).await?)
 }
 
@@ -132,7 +132,7 @@ pub async fn accounts(conn: &mut AsyncPgConnection) -> Result<Vec<Account>, Stor
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn take_time(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub(crate) async fn take_time(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SET statement_timeout = '1h'").await?)
 }
 

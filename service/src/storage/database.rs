@@ -198,7 +198,7 @@ impl Database {
     /// Closes all that nobody uses now, since one of them has broken. Postgres says that it
     /// ends a session a moment before it does, and on a busy machine that moment is long
     /// enough for the connection to be lent again: it does not look broken yet.
-    pub fn close_all_idle(&self) {
+    pub(crate) fn close_all_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 }
@@ -223,6 +223,6 @@ fn lifetime(max: Duration) -> Hook<AsyncPgConnection> {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub(crate) async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SELECT 1").await?)
 }

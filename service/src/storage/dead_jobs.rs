@@ -22,13 +22,13 @@ pub struct DeadJob {
     /// How much, in minor units.
     pub amount_minor: i64,
     /// ISO 4217.
-    pub currency: String,
+    pub(crate) currency: String,
     /// How often it was tried.
     pub attempts: i32,
     /// What the last try said.
     pub last_error: Option<String>,
     /// When it was given up.
-    pub dead_at: Option<DateTime<Utc>>,
+    pub(crate) dead_at: Option<DateTime<Utc>>,
 }
 
 /// The jobs that were given up, oldest first, at most `limit`.

@@ -26,7 +26,7 @@ impl Doorbell {
     }
 
     /// Waits for a ring; rings since the last call count as one.
-    pub async fn rung(&self) {
+    pub(crate) async fn rung(&self) {
         self.0.notified().await;
     }
 }
@@ -43,7 +43,7 @@ pub async fn notify(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
 ///
 /// # Errors
 /// [`StorageError`] when it has broken.
-pub async fn listen(
+pub(crate) async fn listen(
     mut conn: AsyncPgConnection,
     mut heard: impl FnMut(),
 ) -> Result<(), StorageError> {

@@ -30,23 +30,23 @@ use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 use crate::domain::ids::UserId;
 
 /// A key to claim: whose, for what, and until when.
-pub struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     /// Keys are per user.
-    pub user_id: UserId,
+    pub(crate) user_id: UserId,
     /// The client's key.
-    pub key: &'a IdempotencyKey,
+    pub(crate) key: &'a IdempotencyKey,
     /// What the client asks for with it.
-    pub fingerprint: &'a Fingerprint,
+    pub(crate) fingerprint: &'a Fingerprint,
     /// When it was asked.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// When the key may be used for something else.
-    pub expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// How long to wait for another request with the same key.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 /// What became of a claim.
-pub enum Claimed {
+pub(crate) enum Claimed {
     /// The key is ours until the transaction ends.
     New,
     /// Another request with this key still runs.
@@ -56,13 +56,13 @@ pub enum Claimed {
 }
 
 /// How a request was answered.
-pub struct StoredAnswer {
+pub(crate) struct StoredAnswer {
     /// What that request asked for.
-    pub fingerprint: Vec<u8>,
+    pub(crate) fingerprint: Vec<u8>,
     /// What it made.
-    pub resource_id: Uuid,
+    pub(crate) resource_id: Uuid,
     /// The body of the answer, byte for byte.
-    pub answer: String,
+    pub(crate) answer: String,
 }
 
 // The patience of the insert is set, and set back, in the same statement, to save
@@ -100,7 +100,7 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn claim(
+pub(crate) async fn claim(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<Claimed, StorageError> {
@@ -129,7 +129,7 @@ pub async fn claim(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn stored_answer(
+pub(crate) async fn stored_answer(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<Option<StoredAnswer>, StorageError> {

@@ -23,7 +23,7 @@ const MIGRATION_LOCK: i64 = 0x6f72_6465_726c_7901;
 
 /// Whether the database has the schema that this binary was built for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum SchemaState {
+pub(crate) enum SchemaState {
     /// Exactly this one.
     Current,
     /// These migrations are still to be applied.
@@ -57,7 +57,7 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// If the database can't be asked.
-pub async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
+pub(crate) async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
     let known = embedded_versions()?;
     let applied = applied_versions(conn).await?;
     let missing: Vec<String> = difference(&known, &applied);

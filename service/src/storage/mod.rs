@@ -7,30 +7,30 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
-pub mod books;
+pub(crate) mod books;
 mod connection;
 pub mod database;
 pub mod dead_jobs;
 pub mod doorbell;
-pub mod error;
+pub(crate) mod error;
 pub mod idempotency;
 pub mod migrations;
-pub mod order_record;
-pub mod orders;
-pub mod outbox;
+pub(crate) mod order_record;
+pub(crate) mod orders;
+pub(crate) mod outbox;
 pub mod payment_jobs;
-pub mod payments;
+pub(crate) mod payments;
 pub mod pipeline;
 mod pool_metrics;
-pub mod products;
+pub(crate) mod products;
 mod rows;
-pub mod schema;
+pub(crate) mod schema;
 pub(crate) mod statement;
 mod statement_name;
 mod statement_watch;
-pub mod stock;
-pub mod transaction;
-pub mod users;
+pub(crate) mod stock;
+pub(crate) mod transaction;
+pub(crate) mod users;
 
-pub use connection::Connection;
+pub(crate) use connection::Connection;
 pub use pool_metrics::PoolMetrics;

@@ -68,7 +68,7 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn insert(
+pub(crate) async fn insert(
     mut conn: &AsyncPgConnection,
     order: &Order,
     event: &OrderEvent,

@@ -18,7 +18,7 @@ use crate::domain::page::{Page, PageRequest};
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn find(
+pub(crate) async fn find(
     conn: &mut AsyncPgConnection,
     id: OrderId,
 ) -> Result<Option<Order>, StorageError> {
@@ -36,7 +36,7 @@ pub async fn find(
 ///
 /// # Errors
 /// [`StorageError::LockTimeout`] if somebody else keeps it locked.
-pub async fn lock(
+pub(crate) async fn lock(
     conn: &mut AsyncPgConnection,
     id: OrderId,
 ) -> Result<Option<Order>, StorageError> {
@@ -75,7 +75,7 @@ async fn lines_of(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn list(
+pub(crate) async fn list(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
     status: Option<OrderStatus>,
@@ -107,7 +107,7 @@ pub async fn list(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn set_status(
+pub(crate) async fn set_status(
     conn: &mut AsyncPgConnection,
     id: OrderId,
     status: OrderStatus,

@@ -30,7 +30,10 @@ const RELAY_LOCK: i64 = 0x6f72_6465_726c_7902;
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn append(conn: &mut AsyncPgConnection, event: &OrderEvent) -> Result<(), StorageError> {
+pub(crate) async fn append(
+    conn: &mut AsyncPgConnection,
+    event: &OrderEvent,
+) -> Result<(), StorageError> {
     diesel::insert_into(outbox::table)
         .values((
             outbox::event_id.eq(event.id),
@@ -50,27 +53,27 @@ pub async fn append(conn: &mut AsyncPgConnection, event: &OrderEvent) -> Result<
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
+pub(crate) async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
     Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
         .get_result(conn)
         .await?)
 }
 
 /// An event that waits in the table.
-pub struct StoredEvent {
+pub(crate) struct StoredEvent {
     /// The number of its row.
-    pub row: i64,
+    pub(crate) row: i64,
     /// What happened.
-    pub event: OrderEvent,
+    pub(crate) event: OrderEvent,
     /// The span that it happened in, as a `traceparent`.
-    pub trace_context: Option<String>,
+    pub(crate) trace_context: Option<String>,
 }
 
 /// The oldest `limit` events.
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn oldest(
+pub(crate) async fn oldest(
     conn: &mut AsyncPgConnection,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, StorageError> {
@@ -113,7 +116,7 @@ pub async fn oldest(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), StorageError> {
+pub(crate) async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), StorageError> {
     diesel::delete(outbox::table.filter(outbox::id.eq_any(rows)))
         .execute(conn)
         .await?;
@@ -124,7 +127,7 @@ pub async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), St
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn depth(
+pub(crate) async fn depth(
     conn: &mut AsyncPgConnection,
 ) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {
     Ok(outbox::table

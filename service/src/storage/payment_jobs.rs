@@ -38,7 +38,7 @@ pub enum JobKind {
 
 impl JobKind {
     /// The name in the table.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Charge => "charge",
             Self::Refund => "refund",
@@ -90,7 +90,7 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn lease(
+pub(crate) async fn lease(
     conn: &mut AsyncPgConnection,
     token: Uuid,
     lease: Duration,
@@ -125,7 +125,10 @@ pub async fn lease(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn finish(conn: &mut AsyncPgConnection, job: &LeasedJob) -> Result<bool, StorageError> {
+pub(crate) async fn finish(
+    conn: &mut AsyncPgConnection,
+    job: &LeasedJob,
+) -> Result<bool, StorageError> {
     Ok(diesel::delete(held(job)).execute(conn).await? == 1)
 }
 
@@ -133,7 +136,7 @@ pub async fn finish(conn: &mut AsyncPgConnection, job: &LeasedJob) -> Result<boo
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn retry_later(
+pub(crate) async fn retry_later(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     delay: Duration,
@@ -155,7 +158,7 @@ pub async fn retry_later(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn hand_back(
+pub(crate) async fn hand_back(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     delay: Duration,
@@ -175,7 +178,7 @@ pub async fn hand_back(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn bury(
+pub(crate) async fn bury(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     error: &str,
@@ -217,7 +220,10 @@ fn held(job: &LeasedJob) -> Held {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn call_off(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<(), StorageError> {
+pub(crate) async fn call_off(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+) -> Result<(), StorageError> {
     let job = payment_jobs::table.find(order_id.0);
     let never_begun = job.filter(payment_jobs::attempts.eq(0));
     if diesel::delete(never_begun).execute(conn).await? == 1 {
@@ -239,20 +245,20 @@ pub async fn call_off(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result
 }
 
 /// What is in the queue.
-pub struct Depth {
+pub(crate) struct Depth {
     /// Jobs that wait; dead ones are not counted.
-    pub waiting: i64,
+    pub(crate) waiting: i64,
     /// Jobs that were given up.
-    pub dead: i64,
+    pub(crate) dead: i64,
     /// Since when the oldest one waits.
-    pub oldest: Option<DateTime<Utc>>,
+    pub(crate) oldest: Option<DateTime<Utc>>,
 }
 
 /// Measures the queue.
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn depth(conn: &mut AsyncPgConnection) -> Result<Depth, StorageError> {
+pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<Depth, StorageError> {
     let (waiting, oldest) = payment_jobs::table
         .filter(payment_jobs::dead_at.is_null())
         .select((count_star(), min(payment_jobs::created_at)))

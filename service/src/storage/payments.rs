@@ -13,7 +13,7 @@ use crate::domain::money::Money;
 ///
 /// # Errors
 /// [`StorageError`]; a second payment of one order breaks `payments_pkey`.
-pub async fn insert(
+pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     charge_id: &str,

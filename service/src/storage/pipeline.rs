@@ -98,7 +98,7 @@ impl<'a> Pipeline<'a> {
     ///
     /// # Errors
     /// What `last` returns, or [`StorageError`] of `COMMIT`.
-    pub async fn commit<R>(
+    pub(crate) async fn commit<R>(
         &mut self,
         last: impl AsyncFnOnce(&AsyncPgConnection) -> Result<R, StorageError>,
     ) -> Result<R, StorageError> {

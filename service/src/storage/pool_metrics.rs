@@ -12,7 +12,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
 #[derive(Clone)]
 pub struct PoolMetrics {
     /// `orderly_pool_wait_seconds`: from asking for a connection to having one.
-    pub wait_seconds: HistogramVec,
+    pub(crate) wait_seconds: HistogramVec,
     gauges: Gauges,
 }
 
@@ -62,7 +62,7 @@ impl PoolMetrics {
     }
 
     /// Each of them, to be registered or described.
-    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         vec![
             Box::new(self.wait_seconds.clone()),
             Box::new(self.gauges.clone()),

@@ -16,19 +16,19 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
 
 /// A product to insert.
-pub struct NewProduct<'a> {
+pub(crate) struct NewProduct<'a> {
     /// Names the product.
-    pub id: ProductId,
+    pub(crate) id: ProductId,
     /// Unique.
-    pub sku: &'a Sku,
+    pub(crate) sku: &'a Sku,
     /// What it is called.
-    pub name: &'a ProductName,
+    pub(crate) name: &'a ProductName,
     /// What one piece costs.
-    pub price: Money,
+    pub(crate) price: Money,
     /// How many pieces there are.
-    pub stock: Stock,
+    pub(crate) stock: Stock,
     /// When it was entered.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// What to change of a product; `None` leaves it as it is.
@@ -44,7 +44,7 @@ struct ProductChanges<'a> {
 ///
 /// # Errors
 /// `Violated(SkuUnique)` if the SKU is taken.
-pub async fn insert(
+pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     product: &NewProduct<'_>,
 ) -> Result<Product, StorageError> {
@@ -70,7 +70,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn taken(
+pub(crate) async fn taken(
     conn: &mut AsyncPgConnection,
     skus: &[&str],
 ) -> Result<HashSet<String>, StorageError> {
@@ -86,7 +86,7 @@ pub async fn taken(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn find(
+pub(crate) async fn find(
     conn: &mut AsyncPgConnection,
     id: ProductId,
 ) -> Result<Option<Product>, StorageError> {
@@ -103,7 +103,7 @@ pub async fn find(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn first(
+pub(crate) async fn first(
     conn: &mut AsyncPgConnection,
     rows: usize,
 ) -> Result<Vec<Product>, StorageError> {
@@ -120,7 +120,7 @@ pub async fn first(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn list(
+pub(crate) async fn list(
     conn: &mut AsyncPgConnection,
     part: Option<&str>,
     page: PageRequest,
@@ -157,7 +157,7 @@ fn contains(part: &str) -> String {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn change(
+pub(crate) async fn change(
     conn: &mut AsyncPgConnection,
     id: ProductId,
     name: Option<&ProductName>,
@@ -186,7 +186,7 @@ pub async fn change(
 ///
 /// # Errors
 /// `Violated(StockNotNegative)` or `Violated(StockBounded)`.
-pub async fn adjust_stock(
+pub(crate) async fn adjust_stock(
     conn: &mut AsyncPgConnection,
     id: ProductId,
     delta: StockDelta,

@@ -102,7 +102,7 @@ diesel::table! {
 }
 
 /// Their names, in the order from above.
-pub const TABLES: [&str; 8] = [
+pub(crate) const TABLES: [&str; 8] = [
     "users",
     "products",
     "orders",

@@ -30,7 +30,7 @@ use crate::domain::product::Product;
 ///
 /// # Errors
 /// [`StorageError::LockTimeout`] if one stays locked by somebody else.
-pub async fn lock(
+pub(crate) async fn lock(
     conn: &mut AsyncPgConnection,
     ids: &[ProductId],
 ) -> Result<Vec<Product>, StorageError> {
@@ -50,7 +50,7 @@ pub async fn lock(
 ///
 /// # Errors
 /// [`StorageError::LockTimeout`] if one stays locked by somebody else.
-pub async fn lock_if_claimed(
+pub(crate) async fn lock_if_claimed(
     mut conn: &AsyncPgConnection,
     ids: &[ProductId],
     claim: &Claim<'_>,
@@ -88,7 +88,7 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn put_back(
+pub(crate) async fn put_back(
     conn: &mut AsyncPgConnection,
     lines: &[OrderLine],
     now: DateTime<Utc>,

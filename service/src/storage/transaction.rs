@@ -28,7 +28,7 @@ use super::error::StorageError;
 ///
 /// # Errors
 /// What `work` returns, or a [`StorageError`] from `BEGIN` or `COMMIT`.
-pub async fn in_transaction<R, E>(
+pub(crate) async fn in_transaction<R, E>(
     conn: &mut AsyncPgConnection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<R, E>,
 ) -> Result<R, E>

@@ -17,26 +17,29 @@ diesel::define_sql_function! {
 }
 
 /// A user to insert.
-pub struct NewUser<'a> {
+pub(crate) struct NewUser<'a> {
     /// Names the user.
-    pub id: UserId,
+    pub(crate) id: UserId,
     /// Unique without regard to case.
-    pub email: &'a EmailAddress,
+    pub(crate) email: &'a EmailAddress,
     /// What to call them.
-    pub name: &'a PersonName,
+    pub(crate) name: &'a PersonName,
     /// What they may do.
-    pub role: Role,
+    pub(crate) role: Role,
     /// In PHC string format.
-    pub password_hash: &'a str,
+    pub(crate) password_hash: &'a str,
     /// When they registered.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Inserts a user.
 ///
 /// # Errors
 /// `Violated(EmailUnique)` if the address is taken.
-pub async fn insert(conn: &mut AsyncPgConnection, user: &NewUser<'_>) -> Result<(), StorageError> {
+pub(crate) async fn insert(
+    conn: &mut AsyncPgConnection,
+    user: &NewUser<'_>,
+) -> Result<(), StorageError> {
     diesel::insert_into(users::table)
         .values((
             users::id.eq(user.id.0),
@@ -56,7 +59,10 @@ pub async fn insert(conn: &mut AsyncPgConnection, user: &NewUser<'_>) -> Result<
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn find(conn: &mut AsyncPgConnection, id: UserId) -> Result<Option<User>, StorageError> {
+pub(crate) async fn find(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+) -> Result<Option<User>, StorageError> {
     let row = users::table
         .find(id.0)
         .select(UserRow::as_select())
@@ -70,7 +76,7 @@ pub async fn find(conn: &mut AsyncPgConnection, id: UserId) -> Result<Option<Use
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn find_with_password_hash(
+pub(crate) async fn find_with_password_hash(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> Result<Option<(User, String)>, StorageError> {
@@ -88,7 +94,7 @@ pub async fn find_with_password_hash(
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn rename(
+pub(crate) async fn rename(
     conn: &mut AsyncPgConnection,
     id: UserId,
     name: &PersonName,

@@ -53,13 +53,13 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
 ///
 /// # Errors
 /// If the filter can't be read, or logging was not started.
-pub fn change_filter(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn change_filter(filter: &str) -> anyhow::Result<()> {
     let handle = FILTER.get().context("logging was not started")?;
     Ok(handle.reload(read(filter)?)?)
 }
 
 /// Writes the lines that still wait when it is dropped, so also when a panic ends the process.
-pub struct LastLines;
+pub(crate) struct LastLines;
 
 impl Drop for LastLines {
     fn drop(&mut self) {

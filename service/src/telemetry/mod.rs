@@ -9,16 +9,16 @@
 //! fails no shutdown, it only costs the spans it would have got.
 
 mod exporter;
-pub mod lines;
+pub(crate) mod lines;
 mod log_writer;
-pub mod logging;
+pub(crate) mod logging;
 pub mod metrics;
-pub mod panics;
-pub mod propagation;
+pub(crate) mod panics;
+pub(crate) mod propagation;
 mod sampler;
-pub mod trace_context;
-pub mod trace_id;
-pub mod traces;
+pub(crate) mod trace_context;
+pub(crate) mod trace_id;
+pub(crate) mod traces;
 
 use anyhow::Context as _;
 use tracing_subscriber::prelude::*;

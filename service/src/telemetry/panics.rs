@@ -13,7 +13,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
 
 /// Logs every panic of the process from now on.
-pub fn log_them() {
+pub(crate) fn log_them() {
     panic::set_hook(Box::new(log));
 }
 

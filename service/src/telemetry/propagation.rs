@@ -31,7 +31,7 @@ fn jaeger() -> Box<dyn TextMapPropagator + Send + Sync> {
 }
 
 /// The context that the caller sent, or none of anybody.
-pub fn extract(headers: &dyn Extractor) -> Context {
+pub(crate) fn extract(headers: &dyn Extractor) -> Context {
     let nobody = Context::new();
     // Most requests have neither, and are spared the search.
     if headers.get("traceparent").is_none() && headers.get("uber-trace-id").is_none() {
@@ -41,6 +41,6 @@ pub fn extract(headers: &dyn Extractor) -> Context {
 }
 
 /// Tells whoever is called now which span calls.
-pub fn inject(headers: &mut dyn Injector) {
+pub(crate) fn inject(headers: &mut dyn Injector) {
     FORMATS.inject_context(&Span::current().context(), headers);
 }

@@ -13,7 +13,7 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 
 /// The `traceparent` of the current span, to be kept with what it causes; none outside
 /// any span.
-pub fn current() -> Option<String> {
+pub(crate) fn current() -> Option<String> {
     let context = Span::current().context();
     let span = context.span();
     let span = span.span_context();
@@ -29,7 +29,7 @@ pub fn current() -> Option<String> {
 
 /// Says that `span` was caused by the span with that `traceparent`, before it is
 /// entered. One that can't be read is left out.
-pub fn link(span: &Span, traceparent: Option<&str>) {
+pub(crate) fn link(span: &Span, traceparent: Option<&str>) {
     if let Some(cause) = traceparent.and_then(parse) {
         span.add_link(cause);
     }

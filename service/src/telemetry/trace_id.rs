@@ -5,7 +5,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The id of the trace that the current span belongs to, 32 hexadecimal digits
 /// (W3C Trace Context, section 3.2.2.3); none outside any span.
-pub fn current() -> Option<String> {
+pub(crate) fn current() -> Option<String> {
     let context = tracing::Span::current().context();
     let span = context.span();
     let span_context = span.span_context();

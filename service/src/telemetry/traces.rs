@@ -108,7 +108,7 @@ fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> 
 }
 
 /// Whether a span that begins now would be exported.
-pub fn are_sampled() -> bool {
+pub(crate) fn are_sampled() -> bool {
     EXPORTING.get().is_some()
         && (tracing::Span::current().context().span().span_context()).is_sampled()
 }
@@ -127,7 +127,7 @@ pub(crate) use sampled_span;
 
 /// Exports what still waits, for no longer than `limit`, and nothing after that. What
 /// could not be exported is lost, which is worth a line and no failure.
-pub async fn finish(limit: Duration) {
+pub(crate) async fn finish(limit: Duration) {
     let Some(provider) = EXPORTING.get() else {
         return;
     };

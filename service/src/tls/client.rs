@@ -16,7 +16,7 @@ use super::certificates;
 ///
 /// # Errors
 /// If there is no usable CA.
-pub fn verifying(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConfig> {
+pub(crate) fn verifying(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
@@ -41,7 +41,7 @@ pub fn verifying(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConf
 
 /// Believes any server: encrypted against who listens, open to who sits in between. For `sslmode=require`, which says
 /// just that.
-pub fn unverifying() -> ClientConfig {
+pub(crate) fn unverifying() -> ClientConfig {
     let anybody = Anybody(Arc::new(aws_lc_rs::default_provider()));
     ClientConfig::builder()
         .dangerous()

@@ -10,7 +10,7 @@
 //!
 //! **Watch it break.** `tests/api/tls_server.rs`, `tests/api/tls_postgres.rs`, `tests/api/tls_redis.rs`.
 
-pub mod client;
+pub(crate) mod client;
 pub mod server;
 
 use std::path::Path;

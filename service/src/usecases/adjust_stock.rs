@@ -10,7 +10,7 @@ use crate::storage::products;
 ///
 /// # Errors
 /// `NotFound`, `InsufficientStock`, `StockTooLarge`.
-pub async fn adjust_stock(
+pub(crate) async fn adjust_stock(
     services: &Services,
     id: ProductId,
     delta: StockDelta,

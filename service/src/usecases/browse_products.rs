@@ -15,18 +15,18 @@ use crate::storage::{Connection, products};
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Seen<T> {
+pub(crate) struct Seen<T> {
     /// As it is, or was.
-    pub what: T,
+    pub(crate) what: T,
     /// If the database is away and this stands in for its answer: how old it is.
-    pub stale: Option<Duration>,
+    pub(crate) stale: Option<Duration>,
 }
 
 /// A page of products, oldest first, with `part` somewhere in the name.
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn list(
+pub(crate) async fn list(
     services: &Services,
     part: Option<&str>,
     page: PageRequest,
@@ -63,7 +63,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn get(services: &Services, id: ProductId) -> Result<Seen<Product>, UseCaseError> {
+pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Seen<Product>, UseCaseError> {
     let (database, retry) = (services.database.clone(), services.reads.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());

@@ -19,7 +19,7 @@ use crate::storage::{orders, outbox, payment_jobs, stock};
 ///
 /// # Errors
 /// `NotFound`, `IllegalMove` if it is paid already or over.
-pub async fn cancel_order(
+pub(crate) async fn cancel_order(
     services: &Services,
     user_id: UserId,
     id: OrderId,

@@ -15,7 +15,7 @@ use crate::storage::{products, stock};
 ///
 /// # Errors
 /// `NotFound`, `StaleVersion`.
-pub async fn change_product(
+pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,
     accepts: impl Fn(i64) -> bool,

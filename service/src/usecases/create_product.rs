@@ -10,7 +10,7 @@ use crate::storage::products::{self, NewProduct};
 ///
 /// # Errors
 /// `SkuTaken`.
-pub async fn create_product(
+pub(crate) async fn create_product(
     services: &Services,
     sku: &Sku,
     name: &ProductName,

@@ -14,7 +14,7 @@ use crate::storage::users;
 ///
 /// # Errors
 /// `InvalidCredentials`, `Overloaded`, `Unavailable`.
-pub async fn log_in(
+pub(crate) async fn log_in(
     services: &Services,
     email: String,
     password: SecretString,

@@ -4,23 +4,23 @@
 //! together, and decides. It knows nothing of HTTP: the same `cancel_order` could
 //! be called by a job or a command.
 
-pub mod adjust_stock;
-pub mod browse_products;
-pub mod cancel_order;
-pub mod change_product;
+pub(crate) mod adjust_stock;
+pub(crate) mod browse_products;
+pub(crate) mod cancel_order;
+pub(crate) mod change_product;
 pub mod check_books;
-pub mod create_product;
+pub(crate) mod create_product;
 mod error;
-pub mod log_in;
+pub(crate) mod log_in;
 pub mod place_order;
-pub mod profile;
-pub mod publish_events;
+pub(crate) mod profile;
+pub(crate) mod publish_events;
 mod read;
 pub mod register_user;
-pub mod seed;
-pub mod settle_payment;
-pub mod ship_order;
-pub mod view_orders;
+pub(crate) mod seed;
+pub(crate) mod settle_payment;
+pub(crate) mod ship_order;
+pub(crate) mod view_orders;
 
 use std::sync::Arc;
 
@@ -45,25 +45,25 @@ pub struct Services {
     /// The connection pool for requests, or for jobs (see [`Services::in_background`]).
     pub database: Database,
     /// How reads are tried again.
-    pub reads: Retry,
+    pub(crate) reads: Retry,
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
     /// The bounded hasher.
-    pub passwords: Passwords,
+    pub(crate) passwords: Passwords,
     /// Makes and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Wakes the jobs.
     pub doorbell: Doorbell,
     /// Counts what came of the stories.
-    pub metrics: ShopMetrics,
+    pub(crate) metrics: ShopMetrics,
     /// How orders are taken.
-    pub orders: OrdersConfig,
+    pub(crate) orders: OrdersConfig,
 }
 
 impl Services {
     /// The same services on the pool for jobs and probes.
     #[must_use]
-    pub fn in_background(&self, background: Database) -> Self {
+    pub(crate) fn in_background(&self, background: Database) -> Self {
         Self {
             database: background,
             ..self.clone()
@@ -93,6 +93,6 @@ fn settle<T>(
 
 /// The time, cut to the microseconds that Postgres keeps, so that what is
 /// answered now and what is read later are the same.
-pub fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

@@ -63,9 +63,9 @@ pub struct Placed {
     /// The order that was made.
     pub order_id: Uuid,
     /// The body of the answer, byte for byte the same each time.
-    pub answer: String,
+    pub(crate) answer: String,
     /// What the order costs; none if an earlier request with this key made it.
-    pub taken: Option<Money>,
+    pub(crate) taken: Option<Money>,
 }
 
 impl Placed {
@@ -82,7 +82,7 @@ impl Placed {
 /// `Refused`, `KeyReused`, `KeyInProgress`, `Overloaded`, `Unavailable`; nothing
 /// was changed, except perhaps after `Unavailable`, when the connection broke
 /// during the commit: the same request with the same key tells.
-pub async fn place_order(
+pub(crate) async fn place_order(
     services: &Services,
     request: PlaceOrder,
     render: fn(&Order) -> serde_json::Result<String>,

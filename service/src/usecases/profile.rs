@@ -10,7 +10,7 @@ use crate::storage::{Connection, users};
 ///
 /// # Errors
 /// `NotFound` if the user is gone since the token was made.
-pub async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
+pub(crate) async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
     let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
     read(&services.database, &services.reads, query)
         .await?
@@ -21,7 +21,7 @@ pub async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError>
 ///
 /// # Errors
 /// `NotFound` if the user is gone since the token was made.
-pub async fn rename(
+pub(crate) async fn rename(
     services: &Services,
     id: UserId,
     name: &PersonName,

@@ -14,7 +14,7 @@ use crate::telemetry::trace_context;
 ///
 /// # Errors
 /// If the database or the publisher fails; the rows stay.
-pub async fn publish_events(
+pub(crate) async fn publish_events(
     conn: &mut AsyncPgConnection,
     publisher: &Publisher,
     batch: i64,

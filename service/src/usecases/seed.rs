@@ -40,11 +40,11 @@ const THINGS: [&str; 10] = [
 
 /// What became of the demo users, or of the demo products.
 #[derive(Debug, Default)]
-pub struct Seeded {
+pub(crate) struct Seeded {
     /// How many were added.
-    pub added: usize,
+    pub(crate) added: usize,
     /// How many were there already.
-    pub present: usize,
+    pub(crate) present: usize,
 }
 
 /// Adds the demo users and products that are not there yet, and returns what became
@@ -52,7 +52,7 @@ pub struct Seeded {
 ///
 /// # Errors
 /// If the database can't be reached.
-pub async fn seed(services: &Services) -> anyhow::Result<(Seeded, Seeded)> {
+pub(crate) async fn seed(services: &Services) -> anyhow::Result<(Seeded, Seeded)> {
     Ok((seed_users(services).await?, seed_products(services).await?))
 }
 

@@ -21,7 +21,7 @@ use crate::storage::{orders, outbox, payment_jobs, payments, stock};
 ///
 /// # Errors
 /// `Unavailable` and the like: the job is still there and will be tried again.
-pub async fn settle_charge(
+pub(crate) async fn settle_charge(
     services: &Services,
     job: &LeasedJob,
     outcome: &ChargeOutcome,
@@ -71,7 +71,10 @@ pub async fn settle_charge(
 ///
 /// # Errors
 /// As [`settle_charge`].
-pub async fn settle_refund(services: &Services, job: &LeasedJob) -> Result<(), UseCaseError> {
+pub(crate) async fn settle_refund(
+    services: &Services,
+    job: &LeasedJob,
+) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
     payment_jobs::finish(&mut conn, job).await?;
     Ok(())

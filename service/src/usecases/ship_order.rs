@@ -13,7 +13,7 @@ use crate::storage::{orders, outbox};
 ///
 /// # Errors
 /// `NotFound`, `IllegalMove` if it is not paid.
-pub async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
+pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = now();
     let shipped = in_transaction(&mut conn, async |conn| {

@@ -12,7 +12,7 @@ use crate::storage::{Connection, orders};
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn list(
+pub(crate) async fn list(
     services: &Services,
     user_id: UserId,
     status: Option<OrderStatus>,
@@ -27,7 +27,11 @@ pub async fn list(
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn get(services: &Services, user_id: UserId, id: OrderId) -> Result<Order, UseCaseError> {
+pub(crate) async fn get(
+    services: &Services,
+    user_id: UserId,
+    id: OrderId,
+) -> Result<Order, UseCaseError> {
     let query = |mut conn: Connection| async move { orders::find(&mut conn, id).await };
     read(&services.database, &services.reads, query)
         .await?

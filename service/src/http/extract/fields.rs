@@ -4,22 +4,22 @@ use crate::domain::invalid::{Code, Invalid};
 use crate::http::problem::{FieldError, Problem};
 
 /// What an `i64` is to a client.
-pub const WHOLE_NUMBER: &str = "a whole number of at most 64 bits";
+pub(crate) const WHOLE_NUMBER: &str = "a whole number of at most 64 bits";
 
 /// Collects refusals, each with a pointer to its field.
 #[derive(Default)]
-pub struct Fields(Vec<FieldError>);
+pub(crate) struct Fields(Vec<FieldError>);
 
 impl Fields {
     /// The value if it is valid; otherwise its fault is noted under `pointer`.
-    pub fn check<T>(&mut self, pointer: &str, checked: Result<T, Invalid>) -> Option<T> {
+    pub(crate) fn check<T>(&mut self, pointer: &str, checked: Result<T, Invalid>) -> Option<T> {
         checked
             .map_err(|invalid| self.0.push(FieldError::new(pointer, invalid)))
             .ok()
     }
 
     /// The same for a field that may be missing.
-    pub fn check_optional<T>(
+    pub(crate) fn check_optional<T>(
         &mut self,
         pointer: &str,
         checked: Option<Result<T, Invalid>>,
@@ -34,7 +34,7 @@ impl Fields {
     ///
     /// # Errors
     /// A problem with every fault. `valid` is only missing if one was noted.
-    pub fn finish<T>(self, valid: Option<T>) -> Result<T, Problem> {
+    pub(crate) fn finish<T>(self, valid: Option<T>) -> Result<T, Problem> {
         match valid {
             Some(valid) if self.0.is_empty() => Ok(valid),
             _ => Err(Problem::validation(self.0)),

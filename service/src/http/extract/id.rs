@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// The `{id}` of a path. What is no UUID names nothing: 404.
-pub struct Id(pub Uuid);
+pub(crate) struct Id(pub(crate) Uuid);
 
 impl FromRequest for Id {
     type Error = Problem;

@@ -9,7 +9,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// The key of a request that costs money. Without one: 400.
-pub struct Key(pub IdempotencyKey);
+pub(crate) struct Key(pub(crate) IdempotencyKey);
 
 impl FromRequest for Key {
     type Error = Problem;

@@ -13,10 +13,10 @@ use crate::secrets::tokens::Identity;
 use crate::usecases::{Services, now};
 
 /// A user with a valid access token (RFC 6750, section 2.1). Without: 401.
-pub struct User(pub UserId);
+pub(crate) struct User(pub(crate) UserId);
 
 /// The same, with the role `admin`. Any other role: 403.
-pub struct Admin;
+pub(crate) struct Admin;
 
 impl FromRequest for User {
     type Error = Problem;
@@ -44,7 +44,7 @@ impl FromRequest for Admin {
 ///
 /// # Errors
 /// `unauthenticated`.
-pub fn identity(request: &HttpRequest) -> Result<Identity, Problem> {
+pub(crate) fn identity(request: &HttpRequest) -> Result<Identity, Problem> {
     let known = request.extensions().get::<Checked>().cloned();
     if let Some(Checked(outcome)) = known {
         return outcome;

@@ -8,9 +8,9 @@ mod identity;
 mod json;
 mod query;
 
-pub use fields::{Fields, WHOLE_NUMBER};
-pub use id::Id;
-pub use idempotency::Key;
-pub use identity::{Admin, User, identity};
-pub use json::Json;
-pub use query::Query;
+pub(crate) use fields::{Fields, WHOLE_NUMBER};
+pub(crate) use id::Id;
+pub(crate) use idempotency::Key;
+pub(crate) use identity::{Admin, User, identity};
+pub(crate) use json::Json;
+pub(crate) use query::Query;

@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 
 /// A query string of the shape `T`. An unknown parameter is refused with 422: a
 /// filter with a slip of the pen would otherwise filter nothing, silently.
-pub struct Query<T>(pub T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Error = Problem;

@@ -1,6 +1,6 @@
 //! The handlers: extract, call a use case, map the answer.
 
-pub mod orders;
-pub mod products;
-pub mod sessions;
-pub mod users;
+pub(crate) mod orders;
+pub(crate) mod products;
+pub(crate) mod sessions;
+pub(crate) mod users;

@@ -30,7 +30,7 @@ use crate::usecases::{Services, cancel_order, ship_order, view_orders};
         (status = 422, description = "Fields at fault, or the key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn place(
+pub(crate) async fn place(
     services: web::Data<Services>,
     User(user_id): User,
     Key(key): Key,
@@ -65,7 +65,7 @@ fn render(order: &Order) -> serde_json::Result<String> {
     get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("bearer" = [])), params(ListOrdersQuery),
     responses((status = 200, description = "A page", body = OrderPage))
 )]
-pub async fn list(
+pub(crate) async fn list(
     services: web::Data<Services>,
     User(user_id): User,
     Query(query): Query<ListOrdersQuery>,
@@ -90,7 +90,7 @@ pub async fn list(
         (status = 404, description = "No such order of yours", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn get(
+pub(crate) async fn get(
     services: web::Data<Services>,
     User(user_id): User,
     Id(id): Id,
@@ -112,7 +112,7 @@ pub async fn get(
         (status = 409, description = "It is paid already, or over", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn cancel(
+pub(crate) async fn cancel(
     services: web::Data<Services>,
     User(user_id): User,
     Id(id): Id,
@@ -134,7 +134,7 @@ pub async fn cancel(
         (status = 409, description = "It is not paid", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn ship(
+pub(crate) async fn ship(
     services: web::Data<Services>,
     _admin: Admin,
     Id(id): Id,

@@ -35,7 +35,7 @@ const STALE: &str = "x-stale";
         ),
     )
 )]
-pub async fn list(
+pub(crate) async fn list(
     services: web::Data<Services>,
     Query(query): Query<ListProductsQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -73,7 +73,7 @@ pub async fn list(
         (status = 404, description = "No such product", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn get(
+pub(crate) async fn get(
     services: web::Data<Services>,
     Id(id): Id,
     request: HttpRequest,
@@ -110,7 +110,7 @@ pub async fn get(
         (status = 409, description = "The SKU is taken", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn create(
+pub(crate) async fn create(
     services: web::Data<Services>,
     _admin: Admin,
     Json(request): Json<CreateProductRequest>,
@@ -141,7 +141,7 @@ pub async fn create(
         (status = 428, description = "If-Match is missing", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn change(
+pub(crate) async fn change(
     services: web::Data<Services>,
     _admin: Admin,
     Id(id): Id,
@@ -173,7 +173,7 @@ pub async fn change(
         (status = 409, description = "There is not that much stock", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn adjust_stock(
+pub(crate) async fn adjust_stock(
     services: web::Data<Services>,
     _admin: Admin,
     Id(id): Id,

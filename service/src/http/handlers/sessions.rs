@@ -22,7 +22,7 @@ use crate::usecases::{Services, log_in};
         (status = 429, description = "Too many tries, from here or for this account", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn log_in(
+pub(crate) async fn log_in(
     services: web::Data<Services>,
     limits: web::Data<RateLimits>,
     Json(request): Json<LogInRequest>,

@@ -20,7 +20,7 @@ use crate::usecases::{Services, profile, register_user};
         (status = 409, description = "The address is taken", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn register(
+pub(crate) async fn register(
     services: web::Data<Services>,
     Json(request): Json<RegisterRequest>,
 ) -> Result<HttpResponse, Problem> {
@@ -37,7 +37,7 @@ pub async fn register(
     get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
     responses((status = 200, description = "You", body = UserResponse))
 )]
-pub async fn view_me(
+pub(crate) async fn view_me(
     services: web::Data<Services>,
     User(id): User,
 ) -> Result<HttpResponse, Problem> {
@@ -54,7 +54,7 @@ pub async fn view_me(
     request_body = ProfileChangeRequest,
     responses((status = 200, description = "You, as changed", body = UserResponse))
 )]
-pub async fn change_me(
+pub(crate) async fn change_me(
     services: web::Data<Services>,
     User(id): User,
     Json(request): Json<ProfileChangeRequest>,

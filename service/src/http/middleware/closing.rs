@@ -20,7 +20,7 @@ use crate::lifecycle::readiness::{Readiness, Stage};
 ///
 /// # Errors
 /// What is inside of it returns.
-pub async fn close_when_stopping<B: MessageBody>(
+pub(crate) async fn close_when_stopping<B: MessageBody>(
     readiness: web::Data<Readiness>,
     connections: web::Data<Connections>,
     request: ServiceRequest,

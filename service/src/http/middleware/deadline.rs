@@ -19,13 +19,13 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::resilience::deadline;
 
 /// The header with which a client asks for a shorter deadline, in milliseconds.
-pub const HEADER: &str = "x-request-timeout-ms";
+pub(crate) const HEADER: &str = "x-request-timeout-ms";
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
 ///
 /// # Errors
 /// What the handler returns.
-pub async fn set_deadline(
+pub(crate) async fn set_deadline(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

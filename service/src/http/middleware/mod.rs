@@ -1,12 +1,12 @@
 //! What every request passes, from the outside in.
 
-pub mod closing;
-pub mod deadline;
-pub mod known_methods;
-pub mod panics;
-pub mod problems;
-pub mod rate_limit;
-pub mod receive;
-pub mod request_span;
-pub mod security_headers;
-pub mod shed;
+pub(crate) mod closing;
+pub(crate) mod deadline;
+pub(crate) mod known_methods;
+pub(crate) mod panics;
+pub(crate) mod problems;
+pub(crate) mod rate_limit;
+pub(crate) mod receive;
+pub(crate) mod request_span;
+pub(crate) mod security_headers;
+pub(crate) mod shed;

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 ///
 /// # Errors
 /// What the handler returns.
-pub async fn catch_panics(
+pub(crate) async fn catch_panics(
     metrics: web::Data<Metrics>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

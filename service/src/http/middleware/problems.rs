@@ -17,7 +17,7 @@ use crate::telemetry::trace_id;
 ///
 /// # Errors
 /// What a middleware inside of it returns; none of ours does.
-pub async fn write_problems(
+pub(crate) async fn write_problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

@@ -24,7 +24,7 @@ use crate::limits::{Class, Key, RateLimits};
 ///
 /// # Errors
 /// What is inside of it returns.
-pub async fn limit_rate(
+pub(crate) async fn limit_rate(
     limits: web::Data<RateLimits>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

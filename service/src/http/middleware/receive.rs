@@ -27,11 +27,11 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::telemetry::metrics::Metrics;
 
 /// How many bodies may be on their way at once, over all workers and connections.
-pub struct Intake(Semaphore);
+pub(crate) struct Intake(Semaphore);
 
 impl Intake {
     /// As many as there may be connections: over HTTP/1.1 it never refuses anybody.
-    pub fn new(config: &HttpConfig) -> Self {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
         // Each worker has its share of the connections, rounded up.
         let share = config.max_connections.div_ceil(config.workers);
         Self(Semaphore::new(share * config.workers))
@@ -42,7 +42,7 @@ impl Intake {
 ///
 /// # Errors
 /// What is inside of it returns.
-pub async fn receive(
+pub(crate) async fn receive(
     config: web::Data<HttpConfig>,
     intake: web::Data<Intake>,
     metrics: web::Data<Metrics>,

@@ -22,10 +22,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::telemetry::propagation;
 
 /// Where a request that fits no route is counted and logged.
-pub const UNMATCHED: &str = "unmatched";
+pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Builds the root span for `tracing_actix_web::TracingLogger`.
-pub struct RequestSpan;
+pub(crate) struct RequestSpan;
 
 struct Began(Instant);
 

@@ -34,7 +34,7 @@ const PUBLIC: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
 ///
 /// # Errors
 /// What is inside of it returns.
-pub async fn harden<B: MessageBody>(
+pub(crate) async fn harden<B: MessageBody>(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
     next: Next<B>,

@@ -3,10 +3,10 @@
 //! JSON, snake_case, times in RFC 3339, ids as UUIDs. A request shape says with
 //! `check` what the domain makes of it, or which fields are at fault.
 
-pub mod orders;
-pub mod page;
-pub mod products;
-pub mod users;
+pub(crate) mod orders;
+pub(crate) mod page;
+pub(crate) mod products;
+pub(crate) mod users;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,13 +17,13 @@ use crate::domain::money::{Currency, Money};
 /// An amount of money.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MoneyBody {
+pub(crate) struct MoneyBody {
     /// In minor units: 1250 EUR are 12.50 euros.
     #[schema(minimum = 1, example = 1250)]
-    pub amount_minor: i64,
+    pub(crate) amount_minor: i64,
     /// ISO 4217, in upper case.
     #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
-    pub currency: String,
+    pub(crate) currency: String,
 }
 
 impl From<Money> for MoneyBody {

@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 /// What a customer wants.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PlaceOrderRequest {
+pub(crate) struct PlaceOrderRequest {
     /// No product twice, all in one currency.
     #[schema(min_items = 1, max_items = 100)]
     lines: Vec<LineRequest>,
@@ -25,7 +25,7 @@ pub struct PlaceOrderRequest {
 /// So many of that.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LineRequest {
+pub(crate) struct LineRequest {
     /// Of what.
     product_id: Uuid,
     /// How many.
@@ -38,7 +38,7 @@ impl PlaceOrderRequest {
     ///
     /// # Errors
     /// A problem that names every field at fault.
-    pub fn check(&self) -> Result<Basket, Problem> {
+    pub(crate) fn check(&self) -> Result<Basket, Problem> {
         let mut fields = Fields::default();
         let lines: Option<Vec<BasketLine>> = self
             .lines
@@ -72,33 +72,33 @@ impl PlaceOrderRequest {
 
 /// An order.
 #[derive(Serialize, ToSchema)]
-pub struct OrderResponse {
+pub(crate) struct OrderResponse {
     /// Names the order.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// Where it stands: `pending`, `paid`, `shipped`, `cancelled` or `payment_failed`.
     #[schema(value_type = String, example = "pending")]
-    pub status: OrderStatus,
+    pub(crate) status: OrderStatus,
     /// In the customer's order.
-    pub lines: Vec<LineResponse>,
+    pub(crate) lines: Vec<LineResponse>,
     /// What it costs.
-    pub total: MoneyBody,
+    pub(crate) total: MoneyBody,
     /// When it was placed.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
     /// When it last changed.
-    pub updated_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
 }
 
 /// A line of an order, with the price of the day.
 #[derive(Serialize, ToSchema)]
-pub struct LineResponse {
+pub(crate) struct LineResponse {
     /// What was ordered.
-    pub product_id: Uuid,
+    pub(crate) product_id: Uuid,
     /// How many.
-    pub quantity: u16,
+    pub(crate) quantity: u16,
     /// What one cost when it was ordered.
-    pub unit_price: MoneyBody,
+    pub(crate) unit_price: MoneyBody,
     /// What the line costs.
-    pub line_total: MoneyBody,
+    pub(crate) line_total: MoneyBody,
 }
 
 impl From<&Order> for OrderResponse {

@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ListProductsQuery {
+pub(crate) struct ListProductsQuery {
     /// Rows in a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, nullable = false)]
     limit: Option<String>,
@@ -38,7 +38,7 @@ impl ListProductsQuery {
     ///
     /// # Errors
     /// A problem that names every parameter at fault.
-    pub fn check(self) -> Result<(PageRequest, Option<String>), Problem> {
+    pub(crate) fn check(self) -> Result<(PageRequest, Option<String>), Problem> {
         let mut fields = Fields::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Products);
         let search =
@@ -51,7 +51,7 @@ impl ListProductsQuery {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ListOrdersQuery {
+pub(crate) struct ListOrdersQuery {
     /// Rows in a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, nullable = false)]
     limit: Option<String>,
@@ -71,7 +71,7 @@ impl ListOrdersQuery {
     ///
     /// # Errors
     /// A problem that names every parameter at fault.
-    pub fn check(self) -> Result<(PageRequest, Option<OrderStatus>), Problem> {
+    pub(crate) fn check(self) -> Result<(PageRequest, Option<OrderStatus>), Problem> {
         let mut fields = Fields::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Orders);
         let status = self.status.map(|status| OrderStatus::parse(&status));
@@ -101,18 +101,18 @@ fn check_page(
 
 /// A page of products.
 #[derive(Serialize, ToSchema)]
-pub struct ProductPage {
+pub(crate) struct ProductPage {
     /// The products.
-    pub items: Vec<ProductResponse>,
+    pub(crate) items: Vec<ProductResponse>,
     /// For the next page; null on the last one.
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// A page of orders.
 #[derive(Serialize, ToSchema)]
-pub struct OrderPage {
+pub(crate) struct OrderPage {
     /// The orders.
-    pub items: Vec<OrderResponse>,
+    pub(crate) items: Vec<OrderResponse>,
     /// For the next page; null on the last one.
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }

@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 /// A new product.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateProductRequest {
+pub(crate) struct CreateProductRequest {
     /// The shop's own number; unique, not blank.
     #[schema(
         min_length = 1,
@@ -39,15 +39,15 @@ pub struct CreateProductRequest {
 }
 
 /// A new product, checked.
-pub struct CheckedProduct {
+pub(crate) struct CheckedProduct {
     /// Unique.
-    pub sku: Sku,
+    pub(crate) sku: Sku,
     /// What it is called.
-    pub name: ProductName,
+    pub(crate) name: ProductName,
     /// What one piece costs.
-    pub price: Money,
+    pub(crate) price: Money,
     /// How many pieces there are.
-    pub stock: Stock,
+    pub(crate) stock: Stock,
 }
 
 impl CreateProductRequest {
@@ -55,7 +55,7 @@ impl CreateProductRequest {
     ///
     /// # Errors
     /// A problem that names every field at fault.
-    pub fn check(self) -> Result<CheckedProduct, Problem> {
+    pub(crate) fn check(self) -> Result<CheckedProduct, Problem> {
         let mut fields = Fields::default();
         let sku = fields.check("/sku", Sku::parse(self.sku));
         let name = fields.check("/name", ProductName::parse(self.name));
@@ -74,7 +74,7 @@ impl CreateProductRequest {
 /// What to change of a product; what is missing stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ChangeProductRequest {
+pub(crate) struct ChangeProductRequest {
     /// What it is called; not blank.
     #[schema(
         min_length = 1,
@@ -91,7 +91,7 @@ impl ChangeProductRequest {
     ///
     /// # Errors
     /// A problem that names every field at fault.
-    pub fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
+    pub(crate) fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
         let mut fields = Fields::default();
         let name = fields.check_optional("/name", self.name.map(ProductName::parse));
         let price = match self.price {
@@ -105,7 +105,7 @@ impl ChangeProductRequest {
 /// Pieces that came in, or were taken out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AdjustStockRequest {
+pub(crate) struct AdjustStockRequest {
     /// Above zero: came in; below: taken out; not 0.
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = 5)]
     delta: i64,
@@ -116,7 +116,7 @@ impl AdjustStockRequest {
     ///
     /// # Errors
     /// A problem that names the field.
-    pub fn check(self) -> Result<StockDelta, Problem> {
+    pub(crate) fn check(self) -> Result<StockDelta, Problem> {
         let mut fields = Fields::default();
         let delta = fields.check("/delta", StockDelta::new(self.delta));
         fields.finish(delta)
@@ -125,21 +125,21 @@ impl AdjustStockRequest {
 
 /// A product.
 #[derive(Serialize, ToSchema)]
-pub struct ProductResponse {
+pub(crate) struct ProductResponse {
     /// Names the product.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// The shop's own number.
-    pub sku: String,
+    pub(crate) sku: String,
     /// What it is called.
-    pub name: String,
+    pub(crate) name: String,
     /// What one piece costs.
-    pub price: MoneyBody,
+    pub(crate) price: MoneyBody,
     /// How many pieces are left.
-    pub stock: i32,
+    pub(crate) stock: i32,
     /// Counts the changes of any of these, from 1; also the ETag.
-    pub version: i64,
+    pub(crate) version: i64,
     /// When it last changed.
-    pub updated_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
 }
 
 impl From<Product> for ProductResponse {

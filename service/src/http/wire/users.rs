@@ -14,7 +14,7 @@ use crate::usecases::register_user::Registration;
 /// What a new user sends.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RegisterRequest {
+pub(crate) struct RegisterRequest {
     /// Unique without regard to case.
     #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
@@ -36,7 +36,7 @@ impl RegisterRequest {
     ///
     /// # Errors
     /// A problem that names every field at fault.
-    pub fn check(self) -> Result<Registration, Problem> {
+    pub(crate) fn check(self) -> Result<Registration, Problem> {
         let mut fields = Fields::default();
         let email = fields.check("/email", EmailAddress::parse(self.email));
         let password = fields.check("/password", Password::parse(self.password));
@@ -53,32 +53,32 @@ impl RegisterRequest {
 /// What a user sends to log in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LogInRequest {
+pub(crate) struct LogInRequest {
     /// In any case.
     #[schema(example = "ada@example.com")]
-    pub email: String,
+    pub(crate) email: String,
     /// As registered.
     #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
-    pub password: SecretString,
+    pub(crate) password: SecretString,
 }
 
 /// An access token (RFC 6749, section 5.1).
 #[derive(Serialize, ToSchema)]
-pub struct SessionResponse {
+pub(crate) struct SessionResponse {
     /// To be sent as `authorization: Bearer <access_token>`.
-    pub access_token: String,
+    pub(crate) access_token: String,
     /// Always `Bearer`.
     #[schema(example = "Bearer")]
-    pub token_type: &'static str,
+    pub(crate) token_type: &'static str,
     /// In seconds from now.
     #[schema(example = 900)]
-    pub expires_in: u64,
+    pub(crate) expires_in: u64,
 }
 
 /// What to change of the own profile; what is missing stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProfileChangeRequest {
+pub(crate) struct ProfileChangeRequest {
     /// What to call you; not blank.
     #[schema(
         min_length = 1,
@@ -93,7 +93,7 @@ impl ProfileChangeRequest {
     ///
     /// # Errors
     /// A problem that names every field at fault.
-    pub fn check(self) -> Result<Option<PersonName>, Problem> {
+    pub(crate) fn check(self) -> Result<Option<PersonName>, Problem> {
         let mut fields = Fields::default();
         let name = fields.check_optional("/name", self.name.map(PersonName::parse));
         fields.finish(name)
@@ -102,18 +102,18 @@ impl ProfileChangeRequest {
 
 /// A user.
 #[derive(Serialize, ToSchema)]
-pub struct UserResponse {
+pub(crate) struct UserResponse {
     /// Names the user.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// As registered.
-    pub email: String,
+    pub(crate) email: String,
     /// What to call them.
-    pub name: String,
+    pub(crate) name: String,
     /// `customer` or `admin`.
     #[schema(value_type = String, example = "customer")]
-    pub role: Role,
+    pub(crate) role: Role,
     /// When they registered.
-    pub created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 impl From<User> for UserResponse {

@@ -54,9 +54,9 @@ pub struct LedgerEntry {
     /// How much money, in minor units (cents); 0 for a void.
     pub amount_minor: i64,
     /// ISO 4217.
-    pub currency: String,
+    pub(crate) currency: String,
     /// When.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// The idempotency key of the request that did it.
     pub idempotency_key: String,
 }

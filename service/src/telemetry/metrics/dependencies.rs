@@ -9,9 +9,9 @@ use super::make::{counters, durations, gauge};
 #[derive(Clone)]
 pub struct GatewayMetrics {
     /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call.
-    pub seconds: HistogramVec,
+    pub(crate) seconds: HistogramVec,
     /// `orderly_gateway_requests_in_flight`
-    pub in_flight: IntGauge,
+    pub(crate) in_flight: IntGauge,
 }
 
 impl GatewayMetrics {

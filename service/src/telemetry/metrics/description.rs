@@ -6,21 +6,21 @@ use serde::Serialize;
 
 /// A metric, without its values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Description {
+pub(crate) struct Description {
     /// As it is scraped; a histogram's has `_bucket`, `_sum` and `_count` behind it.
-    pub name: String,
+    pub(crate) name: String,
     /// counter, gauge or histogram.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The names of its labels.
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// What it means.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 impl Description {
     /// Of each metric of a collector, whether it has values yet or not.
-    pub fn of(collector: &dyn Collector) -> Vec<Self> {
+    pub(crate) fn of(collector: &dyn Collector) -> Vec<Self> {
         let families = collector.collect();
         let kind = |name: &str| {
             let family = families.iter().find(|family| family.name() == name);

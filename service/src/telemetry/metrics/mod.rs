@@ -9,7 +9,7 @@
 mod dependencies;
 mod description;
 mod make;
-pub mod process;
+pub(crate) mod process;
 mod queues;
 mod resilience;
 mod shop;
@@ -22,10 +22,10 @@ use prometheus::{
 use make::{counter, counters, gauge, gauges, seconds};
 
 pub use dependencies::{GatewayMetrics, redis_seconds, retries};
-pub use description::Description;
-pub use queues::QueueMetrics;
+pub(crate) use description::Description;
+pub(crate) use queues::QueueMetrics;
 pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
-pub use shop::ShopMetrics;
+pub(crate) use shop::ShopMetrics;
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -33,9 +33,9 @@ pub struct Metrics {
     /// What `/metrics` shows.
     pub registry: Registry,
     /// How business goes.
-    pub shop: ShopMetrics,
+    pub(crate) shop: ShopMetrics,
     /// `orderly_password_hashes_total`: passwords hashed or verified.
-    pub password_hashes: IntCounter,
+    pub(crate) password_hashes: IntCounter,
     /// `orderly_payments_total{outcome}`: tries to charge or to refund, by what
     /// came of them: charged, declined, refunded, voided, retried, waiting (the
     /// breaker is open, or the service stops), buried or panicked.
@@ -43,42 +43,42 @@ pub struct Metrics {
     /// The payment gateway's.
     pub gateway: GatewayMetrics,
     /// `orderly_redis_command_duration_seconds{command}`
-    pub redis_seconds: HistogramVec,
+    pub(crate) redis_seconds: HistogramVec,
     /// `orderly_retries_total{dependency,outcome}`
     pub retries: IntCounterVec,
     /// Work that waits.
-    pub queues: QueueMetrics,
+    pub(crate) queues: QueueMetrics,
     /// `orderly_events_published_total`: events that left the outbox.
     pub events_published: IntCounter,
     /// `orderly_task_restarts_total{task}`: background tasks that were started again.
-    pub task_restarts: IntCounterVec,
+    pub(crate) task_restarts: IntCounterVec,
     /// `orderly_cache_requests_total{layer,outcome}`: look-ups of the cache. The
     /// layers are local, redis and database, asked in this order; the outcomes are
     /// hit, miss, error, and stale (an old entry stood in for the database).
-    pub cache_requests: IntCounterVec,
+    pub(crate) cache_requests: IntCounterVec,
     /// `orderly_panics_total`: handlers that panicked.
-    pub panics: IntCounter,
+    pub(crate) panics: IntCounter,
     /// The circuit breakers'.
     pub breakers: BreakerMetrics,
     /// The load shedder's.
-    pub in_flight: InFlightMetrics,
+    pub(crate) in_flight: InFlightMetrics,
     /// The rate limits'.
-    pub rate_limits: RateLimitMetrics,
+    pub(crate) rate_limits: RateLimitMetrics,
     /// `orderly_health_check_status{check}`: 0 healthy, 1 degraded, 2 unhealthy.
-    pub health_checks: IntGaugeVec,
+    pub(crate) health_checks: IntGaugeVec,
     /// `orderly_event_loop_lag_seconds`: how late the latest event loop was.
-    pub event_loop_lag: Gauge,
+    pub(crate) event_loop_lag: Gauge,
     /// The configuration's.
-    pub reload: ReloadMetrics,
+    pub(crate) reload: ReloadMetrics,
 }
 
 /// What reloading the configuration shows of itself.
 #[derive(Clone)]
-pub struct ReloadMetrics {
+pub(crate) struct ReloadMetrics {
     /// `orderly_config_reload_failures_total`: reloads refused for a mistake.
-    pub failures: IntCounter,
+    pub(crate) failures: IntCounter,
     /// `orderly_config_last_reload_successful`: 0 while the files hold a mistake.
-    pub last_successful: IntGauge,
+    pub(crate) last_successful: IntGauge,
 }
 
 impl Metrics {
@@ -132,7 +132,7 @@ impl Metrics {
     }
 
     /// Each of them, to be registered or described.
-    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.password_hashes.clone()),
             Box::new(self.payments.clone()),
@@ -161,7 +161,7 @@ impl Metrics {
 ///
 /// # Errors
 /// None: the name is good.
-pub fn event_loop_lag() -> Result<Gauge> {
+pub(crate) fn event_loop_lag() -> Result<Gauge> {
     seconds(
         "event_loop_lag_seconds",
         "How late the latest event loop was at worst, from one health check to the next",
@@ -173,7 +173,7 @@ impl ReloadMetrics {
     ///
     /// # Errors
     /// None: the names are good.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let metrics = Self {
             failures: counter(
                 "config_reload_failures",

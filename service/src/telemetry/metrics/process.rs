@@ -14,7 +14,7 @@ use super::make::{counter, gauge};
 ///
 /// # Errors
 /// None: the names are good.
-pub fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
+pub(crate) fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
     Ok(vec![
         Box::new(build_info()?),
         Box::new(Runtime::new(runtime)?),
@@ -37,7 +37,7 @@ fn build_info() -> Result<IntGaugeVec> {
 ///
 /// # Errors
 /// None: the name is good.
-pub fn log_lines_dropped() -> Result<IntCounter> {
+pub(crate) fn log_lines_dropped() -> Result<IntCounter> {
     static DROPPED: OnceLock<IntCounter> = OnceLock::new();
     let help = "Log lines dropped because nobody read standard output";
     let made = counter("log_lines_dropped", help)?;

@@ -12,15 +12,15 @@ use super::make::{gauge, gauges, seconds};
 
 /// Work that waits.
 #[derive(Clone)]
-pub struct QueueMetrics {
+pub(crate) struct QueueMetrics {
     /// `orderly_payment_jobs{state}`: jobs that wait, and jobs given up (dead).
-    pub payment_jobs: IntGaugeVec,
+    pub(crate) payment_jobs: IntGaugeVec,
     /// `orderly_payment_jobs_oldest_age_seconds`
-    pub payment_jobs_oldest_age: Gauge,
+    pub(crate) payment_jobs_oldest_age: Gauge,
     /// `orderly_outbox_events`
-    pub outbox_events: IntGauge,
+    pub(crate) outbox_events: IntGauge,
     /// `orderly_outbox_oldest_age_seconds`
-    pub outbox_oldest_age: Gauge,
+    pub(crate) outbox_oldest_age: Gauge,
 }
 
 impl QueueMetrics {
@@ -46,7 +46,7 @@ impl QueueMetrics {
     }
 
     /// The age of something that waits `since` then, for a gauge.
-    pub fn age(since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> f64 {
+    pub(crate) fn age(since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> f64 {
         let age = since.and_then(|since| (now - since).to_std().ok());
         age.map_or(0.0, |age| age.as_secs_f64())
     }

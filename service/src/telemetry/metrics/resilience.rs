@@ -10,31 +10,31 @@ use super::make::{counter, counters, gauge, gauges};
 #[derive(Clone)]
 pub struct BreakerMetrics {
     /// `orderly_breaker_state`: 0 closed, 1 half-open, 2 open.
-    pub state: IntGaugeVec,
+    pub(crate) state: IntGaugeVec,
     /// `orderly_breaker_calls_total{outcome}`: success, failure, slow or refused.
-    pub calls: IntCounterVec,
+    pub(crate) calls: IntCounterVec,
 }
 
 /// What the limit on requests in flight shows of itself.
 #[derive(Clone)]
 pub struct InFlightMetrics {
     /// `orderly_requests_in_flight`
-    pub in_flight: IntGauge,
+    pub(crate) in_flight: IntGauge,
     /// `orderly_requests_in_flight_limit`
-    pub limit: IntGauge,
+    pub(crate) limit: IntGauge,
     /// `orderly_requests_shed_total`
-    pub shed: IntCounter,
+    pub(crate) shed: IntCounter,
 }
 
 /// What the rate limits show of themselves.
 #[derive(Clone)]
 pub struct RateLimitMetrics {
     /// `orderly_rate_limited_total{class}`: requests refused.
-    pub refused: IntCounterVec,
+    pub(crate) refused: IntCounterVec,
     /// `orderly_rate_limit_decisions_total{source}`: who decided, redis or local.
-    pub decisions: IntCounterVec,
+    pub(crate) decisions: IntCounterVec,
     /// `orderly_rate_limit_keys{class}`: clients that this process counts.
-    pub keys: IntGaugeVec,
+    pub(crate) keys: IntGaugeVec,
 }
 
 impl BreakerMetrics {
@@ -67,7 +67,7 @@ impl InFlightMetrics {
     ///
     /// # Errors
     /// None: the names are good.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             in_flight: gauge("requests_in_flight", "Requests being answered")?,
             limit: gauge(
@@ -92,7 +92,7 @@ impl RateLimitMetrics {
     ///
     /// # Errors
     /// None: the names are good.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             refused: counters(
                 "rate_limited",

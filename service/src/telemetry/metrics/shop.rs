@@ -7,16 +7,16 @@ use super::make::{counter, counters};
 
 /// How business goes.
 #[derive(Clone)]
-pub struct ShopMetrics {
+pub(crate) struct ShopMetrics {
     /// `orderly_registrations_total`: users who registered.
-    pub registrations: IntCounter,
+    pub(crate) registrations: IntCounter,
     /// `orderly_logins_total{outcome}`: success, refused (wrong address or password)
     /// or failed (our own trouble).
-    pub logins: IntCounterVec,
+    pub(crate) logins: IntCounterVec,
     /// `orderly_orders_total{status}`: orders that came to that status.
-    pub orders: IntCounterVec,
+    pub(crate) orders: IntCounterVec,
     /// `orderly_order_value_minor_total{currency}`: what was ordered, in minor units.
-    pub order_value: IntCounterVec,
+    pub(crate) order_value: IntCounterVec,
 }
 
 impl ShopMetrics {
