@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use orderly::app::App;
 use orderly::config::Settings;
 
-use crate::rate_limits::{bad_log_in, bad_log_in_at, count, generous};
+use super::quotas::{bad_log_in, bad_log_in_at, count, generous};
 use crate::support::app::{TestApp, settings};
 use crate::support::eventually::eventually;
 use crate::support::redis_server::RedisServer;

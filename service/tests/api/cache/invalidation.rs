@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::IF_MATCH;
 use serde_json::json;
 
-use crate::cache::FIRST_PAGE;
+use super::read_through::FIRST_PAGE;
 use crate::support::app::{TestApp, send};
 use crate::support::cached::for_ever;
 use crate::support::eventually::eventually;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::forgery::Forger;
+use super::jwt::Forger;
 use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
 use crate::support::shop::PASSWORD;

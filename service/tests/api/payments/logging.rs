@@ -10,7 +10,7 @@ use orderly::telemetry::metrics::BreakerMetrics;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use crate::payment_workers::{order_without_a_ring, ring_until_paid, sleepy, worker};
+use super::workers::{order_without_a_ring, ring_until_paid, sleepy, worker};
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::shop::id;

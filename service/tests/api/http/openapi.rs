@@ -11,7 +11,7 @@ use crate::support::app::{TestApp, send};
 use crate::support::shop::id;
 
 /// `Path::new("…")` in the route table, less the scope `/v1` that they are in.
-const ROUTE_TABLE: &str = include_str!("../../src/http/routes.rs");
+const ROUTE_TABLE: &str = include_str!("../../../src/http/routes.rs");
 
 fn document() -> Value {
     serde_json::from_str(&openapi::document().unwrap()).unwrap()

@@ -12,8 +12,8 @@ use orderly::storage::pipeline::Pipeline;
 use orderly::usecases::UseCaseError;
 use orderly::usecases::place_order::place_on;
 
-use crate::pool::pools;
-use crate::round_trips::{answer, request, user_id};
+use super::connection_pool::pools;
+use super::round_trips::{answer, request, user_id};
 use crate::support::app::{TestApp, patient};
 
 /// On a new connection, where each statement is prepared first, and on one that knows them.

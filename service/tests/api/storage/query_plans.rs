@@ -7,7 +7,7 @@ use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use orderly::config::OrdersConfig;
 use orderly::usecases::place_order::place_on;
 
-use crate::round_trips::{answer, request, user_id};
+use super::round_trips::{answer, request, user_id};
 use crate::support::app::TestApp;
 use crate::support::sql::texts;
 

@@ -184,7 +184,7 @@ async fn the_benchmark_runs_the_same_statements() {
     let mut counted = Counted::connect(&app).await;
     let (_, sent) = counted.place(&request(user_id, "key", &[product])).await;
 
-    let script = include_str!("../../../loadtest/bench/place_order.sql");
+    let script = include_str!("../../../../loadtest/bench/place_order.sql");
     let sql = (script.lines()).filter(|line| !line.starts_with("--") && !line.starts_with('\\'));
     let script: String = sql.flat_map(|line| [line, "\n"]).collect();
     let script: Vec<&str> = script.split_terminator(';').collect();

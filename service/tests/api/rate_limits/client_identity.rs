@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::rate_limits::{bad_log_in, five_log_ins, start};
+use super::quotas::{bad_log_in, five_log_ins, start};
 use crate::support::answer::Answer;
 use crate::support::app::send;
 use crate::support::shop::PASSWORD;
