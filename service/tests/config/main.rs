@@ -1,23 +1,14 @@
 //! The configuration, from outside: layers, the report of mistakes, and that no secret ever shows.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "config/layers.rs"]
 mod layers;
-#[path = "config/masking.rs"]
 mod masking;
-#[path = "config/mistakes.rs"]
 mod mistakes;
-#[path = "config/relations.rs"]
 mod relations;
-#[path = "config/rules.rs"]
 mod rules;
-#[path = "config/schema.rs"]
 mod schema;
-#[path = "config/secret_files.rs"]
 mod secret_files;
-#[path = "config/shipped.rs"]
 mod shipped;
-#[path = "config/tls.rs"]
 mod tls;
 
 use std::fs;
