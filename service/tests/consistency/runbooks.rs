@@ -1,12 +1,6 @@
 //! Every drill (`tests/drills`) and every alert (`observability/prometheus/rules`) has a
 //! runbook (`docs/runbooks`) that names it, no runbook is without either, and what one tells
 //! people to look at is there under that name.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may panic"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

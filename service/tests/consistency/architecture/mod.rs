@@ -2,11 +2,8 @@
 //!
 //! Reads every source file as text and looks for the top-level modules that it names, after `crate::` or after as many
 //! `super::` as lead out of its own module, in `use` lines and in the midst of code. Comments and tests do not count.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "architecture/checker.rs"]
 mod checker;
-#[path = "architecture/reader.rs"]
 mod reader;
 
 use std::collections::BTreeSet;

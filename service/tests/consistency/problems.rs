@@ -1,11 +1,10 @@
 //! `docs/problems.md` explains every problem that the service has, as it has it,
 //! and none that it has not.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use orderly::domain::invalid::Code;
 use orderly::http::problem::{ProblemKind, TYPE_BASE};
 
-const PAGE: &str = include_str!("../../docs/problems.md");
+const PAGE: &str = include_str!("../../../docs/problems.md");
 const FIELD_ERRORS: &str = "Field errors";
 
 /// The sections of the page: heading and text.

@@ -1,21 +1,12 @@
 //! The README: every command in it works, every path in it exists, and every test it names is there.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may panic"
-)]
-#![expect(unreachable_pub, reason = "support is shared by several test binaries")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::process::{Orderly, Process};
-use support::served::{Served, gateway, seeded_database};
+use crate::support::process::{Orderly, Process};
+use crate::support::served::{Served, gateway, seeded_database};
 
 /// Where the README's lines look for the service: its default address.
 const URL: &str = "http://127.0.0.1:8080";
