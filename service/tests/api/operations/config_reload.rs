@@ -1,5 +1,5 @@
 //! Changing the configuration of a service that runs; the files and the signal are
-//! in `tests/lifecycle/reload.rs`.
+//! in `tests/process/config_reload.rs`.
 
 use std::time::Duration;
 

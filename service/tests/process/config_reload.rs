@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::process::Process;
+use super::configured::Process;
 use crate::support::eventually::eventually;
 
 /// Begins halfway between `shed.floor` and `shed.ceiling`.

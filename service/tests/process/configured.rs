@@ -30,7 +30,7 @@ impl Process {
     /// Starts it with settings as `section.key` and value, and waits until it is ready.
     pub async fn start(test: &str, settings: &[(&str, &str)]) -> Self {
         let config = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join("lifecycle")
+            .join("process")
             .join(test);
         if config.exists() {
             fs::remove_dir_all(&config).unwrap();

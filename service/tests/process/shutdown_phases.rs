@@ -6,7 +6,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::process::Process;
+use super::configured::Process;
 use crate::support::eventually::eventually;
 
 /// Phases that none of these tests waits out: what waits for them never ends in time.
