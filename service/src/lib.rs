@@ -1,7 +1,7 @@
 //! Orderly: a reference user/order microservice.
 //!
 //! The modules are floors, and a file imports only from floors below its own
-//! (`tests/architecture.rs` enforces it). Read them from the bottom up:
+//! (`tests/consistency/architecture/mod.rs` enforces it). Read them from the bottom up:
 //!
 //! | floor | modules | what lives there |
 //! |---|---|---|

@@ -10,7 +10,7 @@
 //! `orderly_config_last_reload_successful` tell, for nobody watches a reload the
 //! way one watches a start.
 //!
-//! See it break: `tests/api/reload.rs` and `tests/lifecycle/reload.rs`.
+//! See it break: `tests/api/operations/config_reload.rs` and `tests/process/config_reload.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -36,7 +36,7 @@
 //! (`cache.negative_ttl`); Redis is behind its circuit breaker, so that a frozen one
 //! does not slow down reads.
 //!
-//! See it break: `tests/api/cache*.rs`, and the drills `redis_frozen` and
+//! See it break: `tests/api/cache`, and the drills `redis_frozen` and
 //! `postgres_killed`.
 
 mod context;

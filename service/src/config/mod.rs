@@ -13,7 +13,7 @@
 //!
 //! A new setting is one line in the file of its section.
 //!
-//! **Watch it break.** `service/tests/config.rs`; or start with `ORDERLY__HTTP__PROT=1 ORDERLY__HTTP__WORKERS=0`.
+//! **Watch it break.** `service/tests/config`; or start with `ORDERLY__HTTP__PROT=1 ORDERLY__HTTP__WORKERS=0`.
 
 mod auth;
 mod breaker;

@@ -4,7 +4,7 @@
 //! the request again with the same `Idempotency-Key` header
 //! (draft-ietf-httpapi-idempotency-key-header), and gets the stored answer. The
 //! fingerprint tells a repeated request from a key used for something else.
-//! Run it: `tests/api/idempotency.rs`.
+//! Run it: `tests/api/orders/idempotency.rs`.
 
 /// The value of the `Idempotency-Key` header: 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// Which rule a value breaks: for programs, so a code never changes.
-        /// `docs/problems.md` explains each (`tests/problems.rs` compares).
+        /// `docs/problems.md` explains each (`tests/consistency/problems.rs` compares).
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code { $($(#[$doc])* $name,)* }
 

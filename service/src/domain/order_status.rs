@@ -10,7 +10,7 @@
 //! Two things want to move the same order at the same time: a customer cancels
 //! while the payment arrives. Each locks the row, asks [`OrderStatus::after`],
 //! and the one that comes second is told that its move is illegal. The race is
-//! run in `tests/api/races.rs`.
+//! run in `tests/api/orders/races.rs`.
 
 use super::invalid::{Code, Invalid};
 

@@ -26,7 +26,7 @@
 //! | `disk` | free space of a file system | degraded |
 //! | `event_loop` | how late the event loops are | degraded |
 //!
-//! See it break: `tests/api/health.rs`.
+//! See it break: `tests/api/operations/health.rs`.
 
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;

@@ -1,7 +1,7 @@
 //! Problem details: what every answer but a good one looks like.
 //!
 //! RFC 9457. `type` is for programs and never changes; `docs/problems.md` has a
-//! section for each (`tests/problems.rs` compares). A handler returns a
+//! section for each (`tests/consistency/problems.rs` compares). A handler returns a
 //! [`Problem`] as its error; `middleware/problems.rs` adds what only the request
 //! knows and writes the body. So a problem of ours, of an extractor and of the
 //! framework all leave in one shape.

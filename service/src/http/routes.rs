@@ -1,7 +1,7 @@
 //! The route table: every path of the API, its methods, and who answers.
 //!
 //! This is where the path of a request begins. A path with a method that is not
-//! here is 405 with `Allow`, any other path is 404. `tests/api/openapi.rs`
+//! here is 405 with `Allow`, any other path is 404. `tests/api/http/openapi.rs`
 //! compares the table with the OpenAPI document.
 
 use actix_web::dev::HttpServiceFactory;
@@ -151,7 +151,7 @@ mod tests {
     use actix_web::App;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
-    /// A name, since `tests/api/openapi.rs` takes every literal path of this file for a route.
+    /// A name, since `tests/api/http/openapi.rs` takes every literal path of this file for a route.
     const PANICS: &str = "/panics";
 
     async fn panics() -> HttpResponse {

@@ -7,7 +7,7 @@
 //! for it for too long gives the session up himself.
 //!
 //! See it break: `a_relay_whose_postgres_stands_still_begins_again` and others in
-//! `tests/api/events.rs`.
+//! `tests/api/orders/events.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,8 +15,7 @@
 //! - The service stops: what was asked is settled, what was only leased is handed
 //!   back, and another replica has it at once.
 //!
-//! See it break: `payments.rs`, `payment_workers.rs`, `payment_reasons.rs` and
-//! `races.rs` in `tests/api`.
+//! See it break: `tests/api/payments` and `tests/api/orders/races.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

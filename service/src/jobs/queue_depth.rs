@@ -4,7 +4,7 @@
 //! an age that stood still would keep its alert from ever going off.
 //!
 //! See it break: `what_waits_grows_older_while_postgres_is_away` in
-//! `tests/api/metrics.rs`.
+//! `tests/api/operations/business_metrics.rs`.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@
 //! A file that is mounted alone (a bind mount, a `subPath`) shows no event, and
 //! some network file systems show none at all: SIGHUP works everywhere.
 //!
-//! See it break: `tests/lifecycle/reload.rs`.
+//! See it break: `tests/process/config_reload.rs`.
 
 use std::path::Path;
 use std::time::Duration;

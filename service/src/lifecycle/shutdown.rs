@@ -24,7 +24,7 @@
 //! ([`Overrun`]). A second signal ends the process at once: whoever sends it has
 //! waited long enough.
 //!
-//! See it break: `tests/lifecycle/shutdown.rs`, and the drill
+//! See it break: `tests/process/shutdown_phases.rs`, and the drill
 //! `sigterm_under_load`.
 
 use std::pin::Pin;

@@ -19,7 +19,7 @@
 //!   by `rate_limit.replicas`, so that to take Redis down wins no guesses.
 //!
 //! `docs/rate-limits.md` is for those who set the limits or meet them. See it
-//! break: `tests/api/rate_limits.rs` and those named after it.
+//! break: `tests/api/rate_limits`.
 
 mod key;
 mod local;

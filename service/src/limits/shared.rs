@@ -6,7 +6,7 @@
 //! in Redis as one step, in one round trip (`EVALSHA`). The state of a client is
 //! one number with an expiry, so that a client who stays away costs nothing.
 //!
-//! See it break: `replicas_share_one_limit` in `tests/api/rate_limits_shared.rs`.
+//! See it break: `replicas_share_one_limit` in `tests/api/rate_limits/replicas.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,7 @@
 //!   was merely frozen loses nothing by it.
 //!
 //! See it break: `a_connection_that_died_silently_is_replaced` in
-//! `service/tests/api/redis_connection.rs`.
+//! `service/tests/api/storage/redis_connection.rs`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -9,7 +9,7 @@
 //! It travels beside the code, in a task-local, so that no function has to pass
 //! it on. What a job does has one as well: a payment's is the end of its lease.
 //!
-//! See it break: the drill `postgres_frozen`, and `tests/api/deadlines.rs`.
+//! See it break: the drill `postgres_frozen`, and `tests/api/http/deadlines.rs`.
 
 use std::future::Future;
 use std::time::Duration;

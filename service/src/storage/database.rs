@@ -5,7 +5,7 @@
 //! small one for jobs and probes, so that a flood of requests can starve neither
 //! the payments nor the answer to "are you alive?".
 //!
-//! Easy to get wrong, and see it break in `tests/api/pool.rs`:
+//! Easy to get wrong, and see it break in `tests/api/storage/connection_pool.rs`:
 //!
 //! - A connection has a background task that reads its socket, and that task
 //!   lives on the runtime that opened it. Actix workers each have a runtime of

@@ -12,7 +12,7 @@
 //! A key without an answer was never used, even if its row was committed: whoever
 //! comes next claims it.
 //!
-//! Run it: `tests/api/idempotency_waiting.rs`.
+//! Run it: `tests/api/orders/idempotency_in_progress.rs`.
 
 use std::marker::PhantomData;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Two orders that name the same two products must not wait for each other in a
 //! circle. So whoever locks several products locks them in the order of their
 //! ids, here and nowhere else. Run it: `opposite_orders_never_deadlock` in
-//! `tests/api/races.rs`.
+//! `tests/api/orders/races.rs`.
 //!
 //! The lock is `FOR NO KEY UPDATE`: it keeps other writers out, but not the
 //! foreign key checks of order lines that are being inserted elsewhere

@@ -5,7 +5,7 @@
 //! W3C's counts. An id that a client sends is taken as it is, so the `trace_id` of its
 //! log is the one of ours.
 //!
-//! Run it: `tests/process/propagation.rs`.
+//! Run it: `tests/process/trace_propagation.rs`.
 
 use std::sync::LazyLock;
 

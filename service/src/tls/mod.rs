@@ -8,7 +8,7 @@
 //! certificate the way a client would. One library, rustls, and one provider of its cryptography serve the API,
 //! Postgres, Redis and the payment gateway. `make certs` makes certificates to try it with.
 //!
-//! **Watch it break.** `tests/api/tls_server.rs`, `tests/api/tls_postgres.rs`, `tests/api/tls_redis.rs`.
+//! **Watch it break.** `tests/api/tls/server.rs`, `tests/api/tls/postgres.rs`, `tests/api/tls/redis.rs`.
 
 pub(crate) mod client;
 pub mod server;

@@ -3,13 +3,25 @@
 //! Nothing else tells: a variable that the program does not know stops its start only where it is started, a metric
 //! that is not there makes an alert that never fires, and a probe of a path that is not there restarts a healthy
 //! service for ever.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(unreachable_pub, reason = "a module of a test binary")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+#![expect(unreachable_pub, reason = "support is shared by several test binaries")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
 mod first_page;
 mod metrics;
 mod paths;
 mod ports;
+mod problems;
 mod program;
 mod project;
+mod readme;
+mod runbooks;
 mod variables;

@@ -11,7 +11,8 @@
 //! | `Cache-Control` | keeping personal data on a disk: `no-store`, unless the handler knows better |
 //! | `Strict-Transport-Security` | coming back without TLS; only said over TLS (RFC 6797, section 7.2) |
 //!
-//! The values are those of the OWASP REST Security Cheat Sheet. See it break: `tests/api/browsers.rs`.
+//! The values are those of the OWASP REST Security Cheat Sheet.
+//! See it break: `tests/api/http/browser_security.rs`.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -1,0 +1,143 @@
+//! The cache never shows what is no longer so. Entries do not end by themselves within a
+//! test (`for_ever`): what changes has to be told.
+
+use diesel_async::RunQueryDsl as _;
+use orderly::domain::ids::ProductId;
+use reqwest::Method;
+use reqwest::header::IF_MATCH;
+use serde_json::json;
+
+use super::read_through::FIRST_PAGE;
+use crate::support::app::{TestApp, send};
+use crate::support::cached::for_ever;
+use crate::support::eventually::eventually;
+use crate::support::shop::id;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_changes_a_product_is_seen_at_once() {
+    let app = TestApp::start_with(|settings| {
+        for_ever(settings);
+        // An order must not be given up while the gateway is made to fail.
+        settings.payments.max_attempts = 100;
+        settings.breaker.minimum_calls = 10_000;
+    })
+    .await;
+    let admin = app.admin().await;
+    let customer = app.customer().await;
+    let product = app.product(&admin, 250, 5).await;
+    let seen = async || {
+        let path = format!("/v1/products/{}", id(&product));
+        let by_id = app.get(&path, "").await.expect(200);
+        let page = app.get(FIRST_PAGE, "").await.expect(200);
+        let price = by_id["price"]["amount_minor"].as_i64().unwrap();
+        (
+            by_id["stock"].as_i64().unwrap(),
+            price,
+            page["items"] == json!([by_id]),
+        )
+    };
+    assert_eq!(seen().await, (5, 250, true));
+
+    app.adjust(&admin, &product, 3).await.expect(200);
+    assert_eq!(seen().await, (8, 250, true));
+
+    let path = format!("/v1/products/{}", id(&product));
+    let price = json!({"price": {"amount_minor": 300, "currency": "EUR"}});
+    let change = app.request(Method::PATCH, &path).header(IF_MATCH, "*");
+    send(change.json(&price), &admin).await.expect(200);
+    assert_eq!(seen().await, (8, 300, true));
+
+    app.faults(&json!({"error_rate": 1.0})).await;
+    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
+    assert_eq!(seen().await, (6, 300, true), "an order was placed");
+
+    let cancel = format!("/v1/orders/{}/cancel", id(&order));
+    app.post(&cancel, &customer, &json!({})).await.expect(200);
+    assert_eq!(seen().await, (8, 300, true), "it was cancelled");
+
+    let order = app.order(&customer, &[(&product, 4)]).await.expect(201);
+    assert_eq!(seen().await, (4, 300, true));
+    app.faults(&json!({"decline_rate": 1.0})).await;
+    app.order_reaches(&customer, &order, "payment_failed").await;
+    eventually("the stock is back on the shelf", async || {
+        (seen().await == (8, 300, true)).then_some(())
+    })
+    .await;
+
+    let another = app.product(&admin, 1, 1).await;
+    let page = app.get(FIRST_PAGE, "").await.expect(200);
+    assert_eq!(page["items"][1], another, "one was entered");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etag_is_never_that_of_an_older_version() {
+    let app = TestApp::start_with(for_ever).await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let first = app.look_at(&app.app, &product).await;
+    let etag = first.header("etag").unwrap();
+    assert_eq!(app.look_again(&product, etag).await.status, 304);
+    app.adjust(&admin, &product, 1).await.expect(200);
+    let second = app.look_again(&product, etag).await;
+    assert_eq!(second.expect(200)["stock"], 6);
+    let etag = second.header("etag").unwrap();
+    assert_eq!(app.look_again(&product, etag).await.status, 304);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_forgets_nothing_and_nothing_is_forgotten_before_the_commit() {
+    let app = TestApp::start_with(for_ever).await;
+    let admin = app.admin().await;
+    let product = app.product(&admin, 250, 5).await;
+    let stock = app.stock(&product).await;
+    let reads = app.database_reads().await;
+
+    let refused = app.adjust(&admin, &product, -6).await;
+    refused.expect_problem(409, "out-of-stock");
+    assert_eq!(app.stock(&product).await, stock);
+    assert_eq!(app.database_reads().await, reads, "it was rolled back");
+
+    let mut touched = app.app.services.products.touch();
+    touched.add([ProductId(id(&product).parse().unwrap())]);
+    assert_eq!(app.stock(&product).await, stock);
+    assert_eq!(app.database_reads().await, reads, "it still runs");
+    touched.committed();
+    assert_eq!(app.stock(&product).await, stock);
+    assert_eq!(app.database_reads().await, reads + 1.0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_nobody_waits_for_any_more_may_have_committed() {
+    let app = TestApp::start_with(for_ever).await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    app.stock(&product).await;
+    let reads = app.database_reads().await;
+    let mut touched = app.app.services.products.touch();
+    touched.add([ProductId(id(&product).parse().unwrap())]);
+    drop(touched);
+    app.stock(&product).await;
+    assert_eq!(app.database_reads().await, reads + 1.0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_not_decided_from_the_cache() {
+    let app = TestApp::start_with(for_ever).await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let customer = app.customer().await;
+    assert_eq!(app.stock(&product).await, 5);
+    // Behind the service's back, so that the cache still says 5.
+    let sell_out = "UPDATE products SET stock = 0, stock_received = 0";
+    let mut conn = app.database.connect().await;
+    diesel::sql_query(sell_out)
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(app.stock(&product).await, 5);
+    let refused = app.order(&customer, &[(&product, 1)]).await;
+    refused.expect_problem(409, "out-of-stock");
+    app.finish().await;
+}

@@ -1,0 +1,92 @@
+//! Changing the configuration of a service that runs; the files and the signal are
+//! in `tests/process/config_reload.rs`.
+
+use std::time::Duration;
+
+use orderly::app::reload::Reloaded;
+use orderly::config::{self, Inputs, Settings};
+
+use crate::support::app::{TestApp, settings};
+
+/// Halfway between the floor and the ceiling of the tests.
+const AT_FIRST: f64 = 456.0;
+
+/// The settings that the test's service was started with.
+fn as_started(app: &TestApp) -> Settings {
+    settings(&app.database, &app.gateway)
+}
+
+async fn limit(app: &TestApp) -> f64 {
+    let limit = app.metric("orderly_requests_in_flight_limit").await;
+    limit.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
+    let app = TestApp::start().await;
+    assert_eq!(limit(&app).await, AT_FIRST);
+    let mut new = as_started(&app);
+    new.shed.floor = 470;
+    new.breaker.minimum_calls = 2;
+    new.rate_limit.enabled = true;
+    new.rate_limit.read_burst = 7;
+    new.database.pool_size = 11;
+    new.http.slow_request = Duration::from_secs(1);
+    let reloaded = app.app.reloader.reload(Ok(new)).unwrap();
+    let expected = Reloaded {
+        taken_up: vec![
+            "breaker.minimum_calls".into(),
+            "rate_limit.enabled".into(),
+            "rate_limit.read_burst".into(),
+            "shed.floor".into(),
+        ],
+        needs_restart: vec!["database.pool_size".into(), "http.slow_request".into()],
+    };
+    assert_eq!(reloaded, expected);
+    assert_eq!(limit(&app).await, 470.0);
+    let answer = app.get("/v1/products", "").await;
+    let policy = answer.header("ratelimit-policy").unwrap();
+    assert!(policy.contains("q=7"), "{policy}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_waits_for_a_restart_is_said_each_time_and_no_more_when_it_is_undone() {
+    let app = TestApp::start().await;
+    let mut new = as_started(&app);
+    new.http.port = 1;
+    for _ in 0..2 {
+        let reloaded = app.app.reloader.reload(Ok(new.clone())).unwrap();
+        assert_eq!(reloaded.needs_restart, ["http.port"]);
+        assert!(reloaded.taken_up.is_empty());
+    }
+    let undone = app.app.reloader.reload(Ok(as_started(&app))).unwrap();
+    assert!(undone.needs_restart.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
+    let app = TestApp::start().await;
+    let failures = "orderly_config_reload_failures_total";
+    let successful = "orderly_config_last_reload_successful";
+    assert_eq!(app.metric(failures).await, Some(0.0));
+    assert_eq!(app.metric(successful).await, Some(1.0));
+
+    // One that is right, one that is not.
+    let mut inputs = Inputs::default();
+    inputs.flags.set = vec![
+        ("shed.floor".into(), "470".into()),
+        ("shed.ceiling".into(), "0".into()),
+    ];
+    let read = config::load_from(&inputs).map(|loaded| loaded.settings);
+    app.app.reloader.reload(read).unwrap_err();
+    assert_eq!(limit(&app).await, AT_FIRST);
+    assert_eq!(app.metric(failures).await, Some(1.0));
+    assert_eq!(app.metric(successful).await, Some(0.0));
+
+    app.app.reloader.reload(Ok(as_started(&app))).unwrap();
+    assert_eq!(app.metric(failures).await, Some(1.0));
+    assert_eq!(app.metric(successful).await, Some(1.0));
+    app.finish().await;
+}

@@ -1,0 +1,7 @@
+//! Payments: settlement, workers and their leases, the circuit breaker, log lines.
+
+mod circuit_breaker;
+mod lease_release;
+mod logging;
+mod settlement;
+mod workers;

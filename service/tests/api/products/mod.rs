@@ -1,0 +1,5 @@
+//! Products: browsing, administration and stock.
+
+mod administration;
+mod browsing;
+mod stock;

@@ -1,0 +1,5 @@
+//! Rate limits: quotas, client identity, several replicas.
+
+mod client_identity;
+mod quotas;
+mod replicas;

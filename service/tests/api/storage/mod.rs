@@ -1,0 +1,7 @@
+//! Connections to Postgres and Redis, and the SQL statements of an order.
+
+mod connection_pool;
+mod pipeline;
+mod query_plans;
+mod redis_connection;
+mod round_trips;

@@ -1,0 +1,115 @@
+//! Statements that are sent together: what becomes of those behind one that fails, and of a
+//! transaction that nobody ends.
+
+use std::time::Duration;
+
+use diesel::IntoSql as _;
+use diesel::sql_types::Integer;
+use diesel_async::pooled_connection::PoolableConnection as _;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use orderly::config::{DatabaseConfig, OrdersConfig};
+use orderly::storage::pipeline::Pipeline;
+use orderly::usecases::UseCaseError;
+use orderly::usecases::place_order::place_on;
+
+use super::connection_pool::pools;
+use super::round_trips::{answer, request, user_id};
+use crate::support::app::{TestApp, patient};
+
+/// On a new connection, where each statement is prepared first, and on one that knows them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_fails_takes_the_commit_with_it() {
+    let app = TestApp::start().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let user_id = user_id(&app, &app.customer().await).await;
+    let request = request(user_id, "key", &[product]);
+    let config = OrdersConfig::default();
+    let mut meddler = app.database.connect().await;
+    let mut conn = app.database.connect().await;
+
+    let fault = "ALTER TABLE outbox ADD CONSTRAINT fault CHECK (false) NOT VALID";
+    meddler.batch_execute(fault).await.unwrap();
+    for _ in 0..2 {
+        let placed = place_on(&mut conn, &config, &request, answer).await;
+        assert!(
+            matches!(placed, Err(UseCaseError::Internal(_))),
+            "{placed:?}"
+        );
+        assert_eq!(app.database.rows("idempotency_keys").await, 0);
+        assert!(!conn.is_broken());
+    }
+    let mended = "ALTER TABLE outbox DROP CONSTRAINT fault";
+    meddler.batch_execute(mended).await.unwrap();
+    let placed = place_on(&mut conn, &config, &request, answer).await;
+    assert!(!placed.unwrap().replayed());
+    app.finish().await;
+}
+
+/// A key whose row was committed without an answer, as if what should have followed was never
+/// sent: its owner may use it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_an_answer_was_never_used() {
+    let app = TestApp::start().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let user_id = user_id(&app, &app.customer().await).await;
+    let mut conn = app.database.connect().await;
+    let unused = format!(
+        "INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at, expires_at)
+         VALUES ('{}', 'key', sha256('another'), now(), now() + interval '1 day')",
+        user_id.0
+    );
+    conn.batch_execute(&unused).await.unwrap();
+    let request = request(user_id, "key", &[product]);
+    let placed = place_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
+    assert!(!placed.unwrap().replayed());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_nobody_ends_closes_its_connection() {
+    let app = TestApp::start().await;
+    let mut conn = app.database.connect().await;
+    for ends in [true, false] {
+        let mut transaction = Pipeline::new(&mut conn);
+        let (first, second) = transaction.begin(one, one).await.unwrap();
+        assert_eq!((first, second), (1, 1));
+        if ends {
+            transaction.end().await;
+        }
+        assert_eq!(conn.is_broken(), !ends);
+    }
+    app.finish().await;
+}
+
+/// Of a panic, or a client that has gone: its product can be bought by somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_abandoned_order_has_locked_is_free_again() {
+    let app = TestApp::start().await;
+    let product = app.product(&app.admin().await, 250, 5).await;
+    let customer = app.customer().await;
+    let config = DatabaseConfig {
+        idle_in_transaction_timeout: Duration::from_mins(10),
+        ..patient().database
+    };
+    let databases = pools(&app.database, &config).await;
+    let mut conn = databases.requests.connection().await.unwrap();
+    let mut transaction = Pipeline::new(&mut conn);
+    transaction.begin(one, lock_products).await.unwrap();
+    drop(conn);
+    let held = "pg_stat_activity WHERE datname = current_database()
+        AND state LIKE 'idle in transaction%'";
+    app.database.rows_become(held, 0).await;
+    app.order(&customer, &[(&product, 1)]).await.expect(201);
+    databases.close().await;
+    app.finish().await;
+}
+
+async fn lock_products(mut conn: &AsyncPgConnection) {
+    let lock = "SELECT FROM products FOR UPDATE";
+    conn.batch_execute(lock).await.unwrap();
+}
+
+async fn one(mut conn: &AsyncPgConnection) -> i32 {
+    let one = diesel::select(1.into_sql::<Integer>());
+    one.get_result(&mut conn).await.unwrap()
+}

@@ -1,0 +1,5 @@
+//! TLS: the API, Postgres and Redis.
+
+mod postgres;
+mod redis;
+mod server;

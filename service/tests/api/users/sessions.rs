@@ -1,0 +1,209 @@
+//! Logging in, and the tokens that come of it.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::jwt::Forger;
+use crate::support::answer::Answer;
+use crate::support::app::{TestApp, send};
+use crate::support::shop::PASSWORD;
+
+const ADA: &str = "ada@example.com";
+
+/// Registers a user of that address and returns their id.
+async fn register(app: &TestApp, email: &str) -> String {
+    let body = json!({"email": email, "password": PASSWORD, "name": "Ada"});
+    let user = app.post("/v1/users", "", &body).await.expect(201);
+    user["id"].as_str().unwrap().to_owned()
+}
+
+async fn try_to_log_in(app: &TestApp, email: &str, password: &str) -> Answer {
+    let body = json!({"email": email, "password": password});
+    app.post("/v1/sessions", "", &body).await
+}
+
+/// The header or the claims of a JWT.
+fn part(token: &str, index: usize) -> Value {
+    let encoded = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_in_gives_a_token_for_fifteen_minutes() {
+    let app = TestApp::start().await;
+    let user_id = register(&app, ADA).await;
+    let answer = try_to_log_in(&app, ADA, PASSWORD).await;
+    let session = answer.expect(201);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    insta::assert_json_snapshot!("session", session, {".access_token" => "[token]"});
+
+    let token = session["access_token"].as_str().unwrap();
+    let (header, claims) = (part(token, 0), part(token, 1));
+    assert_eq!(header["alg"], "EdDSA");
+    // SHA-256 in base64url: the thumbprint of the key.
+    assert_eq!(header["kid"].as_str().unwrap().len(), 43);
+    let issued = claims["iat"].as_i64().unwrap();
+    assert_eq!(claims["exp"], issued + 900);
+    assert_eq!(claims["sub"], user_id);
+    insta::assert_json_snapshot!("access_token_claims", claims, {
+        ".sub" => "[user id]", ".iat" => "[time]", ".exp" => "[time]"
+    });
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_an_unknown_address_look_the_same() {
+    let app = TestApp::start().await;
+    register(&app, ADA).await;
+    let wrong = try_to_log_in(&app, ADA, "a wrong password").await;
+    wrong.expect_problem(401, "invalid-credentials");
+    // It is not the token that was wrong: there was none.
+    assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
+    for nobody in ["eve@example.com", "no address", "", "a\u{0}b@example.com"] {
+        let unknown = try_to_log_in(&app, nobody, "a wrong password").await;
+        assert_eq!(what_is_seen(&unknown), what_is_seen(&wrong), "{nobody:?}");
+    }
+    app.finish().await;
+}
+
+/// All of an answer that is not different for each request.
+fn what_is_seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != "date")
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    let mut body = answer.json();
+    body["trace_id"] = json!("");
+    (answer.status, headers, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_address_costs_the_same_hash() {
+    let app = TestApp::start().await;
+    register(&app, ADA).await;
+    // No clock can tell in a test; what costs the time can be counted.
+    for email in [ADA, "eve@example.com", "no address"] {
+        let before = hashes(&app).await;
+        try_to_log_in(&app, email, "a wrong password")
+            .await
+            .expect_problem(401, "invalid-credentials");
+        assert_eq!(hashes(&app).await - before, 1, "{email}");
+    }
+    app.finish().await;
+}
+
+async fn hashes(app: &TestApp) -> i64 {
+    let counted = app.metric("orderly_password_hashes_total").await;
+    counted.unwrap() as i64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_log_ins_is_served_or_turned_away() {
+    let app = TestApp::start_with(|settings| {
+        settings.auth.hash_slots = 1;
+        settings.auth.hash_wait = Duration::from_millis(10);
+        // Long enough that a storm meets a busy slot, on any machine.
+        settings.auth.hash_iterations = 10;
+    })
+    .await;
+    register(&app, ADA).await;
+    let before = hashes(&app).await;
+    let storm = (0..24).map(|_| try_to_log_in(&app, ADA, PASSWORD));
+    let answers = futures_util::future::join_all(storm).await;
+    let (served, turned_away): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 201);
+    for answer in &turned_away {
+        answer.expect_problem(503, "overloaded");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert!(!served.is_empty() && !turned_away.is_empty());
+    // Who was turned away cost no hash.
+    assert_eq!(hashes(&app).await - before, served.len() as i64);
+    // When the storm is over, all is as before.
+    try_to_log_in(&app, ADA, PASSWORD).await.expect(201);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_is_checked() {
+    let app = TestApp::start().await;
+    for (body, pointer, code) in [
+        (json!({"password": "x"}), "/email", "missing"),
+        (json!({"email": ADA}), "/password", "missing"),
+        (json!({"email": 1, "password": "x"}), "/email", "wrong_type"),
+        (
+            json!({"email": ADA, "password": "x", "remember": true}),
+            "/remember",
+            "unknown_field",
+        ),
+    ] {
+        app.post("/v1/sessions", "", &body)
+            .await
+            .expect_invalid(&[(pointer, code)]);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_tokens_are_refused() {
+    let forger = Forger::new();
+    let pem = forger.pem();
+    let app = TestApp::start_with(|settings| settings.auth.signing_key = Some(pem.into())).await;
+    let genuine = app.customer().await;
+    let (header, claims) = (part(&genuine, 0), part(&genuine, 1));
+
+    // With the service's own key, the forger makes tokens that are as good: so
+    // each of the others is refused for its one difference.
+    let copied = forger.sign(&header, &claims);
+    app.get("/v1/users/me", &copied).await.expect(200);
+
+    for (what, token) in forger.forgeries(&genuine, &header, &claims) {
+        let answer = app.get("/v1/users/me", &token).await;
+        assert_eq!(answer.status, 401, "{what}: {}", answer.text);
+        answer.expect_problem(401, "unauthenticated");
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge, Some(r#"Bearer error="invalid_token""#), "{what}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_comes_as_a_bearer_token_only() {
+    let app = TestApp::start().await;
+    let token = app.customer().await;
+    let with = |value: String| {
+        app.request(reqwest::Method::GET, "/v1/users/me")
+            .header("authorization", value)
+    };
+    // The scheme's name has no case (RFC 9110, section 11.1).
+    send(with(format!("bearer {token}")), "").await.expect(200);
+    // What is no bearer token is none, and nothing is said of it (RFC 6750, section 3.1).
+    let (none, refused) = ("Bearer", r#"Bearer error="invalid_token""#);
+    for (value, challenge) in [
+        (token.clone(), none),
+        (format!("Basic {token}"), none),
+        (format!("Token {token}"), none),
+        ("Bearer".to_owned(), none),
+        ("Bearer ".to_owned(), none),
+        (format!("Bearer {token} {token}"), refused),
+        (String::new(), none),
+    ] {
+        let answer = send(with(value.clone()), "").await;
+        answer.expect_problem(401, "unauthenticated");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(challenge),
+            "{value}"
+        );
+    }
+    let in_the_query = format!("/v1/users/me?access_token={token}");
+    app.get(&in_the_query, "")
+        .await
+        .expect_problem(401, "unauthenticated");
+    app.finish().await;
+}

@@ -1,0 +1,80 @@
+//! `docs/problems.md` explains every problem that the service has, as it has it,
+//! and none that it has not.
+
+use orderly::domain::invalid::Code;
+use orderly::http::problem::{ProblemKind, TYPE_BASE};
+
+const PAGE: &str = include_str!("../../../docs/problems.md");
+const FIELD_ERRORS: &str = "Field errors";
+
+/// The sections of the page: heading and text.
+fn sections() -> Vec<(&'static str, &'static str)> {
+    PAGE.split("\n## ")
+        .skip(1)
+        .map(|section| section.split_once('\n').expect("a heading ends its line"))
+        .collect()
+}
+
+#[test]
+fn every_problem_has_a_section_and_every_section_a_problem() {
+    let headings: Vec<String> = sections()
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    let mut expected: Vec<String> = ProblemKind::ALL
+        .iter()
+        .map(|kind| format!("`{}`", kind.slug()))
+        .collect();
+    expected.push(FIELD_ERRORS.to_owned());
+    assert_eq!(headings, expected);
+}
+
+#[test]
+fn a_section_says_type_status_title_when_and_what_to_do() {
+    for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
+        let status = kind.status();
+        let facts = format!(
+            "\n- Type: `{TYPE_BASE}{}`\n- Status: {} {}\n- Title: {}\n\n",
+            kind.slug(),
+            status.as_u16(),
+            status.canonical_reason().expect("a standard status"),
+            kind.title(),
+        );
+        let told = text.strip_prefix(&facts);
+        let told = told.unwrap_or_else(|| panic!("expected {facts} but there is {text}"));
+        let (when, cure) = told
+            .split_once("\n\n**What to do:** ")
+            .unwrap_or_else(|| panic!("{} lacks what to do", kind.slug()));
+        assert!(!when.trim().is_empty() && !cure.trim().is_empty(), "{told}");
+    }
+}
+
+/// The page says it in short at its top, and for each problem in its section.
+#[test]
+fn what_is_worth_sending_again_is_said_at_the_top() {
+    let (_, in_short) = PAGE
+        .split_once("What to do, in short")
+        .expect("what to do, in short");
+    let in_short = in_short.split("\n## ").next().unwrap_or_default();
+    for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
+        let cure = text.split("**What to do:** ").nth(1).unwrap_or_default();
+        let again = ["Send it again", "Send the same request again"];
+        let is_worth_it = again.iter().any(|again| cure.starts_with(again));
+        let named = in_short.contains(&format!("`{}`", kind.slug()));
+        assert_eq!(named, is_worth_it, "{}", kind.slug());
+    }
+}
+
+#[test]
+fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
+    let (_, text) = sections()
+        .into_iter()
+        .find(|(name, _)| *name == FIELD_ERRORS)
+        .expect("the section of the field errors");
+    let listed: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(listed, codes);
+}

@@ -1,0 +1,201 @@
+//! Every drill (`tests/drills`) and every alert (`observability/prometheus/rules`) has a
+//! runbook (`docs/runbooks`) that names it, no runbook is without either, and what one tells
+//! people to look at is there under that name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use actix_web_prom::PrometheusMetricsBuilder;
+use orderly::config;
+use orderly::storage::PoolMetrics;
+use orderly::telemetry::metrics::Metrics;
+use prometheus::{IntCounter, Registry};
+
+const HEADINGS: [&str; 4] = [
+    "Symptom",
+    "What the service does by itself",
+    "What to look at",
+    "What to do",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The text of each file directly in a folder, by its name without the extension.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn pages() -> BTreeMap<String, String> {
+    let mut pages = files("docs/runbooks");
+    pages.remove("README").expect("the index");
+    pages
+}
+
+/// Each drill, with the file that it is in and the lines before it.
+fn drills() -> BTreeMap<String, (String, String)> {
+    let mut drills = BTreeMap::new();
+    for (file, text) in files("service/tests/drills") {
+        let parts: Vec<&str> = text.split("#[tokio::test").collect();
+        for (before, after) in parts.iter().zip(parts.iter().skip(1)) {
+            let name = after.split("async fn ").nth(1).unwrap();
+            let name = name.split('(').next().unwrap().to_owned();
+            let comment = before.rsplit("\n\n").next().unwrap().to_owned();
+            drills.insert(name, (file.clone(), comment));
+        }
+    }
+    drills
+}
+
+/// Each alert, with the page that its `runbook_url` leads to.
+fn alerts() -> BTreeMap<String, String> {
+    let rules = &files("observability/prometheus/rules")["alerts"];
+    let alerts = rules.split("- alert: ").skip(1);
+    alerts
+        .map(|rule| {
+            let name = rule.lines().next().unwrap().to_owned();
+            let url = rule.split("runbook_url: ").nth(1);
+            let url = url.unwrap_or_else(|| panic!("{name} has no runbook_url"));
+            let page = url.lines().next().unwrap();
+            let page = page.strip_prefix("http://localhost:8088/runbooks/");
+            let page = page.and_then(|page| page.strip_suffix(".md"));
+            (name, page.unwrap().to_owned())
+        })
+        .collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_drill_has_a_runbook_that_leads_back_to_it() {
+    let pages = pages();
+    for (name, (file, comment)) in drills() {
+        let page = (pages.get(&name)).unwrap_or_else(|| panic!("docs/runbooks lacks {name}.md"));
+        let there = format!("Runbook: `docs/runbooks/{name}.md`");
+        assert!(comment.contains(&there), "the drill {name} lacks: {there}");
+        let back = format!("Drill: [`{name}`](../../service/tests/drills/{file}.rs)");
+        assert!(page.contains(&back), "{name}.md lacks: {back}");
+        let run = format!("`make drills ARGS={name}`");
+        assert!(page.contains(&run), "{name}.md lacks: {run}");
+    }
+}
+
+#[test]
+fn every_alert_leads_to_a_runbook_that_names_it() {
+    let (pages, alerts) = (pages(), alerts());
+    for (alert, page) in &alerts {
+        assert!(pages.contains_key(page), "{alert}: there is no {page}.md");
+    }
+    for (name, text) in pages {
+        let line = text.lines().find(|line| line.starts_with("Alert"));
+        let named: BTreeSet<&str> = line.map(quoted).into_iter().flatten().collect();
+        let leading = alerts.iter().filter(|(_, page)| **page == name);
+        let leading: BTreeSet<&str> = leading.map(|(alert, _)| alert.as_str()).collect();
+        assert_eq!(named, leading, "{name}.md");
+    }
+}
+
+#[test]
+fn every_runbook_has_a_drill_or_an_alert() {
+    let (drills, alerts) = (drills(), alerts());
+    for name in pages().into_keys() {
+        let has_alert = alerts.values().any(|page| *page == name);
+        let has_reason = drills.contains_key(&name) || has_alert;
+        assert!(has_reason, "{name}.md has no drill and no alert");
+    }
+}
+
+#[test]
+fn the_index_lists_every_page_and_every_link_leads_somewhere() {
+    let index = &files("docs/runbooks")["README"];
+    for (name, text) in pages() {
+        let link = format!("| [{name}]({name}.md) |");
+        assert!(index.contains(&link), "the index lacks {link}");
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap();
+            let path = root().join("docs/runbooks").join(target);
+            assert!(path.exists(), "{name}.md: {target}");
+        }
+    }
+}
+
+#[test]
+fn every_page_has_the_same_four_parts() {
+    for (name, text) in pages() {
+        let headings: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .collect();
+        assert_eq!(headings, HEADINGS, "{name}.md");
+    }
+}
+
+/// A name is registered if it can't be registered again.
+fn is_registered(registry: &Registry, name: &str) -> bool {
+    let again = IntCounter::new(name, "a name to try").unwrap();
+    registry.register(Box::new(again)).is_err()
+}
+
+#[test]
+fn metrics_settings_and_log_lines_are_named_as_they_are() {
+    let registry = Metrics::new().unwrap().registry;
+    PoolMetrics::new(&registry).unwrap();
+    let http = PrometheusMetricsBuilder::new("orderly").registry(registry.clone());
+    let _registered = http.build().unwrap();
+    assert!(!is_registered(&registry, "orderly_no_such_metric"));
+
+    let sections: BTreeSet<String> = config::keys()
+        .iter()
+        .map(|key| key.split('.').next().unwrap().to_owned())
+        .collect();
+    let keys: BTreeSet<String> = config::keys().into_iter().collect();
+    let sources = sources(&root().join("service/src"));
+    for (name, text) in pages() {
+        for word in quoted(&text) {
+            if word.starts_with("orderly_") {
+                let metric = word.split('{').next().unwrap();
+                assert!(is_registered(&registry, metric), "{name}.md: {metric}");
+            }
+            if let Some((section, _)) = word.split_once('.')
+                && sections.contains(section)
+            {
+                assert!(keys.contains(word), "{name}.md: no setting {word}");
+            }
+        }
+        for line in text.split("log `").skip(1) {
+            let message = line.split('`').next().unwrap();
+            let literal = format!("\"{message}\"");
+            assert!(
+                sources.contains(&literal),
+                "{name}.md: nobody logs {literal}"
+            );
+        }
+    }
+}
+
+/// All of the service's source.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let texts = paths.map(|path| {
+        if path.is_dir() {
+            sources(&path)
+        } else {
+            fs::read_to_string(path).unwrap()
+        }
+    });
+    texts.collect()
+}

@@ -1,0 +1,108 @@
+//! A configuration that changes under the running process.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::configured::Process;
+use crate::support::eventually::eventually;
+
+/// Begins halfway between `shed.floor` and `shed.ceiling`.
+const LIMIT: &str = "orderly_requests_in_flight_limit ";
+const FAILURES: &str = "orderly_config_reload_failures_total ";
+const SUCCESSFUL: &str = "orderly_config_last_reload_successful ";
+
+/// As editors do: a new file over the old one. Whoever reads meanwhile has one of the two,
+/// and never an empty one.
+fn replace(file: &Path, text: &str) {
+    let new = file.with_extension("toml.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, file).unwrap();
+}
+
+async fn metric_becomes(process: &Process, name: &str, value: f64) {
+    eventually(&format!("{name}is {value}"), async || {
+        (process.metric(name).await == value).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
+    let process = Process::start("files", &[]).await;
+    let file = process.config.join("local.toml");
+    metric_becomes(&process, LIMIT, 264.0).await;
+
+    fs::write(&file, "[shed]\nfloor = 330\n[http]\nworkers = 3").unwrap();
+    metric_becomes(&process, LIMIT, 330.0).await;
+    let warning = process
+        .says("a changed setting is not used before a restart")
+        .await;
+    assert_eq!(warning["key"], "http.workers");
+
+    replace(&file, "[shed]\nfloor = 440\nceiling = 0");
+    eventually("the failure is counted", async || {
+        (process.metric(FAILURES).await >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(process.metric(SUCCESSFUL).await, 0.0);
+    assert_eq!(process.metric(LIMIT).await, 330.0);
+
+    replace(&file, "[shed]\nfloor = 500");
+    metric_becomes(&process, LIMIT, 500.0).await;
+    assert_eq!(process.metric(SUCCESSFUL).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_never_rests_is_read_all_the_same() {
+    let process = Process::start("restless", &[]).await;
+    fs::write(process.config.join("local.toml"), "shed.floor = 330").unwrap();
+    eventually("the file is taken up", async || {
+        fs::write(process.config.join("noise"), "").unwrap();
+        (process.metric(LIMIT).await == 330.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_is_swapped_by_a_symbolic_link() {
+    let process = Process::start("config-map", &[]).await;
+    let version = |name: &str, floor: u32| {
+        let directory = process.config.join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::write(
+            directory.join("local.toml"),
+            format!("shed.floor = {floor}"),
+        )
+        .unwrap();
+        symlink(name, process.config.join("..data_tmp")).unwrap();
+        let data = process.config.join("..data");
+        fs::rename(process.config.join("..data_tmp"), data).unwrap();
+    };
+    version("..2026_01", 330);
+    symlink("..data/local.toml", process.config.join("local.toml")).unwrap();
+    metric_becomes(&process, LIMIT, 330.0).await;
+    version("..2026_02", 440);
+    metric_becomes(&process, LIMIT, 440.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_again_what_no_watch_can_see() {
+    // The file is elsewhere: nothing happens in the directory when it changes.
+    let process = Process::start("hangup", &[]).await;
+    let elsewhere = process.config.with_file_name("hangup-elsewhere.toml");
+    fs::write(&elsewhere, "shed.floor = 330").unwrap();
+    symlink(&elsewhere, process.config.join("local.toml")).unwrap();
+    metric_becomes(&process, LIMIT, 330.0).await;
+
+    fs::write(&elsewhere, "shed.floor = 440\nlog.filter = 'debug'").unwrap();
+    process.signal("HUP");
+    metric_becomes(&process, LIMIT, 440.0).await;
+    eventually("debug lines are logged", async || {
+        process.get("/v1/products").await.unwrap();
+        process
+            .logged(|line| line["level"] == "DEBUG")
+            .then_some(())
+    })
+    .await;
+}

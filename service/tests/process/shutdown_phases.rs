@@ -1,0 +1,134 @@
+//! The phases of the end.
+
+use std::process::Command;
+
+use diesel_async::SimpleAsyncConnection as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::configured::Process;
+use crate::support::eventually::eventually;
+
+/// Phases that none of these tests waits out: what waits for them never ends in time.
+const LONG: [(&str, &str); 7] = [
+    ("http.request_timeout", "5m"),
+    ("database.lock_timeout", "6m"),
+    ("database.statement_timeout", "7m"),
+    ("database.tcp_user_timeout", "8m"),
+    ("shutdown.grace_period", "1h"),
+    ("shutdown.drain", "10m"),
+    ("shutdown.jobs", "10m"),
+];
+
+fn and<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    LONG.into_iter().chain(settings.iter().copied()).collect()
+}
+
+/// A request that is answered only after `release`.
+async fn in_flight(
+    process: &Process,
+) -> (
+    impl Future<Output = reqwest::Result<u16>> + use<>,
+    diesel_async::AsyncPgConnection,
+) {
+    let mut conn = process.database.connect().await;
+    conn.batch_execute("BEGIN; LOCK TABLE products")
+        .await
+        .unwrap();
+    // A search: what is read for the cache is given up after `cache.load_timeout`.
+    let url = format!("{}/v1/products?search=a", process.address);
+    let request = process.client.get(url).send();
+    let request = tokio::spawn(async move { Ok(request.await?.status().as_u16()) });
+    eventually("the request is in flight", async || {
+        (process.metric("orderly_requests_in_flight ").await == 1.0).then_some(())
+    })
+    .await;
+    (async move { request.await.unwrap() }, conn)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_once() {
+    let mut process = Process::start("delay", &and(&[("shutdown.drain_delay", "10m")])).await;
+    let before = process.get("/v1/products").await.unwrap();
+    assert_eq!((before.status, before.header("connection")), (200, None));
+
+    process.signal("TERM");
+    assert_eq!(process.is_not_ready().await, "shutting down");
+    for path in ["/v1/products", "/no/such/path"] {
+        let answer = process.get(path).await.unwrap();
+        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+    }
+    assert_eq!(process.get("/v1/products").await.unwrap().status, 200);
+    assert_eq!(process.get_admin("/startupz").await.status, 200);
+    assert_eq!(process.get_admin("/livez").await.status, 200);
+
+    process.signal("INT");
+    assert_eq!(process.ends().await.code(), Some(130));
+    process.says("stopped at once").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_answered_and_new_ones_are_refused() {
+    let mut process = Process::start("in-flight", &LONG).await;
+    let (request, mut conn) = in_flight(&process).await;
+    process.signal("TERM");
+    eventually("nobody listens any more", async || {
+        // Without the database, for this one may still come in time.
+        let refused = process.get("/no/such/path").await.err()?;
+        refused.is_connect().then_some(())
+    })
+    .await;
+    assert_eq!(process.is_not_ready().await, "shutting down");
+    conn.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(request.await.unwrap(), 200);
+    assert_eq!(process.ends().await.code(), Some(0));
+    for phase in ["drain_delay", "drain", "jobs", "pools"] {
+        let ended =
+            |line: &serde_json::Value| line["message"] == "phase ended" && line["phase"] == phase;
+        assert!(process.logged(ended), "{phase}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
+    let mut process = Process::start("idle", &LONG).await;
+    let address = process.address.strip_prefix("http://").unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /v1/products HTTP/1.1\r\nhost: orderly\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let _never_used = TcpStream::connect(address).await.unwrap();
+
+    process.signal("TERM");
+    assert_eq!(process.ends().await.code(), Some(0));
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_hangs_does_not_hold_the_end() {
+    let mut process = Process::start("hangs", &LONG).await;
+    // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
+    let pipe = process.config.join(".env");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    process.says("reading the configuration again").await;
+    process.signal("TERM");
+    assert_eq!(process.ends().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
+    let mut process = Process::start("over", &and(&[("shutdown.drain", "10ms")])).await;
+    let (request, conn) = in_flight(&process).await;
+    process.signal("INT");
+    assert_eq!(process.ends().await.code(), Some(3));
+    request.await.unwrap_err();
+    assert!(process.logged(
+        |line| line["phase"] == "drain" && line["message"] == "phase ran over its deadline"
+    ));
+    drop(conn);
+}
