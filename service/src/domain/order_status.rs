@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Two things want to move the same order at the same time: a customer cancels
-//! while the payment arrives. Each locks the row, asks [`OrderStatus::after`],
+//! while the payment arrives. Each locks the row, asks [`OrderStatus::apply`],
 //! and the one that comes second is told that its move is illegal. The race is
 //! run in `tests/api/orders/races.rs`.
 
@@ -32,7 +32,7 @@ pub enum OrderStatus {
 
 /// What can happen to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum OrderMove {
+pub(crate) enum OrderTransition {
     /// The charge succeeded.
     Pay,
     /// The charge was declined.
@@ -46,11 +46,11 @@ pub(crate) enum OrderMove {
 /// The order is not where the move starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {} can't be {}", status.as_str(), attempted.past_participle())]
-pub struct IllegalMove {
+pub struct InvalidTransition {
     /// Where the order stands.
     pub(crate) status: OrderStatus,
     /// What was asked of it.
-    pub(crate) attempted: OrderMove,
+    pub(crate) attempted: OrderTransition,
 }
 
 impl OrderStatus {
@@ -66,14 +66,14 @@ impl OrderStatus {
     /// Where the order stands after the move.
     ///
     /// # Errors
-    /// [`IllegalMove`] if the table has no such move.
-    pub(crate) fn after(self, attempted: OrderMove) -> Result<Self, IllegalMove> {
+    /// [`InvalidTransition`] if the table has no such move.
+    pub(crate) fn apply(self, attempted: OrderTransition) -> Result<Self, InvalidTransition> {
         match (self, attempted) {
-            (Self::Pending, OrderMove::Pay) => Ok(Self::Paid),
-            (Self::Pending, OrderMove::Decline) => Ok(Self::PaymentFailed),
-            (Self::Pending, OrderMove::Cancel) => Ok(Self::Cancelled),
-            (Self::Paid, OrderMove::Ship) => Ok(Self::Shipped),
-            (status, attempted) => Err(IllegalMove { status, attempted }),
+            (Self::Pending, OrderTransition::Pay) => Ok(Self::Paid),
+            (Self::Pending, OrderTransition::Decline) => Ok(Self::PaymentFailed),
+            (Self::Pending, OrderTransition::Cancel) => Ok(Self::Cancelled),
+            (Self::Paid, OrderTransition::Ship) => Ok(Self::Shipped),
+            (status, attempted) => Err(InvalidTransition { status, attempted }),
         }
     }
 
@@ -110,7 +110,7 @@ impl OrderStatus {
     }
 }
 
-impl OrderMove {
+impl OrderTransition {
     fn past_participle(self) -> &'static str {
         match self {
             Self::Pay => "paid",
@@ -125,11 +125,11 @@ impl OrderMove {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use OrderMove::{Cancel, Decline, Pay, Ship};
+    use OrderTransition::{Cancel, Decline, Pay, Ship};
     use OrderStatus::{Cancelled, Paid, PaymentFailed, Pending, Shipped};
     use proptest::prelude::*;
 
-    fn moves() -> impl Strategy<Value = Vec<OrderMove>> {
+    fn transitions() -> impl Strategy<Value = Vec<OrderTransition>> {
         prop::collection::vec(
             prop::sample::select(vec![Pay, Decline, Cancel, Ship]),
             0..12,
@@ -151,7 +151,7 @@ mod tests {
                     .find(|(f, a, _)| (*f, *a) == (from, attempted))
                     .map(|(_, _, to)| *to);
                 assert_eq!(
-                    from.after(attempted).ok(),
+                    from.apply(attempted).ok(),
                     expected,
                     "{from:?} {attempted:?}"
                 );
@@ -176,11 +176,11 @@ mod tests {
         // paid order is shipped, an order ends once, and stock that went back
         // never leaves again.
         #[test]
-        fn no_history_is_inconsistent(history in moves()) {
+        fn no_history_is_inconsistent(history in transitions()) {
             let (mut status, mut charged, mut ended) = (Pending, false, false);
             for attempted in history {
                 let before = status;
-                let Ok(next) = status.after(attempted) else { continue };
+                let Ok(next) = status.apply(attempted) else { continue };
                 prop_assert!(!ended, "{before:?} was final");
                 prop_assert!(attempted != Ship || charged);
                 prop_assert!(before.holds_stock() || !next.holds_stock());

@@ -36,7 +36,7 @@ impl From<UseCaseError> for Problem {
                 "read the product again, and send its new ETag in the header if-match",
             ),
             UseCaseError::Refused(refusal) => refused(&refusal),
-            UseCaseError::IllegalMove(_) => Self::new(Kind::IllegalOrderMove, detail),
+            UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
             UseCaseError::KeyReused => Self::new(
                 Kind::IdempotencyKeyReused,
                 "send a fresh key with a new order; to repeat the earlier one, send it unchanged",
@@ -112,7 +112,7 @@ fn refused(refusal: &Refusal) -> Problem {
 mod tests {
     use super::*;
     use crate::domain::order::Shortage;
-    use crate::domain::order_status::{IllegalMove, OrderMove, OrderStatus};
+    use crate::domain::order_status::{InvalidTransition, OrderTransition, OrderStatus};
     use crate::resilience::deadline::DeadlineExceeded;
     use std::collections::BTreeSet;
 
@@ -122,9 +122,9 @@ mod tests {
             line: 0,
             available: 0,
         };
-        let illegal_move = IllegalMove {
+        let invalid_transition = InvalidTransition {
             status: OrderStatus::Shipped,
-            attempted: OrderMove::Cancel,
+            attempted: OrderTransition::Cancel,
         };
         for error in [
             UseCaseError::InvalidCredentials,
@@ -134,7 +134,7 @@ mod tests {
             UseCaseError::StockTooLarge,
             UseCaseError::StaleVersion,
             UseCaseError::Refused(Refusal::OutOfStock(vec![shortage])),
-            UseCaseError::IllegalMove(illegal_move),
+            UseCaseError::InvalidTransition(invalid_transition),
             UseCaseError::KeyReused,
             UseCaseError::KeyInProgress,
             UseCaseError::Overloaded("a row stayed locked for too long"),

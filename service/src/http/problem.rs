@@ -73,7 +73,7 @@ kinds! {
     /// Less stock than asked for.
     OutOfStock = "out-of-stock", CONFLICT, "There is not enough stock";
     /// The state machine has no such move.
-    IllegalOrderMove = "illegal-order-move", CONFLICT, "The order does not allow this now";
+    InvalidOrderTransition = "invalid-order-transition", CONFLICT, "The order does not allow this now";
     /// The first request with the key still runs.
     IdempotencyKeyInProgress = "idempotency-key-in-progress", CONFLICT, "A request with this Idempotency-Key still runs";
     /// `If-Match` names an old version.

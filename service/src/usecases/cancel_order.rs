@@ -10,7 +10,7 @@ use super::{Services, UseCaseError, now, settle};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
-use crate::domain::order_status::OrderMove;
+use crate::domain::order_status::OrderTransition;
 use crate::events::payload;
 use crate::storage::transaction::in_transaction;
 use crate::storage::{orders, outbox, payment_jobs, stock};
@@ -18,7 +18,7 @@ use crate::storage::{orders, outbox, payment_jobs, stock};
 /// Cancels an order of the user's own and puts its stock back.
 ///
 /// # Errors
-/// `NotFound`, `IllegalMove` if it is paid already or over.
+/// `NotFound`, `InvalidTransition` if it is paid already or over.
 pub(crate) async fn cancel_order(
     services: &Services,
     user_id: UserId,
@@ -32,7 +32,7 @@ pub(crate) async fn cancel_order(
             .await?
             .filter(|order| order.user_id == user_id)
             .ok_or(UseCaseError::NotFound("order"))?;
-        order.status = order.status.after(OrderMove::Cancel)?;
+        order.status = order.status.apply(OrderTransition::Cancel)?;
         order.updated_at = now;
         let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
 

@@ -1,7 +1,7 @@
 //! Why a story ended otherwise than was asked.
 
 use crate::domain::order::Refusal;
-use crate::domain::order_status::IllegalMove;
+use crate::domain::order_status::InvalidTransition;
 use crate::resilience::deadline::DeadlineExceeded;
 use crate::secrets::passwords::PasswordError;
 use crate::storage::error::{Constraint, StorageError};
@@ -35,7 +35,7 @@ pub enum UseCaseError {
     Refused(#[from] Refusal),
     /// The order is not where the move starts from.
     #[error(transparent)]
-    IllegalMove(#[from] IllegalMove),
+    InvalidTransition(#[from] InvalidTransition),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,

@@ -8,7 +8,7 @@
 
 use super::{Services, UseCaseError, now, settle};
 use crate::domain::event::OrderEvent;
-use crate::domain::order_status::OrderMove;
+use crate::domain::order_status::OrderTransition;
 use crate::events::payload;
 use crate::payments::ChargeOutcome;
 use crate::storage::payment_jobs::LeasedJob;
@@ -29,8 +29,8 @@ pub(crate) async fn settle_charge(
     let mut conn = services.database.connection().await?;
     let now = now();
     let attempted = match outcome {
-        ChargeOutcome::Charged { .. } => OrderMove::Pay,
-        ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderMove::Decline,
+        ChargeOutcome::Charged { .. } => OrderTransition::Pay,
+        ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
     };
     let mut touched = services.products.touch();
     let mut reached = None;
@@ -38,7 +38,7 @@ pub(crate) async fn settle_charge(
         let mut order = orders::lock(conn, job.order_id)
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
-        if let Ok(status) = order.status.after(attempted) {
+        if let Ok(status) = order.status.apply(attempted) {
             order.status = status;
             reached = Some(status);
             order.updated_at = now;

@@ -4,7 +4,7 @@ use super::{Services, UseCaseError, now};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
-use crate::domain::order_status::OrderMove;
+use crate::domain::order_status::OrderTransition;
 use crate::events::payload;
 use crate::storage::transaction::in_transaction;
 use crate::storage::{orders, outbox};
@@ -12,7 +12,7 @@ use crate::storage::{orders, outbox};
 /// Marks a paid order as shipped, whosever it is.
 ///
 /// # Errors
-/// `NotFound`, `IllegalMove` if it is not paid.
+/// `NotFound`, `InvalidTransition` if it is not paid.
 pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = now();
@@ -20,7 +20,7 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
         let mut order = orders::lock(conn, id)
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
-        order.status = order.status.after(OrderMove::Ship)?;
+        order.status = order.status.apply(OrderTransition::Ship)?;
         order.updated_at = now;
         let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
 

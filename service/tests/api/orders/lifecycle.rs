@@ -240,7 +240,7 @@ async fn illegal_moves_are_refused() {
         for name in illegal {
             let token = if *name == "ship" { &admin } else { &customer };
             let answer = app.order_move(token, order, name).await;
-            let problem = answer.expect_problem(409, "illegal-order-move");
+            let problem = answer.expect_problem(409, "invalid-order-transition");
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.contains(status), "{detail}");
             let now = app.view_order(&customer, order).await;

@@ -125,7 +125,7 @@ async fn cancelling_races_with_paying() {
         let expected = match answer.status {
             200 => "cancelled",
             _ => {
-                answer.expect_problem(409, "illegal-order-move");
+                answer.expect_problem(409, "invalid-order-transition");
                 "paid"
             }
         };
