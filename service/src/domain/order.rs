@@ -56,7 +56,7 @@ pub struct Shortage {
 
 /// Why an order can't be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OrderRejection {
     /// These lines, from 0, name no product.
     #[error("the order names a product that does not exist")]
     UnknownProducts(Vec<usize>),
@@ -76,15 +76,15 @@ impl Order {
     /// products that exist, in any order), and what it costs.
     ///
     /// # Errors
-    /// A [`Refusal`]; all lines with the same fault are in it.
+    /// A [`OrderRejection`]; all lines with the same fault are in it.
     pub(crate) fn place(
         user_id: UserId,
         basket: &Basket,
         products: &[Product],
         now: DateTime<Utc>,
-    ) -> Result<Self, Refusal> {
-        let lines = price(basket, products)?;
-        let total = sum(&lines)?;
+    ) -> Result<Self, OrderRejection> {
+        let lines = price_lines(basket, products)?;
+        let total = sum_lines(&lines)?;
         Ok(Self {
             id: OrderId::new(now),
             user_id,
@@ -97,15 +97,15 @@ impl Order {
     }
 }
 
-fn price(basket: &Basket, products: &[Product]) -> Result<Vec<OrderLine>, Refusal> {
+fn price_lines(basket: &Basket, products: &[Product]) -> Result<Vec<OrderLine>, OrderRejection> {
     let by_id: HashMap<_, _> = products.iter().map(|p| (p.id, p)).collect();
     let (mut lines, mut unknown, mut shortages) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, wanted) in basket.lines().iter().enumerate() {
-        let Some(product) = by_id.get(&wanted.product_id) else {
+    for (index, basket_line) in basket.lines().iter().enumerate() {
+        let Some(product) = by_id.get(&basket_line.product_id) else {
             unknown.push(index);
             continue;
         };
-        if product.stock < i32::from(wanted.quantity.get()) {
+        if product.stock < i32::from(basket_line.quantity.get()) {
             shortages.push(Shortage {
                 line: index,
                 available: product.stock,
@@ -113,33 +113,33 @@ fn price(basket: &Basket, products: &[Product]) -> Result<Vec<OrderLine>, Refusa
         }
         lines.push(OrderLine {
             product_id: product.id,
-            quantity: wanted.quantity,
+            quantity: basket_line.quantity,
             unit_price: product.price,
             line_total: product
                 .price
-                .checked_mul(wanted.quantity)
-                .map_err(|_| Refusal::TotalTooLarge(index))?,
+                .checked_mul(basket_line.quantity)
+                .map_err(|_| OrderRejection::TotalTooLarge(index))?,
         });
     }
     if !unknown.is_empty() {
-        return Err(Refusal::UnknownProducts(unknown));
+        return Err(OrderRejection::UnknownProducts(unknown));
     }
     if !shortages.is_empty() {
-        return Err(Refusal::OutOfStock(shortages));
+        return Err(OrderRejection::OutOfStock(shortages));
     }
     Ok(lines)
 }
 
-fn sum(lines: &[OrderLine]) -> Result<Money, Refusal> {
+fn sum_lines(lines: &[OrderLine]) -> Result<Money, OrderRejection> {
     let mut totals = lines.iter().map(|line| line.line_total).enumerate();
     // A basket has a line at least, so this is for the compiler only.
     let Some((_, first)) = totals.next() else {
-        return Err(Refusal::UnknownProducts(Vec::new()));
+        return Err(OrderRejection::UnknownProducts(Vec::new()));
     };
     totals.try_fold(first, |sum, (index, next)| {
         sum.checked_add(next).map_err(|error| match error {
-            MoneyError::MixedCurrency => Refusal::MixedCurrency(index),
-            MoneyError::Overflow => Refusal::TotalTooLarge(index),
+            MoneyError::MixedCurrency => OrderRejection::MixedCurrency(index),
+            MoneyError::Overflow => OrderRejection::TotalTooLarge(index),
         })
     })
 }
@@ -173,15 +173,15 @@ mod tests {
         Basket::new(lines.iter().map(line).collect()).unwrap()
     }
 
-    fn place(lines: &[(u128, i64)], products: &[Product]) -> Result<Order, Refusal> {
+    fn place(lines: &[(u128, i64)], products: &[Product]) -> Result<Order, OrderRejection> {
         let now = Utc::now();
         Order::place(UserId::new(now), &basket(lines), products, now)
     }
 
     #[test]
     fn an_order_keeps_the_lines_and_adds_them_up() {
-        let shelf = [product(1, 250, "EUR", 5), product(2, 1000, "EUR", 1)];
-        let order = place(&[(2, 1), (1, 3)], &shelf).unwrap();
+        let products = [product(1, 250, "EUR", 5), product(2, 1000, "EUR", 1)];
+        let order = place(&[(2, 1), (1, 3)], &products).unwrap();
         assert_eq!(order.status, OrderStatus::Pending);
         assert_eq!(order.total.minor(), 1750);
         let totals: Vec<_> = order.lines.iter().map(|l| l.line_total.minor()).collect();
@@ -190,48 +190,48 @@ mod tests {
 
     #[test]
     fn every_line_at_fault_is_named() {
-        let shelf = [product(1, 1, "EUR", 1), product(2, 1, "EUR", 0)];
+        let products = [product(1, 1, "EUR", 1), product(2, 1, "EUR", 0)];
         assert_eq!(
-            place(&[(9, 1), (1, 1), (8, 1)], &shelf),
-            Err(Refusal::UnknownProducts(vec![0, 2]))
+            place(&[(9, 1), (1, 1), (8, 1)], &products),
+            Err(OrderRejection::UnknownProducts(vec![0, 2]))
         );
         let short = |line, available| Shortage { line, available };
         assert_eq!(
-            place(&[(1, 2), (2, 1)], &shelf),
-            Err(Refusal::OutOfStock(vec![short(0, 1), short(1, 0)]))
+            place(&[(1, 2), (2, 1)], &products),
+            Err(OrderRejection::OutOfStock(vec![short(0, 1), short(1, 0)]))
         );
     }
 
     #[test]
     fn one_currency_and_no_overflow() {
-        let shelf = [
+        let products = [
             product(1, 1, "EUR", 9),
             product(2, 1, "USD", 9),
             product(3, i64::MAX, "EUR", 9),
         ];
         assert_eq!(
-            place(&[(1, 1), (2, 1)], &shelf),
-            Err(Refusal::MixedCurrency(1))
+            place(&[(1, 1), (2, 1)], &products),
+            Err(OrderRejection::MixedCurrency(1))
         );
-        assert_eq!(place(&[(3, 2)], &shelf), Err(Refusal::TotalTooLarge(0)));
+        assert_eq!(place(&[(3, 2)], &products), Err(OrderRejection::TotalTooLarge(0)));
         assert_eq!(
-            place(&[(1, 1), (3, 1)], &shelf),
-            Err(Refusal::TotalTooLarge(1))
+            place(&[(1, 1), (3, 1)], &products),
+            Err(OrderRejection::TotalTooLarge(1))
         );
     }
 
     proptest! {
         #[test]
         fn a_total_is_the_exact_sum_of_its_lines(
-            shelf in prop::collection::vec((1..=i64::MAX, 1..=1000_i64), 1..10)
+            priced in prop::collection::vec((1..=i64::MAX, 1..=1000_i64), 1..10)
         ) {
-            let numbered = || (1_u128..).zip(&shelf);
+            let numbered = || (1_u128..).zip(&priced);
             let products: Vec<_> = numbered().map(|(n, (p, _))| product(n, *p, "EUR", 1000)).collect();
             let lines: Vec<_> = numbered().map(|(n, (_, q))| (n, *q)).collect();
-            let exact: i128 = shelf.iter().map(|(p, q)| i128::from(*p) * i128::from(*q)).sum();
+            let exact: i128 = priced.iter().map(|(p, q)| i128::from(*p) * i128::from(*q)).sum();
             match place(&lines, &products) {
                 Ok(order) => prop_assert_eq!(i128::from(order.total.minor()), exact),
-                Err(Refusal::TotalTooLarge(_)) => prop_assert!(exact > i128::from(i64::MAX)),
+                Err(OrderRejection::TotalTooLarge(_)) => prop_assert!(exact > i128::from(i64::MAX)),
                 Err(other) => prop_assert!(false, "{other:?}"),
             }
         }

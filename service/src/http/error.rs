@@ -3,7 +3,7 @@
 
 use super::problem::{FieldError, Problem, ProblemKind as Kind};
 use crate::domain::invalid::{Code, Invalid};
-use crate::domain::order::Refusal;
+use crate::domain::order::OrderRejection;
 use crate::usecases::UseCaseError;
 
 impl From<UseCaseError> for Problem {
@@ -35,7 +35,7 @@ impl From<UseCaseError> for Problem {
                 Kind::StaleVersion,
                 "read the product again, and send its new ETag in the header if-match",
             ),
-            UseCaseError::Refused(refusal) => refused(&refusal),
+            UseCaseError::OrderRejected(refusal) => refused(&refusal),
             UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
             UseCaseError::KeyReused => Self::new(
                 Kind::IdempotencyKeyReused,
@@ -62,12 +62,12 @@ impl From<UseCaseError> for Problem {
     }
 }
 
-fn refused(refusal: &Refusal) -> Problem {
+fn refused(refusal: &OrderRejection) -> Problem {
     let field = |line: usize, field: &str, code: Code, message: String| {
         FieldError::new(format!("/lines/{line}{field}"), Invalid::new(code, message))
     };
     match refusal {
-        Refusal::UnknownProducts(lines) => Problem::validation(
+        OrderRejection::UnknownProducts(lines) => Problem::validation(
             lines
                 .iter()
                 .map(|line| {
@@ -80,7 +80,7 @@ fn refused(refusal: &Refusal) -> Problem {
                 })
                 .collect(),
         ),
-        Refusal::OutOfStock(shortages) => Problem {
+        OrderRejection::OutOfStock(shortages) => Problem {
             errors: shortages
                 .iter()
                 .map(|short| {
@@ -93,13 +93,13 @@ fn refused(refusal: &Refusal) -> Problem {
                 "errors says which lines are short, and how much is left",
             )
         },
-        Refusal::MixedCurrency(line) => Problem::validation(vec![field(
+        OrderRejection::MixedCurrency(line) => Problem::validation(vec![field(
             *line,
             "/product_id",
             Code::MixedCurrency,
             "is priced in another currency than the first line".to_owned(),
         )]),
-        Refusal::TotalTooLarge(line) => Problem::validation(vec![field(
+        OrderRejection::TotalTooLarge(line) => Problem::validation(vec![field(
             *line,
             "",
             Code::TotalTooLarge,
@@ -133,7 +133,7 @@ mod tests {
             UseCaseError::InsufficientStock,
             UseCaseError::StockTooLarge,
             UseCaseError::StaleVersion,
-            UseCaseError::Refused(Refusal::OutOfStock(vec![shortage])),
+            UseCaseError::OrderRejected(OrderRejection::OutOfStock(vec![shortage])),
             UseCaseError::InvalidTransition(invalid_transition),
             UseCaseError::KeyReused,
             UseCaseError::KeyInProgress,

@@ -1,6 +1,6 @@
 //! Why a story ended otherwise than was asked.
 
-use crate::domain::order::Refusal;
+use crate::domain::order::OrderRejection;
 use crate::domain::order_status::InvalidTransition;
 use crate::resilience::deadline::DeadlineExceeded;
 use crate::secrets::passwords::PasswordError;
@@ -32,7 +32,7 @@ pub enum UseCaseError {
     StaleVersion,
     /// The order can't be taken.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    OrderRejected(#[from] OrderRejection),
     /// The order is not where the move starts from.
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),

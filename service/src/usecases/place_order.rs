@@ -79,7 +79,7 @@ impl Placed {
 /// the order.
 ///
 /// # Errors
-/// `Refused`, `KeyReused`, `KeyInProgress`, `Overloaded`, `Unavailable`; nothing
+/// `OrderRejected`, `KeyReused`, `KeyInProgress`, `Overloaded`, `Unavailable`; nothing
 /// was changed, except perhaps after `Unavailable`, when the connection broke
 /// during the commit: the same request with the same key tells.
 pub(crate) async fn place_order(
