@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::ids::ProductId;
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 
 /// How many pieces of one product, 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,12 @@ impl Quantity {
     ///
     /// # Errors
     /// `out_of_range`.
-    pub fn new(pieces: i64) -> Result<Self, Invalid> {
+    pub fn new(pieces: i64) -> Result<Self, ValidationError> {
         u16::try_from(pieces)
             .ok()
             .filter(|n| (1..=Self::MAX).contains(n))
             .map(Self)
-            .ok_or_else(|| Invalid::new(Code::OutOfRange, "must be from 1 to 1000"))
+            .ok_or_else(|| ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 1000"))
     }
 
     /// How many pieces.
@@ -52,7 +52,7 @@ pub struct BasketError {
     /// The line at fault, from 0; none if it is the number of lines.
     pub(crate) line: Option<usize>,
     /// The rule that it breaks.
-    pub(crate) invalid: Invalid,
+    pub(crate) invalid: ValidationError,
 }
 
 impl Basket {
@@ -68,15 +68,15 @@ impl Basket {
         if lines.is_empty() || lines.len() > Self::MAX_LINES {
             return Err(BasketError {
                 line: None,
-                invalid: Invalid::new(Code::OutOfRange, "must have 1 to 100 lines"),
+                invalid: ValidationError::new(ValidationCode::OutOfRange, "must have 1 to 100 lines"),
             });
         }
         let mut seen = HashSet::new();
         match lines.iter().position(|line| !seen.insert(line.product_id)) {
             Some(line) => Err(BasketError {
                 line: Some(line),
-                invalid: Invalid::new(
-                    Code::DuplicateProduct,
+                invalid: ValidationError::new(
+                    ValidationCode::DuplicateProduct,
                     "an earlier line orders this product already",
                 ),
             }),
@@ -109,7 +109,7 @@ mod tests {
         let twice = Basket::new(vec![line(1), line(2), line(1)]).unwrap_err();
         assert_eq!(
             (twice.line, twice.invalid.code),
-            (Some(2), Code::DuplicateProduct)
+            (Some(2), ValidationCode::DuplicateProduct)
         );
     }
 }

@@ -12,7 +12,7 @@ pub mod basket;
 pub mod event;
 pub mod idempotency;
 pub mod ids;
-pub mod invalid;
+pub mod validation;
 pub(crate) mod money;
 pub mod order;
 pub mod order_status;

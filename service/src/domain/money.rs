@@ -6,7 +6,7 @@
 //! compare each operation with the same one in 128 bits.
 
 use super::basket::Quantity;
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 
 /// An ISO 4217 currency code, such as `EUR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +27,14 @@ impl Currency {
     ///
     /// # Errors
     /// `unknown_currency` for anything that is not an active code in upper case.
-    pub(crate) fn parse(code: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(code: &str) -> Result<Self, ValidationError> {
         CURRENCIES
             .split_whitespace()
             .find(|known| *known == code)
             .map(Self)
             .ok_or_else(|| {
-                Invalid::new(
-                    Code::UnknownCurrency,
+                ValidationError::new(
+                    ValidationCode::UnknownCurrency,
                     "must be an ISO 4217 code in upper case, such as EUR",
                 )
             })
@@ -70,9 +70,9 @@ impl Money {
     /// # Errors
     /// `not_positive` unless `minor` is above zero: a price or a payment of
     /// nothing is neither.
-    pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, Invalid> {
+    pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, ValidationError> {
         if minor <= 0 {
-            return Err(Invalid::new(Code::NotPositive, "must be above zero"));
+            return Err(ValidationError::new(ValidationCode::NotPositive, "must be above zero"));
         }
         Ok(Self { minor, currency })
     }
@@ -133,7 +133,7 @@ mod tests {
         for code in ["eur", "EURO", "", "XXX", "EU R", "AED AFN", "DEM"] {
             assert_eq!(
                 Currency::parse(code).unwrap_err().code,
-                Code::UnknownCurrency
+                ValidationCode::UnknownCurrency
             );
         }
     }

@@ -12,7 +12,7 @@
 //! and the one that comes second is told that its move is illegal. The race is
 //! run in `tests/api/orders/races.rs`.
 
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -97,13 +97,13 @@ impl OrderStatus {
     ///
     /// # Errors
     /// `unknown_status`.
-    pub(crate) fn parse(name: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(name: &str) -> Result<Self, ValidationError> {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == name)
             .ok_or_else(|| {
-                Invalid::new(
-                    Code::UnknownStatus,
+                ValidationError::new(
+                    ValidationCode::UnknownStatus,
                     "must be pending, paid, shipped, cancelled or payment_failed",
                 )
             })
@@ -167,7 +167,7 @@ mod tests {
         }
         assert_eq!(
             OrderStatus::parse("PAID").unwrap_err().code,
-            Code::UnknownStatus
+            ValidationCode::UnknownStatus
         );
     }
 

@@ -9,7 +9,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 
 /// Which list a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +39,10 @@ impl Cursor {
     /// # Errors
     /// `invalid_cursor` for anything that [`encode`](Self::encode) did not make
     /// for this list.
-    pub(crate) fn decode(text: &str, list: List) -> Result<Self, Invalid> {
+    pub(crate) fn decode(text: &str, list: List) -> Result<Self, ValidationError> {
         let refused = || {
-            Invalid::new(
-                Code::InvalidCursor,
+            ValidationError::new(
+                ValidationCode::InvalidCursor,
                 "must be the next_cursor of an earlier page of this list",
             )
         };
@@ -79,11 +79,11 @@ impl PageRequest {
     ///
     /// # Errors
     /// `out_of_range`.
-    pub(crate) fn limit(rows: i64) -> Result<u8, Invalid> {
+    pub(crate) fn limit(rows: i64) -> Result<u8, ValidationError> {
         u8::try_from(rows)
             .ok()
             .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
-            .ok_or_else(|| Invalid::new(Code::OutOfRange, "must be from 1 to 100"))
+            .ok_or_else(|| ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 100"))
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::ids::ProductId;
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 use super::money::Money;
 use super::text::short_text_type;
 
@@ -30,13 +30,13 @@ impl Stock {
     ///
     /// # Errors
     /// `out_of_range`.
-    pub(crate) fn new(pieces: i64) -> Result<Self, Invalid> {
+    pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
         i32::try_from(pieces)
             .ok()
             .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
             .map(Self)
             .ok_or_else(|| {
-                Invalid::new(Code::OutOfRange, format!("must be from 0 to {}", Self::MAX))
+                ValidationError::new(ValidationCode::OutOfRange, format!("must be from 0 to {}", Self::MAX))
             })
     }
 
@@ -55,14 +55,14 @@ impl StockDelta {
     ///
     /// # Errors
     /// `out_of_range`.
-    pub(crate) fn new(pieces: i64) -> Result<Self, Invalid> {
+    pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
         i32::try_from(pieces)
             .ok()
             .filter(|n| *n != 0 && i64::from(n.unsigned_abs()) <= Stock::MAX)
             .map(Self)
             .ok_or_else(|| {
-                Invalid::new(
-                    Code::OutOfRange,
+                ValidationError::new(
+                    ValidationCode::OutOfRange,
                     format!("must be from -{0} to {0} and not 0", Stock::MAX),
                 )
             })

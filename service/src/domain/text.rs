@@ -1,25 +1,25 @@
 //! The rule that all short texts share.
 
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 
 /// Accepts `text` if it has 1 to `max` characters, no control characters (a
 /// NUL byte cannot even be stored: PostgreSQL manual 8.3) and is not blank.
 ///
 /// # Errors
 /// `blank`, `too_long` or `control_character`.
-pub(crate) fn short_text(text: String, max: usize) -> Result<String, Invalid> {
+pub(crate) fn short_text(text: String, max: usize) -> Result<String, ValidationError> {
     if text.trim().is_empty() {
-        return Err(Invalid::new(Code::Blank, "must not be blank"));
+        return Err(ValidationError::new(ValidationCode::Blank, "must not be blank"));
     }
     if text.chars().count() > max {
-        return Err(Invalid::new(
-            Code::TooLong,
+        return Err(ValidationError::new(
+            ValidationCode::TooLong,
             format!("must have at most {max} characters"),
         ));
     }
     if text.chars().any(char::is_control) {
-        return Err(Invalid::new(
-            Code::ControlCharacter,
+        return Err(ValidationError::new(
+            ValidationCode::ControlCharacter,
             "must not contain control characters",
         ));
     }
@@ -41,7 +41,7 @@ macro_rules! short_text_type {
             ///
             /// # Errors
             /// `blank`, `too_long` or `control_character`.
-            pub fn parse(text: String) -> Result<Self, $crate::domain::invalid::Invalid> {
+            pub fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
                 $crate::domain::text::short_text(text, Self::MAX).map(Self)
             }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ids::UserId;
-use super::invalid::{Code, Invalid};
+use super::validation::{ValidationCode, ValidationError};
 use super::text::short_text_type;
 
 short_text_type!(
@@ -27,16 +27,16 @@ impl EmailAddress {
     ///
     /// # Errors
     /// `too_long` or `invalid_email`.
-    pub fn parse(text: String) -> Result<Self, Invalid> {
+    pub fn parse(text: String) -> Result<Self, ValidationError> {
         if text.chars().count() > Self::MAX {
-            return Err(Invalid::new(
-                Code::TooLong,
+            return Err(ValidationError::new(
+                ValidationCode::TooLong,
                 "must have at most 254 characters",
             ));
         }
         garde::rules::email::parse_email(&text).map_err(|_| {
-            Invalid::new(
-                Code::InvalidEmail,
+            ValidationError::new(
+                ValidationCode::InvalidEmail,
                 "must be an e-mail address, such as ada@example.com",
             )
         })?;
@@ -64,14 +64,14 @@ impl Password {
     ///
     /// # Errors
     /// `too_short` or `too_long`.
-    pub fn parse(text: SecretString) -> Result<Self, Invalid> {
+    pub fn parse(text: SecretString) -> Result<Self, ValidationError> {
         match text.expose_secret().chars().count() {
-            n if n < Self::MIN => Err(Invalid::new(
-                Code::TooShort,
+            n if n < Self::MIN => Err(ValidationError::new(
+                ValidationCode::TooShort,
                 "must have at least 12 characters",
             )),
-            n if n > Self::MAX => Err(Invalid::new(
-                Code::TooLong,
+            n if n > Self::MAX => Err(ValidationError::new(
+                ValidationCode::TooLong,
                 "must have at most 128 characters",
             )),
             _ => Ok(Self(text)),

@@ -2,7 +2,7 @@
 //! codes to errors.
 
 use super::problem::{FieldError, Problem, ProblemKind as Kind};
-use crate::domain::invalid::{Code, Invalid};
+use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order::OrderRejection;
 use crate::usecases::UseCaseError;
 
@@ -29,7 +29,7 @@ impl From<UseCaseError> for Problem {
             ),
             UseCaseError::StockTooLarge => Self::validation(vec![FieldError::new(
                 "/delta",
-                Invalid::new(Code::OutOfRange, detail),
+                ValidationError::new(ValidationCode::OutOfRange, detail),
             )]),
             UseCaseError::StaleVersion => Self::new(
                 Kind::StaleVersion,
@@ -63,8 +63,8 @@ impl From<UseCaseError> for Problem {
 }
 
 fn refused(refusal: &OrderRejection) -> Problem {
-    let field = |line: usize, field: &str, code: Code, message: String| {
-        FieldError::new(format!("/lines/{line}{field}"), Invalid::new(code, message))
+    let field = |line: usize, field: &str, code: ValidationCode, message: String| {
+        FieldError::new(format!("/lines/{line}{field}"), ValidationError::new(code, message))
     };
     match refusal {
         OrderRejection::UnknownProducts(lines) => Problem::validation(
@@ -74,7 +74,7 @@ fn refused(refusal: &OrderRejection) -> Problem {
                     field(
                         *line,
                         "/product_id",
-                        Code::UnknownProduct,
+                        ValidationCode::UnknownProduct,
                         "there is no such product".to_owned(),
                     )
                 })
@@ -85,7 +85,7 @@ fn refused(refusal: &OrderRejection) -> Problem {
                 .iter()
                 .map(|short| {
                     let message = format!("only {} left", short.available);
-                    field(short.line, "/quantity", Code::OutOfStock, message)
+                    field(short.line, "/quantity", ValidationCode::OutOfStock, message)
                 })
                 .collect(),
             ..Problem::new(
@@ -96,13 +96,13 @@ fn refused(refusal: &OrderRejection) -> Problem {
         OrderRejection::MixedCurrency(line) => Problem::validation(vec![field(
             *line,
             "/product_id",
-            Code::MixedCurrency,
+            ValidationCode::MixedCurrency,
             "is priced in another currency than the first line".to_owned(),
         )]),
         OrderRejection::TotalTooLarge(line) => Problem::validation(vec![field(
             *line,
             "",
-            Code::TotalTooLarge,
+            ValidationCode::TotalTooLarge,
             "the total would be more than 64 bits hold".to_owned(),
         )]),
     }

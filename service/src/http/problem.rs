@@ -14,7 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationError;
 
 /// What all problem types start with. A fork names its own place here.
 pub const TYPE_BASE: &str = "https://orderly.example/problems/";
@@ -116,7 +116,7 @@ pub(crate) struct FieldError {
 
 impl FieldError {
     /// The field at `pointer` breaks a rule.
-    pub(crate) fn new(pointer: impl Into<String>, invalid: Invalid) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, invalid: ValidationError) -> Self {
         Self {
             pointer: pointer.into(),
             code: invalid.code.to_string(),

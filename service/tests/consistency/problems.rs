@@ -1,7 +1,7 @@
 //! `docs/problems.md` explains every problem that the service has, as it has it,
 //! and none that it has not.
 
-use orderly::domain::invalid::Code;
+use orderly::domain::validation::Code;
 use orderly::http::problem::{ProblemKind, TYPE_BASE};
 
 const PAGE: &str = include_str!("../../../docs/problems.md");

@@ -1,6 +1,6 @@
 //! Collecting what is wrong with the fields of a request, all of it at once.
 
-use crate::domain::invalid::{Code, Invalid};
+use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::http::problem::{FieldError, Problem};
 
 /// What an `i64` is to a client.
@@ -12,7 +12,7 @@ pub(crate) struct Fields(Vec<FieldError>);
 
 impl Fields {
     /// The value if it is valid; otherwise its fault is noted under `pointer`.
-    pub(crate) fn check<T>(&mut self, pointer: &str, checked: Result<T, Invalid>) -> Option<T> {
+    pub(crate) fn check<T>(&mut self, pointer: &str, checked: Result<T, ValidationError>) -> Option<T> {
         checked
             .map_err(|invalid| self.0.push(FieldError::new(pointer, invalid)))
             .ok()
@@ -22,7 +22,7 @@ impl Fields {
     pub(crate) fn check_optional<T>(
         &mut self,
         pointer: &str,
-        checked: Option<Result<T, Invalid>>,
+        checked: Option<Result<T, ValidationError>>,
     ) -> Option<Option<T>> {
         match checked {
             Some(checked) => self.check(pointer, checked).map(Some),
@@ -46,20 +46,20 @@ impl Fields {
 pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
     let named = message.split('`').nth(1);
     let (code, named) = if message.starts_with("missing field") {
-        (Code::Missing, named)
+        (ValidationCode::Missing, named)
     } else if message.starts_with("unknown field") {
-        (Code::UnknownField, named)
+        (ValidationCode::UnknownField, named)
     } else if message.starts_with("duplicate field") {
-        (Code::DuplicateField, named)
+        (ValidationCode::DuplicateField, named)
     } else {
-        (Code::WrongType, None)
+        (ValidationCode::WrongType, None)
     };
     let pointer = match named {
         Some(name) => format!("{parent}/{}", escape(name)),
         None => parent.to_owned(),
     };
     let message = match code {
-        Code::WrongType => expectation(message),
+        ValidationCode::WrongType => expectation(message),
         _ => message.to_owned(),
     };
     FieldError {

@@ -11,7 +11,7 @@ use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use super::fields::{escape, refused_by_serde};
-use crate::domain::invalid::Code;
+use crate::domain::validation::ValidationCode;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// A body of the shape `T`.
@@ -70,7 +70,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
                 .map_or(message.as_str(), |(message, _)| message);
             let path = pointer(error.path());
             let mut field = refused_by_serde(&path, message);
-            if field.code == Code::UnknownField.as_str() {
+            if field.code == ValidationCode::UnknownField.as_str() {
                 // The path ends at the object that lacks a field or has it twice,
                 // but at the field itself if the object may not have it.
                 field.pointer = path;

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::orders::OrderResponse;
 use super::products::ProductResponse;
-use crate::domain::invalid::{Code, Invalid};
+use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Cursor, List, PageRequest};
 use crate::domain::text::short_text;
@@ -90,7 +90,7 @@ fn check_page(
         None => Ok(PageRequest::DEFAULT_LIMIT),
         Some(text) => text
             .parse()
-            .map_err(|_| Invalid::new(Code::WrongType, format!("must be {WHOLE_NUMBER}"))),
+            .map_err(|_| ValidationError::new(ValidationCode::WrongType, format!("must be {WHOLE_NUMBER}"))),
     };
     let limit = fields.check("/limit", limit.and_then(PageRequest::limit));
     let cursor = cursor.map(|text| Cursor::decode(&text, list));

@@ -7,9 +7,9 @@ macro_rules! codes {
         /// Which rule a value breaks: for programs, so a code never changes.
         /// `docs/problems.md` explains each (`tests/consistency/problems.rs` compares).
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum ValidationCode { $($(#[$doc])* $name,)* }
 
-        impl Code {
+        impl ValidationCode {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
@@ -62,7 +62,7 @@ codes! {
     TotalTooLarge = "total_too_large";
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ValidationCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -73,16 +73,16 @@ impl fmt::Display for Code {
 /// `code` is for programs and never changes, `message` is for people and may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Invalid {
+pub struct ValidationError {
     /// Which rule.
-    pub(crate) code: Code,
+    pub(crate) code: ValidationCode,
     /// What the rule is, without the value itself.
     pub(crate) message: String,
 }
 
-impl Invalid {
+impl ValidationError {
     /// A refusal with its code and its rule.
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ValidationCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
