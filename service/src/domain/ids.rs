@@ -19,7 +19,7 @@ pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
     ))
 }
 
-macro_rules! id {
+macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,15 +42,15 @@ macro_rules! id {
     };
 }
 
-id!(
+id_type!(
     /// Names a user.
     UserId
 );
-id!(
+id_type!(
     /// Names a product.
     ProductId
 );
-id!(
+id_type!(
     /// Names an order. Also the idempotency key of its payment.
     OrderId
 );

@@ -7,7 +7,7 @@ use super::validation::{ValidationCode, ValidationError};
 ///
 /// # Errors
 /// `blank`, `too_long` or `control_character`.
-pub(crate) fn short_text(text: String, max: usize) -> Result<String, ValidationError> {
+pub(crate) fn parse_short_text(text: String, max: usize) -> Result<String, ValidationError> {
     if text.trim().is_empty() {
         return Err(ValidationError::new(ValidationCode::Blank, "must not be blank"));
     }
@@ -35,14 +35,14 @@ macro_rules! short_text_type {
 
         impl $name {
             /// The most characters it may have.
-            pub(crate) const MAX: usize = $max;
+            pub(crate) const MAX_LENGTH: usize = $max;
 
-            /// Checks the text (see [`short_text`](crate::domain::text::short_text)).
+            /// Checks the text (see [`parse_short_text`](crate::domain::text::parse_short_text)).
             ///
             /// # Errors
             /// `blank`, `too_long` or `control_character`.
             pub fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
-                $crate::domain::text::short_text(text, Self::MAX).map(Self)
+                $crate::domain::text::parse_short_text(text, Self::MAX_LENGTH).map(Self)
             }
 
             /// The text as it was given.
@@ -60,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn code(text: &str) -> &'static str {
-        short_text(text.to_owned(), 5).map_or_else(|e| e.code.as_str(), |_| "ok")
+        parse_short_text(text.to_owned(), 5).map_or_else(|e| e.code.as_str(), |_| "ok")
     }
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
         #[test]
         fn what_is_accepted_is_kept_as_it_is(text in "\\PC{1,5}") {
             prop_assume!(!text.trim().is_empty());
-            prop_assert_eq!(short_text(text.clone(), 5), Ok(text));
+            prop_assert_eq!(parse_short_text(text.clone(), 5), Ok(text));
         }
     }
 }

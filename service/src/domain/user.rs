@@ -21,14 +21,14 @@ pub struct EmailAddress(String);
 impl EmailAddress {
     /// The most characters a deliverable address has (RFC 5321, section
     /// 4.5.3.1.3, less the angle brackets).
-    pub(crate) const MAX: usize = 254;
+    pub(crate) const MAX_LENGTH: usize = 254;
 
     /// Checks the form of the address; whether it exists, only a mail can tell.
     ///
     /// # Errors
     /// `too_long` or `invalid_email`.
     pub fn parse(text: String) -> Result<Self, ValidationError> {
-        if text.chars().count() > Self::MAX {
+        if text.chars().count() > Self::MAX_LENGTH {
             return Err(ValidationError::new(
                 ValidationCode::TooLong,
                 "must have at most 254 characters",
@@ -56,9 +56,9 @@ pub struct Password(SecretString);
 impl Password {
     /// At least this many characters (NIST SP 800-63B asks for 8 at least and
     /// 15 where it stands alone).
-    pub(crate) const MIN: usize = 12;
+    pub(crate) const MIN_LENGTH: usize = 12;
     /// At most this many, so that hashing has a bound.
-    pub(crate) const MAX: usize = 128;
+    pub(crate) const MAX_LENGTH: usize = 128;
 
     /// Checks the length of a password that a user wants to have.
     ///
@@ -66,11 +66,11 @@ impl Password {
     /// `too_short` or `too_long`.
     pub fn parse(text: SecretString) -> Result<Self, ValidationError> {
         match text.expose_secret().chars().count() {
-            n if n < Self::MIN => Err(ValidationError::new(
+            n if n < Self::MIN_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooShort,
                 "must have at least 12 characters",
             )),
-            n if n > Self::MAX => Err(ValidationError::new(
+            n if n > Self::MAX_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooLong,
                 "must have at most 128 characters",
             )),

@@ -8,7 +8,7 @@ use super::products::ProductResponse;
 use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Cursor, List, PageRequest};
-use crate::domain::text::short_text;
+use crate::domain::text::parse_short_text;
 use crate::http::extract::{Fields, WHOLE_NUMBER};
 use crate::http::problem::Problem;
 
@@ -42,7 +42,7 @@ impl ListProductsQuery {
         let mut fields = Fields::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Products);
         let search =
-            fields.check_optional("/search", self.search.map(|text| short_text(text, 200)));
+            fields.check_optional("/search", self.search.map(|text| parse_short_text(text, 200)));
         fields.finish(page.zip(search))
     }
 }
