@@ -71,8 +71,8 @@ impl Basket {
                 invalid: ValidationError::new(ValidationCode::OutOfRange, "must have 1 to 100 lines"),
             });
         }
-        let mut seen = HashSet::new();
-        match lines.iter().position(|line| !seen.insert(line.product_id)) {
+        let mut product_ids = HashSet::new();
+        match lines.iter().position(|line| !product_ids.insert(line.product_id)) {
             Some(line) => Err(BasketError {
                 line: Some(line),
                 invalid: ValidationError::new(

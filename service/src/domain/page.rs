@@ -40,7 +40,7 @@ impl Cursor {
     /// `invalid_cursor` for anything that [`encode`](Self::encode) did not make
     /// for this list.
     pub(crate) fn decode(text: &str, list: List) -> Result<Self, ValidationError> {
-        let refused = || {
+        let invalid_cursor = || {
             ValidationError::new(
                 ValidationCode::InvalidCursor,
                 "must be the next_cursor of an earlier page of this list",
@@ -50,12 +50,12 @@ impl Cursor {
             .decode(text)
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(refused)?;
+            .ok_or_else(invalid_cursor)?;
         match bytes.split_first() {
             Some((tag, id)) if *tag == list as u8 => {
-                Uuid::from_slice(id).map(Self).map_err(|_| refused())
+                Uuid::from_slice(id).map(Self).map_err(|_| invalid_cursor())
             }
-            _ => Err(refused()),
+            _ => Err(invalid_cursor()),
         }
     }
 }
@@ -79,7 +79,7 @@ impl PageRequest {
     ///
     /// # Errors
     /// `out_of_range`.
-    pub(crate) fn limit(rows: i64) -> Result<u8, ValidationError> {
+    pub(crate) fn parse_limit(rows: i64) -> Result<u8, ValidationError> {
         u8::try_from(rows)
             .ok()
             .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
@@ -93,17 +93,17 @@ pub(crate) struct Page<T> {
     /// The rows.
     pub(crate) items: Vec<T>,
     /// Names the last row if there are more behind it.
-    pub(crate) next: Option<Cursor>,
+    pub(crate) next_cursor: Option<Cursor>,
 }
 
 impl<T> Page<T> {
     /// Makes a page of `limit` rows from a query for one row more: the extra
     /// row tells that there is a next page, without counting.
-    pub(crate) fn from_one_more(mut rows: Vec<T>, limit: u8, id: impl Fn(&T) -> Uuid) -> Self {
-        let more = rows.len() > usize::from(limit);
+    pub(crate) fn from_overfetched(mut rows: Vec<T>, limit: u8, id: impl Fn(&T) -> Uuid) -> Self {
+        let has_more = rows.len() > usize::from(limit);
         rows.truncate(usize::from(limit));
-        let next = rows.last().filter(|_| more).map(|row| Cursor(id(row)));
-        Self { items: rows, next }
+        let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor(id(row)));
+        Self { items: rows, next_cursor }
     }
 
     /// The same page of something else.
@@ -113,7 +113,7 @@ impl<T> Page<T> {
     pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         Ok(Page {
             items: self.items.into_iter().map(f).collect::<Result<_, _>>()?,
-            next: self.next,
+            next_cursor: self.next_cursor,
         })
     }
 }
@@ -151,9 +151,9 @@ mod tests {
                     .filter(|id| after.is_none_or(|c| *id > c.0))
                     .take(usize::from(limit) + 1)
                     .collect();
-                let page = Page::from_one_more(one_more, limit, |id| *id);
+                let page = Page::from_overfetched(one_more, limit, |id| *id);
                 seen.extend(page.items);
-                after = page.next;
+                after = page.next_cursor;
                 if after.is_none() { break }
             }
             prop_assert_eq!(seen, all);
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn limits_are_1_to_100() {
-        let ok = |n: i64| PageRequest::limit(n).is_ok();
+        let ok = |n: i64| PageRequest::parse_limit(n).is_ok();
         assert_eq!(
             [i64::MIN, 0, 1, 100, 101, 257].map(ok),
             [false, false, true, true, false, false]

@@ -94,7 +94,7 @@ pub(crate) async fn list(
         query = query.filter(orders::id.lt(after.0));
     }
     let rows = query.load(conn).await?;
-    let page = Page::from_one_more(rows, page.limit, |row| row.id);
+    let page = Page::from_overfetched(rows, page.limit, |row| row.id);
     let ids: Vec<Uuid> = page.items.iter().map(|row| row.id).collect();
     let lines = lines_of(conn, &ids).await?;
     page.try_map(|row| {

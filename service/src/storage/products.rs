@@ -137,7 +137,7 @@ pub(crate) async fn list(
         query = query.filter(products::id.gt(after.0));
     }
     let rows = query.load(conn).await?;
-    Page::from_one_more(rows, page.limit, |row| row.id).try_map(Product::try_from)
+    Page::from_overfetched(rows, page.limit, |row| row.id).try_map(Product::try_from)
 }
 
 /// The LIKE pattern for "has this text somewhere", with LIKE's own signs escaped.

@@ -54,7 +54,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>
     let rows = reading.value.iter().flat_map(|rows| rows.iter());
     let rows = rows.take(usize::from(limit) + 1).cloned().collect();
     Ok(Seen {
-        what: Page::from_one_more(rows, limit, |product: &Product| product.id.0),
+        what: Page::from_overfetched(rows, limit, |product: &Product| product.id.0),
         stale: reading.stale,
     })
 }

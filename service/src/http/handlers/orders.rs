@@ -74,7 +74,7 @@ pub(crate) async fn list(
     let page = view_orders::list(&services, user_id, status, page).await?;
     Ok(HttpResponse::Ok().json(OrderPage {
         items: page.items.iter().map(OrderResponse::from).collect(),
-        next_cursor: page.next.map(|cursor| cursor.encode(List::Orders)),
+        next_cursor: page.next_cursor.map(|cursor| cursor.encode(List::Orders)),
     }))
 }
 

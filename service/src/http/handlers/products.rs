@@ -46,7 +46,7 @@ pub(crate) async fn list(
     mark(&mut response, seen.stale);
     Ok(response.json(ProductPage {
         items: page.items.into_iter().map(ProductResponse::from).collect(),
-        next_cursor: page.next.map(|cursor| cursor.encode(List::Products)),
+        next_cursor: page.next_cursor.map(|cursor| cursor.encode(List::Products)),
     }))
 }
 

@@ -92,7 +92,7 @@ fn check_page(
             .parse()
             .map_err(|_| ValidationError::new(ValidationCode::WrongType, format!("must be {WHOLE_NUMBER}"))),
     };
-    let limit = fields.check("/limit", limit.and_then(PageRequest::limit));
+    let limit = fields.check("/limit", limit.and_then(PageRequest::parse_limit));
     let cursor = cursor.map(|text| Cursor::decode(&text, list));
     let after = fields.check_optional("/cursor", cursor);
     let (limit, after) = limit.zip(after)?;
