@@ -23,7 +23,7 @@ pub struct OrderEvent {
 
 impl OrderEvent {
     /// The event that an order has come to `status`; `data` is the order as JSON.
-    pub fn reached(
+    pub fn status_changed(
         status: OrderStatus,
         order_id: OrderId,
         data: String,
@@ -32,14 +32,14 @@ impl OrderEvent {
         Self {
             id: new_v7(now),
             order_id,
-            kind: kind_of(status).to_owned(),
+            kind: event_kind(status).to_owned(),
             data,
             occurred_at: now,
         }
     }
 }
 
-fn kind_of(status: OrderStatus) -> &'static str {
+fn event_kind(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Pending => "order.placed",
         OrderStatus::Paid => "order.paid",

@@ -34,7 +34,7 @@ pub(crate) async fn cancel_order(
             .ok_or(UseCaseError::NotFound("order"))?;
         order.status = order.status.apply(OrderTransition::Cancel)?;
         order.updated_at = now;
-        let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
+        let event = OrderEvent::status_changed(order.status, id, payload::to_json(&order)?, now);
 
         orders::set_status(conn, id, order.status, now).await?;
         touched.add(order.lines.iter().map(|line| line.product_id));

@@ -177,7 +177,7 @@ async fn take(
     answer: String,
 ) -> Result<Placed, UseCaseError> {
     let data = payload::to_json(&order)?;
-    let event = OrderEvent::reached(order.status, order.id, data, order.created_at);
+    let event = OrderEvent::status_changed(order.status, order.id, data, order.created_at);
     transaction
         .commit(async |conn| {
             order_record::insert(conn, &order, &event, &request.key, &answer).await

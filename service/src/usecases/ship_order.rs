@@ -22,7 +22,7 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
             .ok_or(UseCaseError::NotFound("order"))?;
         order.status = order.status.apply(OrderTransition::Ship)?;
         order.updated_at = now;
-        let event = OrderEvent::reached(order.status, id, payload::to_json(&order)?, now);
+        let event = OrderEvent::status_changed(order.status, id, payload::to_json(&order)?, now);
 
         orders::set_status(conn, id, order.status, now).await?;
         outbox::append(conn, &event).await?;

@@ -243,7 +243,7 @@ async fn the_stream_is_trimmed() {
     let publisher = Publisher::new(Some(redis_client(&settings)), &settings.events).unwrap();
     let event = |_| {
         let (id, data) = (OrderId::new(Utc::now()), "{}".to_owned());
-        OrderEvent::reached(OrderStatus::Paid, id, data, Utc::now())
+        OrderEvent::status_changed(OrderStatus::Paid, id, data, Utc::now())
     };
     let events: Vec<OrderEvent> = (0..3000).map(event).collect();
     for batch in events.chunks(500) {
