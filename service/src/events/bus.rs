@@ -5,7 +5,7 @@ use tokio::sync::broadcast;
 use crate::domain::event::OrderEvent;
 
 /// How many events a slow listener may be behind before it loses the oldest.
-const BACKLOG: usize = 1024;
+const CHANNEL_CAPACITY: usize = 1024;
 
 /// Passes events to whoever listens in this process. Clones share the listeners.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct InProcessBus(broadcast::Sender<OrderEvent>);
 
 impl Default for InProcessBus {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self(broadcast::Sender::new(CHANNEL_CAPACITY))
     }
 }
 
@@ -23,7 +23,7 @@ impl InProcessBus {
     pub(crate) fn publish(&self, events: &[OrderEvent]) {
         for event in events {
             tracing::debug!(kind = event.kind, order_id = %event.order_id, "event");
-            let _nobody_listens = self.0.send(event.clone());
+            let _no_receivers = self.0.send(event.clone());
         }
     }
 

@@ -36,15 +36,15 @@ impl RedisStream {
     /// # Errors
     /// If Redis can't be reached or refuses; some may have been appended.
     pub(crate) async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
-        let mut append = redis::pipe();
-        append.atomic();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
         for event in events {
             let body = cloud_event::to_json(event)?;
             let trim = StreamMaxlen::Approx(self.max_length);
-            append.xadd_maxlen(&self.stream, trim, "*", &[("event", body)]);
+            pipeline.xadd_maxlen(&self.stream, trim, "*", &[("event", body)]);
         }
         let appended = self.redis.run("XADD", |mut connection| async move {
-            append.exec_async(&mut connection).await
+            pipeline.exec_async(&mut connection).await
         });
         Ok(appended.await?)
     }
