@@ -37,11 +37,11 @@ impl From<UseCaseError> for Problem {
             ),
             UseCaseError::OrderRejected(refusal) => refused(&refusal),
             UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
-            UseCaseError::KeyReused => Self::new(
+            UseCaseError::IdempotencyKeyReused => Self::new(
                 Kind::IdempotencyKeyReused,
                 "send a fresh key with a new order; to repeat the earlier one, send it unchanged",
             ),
-            UseCaseError::KeyInProgress => Self::new(
+            UseCaseError::IdempotencyKeyInProgress => Self::new(
                 Kind::IdempotencyKeyInProgress,
                 "send the same again after the seconds in retry-after, and get the first answer",
             )
@@ -135,8 +135,8 @@ mod tests {
             UseCaseError::StaleVersion,
             UseCaseError::OrderRejected(OrderRejection::OutOfStock(vec![shortage])),
             UseCaseError::InvalidTransition(invalid_transition),
-            UseCaseError::KeyReused,
-            UseCaseError::KeyInProgress,
+            UseCaseError::IdempotencyKeyReused,
+            UseCaseError::IdempotencyKeyInProgress,
             UseCaseError::Overloaded("a row stayed locked for too long"),
             UseCaseError::DeadlineExceeded(DeadlineExceeded),
             UseCaseError::Unavailable("no route to host".to_owned()),

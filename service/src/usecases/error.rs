@@ -38,10 +38,10 @@ pub enum UseCaseError {
     InvalidTransition(#[from] InvalidTransition),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
-    KeyReused,
+    IdempotencyKeyReused,
     /// Another request with this idempotency key still runs.
     #[error("another request with this idempotency key still runs")]
-    KeyInProgress,
+    IdempotencyKeyInProgress,
     /// Too much to do just now.
     #[error("{0}")]
     Overloaded(&'static str),
@@ -59,7 +59,7 @@ pub enum UseCaseError {
 impl UseCaseError {
     /// Whether nobody can tell if the transaction was committed: the connection
     /// may have broken, or the time been over, while `COMMIT` was under way.
-    pub(super) fn leaves_commit_open(&self) -> bool {
+    pub(super) fn is_commit_unknown(&self) -> bool {
         matches!(
             self,
             Self::Unavailable(_) | Self::DeadlineExceeded(_) | Self::Internal(_)
@@ -77,7 +77,7 @@ impl From<StorageError> for UseCaseError {
             StorageError::PoolExhausted => {
                 Self::Overloaded("no database connection was free in time")
             }
-            StorageError::DeadlineExceeded(over) => Self::DeadlineExceeded(over),
+            StorageError::DeadlineExceeded(exceeded) => Self::DeadlineExceeded(exceeded),
             StorageError::Violated(Constraint::UserKnown) => Self::NotFound("user"),
             StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
             StorageError::StatementTimeout => Self::Overloaded("the database took too long"),

@@ -85,7 +85,7 @@ fn settle<T>(
 ) -> Result<T, UseCaseError> {
     match &outcome {
         Ok(_) => touched.committed(),
-        Err(error) if error.leaves_commit_open() => drop(touched),
+        Err(error) if error.is_commit_unknown() => drop(touched),
         Err(_) => touched.rolled_back(),
     }
     outcome

@@ -79,7 +79,7 @@ impl Placed {
 /// the order.
 ///
 /// # Errors
-/// `OrderRejected`, `KeyReused`, `KeyInProgress`, `Overloaded`, `Unavailable`; nothing
+/// `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `Overloaded`, `Unavailable`; nothing
 /// was changed, except perhaps after `Unavailable`, when the connection broke
 /// during the commit: the same request with the same key tells.
 pub(crate) async fn place_order(
@@ -164,9 +164,9 @@ async fn take_or_replay(
                 .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
                 .await?;
             // The claim has the row locked, so it is there; if it were not: come back, and claim it.
-            replay(stored.ok_or(UseCaseError::KeyInProgress)?, &fingerprint)
+            replay(stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?, &fingerprint)
         }
-        Claimed::InProgress => Err(UseCaseError::KeyInProgress),
+        Claimed::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
     }
 }
 
@@ -192,7 +192,7 @@ async fn take(
 
 fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<Placed, UseCaseError> {
     if stored.fingerprint != fingerprint {
-        return Err(UseCaseError::KeyReused);
+        return Err(UseCaseError::IdempotencyKeyReused);
     }
     Ok(Placed {
         order_id: stored.resource_id,
