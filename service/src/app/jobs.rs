@@ -18,7 +18,7 @@ pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
     let database = parts.databases.background.clone();
 
     let worker = PaymentWorker {
-        services: parts.services.in_background(database.clone()),
+        services: parts.services.with_database(database.clone()),
         gateway: parts.gateway.clone(),
         config: settings.payments.clone(),
         outcomes: parts.metrics.payments.clone(),
@@ -39,7 +39,7 @@ pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
         relay.clone().run(Arc::clone(&woken), stop)
     });
 
-    let (bell, pool) = (parts.services.doorbell.clone(), database.clone());
+    let (bell, pool) = (parts.services.job_notifier.clone(), database.clone());
     supervisor.start("doorbell_out", move |stop| {
         doorbell::pass_on(pool.clone(), bell.clone(), stop)
     });

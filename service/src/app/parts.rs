@@ -125,11 +125,11 @@ pub fn services(
 ) -> anyhow::Result<Services> {
     Ok(Services {
         database,
-        reads: retry(settings, "database", metrics),
+        read_retry: retry(settings, "database", metrics),
         products: cache(settings, metrics, None),
         passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
         tokens: Arc::new(Tokens::new(&settings.auth)?),
-        doorbell: Doorbell::default(),
+        job_notifier: Doorbell::default(),
         metrics: metrics.shop.clone(),
         orders: settings.orders.clone(),
     })

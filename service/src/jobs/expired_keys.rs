@@ -9,7 +9,7 @@ use super::{pause, round};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::idempotency;
-use crate::usecases::now;
+use crate::usecases::current_time;
 
 /// An expired key can be claimed anew anyway: this only keeps the table small.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -45,5 +45,5 @@ async fn sweep(database: &Database, stop: &CancellationToken) {
 
 async fn delete(database: &Database) -> Result<usize, StorageError> {
     let mut conn = database.connection().await?;
-    idempotency::delete_expired(&mut conn, now(), BATCH).await
+    idempotency::delete_expired(&mut conn, current_time(), BATCH).await
 }

@@ -1,6 +1,6 @@
 //! An admin counts: stock came in, or went missing.
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
 use crate::storage::products;
@@ -18,6 +18,6 @@ pub(crate) async fn adjust_stock(
     let mut conn = services.database.connection().await?;
     let mut touched = services.products.touch();
     touched.add([id]);
-    let adjusted = products::adjust_stock(&mut conn, id, delta, now()).await;
+    let adjusted = products::adjust_stock(&mut conn, id, delta, current_time()).await;
     settle(touched, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))
 }

@@ -35,12 +35,12 @@ pub(crate) async fn list(
         return first_page(services, page.limit).await;
     }
     let query = |mut conn: Connection| async move { products::list(&mut conn, part, page).await };
-    let what = read(&services.database, &services.reads, query).await?;
+    let what = read(&services.database, &services.read_retry, query).await?;
     Ok(Seen { what, stale: None })
 }
 
 async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>>, UseCaseError> {
-    let (database, retry) = (services.database.clone(), services.reads.clone());
+    let (database, retry) = (services.database.clone(), services.read_retry.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());
         async move {
@@ -64,7 +64,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>
 /// # Errors
 /// `NotFound`.
 pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Seen<Product>, UseCaseError> {
-    let (database, retry) = (services.database.clone(), services.reads.clone());
+    let (database, retry) = (services.database.clone(), services.read_retry.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());
         async move {

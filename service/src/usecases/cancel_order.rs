@@ -6,7 +6,7 @@
 //! becomes a refund: whatever was or will be charged is given back. Run it:
 //! `cancelling_races_with_paying` in `tests/api/orders/races.rs`.
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -25,7 +25,7 @@ pub(crate) async fn cancel_order(
     id: OrderId,
 ) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let now = now();
+    let now = current_time();
     let mut touched = services.products.touch();
     let cancelled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, id)
@@ -45,7 +45,7 @@ pub(crate) async fn cancel_order(
     })
     .await;
     let cancelled = settle(touched, cancelled)?;
-    services.count_order(cancelled.status);
-    services.doorbell.ring();
+    services.record_order_status(cancelled.status);
+    services.job_notifier.ring();
     Ok(cancelled)
 }

@@ -4,7 +4,7 @@
 //! (the "lost update"). Each says which version they saw; the row is locked,
 //! compared, and only then changed.
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
@@ -36,7 +36,7 @@ pub(crate) async fn change_product(
             return Ok(current);
         }
         touched.add([id]);
-        Ok(products::change(conn, id, name, price, now()).await?)
+        Ok(products::change(conn, id, name, price, current_time()).await?)
     })
     .await;
     settle(touched, changed)

@@ -1,6 +1,6 @@
 //! An admin enters a product.
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock};
@@ -17,7 +17,7 @@ pub(crate) async fn create_product(
     price: Money,
     stock: Stock,
 ) -> Result<Product, UseCaseError> {
-    let created_at = now();
+    let created_at = current_time();
     let new = NewProduct {
         id: ProductId::new(created_at),
         sku,

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, current_time};
 use crate::domain::user::EmailAddress;
 use crate::secrets::tokens::{AccessToken, Identity};
 use crate::storage::users;
@@ -52,6 +52,6 @@ async fn check(
     };
     services
         .tokens
-        .issue(identity, now())
+        .issue(identity, current_time())
         .map_err(UseCaseError::Internal)
 }

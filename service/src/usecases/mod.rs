@@ -42,10 +42,10 @@ use crate::telemetry::metrics::ShopMetrics;
 /// What the stories need. Clones share all of it.
 #[derive(Clone)]
 pub struct Services {
-    /// The connection pool for requests, or for jobs (see [`Services::in_background`]).
+    /// The connection pool for requests, or for jobs (see [`Services::with_database`]).
     pub database: Database,
     /// How reads are tried again.
-    pub(crate) reads: Retry,
+    pub(crate) read_retry: Retry,
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
     /// The bounded hasher.
@@ -53,7 +53,7 @@ pub struct Services {
     /// Makes and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Wakes the jobs.
-    pub doorbell: Doorbell,
+    pub job_notifier: Doorbell,
     /// Counts what came of the stories.
     pub(crate) metrics: ShopMetrics,
     /// How orders are taken.
@@ -63,15 +63,15 @@ pub struct Services {
 impl Services {
     /// The same services on the pool for jobs and probes.
     #[must_use]
-    pub(crate) fn in_background(&self, background: Database) -> Self {
+    pub(crate) fn with_database(&self, database: Database) -> Self {
         Self {
-            database: background,
+            database,
             ..self.clone()
         }
     }
 
     /// Counts an order that has come to `status`, once that is committed.
-    fn count_order(&self, status: OrderStatus) {
+    fn record_order_status(&self, status: OrderStatus) {
         let status = status.as_str();
         self.metrics.orders.with_label_values(&[status]).inc();
     }
@@ -93,6 +93,6 @@ fn settle<T>(
 
 /// The time, cut to the microseconds that Postgres keeps, so that what is
 /// answered now and what is read later are the same.
-pub(crate) fn now() -> DateTime<Utc> {
+pub(crate) fn current_time() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

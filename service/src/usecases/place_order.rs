@@ -33,7 +33,7 @@ use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::config::OrdersConfig;
 use crate::domain::basket::Basket;
 use crate::domain::event::OrderEvent;
@@ -106,9 +106,9 @@ async fn place(
         let minor = u64::try_from(value.minor()).unwrap_or_default();
         let values = &services.metrics.order_value;
         values.with_label_values(&currency).inc_by(minor);
-        services.count_order(OrderStatus::Pending);
+        services.record_order_status(OrderStatus::Pending);
     }
-    services.doorbell.ring();
+    services.job_notifier.ring();
     Ok(placed)
 }
 
@@ -134,7 +134,7 @@ async fn take_or_replay(
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Placed, UseCaseError> {
-    let now = now();
+    let now = current_time();
     let fingerprint = fingerprint(&request.basket);
     let claim = Claim {
         user_id: request.user_id,

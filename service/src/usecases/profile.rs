@@ -1,7 +1,7 @@
 //! A user looks at their own profile, or changes it.
 
 use super::read::read;
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, current_time};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PersonName, User};
 use crate::storage::{Connection, users};
@@ -12,7 +12,7 @@ use crate::storage::{Connection, users};
 /// `NotFound` if the user is gone since the token was made.
 pub(crate) async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
     let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
-    read(&services.database, &services.reads, query)
+    read(&services.database, &services.read_retry, query)
         .await?
         .ok_or(UseCaseError::NotFound("user"))
 }
@@ -27,7 +27,7 @@ pub(crate) async fn rename(
     name: &PersonName,
 ) -> Result<User, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    users::rename(&mut conn, id, name, now())
+    users::rename(&mut conn, id, name, current_time())
         .await?
         .ok_or(UseCaseError::NotFound("user"))
 }

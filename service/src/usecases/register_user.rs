@@ -1,6 +1,6 @@
 //! Somebody registers.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, current_time};
 use crate::domain::ids::UserId;
 use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
 use crate::storage::users::{self, NewUser};
@@ -26,7 +26,7 @@ pub async fn register_user(
     role: Role,
 ) -> Result<User, UseCaseError> {
     let password_hash = services.passwords.hash(&registration.password).await?;
-    let created_at = now();
+    let created_at = current_time();
     let id = UserId::new(created_at);
     let new = NewUser {
         id,

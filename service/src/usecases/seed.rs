@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::register_user::{Registration, register_user};
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, current_time};
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{ProductName, Sku, Stock};
@@ -83,7 +83,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<Seeded> {
             if taken.contains(sku.as_str()) {
                 continue;
             }
-            let created_at = now();
+            let created_at = current_time();
             let new = NewProduct {
                 id: ProductId::new(created_at),
                 sku,

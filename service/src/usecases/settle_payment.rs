@@ -6,7 +6,7 @@
 //! late: the state machine lets an order be paid once, and the job is only
 //! deleted by who holds its lease. Run it: `tests/api/payments/workers.rs`.
 
-use super::{Services, UseCaseError, now, settle};
+use super::{Services, UseCaseError, current_time, settle};
 use crate::domain::event::OrderEvent;
 use crate::domain::order_status::OrderTransition;
 use crate::events::payload;
@@ -27,7 +27,7 @@ pub(crate) async fn settle_charge(
     outcome: &ChargeOutcome,
 ) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let now = now();
+    let now = current_time();
     let attempted = match outcome {
         ChargeOutcome::Charged { .. } => OrderTransition::Pay,
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
@@ -61,9 +61,9 @@ pub(crate) async fn settle_charge(
     .await;
     settle(touched, settled)?;
     if let Some(status) = reached {
-        services.count_order(status);
+        services.record_order_status(status);
     }
-    services.doorbell.ring();
+    services.job_notifier.ring();
     Ok(())
 }
 

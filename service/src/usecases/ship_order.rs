@@ -1,6 +1,6 @@
 //! An admin sends the goods.
 
-use super::{Services, UseCaseError, now};
+use super::{Services, UseCaseError, current_time};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
@@ -15,7 +15,7 @@ use crate::storage::{orders, outbox};
 /// `NotFound`, `InvalidTransition` if it is not paid.
 pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let now = now();
+    let now = current_time();
     let shipped = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, id)
             .await?
@@ -29,7 +29,7 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
         Ok::<_, UseCaseError>(order)
     })
     .await?;
-    services.count_order(shipped.status);
-    services.doorbell.ring();
+    services.record_order_status(shipped.status);
+    services.job_notifier.ring();
     Ok(shipped)
 }

@@ -10,7 +10,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::secrets::tokens::Identity;
-use crate::usecases::{Services, now};
+use crate::usecases::{Services, current_time};
 
 /// A user with a valid access token (RFC 6750, section 2.1). Without: 401.
 pub(crate) struct User(pub(crate) UserId);
@@ -72,7 +72,7 @@ fn check(request: &HttpRequest) -> Result<Identity, Problem> {
         .ok_or_else(|| refuse("the authorization header must be Bearer <access_token>"))?;
     request
         .app_data::<web::Data<Services>>()
-        .and_then(|services| services.tokens.check(token, now()))
+        .and_then(|services| services.tokens.check(token, current_time()))
         .ok_or_else(|| {
             // RFC 6750, section 3.1: said of a token that came, and never where none did.
             refuse("the access token is not valid, or no longer: log in again").header(

@@ -106,7 +106,7 @@ async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
 /// Rings until the service's own worker, woken, has paid the order.
 pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
     eventually("the order is paid", async || {
-        app.app.services.doorbell.ring();
+        app.app.services.job_notifier.ring();
         (status(app, customer, order).await == "paid").then_some(())
     })
     .await;
@@ -214,7 +214,7 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
     let cancelled = app.order_move(&customer, &order, "cancel").await;
     cancelled.expect(200);
     eventually("the money goes back", async || {
-        app.app.services.doorbell.ring();
+        app.app.services.job_notifier.ring();
         (app.ledger_of(&order) == [Charge, Refund]).then_some(())
     })
     .await;
@@ -280,7 +280,7 @@ async fn what_asking_again_cannot_cure_is_given_up_at_once() {
     app.faults(&json!({})).await;
 
     eventually("the payment is given up", async || {
-        app.app.services.doorbell.ring();
+        app.app.services.job_notifier.ring();
         (app.database
             .rows("payment_jobs WHERE dead_at IS NOT NULL")
             .await

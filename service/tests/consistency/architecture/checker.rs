@@ -13,7 +13,7 @@ fn the_checker_sees_an_arrow_that_runs_up() {
         ("domain/mod.rs", "use super::http;", 1),
         (
             "storage/mod.rs",
-            "use crate::{config, domain::{ids, http}, usecases::now};",
+            "use crate::{config, domain::{ids, http}, usecases::current_time};",
             1,
         ),
         (
