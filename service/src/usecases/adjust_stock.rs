@@ -1,6 +1,6 @@
 //! An admin counts: stock came in, or went missing.
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
 use crate::storage::products;
@@ -16,8 +16,8 @@ pub(crate) async fn adjust_stock(
     delta: StockDelta,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut touched = services.products.touch();
-    touched.add([id]);
+    let mut invalidation = services.products.touch();
+    invalidation.add([id]);
     let adjusted = products::adjust_stock(&mut conn, id, delta, current_time()).await;
-    settle(touched, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))
+    finish(invalidation, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))
 }

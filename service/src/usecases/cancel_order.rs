@@ -6,7 +6,7 @@
 //! becomes a refund: whatever was or will be charged is given back. Run it:
 //! `cancelling_races_with_paying` in `tests/api/orders/races.rs`.
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::domain::event::OrderEvent;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -26,7 +26,7 @@ pub(crate) async fn cancel_order(
 ) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = current_time();
-    let mut touched = services.products.touch();
+    let mut invalidation = services.products.touch();
     let cancelled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, id)
             .await?
@@ -37,14 +37,14 @@ pub(crate) async fn cancel_order(
         let event = OrderEvent::status_changed(order.status, id, payload::to_json(&order)?, now);
 
         orders::set_status(conn, id, order.status, now).await?;
-        touched.add(order.lines.iter().map(|line| line.product_id));
+        invalidation.add(order.lines.iter().map(|line| line.product_id));
         stock::put_back(conn, &order.lines, now).await?;
         payment_jobs::call_off(conn, id).await?;
         outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
     .await;
-    let cancelled = settle(touched, cancelled)?;
+    let cancelled = finish(invalidation, cancelled)?;
     services.record_order_status(cancelled.status);
     services.job_notifier.ring();
     Ok(cancelled)

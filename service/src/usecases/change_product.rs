@@ -4,26 +4,26 @@
 //! (the "lost update"). Each says which version they saw; the row is locked,
 //! compared, and only then changed.
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
 use crate::storage::transaction::in_transaction;
 use crate::storage::{products, stock};
 
-/// Changes the name or the price of a product if `accepts` its version.
+/// Changes the name or the price of a product if `version_matches` accepts its version.
 ///
 /// # Errors
 /// `NotFound`, `StaleVersion`.
 pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,
-    accepts: impl Fn(i64) -> bool,
+    version_matches: impl Fn(i64) -> bool,
     name: Option<&ProductName>,
     price: Option<Money>,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut touched = services.products.touch();
+    let mut invalidation = services.products.touch();
     let changed = in_transaction(&mut conn, async |conn| {
         let current = stock::lock(conn, &[id])
             .await?
@@ -35,9 +35,9 @@ pub(crate) async fn change_product(
         if name.is_none() && price.is_none() {
             return Ok(current);
         }
-        touched.add([id]);
+        invalidation.add([id]);
         Ok(products::change(conn, id, name, price, current_time()).await?)
     })
     .await;
-    settle(touched, changed)
+    finish(invalidation, changed)
 }

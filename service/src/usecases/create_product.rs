@@ -1,6 +1,6 @@
 //! An admin enters a product.
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock};
@@ -27,8 +27,8 @@ pub(crate) async fn create_product(
         created_at,
     };
     let mut conn = services.database.connection().await?;
-    let mut touched = services.products.touch();
-    touched.add([new.id]);
+    let mut invalidation = services.products.touch();
+    invalidation.add([new.id]);
     let inserted = products::insert(&mut conn, &new).await;
-    settle(touched, inserted.map_err(UseCaseError::from))
+    finish(invalidation, inserted.map_err(UseCaseError::from))
 }

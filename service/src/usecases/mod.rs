@@ -79,14 +79,14 @@ impl Services {
 
 /// Tells the cache what came of a transaction that changes products. Some errors
 /// leave open whether it was committed; then it counts as if it was.
-fn settle<T>(
-    touched: Touched<StorageError>,
+fn finish<T>(
+    invalidation: Touched<StorageError>,
     outcome: Result<T, UseCaseError>,
 ) -> Result<T, UseCaseError> {
     match &outcome {
-        Ok(_) => touched.committed(),
-        Err(error) if error.is_commit_unknown() => drop(touched),
-        Err(_) => touched.rolled_back(),
+        Ok(_) => invalidation.committed(),
+        Err(error) if error.is_commit_unknown() => drop(invalidation),
+        Err(_) => invalidation.rolled_back(),
     }
     outcome
 }

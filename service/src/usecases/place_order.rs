@@ -33,7 +33,7 @@ use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::config::OrdersConfig;
 use crate::domain::basket::Basket;
 use crate::domain::event::OrderEvent;
@@ -97,10 +97,10 @@ async fn place(
     render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Placed, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut touched = services.products.touch();
-    touched.add(request.basket.lines().iter().map(|line| line.product_id));
+    let mut invalidation = services.products.touch();
+    invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
     let placed = place_on(&mut conn, &services.orders, &request, render).await;
-    let placed = settle(touched, placed)?;
+    let placed = finish(invalidation, placed)?;
     if let Some(value) = placed.taken {
         let currency = [value.currency().code()];
         let minor = u64::try_from(value.minor()).unwrap_or_default();

@@ -6,7 +6,7 @@
 //! late: the state machine lets an order be paid once, and the job is only
 //! deleted by who holds its lease. Run it: `tests/api/payments/workers.rs`.
 
-use super::{Services, UseCaseError, current_time, settle};
+use super::{Services, UseCaseError, current_time, finish};
 use crate::domain::event::OrderEvent;
 use crate::domain::order_status::OrderTransition;
 use crate::events::payload;
@@ -32,7 +32,7 @@ pub(crate) async fn settle_charge(
         ChargeOutcome::Charged { .. } => OrderTransition::Pay,
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
     };
-    let mut touched = services.products.touch();
+    let mut invalidation = services.products.touch();
     let mut reached = None;
     let settled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, job.order_id)
@@ -49,7 +49,7 @@ pub(crate) async fn settle_charge(
                     payments::insert(conn, order.id, charge_id, order.total, now).await?;
                 }
                 ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
-                    touched.add(order.lines.iter().map(|line| line.product_id));
+                    invalidation.add(order.lines.iter().map(|line| line.product_id));
                     stock::put_back(conn, &order.lines, now).await?;
                 }
             }
@@ -59,7 +59,7 @@ pub(crate) async fn settle_charge(
         Ok::<_, UseCaseError>(())
     })
     .await;
-    settle(touched, settled)?;
+    finish(invalidation, settled)?;
     if let Some(status) = reached {
         services.record_order_status(status);
     }
