@@ -54,24 +54,24 @@ pub struct PlaceOrder {
     /// What.
     pub basket: Basket,
     /// Names the request, so that it can be sent again.
-    pub key: IdempotencyKey,
+    pub idempotency_key: IdempotencyKey,
 }
 
 /// The answer to the client.
 #[derive(Debug)]
-pub struct Placed {
+pub struct PlacedOrder {
     /// The order that was made.
     pub order_id: Uuid,
     /// The body of the answer, byte for byte the same each time.
-    pub(crate) answer: String,
+    pub(crate) response_body: String,
     /// What the order costs; none if an earlier request with this key made it.
-    pub(crate) taken: Option<Money>,
+    pub(crate) total: Option<Money>,
 }
 
-impl Placed {
+impl PlacedOrder {
     /// Whether an earlier request with this key made the order.
-    pub fn replayed(&self) -> bool {
-        self.taken.is_none()
+    pub fn is_replayed(&self) -> bool {
+        self.total.is_none()
     }
 }
 
@@ -86,26 +86,26 @@ pub(crate) async fn place_order(
     services: &Services,
     request: PlaceOrder,
     render: fn(&Order) -> serde_json::Result<String>,
-) -> Result<Placed, UseCaseError> {
-    let work = place(services.clone(), request, render);
+) -> Result<PlacedOrder, UseCaseError> {
+    let work = execute(services.clone(), request, render);
     services.database.beside_connections(work).await?
 }
 
-async fn place(
+async fn execute(
     services: Services,
     request: PlaceOrder,
     render: fn(&Order) -> serde_json::Result<String>,
-) -> Result<Placed, UseCaseError> {
+) -> Result<PlacedOrder, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.touch();
     invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
-    let placed = place_on(&mut conn, &services.orders, &request, render).await;
+    let placed = place_order_on(&mut conn, &services.orders, &request, render).await;
     let placed = finish(invalidation, placed)?;
-    if let Some(value) = placed.taken {
-        let currency = [value.currency().code()];
-        let minor = u64::try_from(value.minor()).unwrap_or_default();
-        let values = &services.metrics.order_value;
-        values.with_label_values(&currency).inc_by(minor);
+    if let Some(total) = placed.total {
+        let currency = [total.currency().code()];
+        let minor = u64::try_from(total.minor()).unwrap_or_default();
+        let order_value = &services.metrics.order_value;
+        order_value.with_label_values(&currency).inc_by(minor);
         services.record_order_status(OrderStatus::Pending);
     }
     services.job_notifier.ring();
@@ -116,50 +116,50 @@ async fn place(
 ///
 /// # Errors
 /// As [`place_order`].
-pub async fn place_on(
+pub async fn place_order_on(
     conn: &mut AsyncPgConnection,
     config: &OrdersConfig,
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
-) -> Result<Placed, UseCaseError> {
+) -> Result<PlacedOrder, UseCaseError> {
     let mut transaction = Pipeline::new(conn);
-    let placed = take_or_replay(&mut transaction, config, request, render).await;
+    let placed = place_or_replay(&mut transaction, config, request, render).await;
     transaction.end().await;
     placed
 }
 
-async fn take_or_replay(
+async fn place_or_replay(
     transaction: &mut Pipeline<'_>,
     config: &OrdersConfig,
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
-) -> Result<Placed, UseCaseError> {
+) -> Result<PlacedOrder, UseCaseError> {
     let now = current_time();
     let fingerprint = fingerprint(&request.basket);
     let claim = Claim {
         user_id: request.user_id,
-        key: &request.key,
+        key: &request.idempotency_key,
         fingerprint: &fingerprint,
         now,
         expires_at: now + config.idempotency_lifetime,
         wait: config.idempotency_wait,
     };
     let lines = request.basket.lines();
-    let wanted: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
-    let (claimed, shelf) = transaction
+    let product_ids: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
+    let (claim_outcome, locked_products) = transaction
         .begin(
             async |conn| idempotency::claim(conn, &claim).await,
-            async |conn| stock::lock_if_claimed(conn, &wanted, &claim).await,
+            async |conn| stock::lock_if_claimed(conn, &product_ids, &claim).await,
         )
         .await?;
-    match claimed? {
+    match claim_outcome? {
         Claimed::New => {
-            let order = Order::place(request.user_id, &request.basket, &shelf?, now)?;
-            let answer = render(&order)?;
-            take(transaction, request, order, answer).await
+            let order = Order::place(request.user_id, &request.basket, &locked_products?, now)?;
+            let response_body = render(&order)?;
+            insert_order(transaction, request, order, response_body).await
         }
         Claimed::Used => {
-            shelf?;
+            locked_products?;
             let stored = transaction
                 .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
                 .await?;
@@ -170,34 +170,34 @@ async fn take_or_replay(
     }
 }
 
-async fn take(
+async fn insert_order(
     transaction: &mut Pipeline<'_>,
     request: &PlaceOrder,
     order: Order,
-    answer: String,
-) -> Result<Placed, UseCaseError> {
-    let data = payload::to_json(&order)?;
-    let event = OrderEvent::status_changed(order.status, order.id, data, order.created_at);
+    response_body: String,
+) -> Result<PlacedOrder, UseCaseError> {
+    let event_data = payload::to_json(&order)?;
+    let event = OrderEvent::status_changed(order.status, order.id, event_data, order.created_at);
     transaction
         .commit(async |conn| {
-            order_record::insert(conn, &order, &event, &request.key, &answer).await
+            order_record::insert(conn, &order, &event, &request.idempotency_key, &answer).await
         })
         .await?;
-    Ok(Placed {
+    Ok(PlacedOrder {
         order_id: order.id.0,
-        answer,
-        taken: Some(order.total),
+        response_body: answer,
+        total: Some(order.total),
     })
 }
 
-fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<Placed, UseCaseError> {
+fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<PlacedOrder, UseCaseError> {
     if stored.fingerprint != fingerprint {
         return Err(UseCaseError::IdempotencyKeyReused);
     }
-    Ok(Placed {
+    Ok(PlacedOrder {
         order_id: stored.resource_id,
-        answer: stored.answer,
-        taken: None,
+        response_body: stored.answer,
+        total: None,
     })
 }
 

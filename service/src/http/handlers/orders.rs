@@ -40,17 +40,17 @@ pub(crate) async fn place(
     let request = PlaceOrder {
         user_id,
         basket,
-        key,
+        idempotency_key: key,
     };
     let placed = place_order::place_order(&services, request, render).await?;
     let mut response = HttpResponse::Created();
     response
         .insert_header((header::LOCATION, format!("/v1/orders/{}", placed.order_id)))
         .insert_header(ContentType::json());
-    if placed.replayed() {
+    if placed.is_replayed() {
         response.insert_header(("idempotent-replayed", "true"));
     }
-    Ok(response.body(placed.answer))
+    Ok(response.body(placed.response_body))
 }
 
 fn render(order: &Order) -> serde_json::Result<String> {

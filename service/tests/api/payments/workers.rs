@@ -20,7 +20,7 @@ use orderly::storage::dead_jobs;
 use orderly::storage::doorbell;
 use orderly::storage::payment_jobs::LeasedJob;
 use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics};
-use orderly::usecases::place_order::{PlaceOrder, place_on};
+use orderly::usecases::place_order::{PlaceOrder, place_order_on};
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, settings};
@@ -45,12 +45,12 @@ pub async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
     let request = PlaceOrder {
         user_id: UserId(id(&me).parse().unwrap()),
         basket: Basket::new(vec![line]).unwrap(),
-        key: IdempotencyKey::parse(b"key").unwrap(),
+        idempotency_key: IdempotencyKey::parse(b"key").unwrap(),
     };
     let answer = |order: &Order| serde_json::to_string(&json!({"id": order.id}));
     let mut conn = app.database.connect().await;
     let config = OrdersConfig::default();
-    let placed = place_on(&mut conn, &config, &request, answer).await;
+    let placed = place_order_on(&mut conn, &config, &request, answer).await;
     (customer, json!({"id": placed.unwrap().order_id}))
 }
 

@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use orderly::config::{DatabaseConfig, OrdersConfig};
 use orderly::storage::pipeline::Pipeline;
 use orderly::usecases::UseCaseError;
-use orderly::usecases::place_order::place_on;
+use orderly::usecases::place_order::place_order_on;
 
 use super::connection_pool::pools;
 use super::round_trips::{answer, request, user_id};
@@ -30,7 +30,7 @@ async fn a_statement_that_fails_takes_the_commit_with_it() {
     let fault = "ALTER TABLE outbox ADD CONSTRAINT fault CHECK (false) NOT VALID";
     meddler.batch_execute(fault).await.unwrap();
     for _ in 0..2 {
-        let placed = place_on(&mut conn, &config, &request, answer).await;
+        let placed = place_order_on(&mut conn, &config, &request, answer).await;
         assert!(
             matches!(placed, Err(UseCaseError::Internal(_))),
             "{placed:?}"
@@ -40,8 +40,8 @@ async fn a_statement_that_fails_takes_the_commit_with_it() {
     }
     let mended = "ALTER TABLE outbox DROP CONSTRAINT fault";
     meddler.batch_execute(mended).await.unwrap();
-    let placed = place_on(&mut conn, &config, &request, answer).await;
-    assert!(!placed.unwrap().replayed());
+    let placed = place_order_on(&mut conn, &config, &request, answer).await;
+    assert!(!placed.unwrap().is_replayed());
     app.finish().await;
 }
 
@@ -60,8 +60,8 @@ async fn a_key_without_an_answer_was_never_used() {
     );
     conn.batch_execute(&unused).await.unwrap();
     let request = request(user_id, "key", &[product]);
-    let placed = place_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
-    assert!(!placed.unwrap().replayed());
+    let placed = place_order_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
+    assert!(!placed.unwrap().is_replayed());
     app.finish().await;
 }
 

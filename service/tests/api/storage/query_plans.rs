@@ -5,7 +5,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use orderly::config::OrdersConfig;
-use orderly::usecases::place_order::place_on;
+use orderly::usecases::place_order::place_order_on;
 
 use super::round_trips::{answer, request, user_id};
 use crate::support::app::TestApp;
@@ -34,7 +34,7 @@ async fn an_order_reads_no_whole_table() {
     );
     conn.batch_execute(&large).await.unwrap();
     for _ in 0..2 {
-        let placed = place_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
+        let placed = place_order_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
         placed.unwrap();
     }
 

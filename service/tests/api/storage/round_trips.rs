@@ -10,7 +10,7 @@ use orderly::domain::basket::{Basket, BasketLine, Quantity};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::Order;
-use orderly::usecases::place_order::{PlaceOrder, Placed, place_on};
+use orderly::usecases::place_order::{PlaceOrder, PlacedOrder, place_order_on};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -58,8 +58,8 @@ impl Counted {
         Self { conn, sent }
     }
 
-    async fn place(&mut self, request: &PlaceOrder) -> (Placed, Sent) {
-        let placed = place_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
+    async fn place(&mut self, request: &PlaceOrder) -> (PlacedOrder, Sent) {
+        let placed = place_order_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         (placed.unwrap(), sent)
     }
@@ -100,7 +100,7 @@ pub fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
     PlaceOrder {
         user_id,
         basket: Basket::new(products.iter().map(line).collect()).unwrap(),
-        key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
+        idempotency_key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
     }
 }
 
@@ -120,7 +120,7 @@ async fn an_order_takes_five_statements_and_two_waits() {
     for (key, lines) in [("one", 1), ("ten", 10)] {
         let request = request(user_id, key, &products[..lines]);
         let (placed, sent) = counted.place(&request).await;
-        assert!(!placed.replayed());
+        assert!(!placed.is_replayed());
         let starts = ["BEGIN", "WITH patience", "SELECT", "WITH line", "COMMIT"];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
@@ -130,7 +130,7 @@ async fn an_order_takes_five_statements_and_two_waits() {
 
     let again = request(user_id, "ten", &products);
     let (placed, sent) = counted.place(&again).await;
-    assert!(placed.replayed());
+    assert!(placed.is_replayed());
     sent.are(&["BEGIN", "WITH patience", "SELECT", "SELECT", "COMMIT"]);
     assert!(sent.statements[3].contains("idempotency_keys"));
     let again = |_| request(user_id, "ten", &products);
