@@ -15,31 +15,31 @@ use crate::storage::{Connection, products};
 
 /// What was seen.
 #[derive(Debug)]
-pub(crate) struct Seen<T> {
+pub(crate) struct Cached<T> {
     /// As it is, or was.
-    pub(crate) what: T,
+    pub(crate) value: T,
     /// If the database is away and this stands in for its answer: how old it is.
-    pub(crate) stale: Option<Duration>,
+    pub(crate) stale_age: Option<Duration>,
 }
 
-/// A page of products, oldest first, with `part` somewhere in the name.
+/// A page of products, oldest first, with `search` somewhere in the name.
 ///
 /// # Errors
 /// `Unavailable`.
 pub(crate) async fn list(
     services: &Services,
-    part: Option<&str>,
+    search: Option<&str>,
     page: PageRequest,
-) -> Result<Seen<Page<Product>>, UseCaseError> {
+) -> Result<Cached<Page<Product>>, UseCaseError> {
     if part.is_none() && page.after.is_none() {
         return first_page(services, page.limit).await;
     }
     let query = |mut conn: Connection| async move { products::list(&mut conn, part, page).await };
-    let what = read(&services.database, &services.read_retry, query).await?;
-    Ok(Seen { what, stale: None })
+    let value = read(&services.database, &services.read_retry, query).await?;
+    Ok(Cached { value, stale_age: None })
 }
 
-async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>>, UseCaseError> {
+async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Product>>, UseCaseError> {
     let (database, retry) = (services.database.clone(), services.read_retry.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());
@@ -50,12 +50,12 @@ async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>
             read(&database, &retry, query).await
         }
     };
-    let reading = services.products.first_rows(load).await?;
-    let rows = reading.value.iter().flat_map(|rows| rows.iter());
+    let cached = services.products.first_rows(load).await?;
+    let rows = cached.value.iter().flat_map(|rows| rows.iter());
     let rows = rows.take(usize::from(limit) + 1).cloned().collect();
-    Ok(Seen {
-        what: Page::from_overfetched(rows, limit, |product: &Product| product.id.0),
-        stale: reading.stale,
+    Ok(Cached {
+        value: Page::from_overfetched(rows, limit, |product: &Product| product.id.0),
+        stale_age: cached.stale,
     })
 }
 
@@ -63,7 +63,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Seen<Page<Product>
 ///
 /// # Errors
 /// `NotFound`.
-pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Seen<Product>, UseCaseError> {
+pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Cached<Product>, UseCaseError> {
     let (database, retry) = (services.database.clone(), services.read_retry.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());
@@ -72,10 +72,10 @@ pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Seen<Produ
             read(&database, &retry, query).await
         }
     };
-    let reading = services.products.get(id, load).await?;
-    let product = reading.value.ok_or(UseCaseError::NotFound("product"))?;
-    Ok(Seen {
-        what: Product::clone(&product),
-        stale: reading.stale,
+    let cached = services.products.get(id, load).await?;
+    let product = cached.value.ok_or(UseCaseError::NotFound("product"))?;
+    Ok(Cached {
+        value: Product::clone(&product),
+        stale_age: cached.stale,
     })
 }

@@ -41,9 +41,9 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let (page, search) = query.check()?;
     let seen = browse_products::list(&services, search.as_deref(), page).await?;
-    let page = seen.what;
+    let page = seen.value;
     let mut response = HttpResponse::Ok();
-    mark(&mut response, seen.stale);
+    mark(&mut response, seen.stale_age);
     Ok(response.json(ProductPage {
         items: page.items.into_iter().map(ProductResponse::from).collect(),
         next_cursor: page.next_cursor.map(|cursor| cursor.encode(List::Products)),
@@ -79,7 +79,7 @@ pub(crate) async fn get(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let seen = browse_products::get(&services, ProductId(id)).await?;
-    let product = seen.what;
+    let product = seen.value;
     let tag = tag(product.version);
     let unchanged = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
@@ -91,7 +91,7 @@ pub(crate) async fn get(
     } else {
         HttpResponse::Ok()
     };
-    mark(&mut response, seen.stale);
+    mark(&mut response, seen.stale_age);
     if unchanged {
         return Ok(response.insert_header(ETag(tag)).finish());
     }
