@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::read::read;
+use super::read::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::cache::FIRST_ROWS;
 use crate::domain::ids::ProductId;
@@ -35,7 +35,7 @@ pub(crate) async fn list(
         return first_page(services, page.limit).await;
     }
     let query = |mut conn: Connection| async move { products::list(&mut conn, part, page).await };
-    let value = read(&services.database, &services.read_retry, query).await?;
+    let value = read_with_retry(&services.database, &services.read_retry, query).await?;
     Ok(Cached { value, stale_age: None })
 }
 
@@ -47,7 +47,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
             let query = |mut conn: Connection| async move {
                 products::first(&mut conn, FIRST_ROWS).await.map(Some)
             };
-            read(&database, &retry, query).await
+            read_with_retry(&database, &retry, query).await
         }
     };
     let cached = services.products.first_rows(load).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Cached<Pro
         let (database, retry) = (database.clone(), retry.clone());
         async move {
             let query = |mut conn: Connection| async move { products::find(&mut conn, id).await };
-            read(&database, &retry, query).await
+            read_with_retry(&database, &retry, query).await
         }
     };
     let cached = services.products.get(id, load).await?;

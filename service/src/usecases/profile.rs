@@ -1,6 +1,6 @@
 //! A user looks at their own profile, or changes it.
 
-use super::read::read;
+use super::read::read_with_retry;
 use super::{Services, UseCaseError, current_time};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PersonName, User};
@@ -12,7 +12,7 @@ use crate::storage::{Connection, users};
 /// `NotFound` if the user is gone since the token was made.
 pub(crate) async fn view(services: &Services, id: UserId) -> Result<User, UseCaseError> {
     let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
-    read(&services.database, &services.read_retry, query)
+    read_with_retry(&services.database, &services.read_retry, query)
         .await?
         .ok_or(UseCaseError::NotFound("user"))
 }

@@ -13,7 +13,7 @@ use crate::storage::error::StorageError;
 ///
 /// # Errors
 /// The last error of `query`, or of the pool.
-pub(super) async fn read<T, F>(
+pub(super) async fn read_with_retry<T, F>(
     database: &Database,
     retry: &Retry,
     query: impl Fn(Connection) -> F,
@@ -21,15 +21,15 @@ pub(super) async fn read<T, F>(
 where
     F: Future<Output = Result<T, StorageError>>,
 {
-    let worth = |error: &StorageError| matches!(error, StorageError::Unavailable(_));
-    let once = || async {
-        let found = query(database.connection().await?).await;
-        if found.as_ref().is_err_and(worth) {
+    let is_retryable = |error: &StorageError| matches!(error, StorageError::Unavailable(_));
+    let attempt = || async {
+        let result = query(database.connection().await?).await;
+        if result.as_ref().is_err_and(is_retryable) {
             database.close_all_idle();
         }
-        found
+        result
     };
-    retry.run(once, worth).await
+    retry.run(attempt, is_retryable).await
 }
 
 impl LoadError for StorageError {
