@@ -19,17 +19,17 @@ pub(crate) async fn log_in(
     email: String,
     password: SecretString,
 ) -> Result<AccessToken, UseCaseError> {
-    let logged_in = check(services, email, password).await;
-    let outcome = match logged_in {
+    let result = authenticate(services, email, password).await;
+    let outcome = match result {
         Ok(_) => "success",
         Err(UseCaseError::InvalidCredentials) => "refused",
         Err(_) => "failed",
     };
     services.metrics.logins.with_label_values(&[outcome]).inc();
-    logged_in
+    result
 }
 
-async fn check(
+async fn authenticate(
     services: &Services,
     email: String,
     password: SecretString,
@@ -41,8 +41,8 @@ async fn check(
         }
         Err(_) => None,
     };
-    let (user, stored) = found.unzip();
-    let matches = services.passwords.verify(&password, stored).await?;
+    let (user, stored_hash) = found.unzip();
+    let matches = services.passwords.verify(&password, stored_hash).await?;
     let user = user
         .filter(|_| matches)
         .ok_or(UseCaseError::InvalidCredentials)?;
