@@ -24,6 +24,6 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     let (users, products) = seed::seed(&services).await?;
     super::print(&format!(
         "users: {} added, {} there already\nproducts: {} added, {} there already",
-        users.added, users.present, products.added, products.present
+        users.added, users.existing, products.added, products.existing
     ))
 }

@@ -17,7 +17,7 @@ use crate::telemetry::trace_context;
 pub(crate) async fn publish_events(
     conn: &mut AsyncPgConnection,
     publisher: &Publisher,
-    batch: i64,
+    batch_size: i64,
 ) -> anyhow::Result<usize> {
     let stored = outbox::oldest(conn, batch).await?;
     if stored.is_empty() {

@@ -40,11 +40,11 @@ const THINGS: [&str; 10] = [
 
 /// What became of the demo users, or of the demo products.
 #[derive(Debug, Default)]
-pub(crate) struct Seeded {
+pub(crate) struct SeedCounts {
     /// How many were added.
     pub(crate) added: usize,
     /// How many were there already.
-    pub(crate) present: usize,
+    pub(crate) existing: usize,
 }
 
 /// Adds the demo users and products that are not there yet, and returns what became
@@ -52,12 +52,12 @@ pub(crate) struct Seeded {
 ///
 /// # Errors
 /// If the database can't be reached.
-pub(crate) async fn seed(services: &Services) -> anyhow::Result<(Seeded, Seeded)> {
+pub(crate) async fn seed(services: &Services) -> anyhow::Result<(SeedCounts, SeedCounts)> {
     Ok((seed_users(services).await?, seed_products(services).await?))
 }
 
-async fn seed_users(services: &Services) -> anyhow::Result<Seeded> {
-    let mut users = Seeded::default();
+async fn seed_users(services: &Services) -> anyhow::Result<SeedCounts> {
+    let mut users = SeedCounts::default();
     for (email, password, name, role) in USERS {
         let registration = Registration {
             email: EmailAddress::parse(email.to_owned())?,
@@ -66,21 +66,21 @@ async fn seed_users(services: &Services) -> anyhow::Result<Seeded> {
         };
         match register_user(services, registration, role).await {
             Ok(_) => users.added += 1,
-            Err(UseCaseError::EmailTaken) => users.present += 1,
+            Err(UseCaseError::EmailTaken) => users.existing += 1,
             Err(error) => return Err(error).context("registering a demo user"),
         }
     }
     Ok(users)
 }
 
-async fn seed_products(services: &Services) -> anyhow::Result<Seeded> {
+async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
     let mut conn = services.database.connection().await?;
     in_transaction(&mut conn, async |conn| {
-        let demo: Vec<_> = (0..PRODUCTS).map(product).collect::<Result<_, _>>()?;
+        let demo: Vec<_> = (0..PRODUCTS).map(demo_product).collect::<Result<_, _>>()?;
         let skus: Vec<&str> = demo.iter().map(|(sku, ..)| sku.as_str()).collect();
-        let taken = products::taken(conn, &skus).await?;
+        let existing_skus = products::taken(conn, &skus).await?;
         for (sku, name, price, stock) in &demo {
-            if taken.contains(sku.as_str()) {
+            if existing_skus.contains(sku.as_str()) {
                 continue;
             }
             let created_at = current_time();
@@ -94,15 +94,15 @@ async fn seed_products(services: &Services) -> anyhow::Result<Seeded> {
             };
             products::insert(conn, &new).await?;
         }
-        Ok::<_, anyhow::Error>(Seeded {
-            added: PRODUCTS - taken.len(),
-            present: taken.len(),
+        Ok::<_, anyhow::Error>(SeedCounts {
+            added: PRODUCTS - existing_skus.len(),
+            existing: existing_skus.len(),
         })
     })
     .await
 }
 
-fn product(number: usize) -> anyhow::Result<(Sku, ProductName, Money, Stock)> {
+fn demo_product(number: usize) -> anyhow::Result<(Sku, ProductName, Money, Stock)> {
     let pick = |words: &[&'static str; 10], digit: u32| words[number / 10_usize.pow(digit) % 10];
     let name = format!(
         "{} {} {}",

@@ -28,19 +28,19 @@ pub(crate) async fn settle_charge(
 ) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = current_time();
-    let attempted = match outcome {
+    let transition = match outcome {
         ChargeOutcome::Charged { .. } => OrderTransition::Pay,
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
     };
     let mut invalidation = services.products.touch();
-    let mut reached = None;
+    let mut new_status = None;
     let settled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, job.order_id)
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
-        if let Ok(status) = order.status.apply(attempted) {
+        if let Ok(status) = order.status.apply(transition) {
             order.status = status;
-            reached = Some(status);
+            new_status = Some(status);
             order.updated_at = now;
             let event = OrderEvent::status_changed(status, order.id, payload::to_json(&order)?, now);
             orders::set_status(conn, order.id, status, now).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn settle_charge(
     })
     .await;
     finish(invalidation, settled)?;
-    if let Some(status) = reached {
+    if let Some(status) = new_status {
         services.record_order_status(status);
     }
     services.job_notifier.ring();
