@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::app;
 use crate::config::{self, Flags};
 use crate::payments::sandbox::LedgerEntry;
-use crate::usecases::check_books::{Verdict, check_books, check_money, payments_under_way};
+use crate::usecases::check_invariants::{InvariantResult, check_invariants, reconcile_payments, payments_in_progress};
 
 /// How much of what breaks a rule is shown to people.
 const SHOWN: usize = 5;
@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
     if args.ledger {
         let deadline = Instant::now() + Duration::from_secs(args.wait);
         loop {
-            let left = payments_under_way(&mut conn).await?.len();
+            let left = payments_in_progress(&mut conn).await?.len();
             if left == 0 {
                 break;
             }
@@ -59,17 +59,17 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
             sleep(Duration::from_millis(200)).await;
         }
     }
-    let mut verdicts = check_books(&mut conn).await?;
+    let mut results = check_invariants(&mut conn).await?;
     if args.ledger {
         let ledger = read_ledger(&settings.payments.gateway_url).await?;
-        verdicts.push(check_money(&mut conn, ledger.entries).await?);
+        results.push(reconcile_payments(&mut conn, ledger.entries).await?);
     }
     super::print(&if args.json {
-        serde_json::to_string_pretty(&verdicts)?
+        serde_json::to_string_pretty(&results)?
     } else {
-        table(&verdicts)?
+        table(&results)?
     })?;
-    match verdicts
+    match results
         .iter()
         .filter(|one| !one.broken_by.is_empty())
         .count()
@@ -100,9 +100,9 @@ async fn read_ledger(gateway: &str) -> anyhow::Result<Ledger> {
         .with_context(|| format!("reading the ledger of the sandbox gateway at {url}"))
 }
 
-fn table(verdicts: &[Verdict]) -> Result<String, std::fmt::Error> {
+fn table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
     let mut table = String::new();
-    for Verdict { rule, broken_by } in verdicts {
+    for InvariantResult { rule, broken_by } in results {
         if broken_by.is_empty() {
             writeln!(table, "ok      {rule}")?;
             continue;

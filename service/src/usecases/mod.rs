@@ -8,7 +8,7 @@ pub(crate) mod adjust_stock;
 pub(crate) mod browse_products;
 pub(crate) mod cancel_order;
 pub(crate) mod change_product;
-pub mod check_books;
+pub mod check_invariants;
 pub(crate) mod create_product;
 mod error;
 pub(crate) mod log_in;

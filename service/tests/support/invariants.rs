@@ -1,10 +1,10 @@
 //! The books: what must be true of every database and its gateway's ledger,
 //! whatever was done to them, once no payment job is under way any more. The rules
-//! are those of `orderly books`, in `usecases/check_books.rs`.
+//! are those of `orderly books`, in `usecases/check_invariants.rs`.
 
 use diesel_async::AsyncPgConnection;
 use orderly::payments::sandbox::{LedgerEntry, SandboxGateway};
-use orderly::usecases::check_books::{check_books, check_money, payments_under_way};
+use orderly::usecases::check_invariants::{check_invariants, reconcile_payments, payments_in_progress};
 
 use super::database::TestDatabase;
 use super::eventually::eventually;
@@ -13,10 +13,10 @@ use super::eventually::eventually;
 pub async fn check(database: &TestDatabase, gateway: &SandboxGateway) {
     let mut conn = database.connect().await;
     // The deadline is for each change: a long queue on a slow machine takes its time.
-    let mut under_way = payments_under_way(&mut conn).await.unwrap();
+    let mut under_way = payments_in_progress(&mut conn).await.unwrap();
     while !under_way.is_empty() {
         under_way = eventually("the payment jobs come to an end", async || {
-            let now = payments_under_way(&mut conn).await.unwrap();
+            let now = payments_in_progress(&mut conn).await.unwrap();
             (now != under_way).then_some(now)
         })
         .await;
@@ -26,8 +26,8 @@ pub async fn check(database: &TestDatabase, gateway: &SandboxGateway) {
 
 /// Checks every rule.
 pub async fn hold(conn: &mut AsyncPgConnection, ledger: Vec<LedgerEntry>) {
-    let mut verdicts = check_books(conn).await.unwrap();
-    verdicts.push(check_money(conn, ledger).await.unwrap());
+    let mut verdicts = check_invariants(conn).await.unwrap();
+    verdicts.push(reconcile_payments(conn, ledger).await.unwrap());
     for verdict in verdicts {
         let (rule, broken_by) = (verdict.rule, verdict.broken_by);
         assert!(broken_by.is_empty(), "broken: {rule}: {broken_by:?}");

@@ -15,12 +15,12 @@ use crate::payments::sandbox::{EntryKind, LedgerEntry};
 use crate::storage::books::{self, Account, RULES};
 use crate::storage::error::StorageError;
 
-const MONEY: &str =
+const LEDGER_INVARIANT: &str =
     "what the gateway took for an order, once, less what it gave back, is what the order says";
 
 /// What became of one rule.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Verdict {
+pub struct InvariantResult {
     /// What must be true.
     pub rule: &'static str,
     /// What breaks it; empty if nothing does.
@@ -31,16 +31,16 @@ pub struct Verdict {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn check_books(conn: &mut AsyncPgConnection) -> Result<Vec<Verdict>, StorageError> {
+pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<InvariantResult>, StorageError> {
     books::take_time(conn).await?;
-    let mut verdicts = Vec::with_capacity(RULES.len() + 1);
+    let mut results = Vec::with_capacity(RULES.len() + 1);
     for rule in RULES {
-        verdicts.push(Verdict {
+        results.push(InvariantResult {
             rule: rule.says,
             broken_by: books::broken_by(conn, rule).await?,
         });
     }
-    Ok(verdicts)
+    Ok(results)
 }
 
 /// The orders whose payment is under way: the gateway may know more of them than
@@ -48,7 +48,7 @@ pub async fn check_books(conn: &mut AsyncPgConnection) -> Result<Vec<Verdict>, S
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn payments_under_way(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+pub async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
     books::under_way(conn).await
 }
 
@@ -57,10 +57,10 @@ pub async fn payments_under_way(conn: &mut AsyncPgConnection) -> Result<Vec<Stri
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn check_money(
+pub async fn reconcile_payments(
     conn: &mut AsyncPgConnection,
     ledger: Vec<LedgerEntry>,
-) -> Result<Verdict, StorageError> {
+) -> Result<InvariantResult, StorageError> {
     let mut by_order: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
     for entry in ledger {
         let entries = by_order.entry(entry.reference.clone()).or_default();
@@ -69,47 +69,47 @@ pub async fn check_money(
     let mut broken_by = Vec::new();
     for account in books::accounts(conn).await? {
         let entries = by_order.remove(&account.id).unwrap_or_default();
-        if let Some(fault) = fault(&account, &entries) {
+        if let Some(discrepancy) = find_discrepancy(&account, &entries) {
             let Account { id, status, .. } = account;
-            broken_by.push(format!("order {id}, {status}: {fault}"));
+            broken_by.push(format!("order {id}, {status}: {discrepancy}"));
         }
     }
     let unknown = by_order.keys();
     broken_by
         .extend(unknown.map(|id| format!("{id}: the gateway knows it, the database does not")));
-    Ok(Verdict {
-        rule: MONEY,
+    Ok(InvariantResult {
+        rule: LEDGER_INVARIANT,
         broken_by,
     })
 }
 
 /// What is wrong with an order's money.
-fn fault(account: &Account, entries: &[LedgerEntry]) -> Option<String> {
-    let of = |kind| entries.iter().filter(move |entry| entry.kind == kind);
-    let charges: Vec<_> = of(EntryKind::Charge).collect();
-    let (taken, given_back) = (charges.len(), of(EntryKind::Refund).count());
-    if taken > 1 {
-        return Some(format!("charged {taken} times"));
+fn find_discrepancy(account: &Account, entries: &[LedgerEntry]) -> Option<String> {
+    let entries_of = |kind| entries.iter().filter(move |entry| entry.kind == kind);
+    let charges: Vec<_> = entries_of(EntryKind::Charge).collect();
+    let (charge_count, refund_count) = (charges.len(), entries_of(EntryKind::Refund).count());
+    if charge_count > 1 {
+        return Some(format!("charged {charge_count} times"));
     }
     let total = account.total_minor;
-    let mut moved = of(EntryKind::Charge).chain(of(EntryKind::Refund));
-    if let Some(entry) = moved.find(|entry| entry.amount_minor != total) {
+    let mut movements = entries_of(EntryKind::Charge).chain(entries_of(EntryKind::Refund));
+    if let Some(entry) = movements.find(|entry| entry.amount_minor != total) {
         return Some(format!("{} moved instead of {total}", entry.amount_minor));
     }
-    let as_it_should_be = match account.status.as_str() {
-        "paid" | "shipped" => (taken, given_back) == (1, 0),
+    let counts_match = match account.status.as_str() {
+        "paid" | "shipped" => (charge_count, refund_count) == (1, 0),
         // Asked, and not yet sure of the answer: by a dead job, for a person to see to.
-        "pending" | "cancelled" if account.unsure => given_back <= taken,
-        _ => taken == given_back,
+        "pending" | "cancelled" if account.unsure => refund_count <= charge_count,
+        _ => charge_count == refund_count,
     };
-    if !as_it_should_be {
+    if !counts_match {
         return Some(format!(
-            "taken {taken} times, given back {given_back} times"
+            "taken {charge_count} times, given back {refund_count} times"
         ));
     }
-    let named = account.charge_id.as_ref()?;
-    let charge = charges.first().map(|charge| &charge.id);
-    (charge != Some(named)).then(|| format!("its payment names {named}, not {charge:?}"))
+    let recorded_charge_id = account.charge_id.as_ref()?;
+    let ledger_charge_id = charges.first().map(|charge| &charge.id);
+    (ledger_charge_id != Some(recorded_charge_id)).then(|| format!("its payment names {recorded_charge_id}, not {ledger_charge_id:?}"))
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
                 &[(EntryKind::Decline, 100)],
             ),
         ] {
-            let found = fault(&account, &entries(moved));
+            let found = find_discrepancy(&account, &entries(moved));
             assert_eq!(found, None, "{account:?} {moved:?}");
         }
     }
@@ -182,12 +182,12 @@ mod tests {
             (account("cancelled", false), &[charge], "given back 0 times"),
             (account("pending", true), &[refund], "given back 1 times"),
         ] {
-            let found = fault(&account, &entries(moved)).unwrap();
+            let found = find_discrepancy(&account, &entries(moved)).unwrap();
             assert!(found.contains(expected), "{account:?} {moved:?}: {found}");
         }
         let mut another = account("paid", false);
         another.charge_id = Some("another".to_owned());
-        let found = fault(&another, &entries(&[charge])).unwrap();
+        let found = find_discrepancy(&another, &entries(&[charge])).unwrap();
         assert!(found.contains("names another"), "{found}");
     }
 }
