@@ -10,8 +10,8 @@ use tokio::process::Command;
 /// What became of one rule.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Verdict {
-    pub rule: String,
-    pub broken_by: Vec<String>,
+    pub invariant: String,
+    pub violations: Vec<String>,
 }
 
 /// Asks the program, which finds the database and the gateway in its own settings: in this

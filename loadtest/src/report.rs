@@ -86,9 +86,9 @@ fn promises(summary: &Summary) -> Markup {
                 li.good[one.kept].bad[!one.kept] { (one.promise) ": " strong { (one.measured) } }
             }
             @for verdict in summary.books.iter().flatten() {
-                li.good[verdict.broken_by.is_empty()].bad[!verdict.broken_by.is_empty()] {
-                    "Books: " (verdict.rule)
-                    @if !verdict.broken_by.is_empty() { " (broken " (verdict.broken_by.len()) " times)" }
+                li.good[verdict.violations.is_empty()].bad[!verdict.violations.is_empty()] {
+                    "Books: " (verdict.invariant)
+                    @if !verdict.violations.is_empty() { " (broken " (verdict.violations.len()) " times)" }
                 }
             }
         }

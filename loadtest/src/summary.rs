@@ -62,7 +62,7 @@ impl Summary {
         let sound = books
             .iter()
             .flatten()
-            .all(|verdict| verdict.broken_by.is_empty());
+            .all(|verdict| verdict.violations.is_empty());
         Self {
             arrivals: came.arrivals,
             sent_home: came.sent_home,
@@ -167,9 +167,9 @@ impl fmt::Display for Summary {
         }
         if let Some(books) = &self.books {
             writeln!(f, "\nBOOKS")?;
-            for Verdict { rule, broken_by } in books {
-                writeln!(f, "{} {rule}", mark(broken_by.is_empty()))?;
-                for what in broken_by.iter().take(5) {
+            for Verdict { invariant, violations } in books {
+                writeln!(f, "{} {invariant}", mark(violations.is_empty()))?;
+                for what in violations.iter().take(5) {
                     writeln!(f, "          {what}")?;
                 }
             }

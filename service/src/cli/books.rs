@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// How long to wait for the payments under way, in seconds
     #[arg(long, default_value_t = 60, requires = "ledger", value_parser = clap::value_parser!(u64).range(1..=3600))]
     wait: u64,
-    /// Print a JSON array of {rule, broken_by}, for scripts
+    /// Print a JSON array of {invariant, violations}, for scripts
     #[arg(long)]
     json: bool,
 }
@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
     })?;
     match results
         .iter()
-        .filter(|one| !one.broken_by.is_empty())
+        .filter(|one| !one.violations.is_empty())
         .count()
     {
         0 => Ok(()),
@@ -102,16 +102,16 @@ async fn read_ledger(gateway: &str) -> anyhow::Result<Ledger> {
 
 fn table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
     let mut table = String::new();
-    for InvariantResult { rule, broken_by } in results {
-        if broken_by.is_empty() {
-            writeln!(table, "ok      {rule}")?;
+    for InvariantResult { invariant, violations } in results {
+        if violations.is_empty() {
+            writeln!(table, "ok      {invariant}")?;
             continue;
         }
-        writeln!(table, "BROKEN  {rule}, by {}:", broken_by.len())?;
-        for what in broken_by.iter().take(SHOWN) {
+        writeln!(table, "BROKEN  {invariant}, by {}:", violations.len())?;
+        for what in violations.iter().take(SHOWN) {
             writeln!(table, "          {what}")?;
         }
-        if broken_by.len() > SHOWN {
+        if violations.len() > SHOWN {
             writeln!(table, "          … (--json has all of them)")?;
         }
     }

@@ -22,9 +22,9 @@ const LEDGER_INVARIANT: &str =
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct InvariantResult {
     /// What must be true.
-    pub rule: &'static str,
+    pub invariant: &'static str,
     /// What breaks it; empty if nothing does.
-    pub broken_by: Vec<String>,
+    pub violations: Vec<String>,
 }
 
 /// Checks every rule that the database alone can tell, at any moment.
@@ -36,8 +36,8 @@ pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<Invari
     let mut results = Vec::with_capacity(RULES.len() + 1);
     for rule in RULES {
         results.push(InvariantResult {
-            rule: rule.says,
-            broken_by: books::broken_by(conn, rule).await?,
+            invariant: rule.says,
+            violations: books::broken_by(conn, rule).await?,
         });
     }
     Ok(results)
@@ -66,20 +66,20 @@ pub async fn reconcile_payments(
         let entries = by_order.entry(entry.reference.clone()).or_default();
         entries.push(entry);
     }
-    let mut broken_by = Vec::new();
+    let mut violations = Vec::new();
     for account in books::accounts(conn).await? {
         let entries = by_order.remove(&account.id).unwrap_or_default();
         if let Some(discrepancy) = find_discrepancy(&account, &entries) {
             let Account { id, status, .. } = account;
-            broken_by.push(format!("order {id}, {status}: {discrepancy}"));
+            violations.push(format!("order {id}, {status}: {discrepancy}"));
         }
     }
     let unknown = by_order.keys();
-    broken_by
+    violations
         .extend(unknown.map(|id| format!("{id}: the gateway knows it, the database does not")));
     Ok(InvariantResult {
-        rule: LEDGER_INVARIANT,
-        broken_by,
+        invariant: LEDGER_INVARIANT,
+        violations,
     })
 }
 

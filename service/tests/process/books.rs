@@ -44,7 +44,7 @@ async fn expect_broken(orderly: &Orderly, rule: &str, by: &str) {
     let ended = orderly.run(&["books", "--ledger", "--json"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let verdicts: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    let verdict = (verdicts.iter()).find(|one| one["rule"].as_str().unwrap().starts_with(rule));
-    let broken_by = verdict.unwrap()["broken_by"].to_string();
+    let verdict = (verdicts.iter()).find(|one| one["invariant"].as_str().unwrap().starts_with(rule));
+    let broken_by = verdict.unwrap()["violations"].to_string();
     assert!(broken_by.contains(by), "{broken_by}");
 }

@@ -29,7 +29,7 @@ pub async fn hold(conn: &mut AsyncPgConnection, ledger: Vec<LedgerEntry>) {
     let mut verdicts = check_invariants(conn).await.unwrap();
     verdicts.push(reconcile_payments(conn, ledger).await.unwrap());
     for verdict in verdicts {
-        let (rule, broken_by) = (verdict.rule, verdict.broken_by);
+        let (rule, broken_by) = (verdict.invariant, verdict.violations);
         assert!(broken_by.is_empty(), "broken: {rule}: {broken_by:?}");
     }
 }
