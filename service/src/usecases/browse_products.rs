@@ -31,10 +31,10 @@ pub(crate) async fn list(
     search: Option<&str>,
     page: PageRequest,
 ) -> Result<Cached<Page<Product>>, UseCaseError> {
-    if part.is_none() && page.after.is_none() {
+    if search.is_none() && page.after.is_none() {
         return first_page(services, page.limit).await;
     }
-    let query = |mut conn: Connection| async move { products::list(&mut conn, part, page).await };
+    let query = |mut conn: Connection| async move { products::list(&mut conn, search, page).await };
     let value = read_with_retry(&services.database, &services.read_retry, query).await?;
     Ok(Cached { value, stale_age: None })
 }

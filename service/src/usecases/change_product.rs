@@ -29,7 +29,7 @@ pub(crate) async fn change_product(
             .await?
             .pop()
             .ok_or(UseCaseError::NotFound("product"))?;
-        if !accepts(current.version) {
+        if !version_matches(current.version) {
             return Err(UseCaseError::StaleVersion);
         }
         if name.is_none() && price.is_none() {

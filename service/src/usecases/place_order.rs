@@ -180,12 +180,12 @@ async fn insert_order(
     let event = OrderEvent::status_changed(order.status, order.id, event_data, order.created_at);
     transaction
         .commit(async |conn| {
-            order_record::insert(conn, &order, &event, &request.idempotency_key, &answer).await
+            order_record::insert(conn, &order, &event, &request.idempotency_key, &response_body).await
         })
         .await?;
     Ok(PlacedOrder {
         order_id: order.id.0,
-        response_body: answer,
+        response_body: response_body,
         total: Some(order.total),
     })
 }

@@ -19,7 +19,7 @@ pub(crate) async fn publish_events(
     publisher: &Publisher,
     batch_size: i64,
 ) -> anyhow::Result<usize> {
-    let stored = outbox::oldest(conn, batch).await?;
+    let stored = outbox::oldest(conn, batch_size).await?;
     if stored.is_empty() {
         return Ok(0);
     }

@@ -186,7 +186,7 @@ fn sql_environment_and_status_codes_stay_at_home() {
 
 #[test]
 fn the_domain_is_pure() {
-    let local = ["self", "super", "crate", "OrderMove", "OrderStatus"];
+    let local = ["self", "super", "crate", "OrderTransition", "OrderStatus"];
     for source in sources()
         .iter()
         .filter(|source| source.module() == "domain")
