@@ -20,7 +20,7 @@ use crate::secrets::passwords::Passwords;
 use crate::secrets::tokens::Tokens;
 use crate::storage::PoolMetrics;
 use crate::storage::database::{Database, Databases};
-use crate::storage::doorbell::Doorbell;
+use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
 use crate::storage::migrations::{self, SchemaState};
 use crate::telemetry::metrics::{Metrics, process};
@@ -129,7 +129,7 @@ pub fn services(
         products: cache(settings, metrics, None),
         passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
         tokens: Arc::new(Tokens::new(&settings.auth)?),
-        job_notifier: Doorbell::default(),
+        job_notifier: JobNotifier::default(),
         metrics: metrics.shop.clone(),
         orders: settings.orders.clone(),
     })

@@ -10,7 +10,7 @@ use crate::app;
 use crate::config::{self, Flags};
 use crate::domain::ids::OrderId;
 use crate::storage::dead_jobs::{self, DeadJob};
-use crate::storage::doorbell;
+use crate::storage::job_notifier;
 
 /// List payments that were given up after too many tries, or put them back into the queue.
 #[derive(clap::Args)]
@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
         }
         Command::Requeue { order_id, .. } => {
             let requeued = dead_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
-            doorbell::notify(&mut conn).await?;
+            job_notifier::send(&mut conn).await?;
             match (requeued, order_id) {
                 (0, Some(id)) => {
                     bail!("no payment of order {id} was given up; see orderly jobs list")

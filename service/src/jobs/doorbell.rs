@@ -1,4 +1,4 @@
-//! Carries the doorbell's rings between replicas; see [`crate::storage::doorbell`].
+//! Carries the doorbell's rings between replicas; see [`crate::storage::job_notifier`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Wakeups, pause, round};
 use crate::storage::database::Database;
-use crate::storage::doorbell::{self, Doorbell};
+use crate::storage::job_notifier::{self, JobNotifier};
 use crate::storage::error::StorageError;
 
 /// Rings that come within this time are passed on as one.
@@ -17,11 +17,11 @@ const GATHER: Duration = Duration::from_millis(10);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Passes the rings of this process on to all replicas, this one included.
-pub(crate) async fn pass_on(database: Database, doorbell: Doorbell, stop: CancellationToken) {
+pub(crate) async fn pass_on(database: Database, doorbell: JobNotifier, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = doorbell.rung() => {}
+            () = doorbell.notified() => {}
         }
         if let Err(error) = round(notify(&database)).await {
             tracing::debug!(%error, "a ring was lost; the jobs poll");
@@ -34,14 +34,14 @@ pub(crate) async fn pass_on(database: Database, doorbell: Doorbell, stop: Cancel
 
 async fn notify(database: &Database) -> Result<(), StorageError> {
     let mut conn = database.connection().await?;
-    doorbell::notify(&mut conn).await
+    job_notifier::send(&mut conn).await
 }
 
 /// Wakes the jobs of this process when any replica rings.
 pub(crate) async fn listen(database: Database, wakeups: Arc<Wakeups>, stop: CancellationToken) {
     let listen = async || {
         let conn = database.dedicated_connection().await?;
-        doorbell::listen(conn, || wakeups.all()).await
+        job_notifier::listen(conn, || wakeups.all()).await
     };
     loop {
         tokio::select! {

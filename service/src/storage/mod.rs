@@ -11,7 +11,7 @@ pub(crate) mod books;
 mod connection;
 pub mod database;
 pub mod dead_jobs;
-pub mod doorbell;
+pub mod job_notifier;
 pub(crate) mod error;
 pub mod idempotency;
 pub mod migrations;

@@ -46,6 +46,6 @@ pub(crate) async fn cancel_order(
     .await;
     let cancelled = finish(invalidation, cancelled)?;
     services.record_order_status(cancelled.status);
-    services.job_notifier.ring();
+    services.job_notifier.notify();
     Ok(cancelled)
 }

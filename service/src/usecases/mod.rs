@@ -35,7 +35,7 @@ use crate::resilience::retry::Retry;
 use crate::secrets::passwords::Passwords;
 use crate::secrets::tokens::Tokens;
 use crate::storage::database::Database;
-use crate::storage::doorbell::Doorbell;
+use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
 use crate::telemetry::metrics::ShopMetrics;
 
@@ -53,7 +53,7 @@ pub struct Services {
     /// Makes and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Wakes the jobs.
-    pub job_notifier: Doorbell,
+    pub job_notifier: JobNotifier,
     /// Counts what came of the stories.
     pub(crate) metrics: ShopMetrics,
     /// How orders are taken.

@@ -108,7 +108,7 @@ async fn execute(
         order_value.with_label_values(&currency).inc_by(minor);
         services.record_order_status(OrderStatus::Pending);
     }
-    services.job_notifier.ring();
+    services.job_notifier.notify();
     Ok(placed)
 }
 

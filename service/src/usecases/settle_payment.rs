@@ -63,7 +63,7 @@ pub(crate) async fn settle_charge(
     if let Some(status) = new_status {
         services.record_order_status(status);
     }
-    services.job_notifier.ring();
+    services.job_notifier.notify();
     Ok(())
 }
 

@@ -30,6 +30,6 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
     })
     .await?;
     services.record_order_status(shipped.status);
-    services.job_notifier.ring();
+    services.job_notifier.notify();
     Ok(shipped)
 }

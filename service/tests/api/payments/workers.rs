@@ -17,7 +17,7 @@ use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
 use orderly::resilience::retry::{Retry, RetryBudget};
 use orderly::storage::dead_jobs;
-use orderly::storage::doorbell;
+use orderly::storage::job_notifier;
 use orderly::storage::payment_jobs::LeasedJob;
 use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics};
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
@@ -106,7 +106,7 @@ async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
 /// Rings until the service's own worker, woken, has paid the order.
 pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
     eventually("the order is paid", async || {
-        app.app.services.job_notifier.ring();
+        app.app.services.job_notifier.notify();
         (status(app, customer, order).await == "paid").then_some(())
     })
     .await;
@@ -214,7 +214,7 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
     let cancelled = app.order_move(&customer, &order, "cancel").await;
     cancelled.expect(200);
     eventually("the money goes back", async || {
-        app.app.services.job_notifier.ring();
+        app.app.services.job_notifier.notify();
         (app.ledger_of(&order) == [Charge, Refund]).then_some(())
     })
     .await;
@@ -242,7 +242,7 @@ async fn a_ring_of_another_replica_is_heard() {
     app.database.somebody_listens().await;
     let (customer, order) = order_without_a_ring(&app).await;
     let mut replica = app.database.connect().await;
-    doorbell::notify(&mut replica).await.unwrap();
+    job_notifier::send(&mut replica).await.unwrap();
     app.order_reaches(&customer, &order, "paid").await;
     app.finish().await;
 }
@@ -280,7 +280,7 @@ async fn what_asking_again_cannot_cure_is_given_up_at_once() {
     app.faults(&json!({})).await;
 
     eventually("the payment is given up", async || {
-        app.app.services.job_notifier.ring();
+        app.app.services.job_notifier.notify();
         (app.database
             .rows("payment_jobs WHERE dead_at IS NOT NULL")
             .await

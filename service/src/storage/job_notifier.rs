@@ -17,16 +17,16 @@ use super::error::StorageError;
 
 /// Rings; cheap, and never waits. Clones ring the same bell.
 #[derive(Clone, Default)]
-pub struct Doorbell(Arc<Notify>);
+pub struct JobNotifier(Arc<Notify>);
 
-impl Doorbell {
+impl JobNotifier {
     /// Says that there is work, to be called after the commit.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.0.notify_one();
     }
 
     /// Waits for a ring; rings since the last call count as one.
-    pub(crate) async fn rung(&self) {
+    pub(crate) async fn notified(&self) {
         self.0.notified().await;
     }
 }
@@ -35,7 +35,7 @@ impl Doorbell {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn notify(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub async fn send(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("NOTIFY orderly_jobs").await?)
 }
 
@@ -45,7 +45,7 @@ pub async fn notify(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
 /// [`StorageError`] when it has broken.
 pub(crate) async fn listen(
     mut conn: AsyncPgConnection,
-    mut heard: impl FnMut(),
+    mut on_notification: impl FnMut(),
 ) -> Result<(), StorageError> {
     conn.batch_execute("LISTEN orderly_jobs").await?;
     let mut notifications = std::pin::pin!(conn.notifications_stream());
