@@ -7,7 +7,7 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
-pub(crate) mod books;
+pub(crate) mod invariants;
 mod connection;
 pub mod database;
 pub mod dead_jobs;

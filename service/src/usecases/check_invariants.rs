@@ -1,6 +1,6 @@
 //! An auditor reads the books: whether goods, orders and money add up.
 //!
-//! What the database alone can tell are the [`RULES`]. Whether the money is right
+//! What the database alone can tell are the [`INVARIANTS`]. Whether the money is right
 //! takes the gateway's ledger as well: what it took for an order, less what it gave
 //! back, must be what the order says.
 //!
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use diesel_async::AsyncPgConnection;
 
 use crate::payments::sandbox::{EntryKind, LedgerEntry};
-use crate::storage::books::{self, Account, RULES};
+use crate::storage::invariants::{self, OrderPayment, INVARIANTS};
 use crate::storage::error::StorageError;
 
 const LEDGER_INVARIANT: &str =
@@ -32,12 +32,12 @@ pub struct InvariantResult {
 /// # Errors
 /// [`StorageError`].
 pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<InvariantResult>, StorageError> {
-    books::take_time(conn).await?;
-    let mut results = Vec::with_capacity(RULES.len() + 1);
-    for rule in RULES {
+    invariants::raise_statement_timeout(conn).await?;
+    let mut results = Vec::with_capacity(INVARIANTS.len() + 1);
+    for rule in INVARIANTS {
         results.push(InvariantResult {
-            invariant: rule.says,
-            violations: books::broken_by(conn, rule).await?,
+            invariant: rule.description,
+            violations: invariants::find_violations(conn, rule).await?,
         });
     }
     Ok(results)
@@ -49,7 +49,7 @@ pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<Invari
 /// # Errors
 /// [`StorageError`].
 pub async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
-    books::under_way(conn).await
+    invariants::payments_in_progress(conn).await
 }
 
 /// Compares all orders with the gateway's ledger, which must be read when no
@@ -67,10 +67,10 @@ pub async fn reconcile_payments(
         entries.push(entry);
     }
     let mut violations = Vec::new();
-    for account in books::accounts(conn).await? {
+    for account in invariants::order_payments(conn).await? {
         let entries = by_order.remove(&account.id).unwrap_or_default();
         if let Some(discrepancy) = find_discrepancy(&account, &entries) {
-            let Account { id, status, .. } = account;
+            let OrderPayment { id, status, .. } = account;
             violations.push(format!("order {id}, {status}: {discrepancy}"));
         }
     }
@@ -84,7 +84,7 @@ pub async fn reconcile_payments(
 }
 
 /// What is wrong with an order's money.
-fn find_discrepancy(account: &Account, entries: &[LedgerEntry]) -> Option<String> {
+fn find_discrepancy(account: &OrderPayment, entries: &[LedgerEntry]) -> Option<String> {
     let entries_of = |kind| entries.iter().filter(move |entry| entry.kind == kind);
     let charges: Vec<_> = entries_of(EntryKind::Charge).collect();
     let (charge_count, refund_count) = (charges.len(), entries_of(EntryKind::Refund).count());
@@ -99,7 +99,7 @@ fn find_discrepancy(account: &Account, entries: &[LedgerEntry]) -> Option<String
     let counts_match = match account.status.as_str() {
         "paid" | "shipped" => (charge_count, refund_count) == (1, 0),
         // Asked, and not yet sure of the answer: by a dead job, for a person to see to.
-        "pending" | "cancelled" if account.unsure => refund_count <= charge_count,
+        "pending" | "cancelled" if account.has_payment_job => refund_count <= charge_count,
         _ => charge_count == refund_count,
     };
     if !counts_match {
@@ -117,14 +117,14 @@ fn find_discrepancy(account: &Account, entries: &[LedgerEntry]) -> Option<String
 mod tests {
     use super::*;
 
-    fn account(status: &str, unsure: bool) -> Account {
+    fn account(status: &str, unsure: bool) -> OrderPayment {
         let paid = matches!(status, "paid" | "shipped");
-        Account {
+        OrderPayment {
             id: "order".to_owned(),
             status: status.to_owned(),
             total_minor: 100,
             charge_id: paid.then(|| "id".to_owned()),
-            unsure,
+            has_payment_job: unsure,
         }
     }
 

@@ -12,53 +12,53 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use super::error::StorageError;
 
 /// A rule, and the query for the ids of what breaks it.
-pub(crate) struct Rule {
+pub(crate) struct Invariant {
     /// What must be true.
-    pub(crate) says: &'static str,
+    pub(crate) description: &'static str,
     query: &'static str,
 }
 
 /// What the database alone can tell.
-pub(crate) const RULES: &[Rule] = &[
-    Rule {
-        says: "stock + sold = received, for every product",
+pub(crate) const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        description: "stock + sold = received, for every product",
         query: "SELECT p.id::text AS value FROM products p WHERE p.stock_received <> p.stock + (
             SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.id = l.order_id
             WHERE l.product_id = p.id AND o.status IN ('pending', 'paid', 'shipped'))",
     },
-    Rule {
-        says: "an order has lines, numbered from 1, and its total is their sum",
+    Invariant {
+        description: "an order has lines, numbered from 1, and its total is their sum",
         query: "SELECT o.id::text AS value FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id
             GROUP BY o.id HAVING o.total_minor IS DISTINCT FROM sum(l.line_total_minor)
             OR max(l.line_no) IS DISTINCT FROM count(l.line_no)",
     },
-    Rule {
-        says: "paid and shipped orders have a payment of their total, no other order has one",
+    Invariant {
+        description: "paid and shipped orders have a payment of their total, no other order has one",
         query: "SELECT o.id::text AS value FROM orders o LEFT JOIN payments p ON p.order_id = o.id
             WHERE (o.status IN ('paid', 'shipped')) <> (p.order_id IS NOT NULL)
             OR p.amount_minor <> o.total_minor OR p.currency <> o.currency",
     },
-    Rule {
-        says: "a pending order has a charge to come, and only a pending one has",
+    Invariant {
+        description: "a pending order has a charge to come, and only a pending one has",
         query: "SELECT o.id::text AS value FROM orders o LEFT JOIN payment_jobs j
             ON j.order_id = o.id AND j.kind = 'charge'
             WHERE (o.status = 'pending') <> (j.order_id IS NOT NULL)",
     },
-    Rule {
-        says: "only a cancelled order has a refund to come, and a job is about the order's total",
+    Invariant {
+        description: "only a cancelled order has a refund to come, and a job is about the order's total",
         query: "SELECT o.id::text AS value FROM orders o JOIN payment_jobs j ON j.order_id = o.id
             WHERE (j.kind = 'refund' AND o.status <> 'cancelled')
             OR j.amount_minor <> o.total_minor OR j.currency <> o.currency",
     },
-    Rule {
-        says: "an idempotency key that was used has its answer, and its order is there",
+    Invariant {
+        description: "an idempotency key that was used has its answer, and its order is there",
         query: "SELECT k.key AS value FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id
             WHERE num_nonnulls(k.resource_id, k.answer) > 0
             AND (k.answer IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
             OR k.answer::jsonb ->> 'id' <> o.id::text)",
     },
-    Rule {
-        says: "one order has one idempotency key",
+    Invariant {
+        description: "one order has one idempotency key",
         query: "SELECT resource_id::text AS value FROM idempotency_keys WHERE resource_id IS NOT NULL
             GROUP BY resource_id HAVING count(*) > 1",
     },
@@ -66,18 +66,18 @@ pub(crate) const RULES: &[Rule] = &[
 
 /// Jobs at work, due, or due before long: their orders may still change. Dead ones
 /// and ones that back off for longer stay as they are.
-const UNDER_WAY: &str = "SELECT order_id::text AS value FROM payment_jobs WHERE dead_at IS NULL
+const PAYMENTS_IN_PROGRESS: &str = "SELECT order_id::text AS value FROM payment_jobs WHERE dead_at IS NULL
     AND (lease_token IS NOT NULL OR run_at < now() + interval '10 seconds')
     ORDER BY order_id";
 
-const ACCOUNTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.charge_id,
-    j.order_id IS NOT NULL AS unsure
+const ORDER_PAYMENTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.charge_id,
+    j.order_id IS NOT NULL AS has_payment_job
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     LEFT JOIN payment_jobs j ON j.order_id = o.id";
 
 /// What an order says of its money.
 #[derive(Debug, Clone, diesel::QueryableByName)]
-pub(crate) struct Account {
+pub(crate) struct OrderPayment {
     /// The order's id.
     #[diesel(sql_type = Text)]
     pub(crate) id: String,
@@ -92,11 +92,11 @@ pub(crate) struct Account {
     pub(crate) charge_id: Option<String>,
     /// Whether the gateway has yet to answer.
     #[diesel(sql_type = Bool)]
-    pub(crate) unsure: bool,
+    pub(crate) has_payment_job: bool,
 }
 
 #[derive(diesel::QueryableByName)]
-struct Line {
+struct ValueRow {
     #[diesel(sql_type = Text)]
     value: String,
 }
@@ -105,38 +105,38 @@ struct Line {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn broken_by(
+pub(crate) async fn find_violations(
     conn: &mut AsyncPgConnection,
-    rule: &Rule,
+    invariant: &Invariant,
 ) -> Result<Vec<String>, StorageError> {
-    values(conn, rule.query).await
+    load_values(conn, rule.query).await
 }
 
 /// The orders whose payment is under way.
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn under_way(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
-    values(conn, UNDER_WAY).await
+pub(crate) async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+    load_values(conn, PAYMENTS_IN_PROGRESS).await
 }
 
 /// What all orders say of their money.
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn accounts(conn: &mut AsyncPgConnection) -> Result<Vec<Account>, StorageError> {
-    Ok(diesel::sql_query(ACCOUNTS).load(conn).await?)
+pub(crate) async fn order_payments(conn: &mut AsyncPgConnection) -> Result<Vec<OrderPayment>, StorageError> {
+    Ok(diesel::sql_query(ORDER_PAYMENTS).load(conn).await?)
 }
 
 /// Lets the statements of this session run for long: they read whole tables.
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn take_time(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub(crate) async fn raise_statement_timeout(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SET statement_timeout = '1h'").await?)
 }
 
-async fn values(conn: &mut AsyncPgConnection, query: &str) -> Result<Vec<String>, StorageError> {
-    let lines: Vec<Line> = diesel::sql_query(query).load(conn).await?;
-    Ok(lines.into_iter().map(|line| line.value).collect())
+async fn load_values(conn: &mut AsyncPgConnection, query: &str) -> Result<Vec<String>, StorageError> {
+    let rows: Vec<ValueRow> = diesel::sql_query(query).load(conn).await?;
+    Ok(rows.into_iter().map(|line| line.value).collect())
 }
