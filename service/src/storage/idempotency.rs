@@ -46,13 +46,13 @@ pub(crate) struct Claim<'a> {
 }
 
 /// What became of a claim.
-pub(crate) enum Claimed {
+pub(crate) enum ClaimOutcome {
     /// The key is ours until the transaction ends.
-    New,
+    Claimed,
     /// Another request with this key still runs.
     InProgress,
     /// The key was used before, see [`stored_answer`].
-    Used,
+    AlreadyUsed,
 }
 
 /// How a request was answered.
@@ -96,15 +96,15 @@ statement! {
 }
 
 /// Claims a key in the transaction of `conn`; an expired one is claimed anew.
-/// After [`Claimed::InProgress`] the transaction can only be rolled back.
+/// After [`ClaimOutcome::InProgress`] the transaction can only be rolled back.
 ///
 /// # Errors
 /// [`StorageError`].
 pub(crate) async fn claim(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
-) -> Result<Claimed, StorageError> {
-    let inserted = ClaimKey {
+) -> Result<ClaimOutcome, StorageError> {
+    let claimed_row = ClaimKey {
         user_id: claim.user_id.0,
         key: claim.key.as_str(),
         fingerprint: claim.fingerprint,
@@ -117,10 +117,10 @@ pub(crate) async fn claim(
     .await
     .optional()
     .map_err(StorageError::from);
-    match inserted {
-        Ok(Some(_)) => Ok(Claimed::New),
-        Ok(None) => Ok(Claimed::Used),
-        Err(StorageError::LockTimeout) => Ok(Claimed::InProgress),
+    match claimed_row {
+        Ok(Some(_)) => Ok(ClaimOutcome::Claimed),
+        Ok(None) => Ok(ClaimOutcome::AlreadyUsed),
+        Err(StorageError::LockTimeout) => Ok(ClaimOutcome::InProgress),
         Err(error) => Err(error),
     }
 }

@@ -43,7 +43,7 @@ use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
-use crate::storage::idempotency::{self, Claim, Claimed, StoredAnswer};
+use crate::storage::idempotency::{self, Claim, ClaimOutcome, StoredAnswer};
 use crate::storage::pipeline::Pipeline;
 use crate::storage::{order_record, stock};
 
@@ -153,12 +153,12 @@ async fn place_or_replay(
         )
         .await?;
     match claim_outcome? {
-        Claimed::New => {
+        ClaimOutcome::Claimed => {
             let order = Order::place(request.user_id, &request.basket, &locked_products?, now)?;
             let response_body = render(&order)?;
             insert_order(transaction, request, order, response_body).await
         }
-        Claimed::Used => {
+        ClaimOutcome::AlreadyUsed => {
             locked_products?;
             let stored = transaction
                 .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
@@ -166,7 +166,7 @@ async fn place_or_replay(
             // The claim has the row locked, so it is there; if it were not: come back, and claim it.
             replay(stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?, &fingerprint)
         }
-        Claimed::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
+        ClaimOutcome::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
     }
 }
 
