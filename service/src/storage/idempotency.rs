@@ -51,18 +51,18 @@ pub(crate) enum ClaimOutcome {
     Claimed,
     /// Another request with this key still runs.
     InProgress,
-    /// The key was used before, see [`stored_answer`].
+    /// The key was used before, see [`find_response`].
     AlreadyUsed,
 }
 
 /// How a request was answered.
-pub(crate) struct StoredAnswer {
+pub(crate) struct StoredResponse {
     /// What that request asked for.
     pub(crate) fingerprint: Vec<u8>,
     /// What it made.
     pub(crate) resource_id: Uuid,
     /// The body of the answer, byte for byte.
-    pub(crate) answer: String,
+    pub(crate) response_body: String,
 }
 
 // The patience of the insert is set, and set back, in the same statement, to save
@@ -129,10 +129,10 @@ pub(crate) async fn claim(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn stored_answer(
+pub(crate) async fn find_response(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
-) -> Result<Option<StoredAnswer>, StorageError> {
+) -> Result<Option<StoredResponse>, StorageError> {
     let stored: Option<(Vec<u8>, Option<Uuid>, Option<String>)> = idempotency_keys::table
         .find((claim.user_id.0, claim.key.as_str()))
         .select((
@@ -145,10 +145,10 @@ pub(crate) async fn stored_answer(
         .optional()?;
     match stored {
         None => Ok(None),
-        Some((fingerprint, Some(resource_id), Some(answer))) => Ok(Some(StoredAnswer {
+        Some((fingerprint, Some(resource_id), Some(response_body))) => Ok(Some(StoredResponse {
             fingerprint,
             resource_id,
-            answer,
+            response_body,
         })),
         Some(_) => Err(StorageError::UnreadableRow(
             "an idempotency key was used and has no answer".to_owned(),

@@ -34,7 +34,7 @@ statement! {
         event_kind: &'a str,
         event_data: &'a str,
         key: &'a str,
-        answer: &'a str,
+        response_body: &'a str,
         trace_context: Option<String>,
     } returns ();
     "WITH line AS (SELECT * FROM unnest("
@@ -58,7 +58,7 @@ statement! {
         (order_id, kind, amount_minor, currency, run_at, created_at, trace_context) \
         SELECT id, 'charge', total_minor, currency, now(), created_at, "
         {trace_context: Nullable<Text>} " FROM placed) \
-    UPDATE idempotency_keys SET resource_id = placed.id, answer = " {answer: Text} " \
+    UPDATE idempotency_keys SET resource_id = placed.id, answer = " {response_body: Text} " \
         FROM placed WHERE idempotency_keys.user_id = placed.user_id \
         AND idempotency_keys.key = " {key: Text}
 }
@@ -73,7 +73,7 @@ pub(crate) async fn insert(
     order: &Order,
     event: &OrderEvent,
     key: &IdempotencyKey,
-    answer: &str,
+    response_body: &str,
 ) -> Result<(), StorageError> {
     let lines = &order.lines;
     RecordOrder {
@@ -94,7 +94,7 @@ pub(crate) async fn insert(
         event_kind: &event.kind,
         event_data: &event.data,
         key: key.as_str(),
-        answer,
+        response_body,
         trace_context: trace_context::current(),
         lifetime: std::marker::PhantomData,
     }

@@ -43,7 +43,7 @@ use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
-use crate::storage::idempotency::{self, Claim, ClaimOutcome, StoredAnswer};
+use crate::storage::idempotency::{self, Claim, ClaimOutcome, StoredResponse};
 use crate::storage::pipeline::Pipeline;
 use crate::storage::{order_record, stock};
 
@@ -161,7 +161,7 @@ async fn place_or_replay(
         ClaimOutcome::AlreadyUsed => {
             locked_products?;
             let stored = transaction
-                .commit(async |conn| idempotency::stored_answer(conn, &claim).await)
+                .commit(async |conn| idempotency::find_response(conn, &claim).await)
                 .await?;
             // The claim has the row locked, so it is there; if it were not: come back, and claim it.
             replay(stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?, &fingerprint)
@@ -190,13 +190,13 @@ async fn insert_order(
     })
 }
 
-fn replay(stored: StoredAnswer, fingerprint: &Fingerprint) -> Result<PlacedOrder, UseCaseError> {
+fn replay(stored: StoredResponse, fingerprint: &Fingerprint) -> Result<PlacedOrder, UseCaseError> {
     if stored.fingerprint != fingerprint {
         return Err(UseCaseError::IdempotencyKeyReused);
     }
     Ok(PlacedOrder {
         order_id: stored.resource_id,
-        response_body: stored.answer,
+        response_body: stored.response_body,
         total: None,
     })
 }
