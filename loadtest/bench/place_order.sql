@@ -10,19 +10,19 @@
 \set product random(1, 1000)
 \set user 1 + :client_id % 64
 BEGIN;
-WITH patience AS (SELECT current_setting('lock_timeout') AS before,
+WITH local_settings AS (SELECT current_setting('lock_timeout') AS previous_lock_timeout,
   set_config('lock_timeout', :wait::text, true),
   set_config('plan_cache_mode', 'force_generic_plan', true))
 INSERT INTO idempotency_keys AS used (user_id, key, fingerprint, created_at, expires_at)
 SELECT ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid,
   (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text,
   :fingerprint::bytea, :now::timestamptz, :expires::timestamptz
-FROM patience
+FROM local_settings
 ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,
 resource_id = NULL, answer = NULL, created_at = excluded.created_at,
 expires_at = excluded.expires_at
 WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL
-RETURNING set_config('lock_timeout', (SELECT before FROM patience), true);
+RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true);
 SELECT "products"."id", "products"."sku", "products"."name", "products"."price_minor",
   "products"."currency", "products"."stock", "products"."version", "products"."updated_at"
 FROM "products"

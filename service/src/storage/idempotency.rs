@@ -66,7 +66,7 @@ pub(crate) struct StoredResponse {
 }
 
 // The patience of the insert is set, and set back, in the same statement, to save
-// two round trips: there is nothing to insert before `patience` has run, and
+// two round trips: there is nothing to insert before `local_settings` has run, and
 // nothing to return before the insert.
 //
 // How the statements behind it are planned is set as well, until the transaction ends.
@@ -82,17 +82,17 @@ statement! {
         expires_at: DateTime<Utc>,
         wait: String,
     } returns Text;
-    "WITH patience AS (SELECT current_setting('lock_timeout') AS before, \
+    "WITH local_settings AS (SELECT current_setting('lock_timeout') AS previous_lock_timeout, \
      set_config('lock_timeout', " {wait: Text} ", true), \
      set_config('plan_cache_mode', 'force_generic_plan', true)) \
      INSERT INTO idempotency_keys AS used (user_id, key, fingerprint, created_at, expires_at) \
      SELECT " {user_id: SqlUuid} "," {key: Text} "," {fingerprint: Bytea} ","
-     {now: Timestamptz} "," {expires_at: Timestamptz} " FROM patience \
+     {now: Timestamptz} "," {expires_at: Timestamptz} " FROM local_settings \
      ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
      resource_id = NULL, answer = NULL, created_at = excluded.created_at, \
      expires_at = excluded.expires_at \
      WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL \
-     RETURNING set_config('lock_timeout', (SELECT before FROM patience), true)"
+     RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true)"
 }
 
 /// Claims a key in the transaction of `conn`; an expired one is claimed anew.

@@ -121,7 +121,7 @@ async fn an_order_takes_five_statements_and_two_waits() {
         let request = request(user_id, key, &products[..lines]);
         let (placed, sent) = counted.place(&request).await;
         assert!(!placed.is_replayed());
-        let starts = ["BEGIN", "WITH patience", "SELECT", "WITH line", "COMMIT"];
+        let starts = ["BEGIN", "WITH local_settings", "SELECT", "WITH line", "COMMIT"];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
     }
@@ -131,7 +131,7 @@ async fn an_order_takes_five_statements_and_two_waits() {
     let again = request(user_id, "ten", &products);
     let (placed, sent) = counted.place(&again).await;
     assert!(placed.is_replayed());
-    sent.are(&["BEGIN", "WITH patience", "SELECT", "SELECT", "COMMIT"]);
+    sent.are(&["BEGIN", "WITH local_settings", "SELECT", "SELECT", "COMMIT"]);
     assert!(sent.statements[3].contains("idempotency_keys"));
     let again = |_| request(user_id, "ten", &products);
     assert_eq!(counted.fewest_waits(again).await, 2);
