@@ -10,7 +10,7 @@ use super::{Check, Finding, Status};
 use crate::storage::database::{Database, ping};
 use crate::storage::error::StorageError;
 use crate::storage::migrations::{self, SchemaState};
-use crate::storage::payment_jobs::{self, Depth};
+use crate::storage::payment_jobs::{self, QueueDepth};
 
 /// Whether Postgres answers. It is asked on a connection of its own: neither
 /// requests nor jobs that hold every connection of their pools can make a Postgres
@@ -116,7 +116,7 @@ impl Check for JobBacklog {
     fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
-            let Depth { waiting, dead, .. } = payment_jobs::depth(&mut conn).await?;
+            let QueueDepth { waiting, dead, .. } = payment_jobs::depth(&mut conn).await?;
             Ok(backlog_verdict(waiting, dead, self.most))
         })
     }

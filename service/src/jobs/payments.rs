@@ -189,7 +189,7 @@ impl PaymentWorker {
         delay: Duration,
     ) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
-        payment_jobs::hand_back(&mut conn, job, delay).await?;
+        payment_jobs::release(&mut conn, job, delay).await?;
         Ok(WAITING)
     }
 
@@ -206,7 +206,7 @@ impl PaymentWorker {
         let mut conn = self.services.database.connection().await?;
         if error.is_transient() && !self.is_enough(job) {
             let delay = backoff.delay(job.attempt, rand::random());
-            payment_jobs::retry_later(&mut conn, job, delay, &reason).await?;
+            payment_jobs::reschedule(&mut conn, job, delay, &reason).await?;
             tracing::warn!(
                 order_id = %job.order_id,
                 kind = job.kind.as_str(),
@@ -230,7 +230,7 @@ impl PaymentWorker {
     async fn give_up(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
         tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
-        payment_jobs::bury(&mut conn, job, reason).await?;
+        payment_jobs::dead_letter(&mut conn, job, reason).await?;
         Ok("buried")
     }
 }

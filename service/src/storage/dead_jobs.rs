@@ -47,7 +47,7 @@ pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJo
 
 /// Puts jobs that were given up back into the queue, due now: one, or all of
 /// them. Returns how many that were. The tries are counted from 1, for 0 would
-/// say that the gateway was never asked (see [`call_off`](super::payment_jobs::call_off)).
+/// say that the gateway was never asked (see [`cancel`](super::payment_jobs::cancel)).
 ///
 /// # Errors
 /// [`StorageError`].

@@ -129,23 +129,23 @@ pub(crate) async fn finish(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
 ) -> Result<bool, StorageError> {
-    Ok(diesel::delete(held(job)).execute(conn).await? == 1)
+    Ok(diesel::delete(with_lease(job)).execute(conn).await? == 1)
 }
 
 /// Gives a job back, due again after `delay`.
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn retry_later(
+pub(crate) async fn reschedule(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     delay: Duration,
     error: &str,
 ) -> Result<(), StorageError> {
-    diesel::update(held(job))
+    diesel::update(with_lease(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
-            payment_jobs::run_at.eq(now_there() + interval(delay).into_sql::<Interval>()),
+            payment_jobs::run_at.eq(db_now() + interval(delay).into_sql::<Interval>()),
             payment_jobs::last_error.eq(error),
         ))
         .execute(conn)
@@ -158,16 +158,16 @@ pub(crate) async fn retry_later(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn hand_back(
+pub(crate) async fn release(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     delay: Duration,
 ) -> Result<(), StorageError> {
-    diesel::update(held(job))
+    diesel::update(with_lease(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::attempts.eq(payment_jobs::attempts - 1),
-            payment_jobs::run_at.eq(now_there() + interval(delay).into_sql::<Interval>()),
+            payment_jobs::run_at.eq(db_now() + interval(delay).into_sql::<Interval>()),
         ))
         .execute(conn)
         .await?;
@@ -178,15 +178,15 @@ pub(crate) async fn hand_back(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn bury(
+pub(crate) async fn dead_letter(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
     error: &str,
 ) -> Result<(), StorageError> {
-    diesel::update(held(job))
+    diesel::update(with_lease(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
-            payment_jobs::dead_at.eq(now_there().nullable()),
+            payment_jobs::dead_at.eq(db_now().nullable()),
             payment_jobs::last_error.eq(error),
         ))
         .execute(conn)
@@ -199,16 +199,16 @@ fn interval(duration: Duration) -> PgInterval {
 }
 
 /// The time on Postgres' clock.
-fn now_there() -> diesel::dsl::AsExprOf<now, Timestamptz> {
+fn db_now() -> diesel::dsl::AsExprOf<now, Timestamptz> {
     now.into_sql::<Timestamptz>()
 }
 
-type Held = diesel::dsl::Filter<
+type LeaseFilter = diesel::dsl::Filter<
     diesel::dsl::Find<payment_jobs::table, Uuid>,
     diesel::dsl::Eq<payment_jobs::lease_token, Option<Uuid>>,
 >;
 
-fn held(job: &LeasedJob) -> Held {
+fn with_lease(job: &LeasedJob) -> LeaseFilter {
     payment_jobs::table
         .find(job.order_id.0)
         .filter(payment_jobs::lease_token.eq(Some(job.token)))
@@ -220,21 +220,21 @@ fn held(job: &LeasedJob) -> Held {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn call_off(
+pub(crate) async fn cancel(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
 ) -> Result<(), StorageError> {
     let job = payment_jobs::table.find(order_id.0);
-    let never_begun = job.filter(payment_jobs::attempts.eq(0));
-    if diesel::delete(never_begun).execute(conn).await? == 1 {
+    let unattempted = job.filter(payment_jobs::attempts.eq(0));
+    if diesel::delete(unattempted).execute(conn).await? == 1 {
         return Ok(());
     }
     diesel::update(job)
         .set((
             payment_jobs::kind.eq(JobKind::Refund.as_str()),
             payment_jobs::attempts.eq(0),
-            payment_jobs::created_at.eq(now_there()),
-            payment_jobs::run_at.eq(now_there()),
+            payment_jobs::created_at.eq(db_now()),
+            payment_jobs::run_at.eq(db_now()),
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
             payment_jobs::trace_context.eq(trace_context::current()),
@@ -245,7 +245,7 @@ pub(crate) async fn call_off(
 }
 
 /// What is in the queue.
-pub(crate) struct Depth {
+pub(crate) struct QueueDepth {
     /// Jobs that wait; dead ones are not counted.
     pub(crate) waiting: i64,
     /// Jobs that were given up.
@@ -258,7 +258,7 @@ pub(crate) struct Depth {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<Depth, StorageError> {
+pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<QueueDepth, StorageError> {
     let (waiting, oldest) = payment_jobs::table
         .filter(payment_jobs::dead_at.is_null())
         .select((count_star(), min(payment_jobs::created_at)))
@@ -269,7 +269,7 @@ pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<Depth, Storage
         .count()
         .get_result(conn)
         .await?;
-    Ok(Depth {
+    Ok(QueueDepth {
         waiting,
         dead,
         oldest,

@@ -39,7 +39,7 @@ pub(crate) async fn cancel_order(
         orders::set_status(conn, id, order.status, now).await?;
         invalidation.add(order.lines.iter().map(|line| line.product_id));
         stock::put_back(conn, &order.lines, now).await?;
-        payment_jobs::call_off(conn, id).await?;
+        payment_jobs::cancel(conn, id).await?;
         outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
