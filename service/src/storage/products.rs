@@ -70,16 +70,16 @@ pub(crate) async fn insert(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn taken(
+pub(crate) async fn find_existing_skus(
     conn: &mut AsyncPgConnection,
     skus: &[&str],
 ) -> Result<HashSet<String>, StorageError> {
-    let taken: Vec<String> = products::table
+    let existing: Vec<String> = products::table
         .select(products::sku)
         .filter(products::sku.eq_any(skus))
         .load(conn)
         .await?;
-    Ok(taken.into_iter().collect())
+    Ok(existing.into_iter().collect())
 }
 
 /// The product of that id.
@@ -103,9 +103,9 @@ pub(crate) async fn find(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn first(
+pub(crate) async fn list_first(
     conn: &mut AsyncPgConnection,
-    rows: usize,
+    limit: usize,
 ) -> Result<Vec<Product>, StorageError> {
     let rows: Vec<ProductRow> = products::table
         .select(ProductRow::as_select())
@@ -122,7 +122,7 @@ pub(crate) async fn first(
 /// [`StorageError`].
 pub(crate) async fn list(
     conn: &mut AsyncPgConnection,
-    part: Option<&str>,
+    name_part: Option<&str>,
     page: PageRequest,
 ) -> Result<Page<Product>, StorageError> {
     let mut query = products::table
@@ -131,7 +131,7 @@ pub(crate) async fn list(
         .limit(i64::from(page.limit) + 1)
         .into_boxed();
     if let Some(part) = part {
-        query = query.filter(products::name.ilike(contains(part)));
+        query = query.filter(products::name.ilike(contains_pattern(part)));
     }
     if let Some(after) = page.after {
         query = query.filter(products::id.gt(after.0));
@@ -141,7 +141,7 @@ pub(crate) async fn list(
 }
 
 /// The LIKE pattern for "has this text somewhere", with LIKE's own signs escaped.
-fn contains(part: &str) -> String {
+fn contains_pattern(part: &str) -> String {
     let mut pattern = String::from("%");
     for c in part.chars() {
         if matches!(c, '%' | '_' | '\\') {
@@ -157,7 +157,7 @@ fn contains(part: &str) -> String {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn change(
+pub(crate) async fn update(
     conn: &mut AsyncPgConnection,
     id: ProductId,
     name: Option<&ProductName>,
@@ -193,12 +193,12 @@ pub(crate) async fn adjust_stock(
     now: DateTime<Utc>,
 ) -> Result<Option<Product>, StorageError> {
     // What there may be at most before it is added to; also keeps the sum in range.
-    let most = match delta.get() {
+    let max_before = match delta.get() {
         added if added > 0 => Stock::MAX - i64::from(added),
         _ => i64::from(i32::MAX),
     };
     let row = diesel::update(products::table.find(id.0))
-        .filter(products::stock.le(i32::try_from(most).unwrap_or(i32::MAX)))
+        .filter(products::stock.le(i32::try_from(max_before).unwrap_or(i32::MAX)))
         .set((
             products::stock.eq(products::stock + delta.get()),
             products::stock_received.eq(products::stock_received + i64::from(delta.get())),
@@ -217,10 +217,10 @@ pub(crate) async fn adjust_stock(
 
 #[cfg(test)]
 mod tests {
-    use super::contains;
+    use super::contains_pattern;
 
     #[test]
     fn signs_of_like_are_taken_literally() {
-        assert_eq!(contains("50%_\\x"), "%50\\%\\_\\\\x%");
+        assert_eq!(contains_pattern("50%_\\x"), "%50\\%\\_\\\\x%");
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn lock_if_claimed(
 
 statement! {
     /// Puts the stock of order lines back, with the rows locked in id order first.
-    PutBack { product_ids: Vec<Uuid>, quantities: Vec<i32>, now: DateTime<Utc> } returns ();
+    Restock { product_ids: Vec<Uuid>, quantities: Vec<i32>, now: DateTime<Utc> } returns ();
     "WITH line AS (SELECT * FROM unnest(" {product_ids: Array<SqlUuid>} "," {quantities: Array<Int4>} ") \
      AS line (product_id, quantity)), \
      locked AS (SELECT id FROM products WHERE id IN (SELECT product_id FROM line) \
@@ -88,12 +88,12 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn put_back(
+pub(crate) async fn restock(
     conn: &mut AsyncPgConnection,
     lines: &[OrderLine],
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    PutBack {
+    Restock {
         product_ids: lines.iter().map(|line| line.product_id.0).collect(),
         quantities: lines
             .iter()

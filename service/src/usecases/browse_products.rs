@@ -45,7 +45,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
         let (database, retry) = (database.clone(), retry.clone());
         async move {
             let query = |mut conn: Connection| async move {
-                products::first(&mut conn, FIRST_ROWS).await.map(Some)
+                products::list_first(&mut conn, FIRST_ROWS).await.map(Some)
             };
             read_with_retry(&database, &retry, query).await
         }

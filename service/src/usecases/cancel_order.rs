@@ -38,7 +38,7 @@ pub(crate) async fn cancel_order(
 
         orders::set_status(conn, id, order.status, now).await?;
         invalidation.add(order.lines.iter().map(|line| line.product_id));
-        stock::put_back(conn, &order.lines, now).await?;
+        stock::restock(conn, &order.lines, now).await?;
         payment_jobs::cancel(conn, id).await?;
         outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)

@@ -36,7 +36,7 @@ pub(crate) async fn change_product(
             return Ok(current);
         }
         invalidation.add([id]);
-        Ok(products::change(conn, id, name, price, current_time()).await?)
+        Ok(products::update(conn, id, name, price, current_time()).await?)
     })
     .await;
     finish(invalidation, changed)

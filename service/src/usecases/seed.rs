@@ -78,7 +78,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
     in_transaction(&mut conn, async |conn| {
         let demo: Vec<_> = (0..PRODUCTS).map(demo_product).collect::<Result<_, _>>()?;
         let skus: Vec<&str> = demo.iter().map(|(sku, ..)| sku.as_str()).collect();
-        let existing_skus = products::taken(conn, &skus).await?;
+        let existing_skus = products::find_existing_skus(conn, &skus).await?;
         for (sku, name, price, stock) in &demo {
             if existing_skus.contains(sku.as_str()) {
                 continue;

@@ -50,7 +50,7 @@ pub(crate) async fn settle_charge(
                 }
                 ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
                     invalidation.add(order.lines.iter().map(|line| line.product_id));
-                    stock::put_back(conn, &order.lines, now).await?;
+                    stock::restock(conn, &order.lines, now).await?;
                 }
             }
             outbox::append(conn, &event).await?;
