@@ -13,7 +13,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// A runtime of several threads: the pools live on it and outlast any one worker of the HTTP server, each of which
 /// has a single-threaded runtime of its own.
 ///
-/// Requests are worked on by those, except for new orders (`Database::beside_connections`). This one works on these,
+/// Requests are worked on by those, except for new orders (`Database::run_on_db_runtime`). This one works on these,
 /// reads and writes for the pools, and runs the jobs; with more threads than that takes, they mostly wake each other up,
 /// which on two cores cost a fifth of the CPU of an order. So there is one for two cores, as there should be of those
 /// (`http.workers`).

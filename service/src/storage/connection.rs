@@ -38,7 +38,7 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(mut pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
         // Each loan has a watch of its own: what the last borrower left unfinished is not ours.
-        connector.watch(&mut pooled);
+        connector.instrument(&mut pooled);
         Self {
             pooled: Some(pooled),
             connector,
@@ -147,12 +147,12 @@ impl Connector {
     }
 
     /// Watches the statements of a connection from now on.
-    pub(super) fn watch(&self, conn: &mut AsyncPgConnection) {
+    pub(super) fn instrument(&self, conn: &mut AsyncPgConnection) {
         conn.set_instrumentation(StatementWatch::new(self.slow_statement));
     }
 
     /// Runs `work` where the connections' own tasks run.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn run_on_main<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {
@@ -172,23 +172,23 @@ impl Connector {
     /// itself then, as well as when who asked has left: a server that accepts and is
     /// silent would collect them, and let them all in at once when it wakes up.
     pub(super) async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
-        let this = self.clone();
+        let connector = self.clone();
         let open = async move {
-            match this.tls {
-                Some(tls) => connect(&this.session, tls).await,
-                None => connect(&this.session, NoTls).await,
+            match connector.tls {
+                Some(tls) => connect(&connector.session, tls).await,
+                None => connect(&connector.session, NoTls).await,
             }
         };
         let open = timeout(self.connect_timeout, open);
         match AbortOnDropHandle::new(self.main.spawn(open)).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(_)) => Err(bad("timed out while connecting")),
-            Err(_) => Err(bad("the main runtime is shutting down")),
+            Ok(Err(_)) => Err(bad_connection("timed out while connecting")),
+            Err(_) => Err(bad_connection("the main runtime is shutting down")),
         }
     }
 }
 
-fn bad(reason: &str) -> ConnectionError {
+fn bad_connection(reason: &str) -> ConnectionError {
     ConnectionError::BadConnection(reason.to_owned())
 }
 

@@ -20,7 +20,7 @@
 //! - Each answer then wakes two threads: the one that reads the socket, and the
 //!   one of the worker that waits for it. Who sends several statements, and often,
 //!   goes to the connections instead, and comes back with the result: see
-//!   [`Database::beside_connections`].
+//!   [`Database::run_on_db_runtime`].
 //! - Connections that live for ever never notice a failover, and ones that all
 //!   end in the same second come back in a storm: each has a lifetime of its own.
 
@@ -119,9 +119,9 @@ impl Database {
         let pool = Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
-            .pre_recycle(lifetime(config.max_lifetime))
+            .pre_recycle(lifetime_hook(config.max_lifetime))
             .build()?;
-        metrics.watch(name, pool.clone());
+        metrics.add_pool(name, pool.clone());
         Ok(Self {
             name,
             pool,
@@ -170,11 +170,11 @@ impl Database {
     ///
     /// # Errors
     /// [`StorageError::Unavailable`] if that runtime is shutting down.
-    pub async fn beside_connections<T: Send + 'static>(
+    pub async fn run_on_db_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.connector.run(work).await
+        self.connector.run_on_main(work).await
     }
 
     /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a
@@ -185,7 +185,7 @@ impl Database {
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
         let opened = self.connector.open().await;
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        self.connector.watch(&mut conn);
+        self.connector.instrument(&mut conn);
         Ok(conn)
     }
 
@@ -205,7 +205,7 @@ impl Database {
 
 /// Refuses to hand out a connection that is too old. Each has a lifetime of its
 /// own, shorter than `max` by up to a fifth, picked by the moment it was made.
-fn lifetime(max: Duration) -> Hook<AsyncPgConnection> {
+fn lifetime_hook(max: Duration) -> Hook<AsyncPgConnection> {
     Hook::sync_fn(move |_, metrics| {
         let mut hasher = DefaultHasher::new();
         metrics.created.hash(&mut hasher);

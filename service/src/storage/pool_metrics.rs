@@ -16,12 +16,12 @@ pub struct PoolMetrics {
     gauges: Gauges,
 }
 
-type Named = (&'static str, Pool<AsyncPgConnection>);
+type NamedPool = (&'static str, Pool<AsyncPgConnection>);
 
 #[derive(Clone)]
 struct Gauges {
     connections: IntGaugeVec,
-    pools: Arc<Mutex<Vec<Named>>>,
+    pools: Arc<Mutex<Vec<NamedPool>>>,
 }
 
 impl PoolMetrics {
@@ -69,7 +69,7 @@ impl PoolMetrics {
         ]
     }
 
-    pub(super) fn watch(&self, name: &'static str, pool: Pool<AsyncPgConnection>) {
+    pub(super) fn add_pool(&self, name: &'static str, pool: Pool<AsyncPgConnection>) {
         let mut pools = self
             .gauges
             .pools

@@ -20,7 +20,7 @@
 //! | | *the second wait* | |
 //!
 //! For the same reason it is worked on where the connections live, not on the worker
-//! that the request came to ([`beside_connections`](crate::storage::database::Database::beside_connections)).
+//! that the request came to ([`run_on_db_runtime`](crate::storage::database::Database::run_on_db_runtime)).
 //!
 //! A repeated request has five as well: the claim finds the key used, nothing is
 //! locked, and the fourth reads the stored answer.
@@ -88,7 +88,7 @@ pub(crate) async fn place_order(
     render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let work = execute(services.clone(), request, render);
-    services.database.beside_connections(work).await?
+    services.database.run_on_db_runtime(work).await?
 }
 
 async fn execute(

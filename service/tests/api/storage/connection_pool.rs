@@ -193,21 +193,21 @@ async fn what_runs_beside_the_connections_is_the_callers_all_the_same() {
 async fn asked_from_a_runtime_of_its_own(database: &Database) {
     let here = Handle::current().id();
     let there = database
-        .beside_connections(async { Handle::current().id() })
+        .run_on_db_runtime(async { Handle::current().id() })
         .await;
     assert_ne!(there.unwrap(), here);
 
     let deadline = Instant::now() + Duration::from_secs(60);
     let left = deadline::within(deadline, async {
-        let left = database.beside_connections(async { deadline::remaining() });
+        let left = database.run_on_db_runtime(async { deadline::remaining() });
         left.await.unwrap()
     });
     let left = left.await.unwrap().unwrap();
     assert!(left > Duration::ZERO && left <= Duration::from_secs(60));
-    let none = database.beside_connections(async { deadline::remaining() });
+    let none = database.run_on_db_runtime(async { deadline::remaining() });
     assert_eq!(none.await.unwrap(), None);
 
-    let panicking = database.beside_connections(async { panic!("on purpose") });
+    let panicking = database.run_on_db_runtime(async { panic!("on purpose") });
     let panic = AssertUnwindSafe(panicking).catch_unwind().await;
     assert_eq!(
         panic.unwrap_err().downcast_ref::<&str>(),
@@ -215,7 +215,7 @@ async fn asked_from_a_runtime_of_its_own(database: &Database) {
     );
 
     let (held, dropped) = tokio::sync::oneshot::channel::<()>();
-    let mut endless = Box::pin(database.beside_connections(async move {
+    let mut endless = Box::pin(database.run_on_db_runtime(async move {
         let _held = held;
         std::future::pending::<()>().await;
     }));
