@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::error::StorageError;
-use super::statement_watch::StatementWatch;
+use super::statement_instrumentation::StatementInstrumentation;
 use crate::config::{DatabaseConfig, SslMode, variable};
 use crate::resilience::deadline;
 use crate::tls;
@@ -148,7 +148,7 @@ impl Connector {
 
     /// Watches the statements of a connection from now on.
     pub(super) fn instrument(&self, conn: &mut AsyncPgConnection) {
-        conn.set_instrumentation(StatementWatch::new(self.slow_statement));
+        conn.set_instrumentation(StatementInstrumentation::new(self.slow_statement));
     }
 
     /// Runs `work` where the connections' own tasks run.

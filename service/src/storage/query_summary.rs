@@ -8,30 +8,30 @@
 use crate::storage::schema::TABLES;
 
 /// The name of a statement, from its text.
-pub(super) fn name(text: &str) -> String {
-    let mut name = Vec::<(&str, &str)>::new();
-    let (mut before, mut reading) = ("", "SELECT");
+pub(super) fn query_summary(text: &str) -> String {
+    let mut operations = Vec::<(&str, &str)>::new();
+    let (mut previous, mut read_operation) = ("", "SELECT");
     for word in words(text) {
         if matches!(word, "SELECT" | "DELETE") {
-            reading = word;
+            read_operation = word;
         }
         if let Some(table) = TABLES.iter().find(|table| **table == word) {
-            let step = match before {
+            let step = match previous {
                 "INTO" => Some(("INSERT", *table)),
                 "UPDATE" => Some(("UPDATE", *table)),
                 "JOIN" => Some(("SELECT", *table)),
-                "FROM" => Some((reading, *table)),
+                "FROM" => Some((read_operation, *table)),
                 _ => None,
             };
-            name.extend(step.filter(|step| !name.contains(step)));
+            operations.extend(step.filter(|step| !operations.contains(step)));
         }
-        before = word;
+        previous = word;
     }
-    if name.is_empty() {
+    if operations.is_empty() {
         // `BEGIN`, `COMMIT`, a call of a function.
         return words(text).next().unwrap_or_default().to_owned();
     }
-    let steps: Vec<String> = (name.iter())
+    let steps: Vec<String> = (operations.iter())
         .map(|(operation, table)| format!("{operation} {table}"))
         .collect();
     steps.join(" ")
@@ -79,7 +79,7 @@ mod tests {
                 "UPDATE payment_jobs SELECT payment_jobs",
             ),
         ] {
-            assert_eq!(name(text), expected, "{text}");
+            assert_eq!(query_summary(text), expected, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@
 //! what still ran.
 //!
 //! diesel tells when a statement begins and ends. Asked for its text it adds the values
-//! behind it, so [`text`] stops listening before they come.
+//! behind it, so [`statement_text`] stops listening before they come.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Write as _};
@@ -17,34 +17,34 @@ use diesel::result::Error;
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::statement_name::name;
+use super::query_summary::query_summary;
 use crate::telemetry::traces::sampled_span;
 
 /// Watches one connection, which runs one statement after the other. Some may be sent
 /// before those before them are done; they are done in the same order. The span of such
 /// a one begins when it is sent, its time when it is its turn.
-pub(super) struct StatementWatch {
-    slow: Duration,
-    running: VecDeque<Running>,
+pub(super) struct StatementInstrumentation {
+    slow_threshold: Duration,
+    running: VecDeque<RunningStatement>,
 }
 
-struct Running {
+struct RunningStatement {
     began: Instant,
     span: Span,
     statement: String,
 }
 
-impl StatementWatch {
+impl StatementInstrumentation {
     /// `slow` is from when on a statement is worth a line.
-    pub(super) fn new(slow: Duration) -> Self {
+    pub(super) fn new(slow_threshold: Duration) -> Self {
         Self {
-            slow,
+            slow_threshold,
             running: VecDeque::new(),
         }
     }
 }
 
-impl Instrumentation for StatementWatch {
+impl Instrumentation for StatementInstrumentation {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::StartQuery { query, .. } => {
@@ -58,14 +58,14 @@ impl Instrumentation for StatementWatch {
                     db.query.summary = Empty,
                     error.type = Empty,
                 );
-                let statement = text(query);
+                let statement = statement_text(query);
                 if !span.is_disabled() {
-                    let name = name(&statement);
+                    let name = query_summary(&statement);
                     span.record("otel.name", &name);
                     span.record("db.operation.name", name.split(' ').next());
                     span.record("db.query.summary", &name);
                 }
-                self.running.push_back(Running {
+                self.running.push_back(RunningStatement {
                     began: Instant::now(),
                     span,
                     statement,
@@ -73,14 +73,14 @@ impl Instrumentation for StatementWatch {
             }
             InstrumentationEvent::FinishQuery { error, .. } => {
                 // The end of the span is when it is dropped.
-                let Some(ended) = self.running.pop_front() else {
+                let Some(finished) = self.running.pop_front() else {
                     return;
                 };
                 if let Some(error) = error {
-                    ended.span.record("otel.status_code", "ERROR");
-                    ended.span.record("error.type", kind(error));
+                    finished.span.record("otel.status_code", "ERROR");
+                    finished.span.record("error.type", error_type(error));
                 }
-                ended.log_if_over(self.slow, false);
+                finished.log_if_slow(self.slow_threshold, false);
                 // Only now is it its turn, whenever it was sent.
                 if let Some(next) = self.running.front_mut() {
                     next.began = Instant::now();
@@ -91,39 +91,39 @@ impl Instrumentation for StatementWatch {
     }
 }
 
-impl Drop for StatementWatch {
+impl Drop for StatementInstrumentation {
     fn drop(&mut self) {
         // Those behind it have not begun.
         if let Some(abandoned) = self.running.pop_front() {
             abandoned.span.record("otel.status_code", "ERROR");
             abandoned.span.record("error.type", "abandoned");
-            abandoned.log_if_over(self.slow, true);
+            abandoned.log_if_slow(self.slow_threshold, true);
         }
     }
 }
 
-impl Running {
-    fn log_if_over(&self, slow: Duration, abandoned: bool) {
+impl RunningStatement {
+    fn log_if_slow(&self, slow_threshold: Duration, abandoned: bool) {
         let took = self.began.elapsed();
-        if took > slow {
-            let (statement, took_ms) = (&self.statement, took.as_millis());
-            tracing::warn!(statement, took_ms, abandoned, "a slow statement");
+        if took > slow_threshold {
+            let (statement, duration_ms) = (&self.statement, took.as_millis());
+            tracing::warn!(statement, duration_ms, abandoned, "a slow statement");
         }
     }
 }
 
 /// The text of a statement, without its values.
-fn text(query: &dyn Display) -> String {
-    let mut text = FirstPiece(None);
+fn statement_text(query: &dyn Display) -> String {
+    let mut first = FirstWrite(None);
     // An error is how it is told to stop.
-    let _stopped = write!(text, "{query}");
-    text.0.unwrap_or_default()
+    let _stopped = write!(first, "{query}");
+    first.0.unwrap_or_default()
 }
 
 /// Takes what is written first, and no more.
-struct FirstPiece(Option<String>);
+struct FirstWrite(Option<String>);
 
-impl fmt::Write for FirstPiece {
+impl fmt::Write for FirstWrite {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         match self.0 {
             Some(_) => Err(fmt::Error),
@@ -136,7 +136,7 @@ impl fmt::Write for FirstPiece {
 }
 
 /// One of few words, and nothing of the message, which may quote a value.
-fn kind(error: &Error) -> String {
+fn error_type(error: &Error) -> String {
     match error {
         Error::DatabaseError(kind, _) => format!("{kind:?}"),
         Error::NotFound => "NotFound".to_owned(),
@@ -155,7 +155,7 @@ mod tests {
         let query = users::table.filter(users::email.eq("canary@example.com"));
         let query = diesel::debug_query::<diesel::pg::Pg, _>(&query);
         assert!(query.to_string().contains("canary"));
-        let text = text(&query);
+        let text = statement_text(&query);
         assert!(text.starts_with("SELECT") && text.contains("$1"), "{text}");
         assert!(
             !text.contains("canary") && !text.contains("binds"),
