@@ -21,17 +21,17 @@ pub enum Constraint {
     /// `products_stock_bounded`: more stock than can be counted.
     StockBounded,
     /// `idempotency_keys_user_fkey`: the user is gone since the token was made.
-    UserKnown,
+    UserExists,
 }
 
 impl Constraint {
-    fn named(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         match name {
             "users_email_key" => Some(Self::EmailUnique),
             "products_sku_key" => Some(Self::SkuUnique),
             "products_stock_not_negative" => Some(Self::StockNotNegative),
             "products_stock_bounded" => Some(Self::StockBounded),
-            "idempotency_keys_user_fkey" => Some(Self::UserKnown),
+            "idempotency_keys_user_fkey" => Some(Self::UserExists),
             _ => None,
         }
     }
@@ -58,7 +58,7 @@ pub enum StorageError {
     StatementTimeout,
     /// A constraint with a meaning refused the change.
     #[error("the constraint {0:?} refused the change")]
-    Violated(Constraint),
+    ConstraintViolated(Constraint),
     /// A row holds what the domain does not know: the schema and the code differ.
     #[error("a row can't be read: {0}")]
     UnreadableRow(String),
@@ -77,21 +77,21 @@ impl From<DieselError> for StorageError {
                 other => Self::Unexpected(Arc::new(other)),
             };
         };
-        if let Some(constraint) = info.constraint_name().and_then(Constraint::named) {
-            return Self::Violated(constraint);
+        if let Some(constraint) = info.constraint_name().and_then(Constraint::from_name) {
+            return Self::ConstraintViolated(constraint);
         }
         // diesel passes on no SQLSTATE, only the server's message. A server with
         // an `lc_messages` that is not English gives `Unexpected` here instead.
         match info.message() {
             "canceling statement due to lock timeout" => Self::LockTimeout,
             "canceling statement due to statement timeout" => Self::StatementTimeout,
-            message if went_away(kind, message) => Self::Unavailable(message.to_owned()),
+            message if is_connection_lost(kind, message) => Self::Unavailable(message.to_owned()),
             _ => Self::Unexpected(Arc::new(error)),
         }
     }
 }
 
-fn went_away(kind: &DatabaseErrorKind, message: &str) -> bool {
+fn is_connection_lost(kind: &DatabaseErrorKind, message: &str) -> bool {
     matches!(
         kind,
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
@@ -101,5 +101,5 @@ fn went_away(kind: &DatabaseErrorKind, message: &str) -> bool {
         "the database system is",
     ]
     .iter()
-    .any(|sign| message.contains(sign))
+    .any(|marker| message.contains(marker))
 }

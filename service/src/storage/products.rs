@@ -43,7 +43,7 @@ struct ProductChanges<'a> {
 /// Inserts a product.
 ///
 /// # Errors
-/// `Violated(SkuUnique)` if the SKU is taken.
+/// `ConstraintViolated(SkuUnique)` if the SKU is taken.
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     product: &NewProduct<'_>,
@@ -185,7 +185,7 @@ pub(crate) async fn update(
 /// returns the product if there is one.
 ///
 /// # Errors
-/// `Violated(StockNotNegative)` or `Violated(StockBounded)`.
+/// `ConstraintViolated(StockNotNegative)` or `ConstraintViolated(StockBounded)`.
 pub(crate) async fn adjust_stock(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -210,7 +210,7 @@ pub(crate) async fn adjust_stock(
         .await
         .optional()?;
     if row.is_none() && delta.get() > 0 && find(conn, id).await?.is_some() {
-        return Err(StorageError::Violated(Constraint::StockBounded));
+        return Err(StorageError::ConstraintViolated(Constraint::StockBounded));
     }
     row.map(Product::try_from).transpose()
 }

@@ -35,7 +35,7 @@ pub(crate) struct NewUser<'a> {
 /// Inserts a user.
 ///
 /// # Errors
-/// `Violated(EmailUnique)` if the address is taken.
+/// `ConstraintViolated(EmailUnique)` if the address is taken.
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     user: &NewUser<'_>,

@@ -70,15 +70,15 @@ impl UseCaseError {
 impl From<StorageError> for UseCaseError {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Violated(Constraint::EmailUnique) => Self::EmailTaken,
-            StorageError::Violated(Constraint::SkuUnique) => Self::SkuTaken,
-            StorageError::Violated(Constraint::StockNotNegative) => Self::InsufficientStock,
-            StorageError::Violated(Constraint::StockBounded) => Self::StockTooLarge,
+            StorageError::ConstraintViolated(Constraint::EmailUnique) => Self::EmailTaken,
+            StorageError::ConstraintViolated(Constraint::SkuUnique) => Self::SkuTaken,
+            StorageError::ConstraintViolated(Constraint::StockNotNegative) => Self::InsufficientStock,
+            StorageError::ConstraintViolated(Constraint::StockBounded) => Self::StockTooLarge,
             StorageError::PoolExhausted => {
                 Self::Overloaded("no database connection was free in time")
             }
             StorageError::DeadlineExceeded(exceeded) => Self::DeadlineExceeded(exceeded),
-            StorageError::Violated(Constraint::UserKnown) => Self::NotFound("user"),
+            StorageError::ConstraintViolated(Constraint::UserExists) => Self::NotFound("user"),
             StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
             StorageError::StatementTimeout => Self::Overloaded("the database took too long"),
             StorageError::Unavailable(cause) => Self::Unavailable(cause),

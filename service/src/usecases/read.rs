@@ -40,7 +40,7 @@ impl LoadError for StorageError {
             | Self::DeadlineExceeded(_)
             | Self::StatementTimeout
             | Self::LockTimeout => true,
-            Self::Violated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
+            Self::ConstraintViolated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
         }
     }
 }
