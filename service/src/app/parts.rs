@@ -159,7 +159,7 @@ pub fn database(settings: &Settings) -> anyhow::Result<Database> {
 /// What is wrong with it, and the cure.
 pub async fn require_current_schema(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.dedicated_connection().await?;
-    match migrations::state(&mut conn).await? {
+    match migrations::schema_state(&mut conn).await? {
         SchemaState::Current => Ok(()),
         SchemaState::Behind(missing) => bail!(
             "the database lacks the migrations {}: run `orderly migrate`",

@@ -84,7 +84,7 @@ impl Check for Migrations {
     fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
         Box::pin(async {
             let mut conn = self.0.connection().await?;
-            Ok(schema_verdict(&migrations::state(&mut conn).await?))
+            Ok(schema_verdict(&migrations::schema_state(&mut conn).await?))
         })
     }
 }

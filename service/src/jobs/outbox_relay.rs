@@ -69,7 +69,7 @@ impl OutboxRelay {
         failures: &mut u32,
     ) -> anyhow::Result<()> {
         let mut conn = self.database.dedicated_connection().await?;
-        while !round(outbox::become_relay(&mut conn)).await? {
+        while !round(outbox::try_acquire_relay_lock(&mut conn)).await? {
             if !pause(stop, self.config.poll_interval).await {
                 return Ok(());
             }

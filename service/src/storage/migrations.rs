@@ -57,14 +57,14 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// If the database can't be asked.
-pub(crate) async fn state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
-    let known = embedded_versions()?;
+pub(crate) async fn schema_state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
+    let embedded = embedded_versions()?;
     let applied = applied_versions(conn).await?;
-    let missing: Vec<String> = difference(&known, &applied);
-    let unknown: Vec<String> = difference(&applied, &known);
-    Ok(match (missing.is_empty(), unknown.is_empty()) {
+    let pending: Vec<String> = difference(&embedded, &applied);
+    let unknown: Vec<String> = difference(&applied, &embedded);
+    Ok(match (pending.is_empty(), unknown.is_empty()) {
         (_, false) => SchemaState::Ahead(unknown),
-        (false, true) => SchemaState::Behind(missing),
+        (false, true) => SchemaState::Behind(pending),
         (true, true) => SchemaState::Current,
     })
 }

@@ -53,7 +53,7 @@ pub(crate) async fn append(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
+pub(crate) async fn try_acquire_relay_lock(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
     Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
         .get_result(conn)
         .await?)
@@ -62,7 +62,7 @@ pub(crate) async fn become_relay(conn: &mut AsyncPgConnection) -> Result<bool, S
 /// An event that waits in the table.
 pub(crate) struct StoredEvent {
     /// The number of its row.
-    pub(crate) row: i64,
+    pub(crate) outbox_id: i64,
     /// What happened.
     pub(crate) event: OrderEvent,
     /// The span that it happened in, as a `traceparent`.
@@ -73,11 +73,11 @@ pub(crate) struct StoredEvent {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn oldest(
+pub(crate) async fn list_oldest(
     conn: &mut AsyncPgConnection,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, StorageError> {
-    type Row = (
+    type OutboxRow = (
         i64,
         Uuid,
         Uuid,
@@ -86,7 +86,7 @@ pub(crate) async fn oldest(
         DateTime<Utc>,
         Option<String>,
     );
-    let rows: Vec<Row> = outbox::table
+    let rows: Vec<OutboxRow> = outbox::table
         .order(outbox::id)
         .limit(limit)
         .load(conn)
@@ -94,7 +94,7 @@ pub(crate) async fn oldest(
     Ok(rows
         .into_iter()
         .map(
-            |(row, id, order_id, kind, data, occurred_at, trace_context)| {
+            |(outbox_id, id, order_id, kind, data, occurred_at, trace_context)| {
                 let event = OrderEvent {
                     id,
                     order_id: OrderId(order_id),
@@ -103,7 +103,7 @@ pub(crate) async fn oldest(
                     occurred_at,
                 };
                 StoredEvent {
-                    row,
+                    outbox_id,
                     event,
                     trace_context,
                 }
@@ -116,7 +116,7 @@ pub(crate) async fn oldest(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn delete(conn: &mut AsyncPgConnection, rows: &[i64]) -> Result<(), StorageError> {
+pub(crate) async fn delete(conn: &mut AsyncPgConnection, outbox_ids: &[i64]) -> Result<(), StorageError> {
     diesel::delete(outbox::table.filter(outbox::id.eq_any(rows)))
         .execute(conn)
         .await?;

@@ -56,7 +56,7 @@ pub struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     /// Begins nothing yet.
     pub fn new(conn: &'a mut AsyncPgConnection) -> Self {
-        status(conn).set_in_error();
+        transaction_status(conn).set_in_error();
         Self { conn, open: false }
     }
 
@@ -82,12 +82,12 @@ impl<'a> Pipeline<'a> {
         (&mut begin).await;
         (&mut first).await;
         (&mut second).await;
-        let answers = (
+        let outputs = (
             begin.take_output(),
             first.take_output(),
             second.take_output(),
         );
-        let (Some(begun), Some(first), Some(second)) = answers else {
+        let (Some(begun), Some(first), Some(second)) = outputs else {
             return Err(StorageError::Unavailable("an answer was lost".to_owned()));
         };
         begun?;
@@ -104,7 +104,7 @@ impl<'a> Pipeline<'a> {
     ) -> Result<R, StorageError> {
         let conn = &*self.conn;
         let mut last = pin!(maybe_done(last(conn)));
-        let mut commit = pin!(maybe_done(commit_on(conn)));
+        let mut commit = pin!(maybe_done(send_commit(conn)));
         let _ = (poll!(&mut last), poll!(&mut commit));
         (&mut last).await;
         (&mut commit).await;
@@ -127,15 +127,15 @@ impl<'a> Pipeline<'a> {
             tracing::warn!(%error, "the rollback failed");
             return;
         }
-        *status(self.conn) = TransactionManagerStatus::default();
+        *transaction_status(self.conn) = TransactionManagerStatus::default();
     }
 }
 
-fn status(conn: &mut AsyncPgConnection) -> &mut TransactionManagerStatus {
+fn transaction_status(conn: &mut AsyncPgConnection) -> &mut TransactionManagerStatus {
     AnsiTransactionManager::transaction_manager_status_mut(conn)
 }
 
-async fn commit_on(mut conn: &AsyncPgConnection) -> Result<(), StorageError> {
+async fn send_commit(mut conn: &AsyncPgConnection) -> Result<(), StorageError> {
     let commit = Commit {
         lifetime: PhantomData,
     };

@@ -19,7 +19,7 @@ pub(crate) async fn publish_events(
     publisher: &Publisher,
     batch_size: i64,
 ) -> anyhow::Result<usize> {
-    let stored = outbox::oldest(conn, batch_size).await?;
+    let stored = outbox::list_oldest(conn, batch_size).await?;
     if stored.is_empty() {
         return Ok(0);
     }
@@ -29,7 +29,7 @@ pub(crate) async fn publish_events(
     }
     let publish = async {
         let (rows, events): (Vec<i64>, Vec<OrderEvent>) = (stored.into_iter())
-            .map(|stored| (stored.row, stored.event))
+            .map(|stored| (stored.outbox_id, stored.event))
             .unzip();
         publisher.publish(&events).await?;
         outbox::delete(conn, &rows).await?;
