@@ -143,7 +143,7 @@ impl App {
             supervisor.stop().await;
             // A payment that was declined meanwhile has put goods back, and the job that
             // would tell the other replicas has ended like the rest.
-            if let Err(error) = products.deliver_news().await {
+            if let Err(error) = products.flush_invalidations().await {
                 tracing::warn!(%error, "Redis was not told what has changed");
             }
             Ok(())

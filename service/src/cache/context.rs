@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use super::entry::{Entry, Stored};
 use super::shared::{Found, Lease, SharedLayer};
-use super::undelivered::Undelivered;
+use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 
 /// One for the whole cache.
 pub(super) struct Context {
     pub(super) config: CacheConfig,
     pub(super) shared: Option<SharedLayer>,
-    pub(super) undelivered: Undelivered,
+    pub(super) pending_invalidations: PendingInvalidations,
     pub(super) requests: IntCounterVec,
 }
 
@@ -75,7 +75,7 @@ impl Context {
         let Some(shared) = &self.shared else {
             return not_asked;
         };
-        if self.undelivered.contains(name) {
+        if self.pending_invalidations.contains(name) {
             self.count("redis", "miss");
             return not_asked;
         }

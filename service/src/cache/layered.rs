@@ -98,7 +98,7 @@ where
     pub(super) fn forget(&self, key: &K) {
         // Noted first: who misses below must not ask Redis, which does not know yet.
         if self.context.shared.is_some() {
-            self.context.undelivered.note(self.context.name(key));
+            self.context.pending_invalidations.insert(self.context.name(key));
         }
         self.flights.forget(key, || {
             if let Some(entry) = self.local.get(key) {

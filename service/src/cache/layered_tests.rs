@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tokio::time::advance;
 
 use super::*;
-use crate::cache::undelivered::Undelivered;
+use crate::cache::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 use crate::resilience::deadline::DeadlineExceeded;
 
@@ -73,7 +73,7 @@ impl Shop {
         let context = Context {
             config,
             shared: None,
-            undelivered: Undelivered::default(),
+            pending_invalidations: PendingInvalidations::default(),
             requests: IntCounterVec::new(opts, &["layer", "outcome"]).unwrap(),
         };
         Self {

@@ -44,7 +44,7 @@ mod entry;
 mod layered;
 mod products;
 mod shared;
-mod undelivered;
+mod pending_invalidations;
 
 pub(crate) use entry::{LoadError, Reading};
 pub(crate) use products::{FIRST_ROWS, ProductCache, Touched};

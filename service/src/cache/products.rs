@@ -18,7 +18,7 @@ use super::context::Context;
 use super::entry::{LoadError, Reading, Stored};
 use super::layered::Layered;
 use super::shared::SharedLayer;
-use super::undelivered::Undelivered;
+use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
@@ -75,7 +75,7 @@ impl<E: LoadError> ProductCache<E> {
         let context = Arc::new(Context {
             config: config.clone(),
             shared: redis.filter(|_| config.enabled).map(SharedLayer::new),
-            undelivered: Undelivered::default(),
+            pending_invalidations: PendingInvalidations::default(),
             requests,
         });
         Self {
@@ -135,17 +135,17 @@ impl<E: LoadError> ProductCache<E> {
     }
 
     /// Waits until there may be something to tell Redis.
-    pub(crate) async fn has_news(&self) {
-        self.context.undelivered.noted().await;
+    pub(crate) async fn wait_for_invalidation(&self) {
+        self.context.pending_invalidations.inserted().await;
     }
 
     /// Tells Redis what is out of date.
     ///
     /// # Errors
     /// If Redis can't be told; try again.
-    pub(crate) async fn deliver_news(&self) -> Result<(), NoRedis> {
+    pub(crate) async fn flush_invalidations(&self) -> Result<(), NoRedis> {
         match &self.context.shared {
-            Some(shared) => self.context.undelivered.deliver(shared).await,
+            Some(shared) => self.context.pending_invalidations.flush(shared).await,
             None => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ const BACKOFF: Backoff = Backoff {
 pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
     let mut failures = 0;
     loop {
-        let delivered = cache.deliver_news().await;
+        let delivered = cache.flush_invalidations().await;
         if stop.is_cancelled() {
             return;
         }
@@ -31,7 +31,7 @@ pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationTok
             failures = 0;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = cache.has_news() => {}
+                () = cache.wait_for_invalidation() => {}
             }
         }
     }

@@ -16,28 +16,28 @@ use super::shared::SharedLayer;
 use crate::redis_client::NoRedis;
 
 /// Keys told in one round trip.
-const BATCH: usize = 500;
+const BATCH_SIZE: usize = 500;
 
 /// The keys, each with the number of its last change.
 #[derive(Default)]
-pub(super) struct Undelivered {
-    noted: Mutex<Noted>,
+pub(super) struct PendingInvalidations {
+    state: Mutex<State>,
     wakeup: Notify,
 }
 
 #[derive(Default)]
-struct Noted {
+struct State {
     keys: HashMap<String, u64>,
-    changes: u64,
+    last_sequence: u64,
 }
 
-impl Undelivered {
-    pub(super) fn note(&self, key: String) {
-        let mut noted = self.lock();
-        noted.changes += 1;
-        let change = noted.changes;
-        noted.keys.insert(key, change);
-        drop(noted);
+impl PendingInvalidations {
+    pub(super) fn insert(&self, key: String) {
+        let mut state = self.lock();
+        state.last_sequence += 1;
+        let sequence = state.last_sequence;
+        state.keys.insert(key, sequence);
+        drop(state);
         self.wakeup.notify_one();
     }
 
@@ -46,34 +46,34 @@ impl Undelivered {
     }
 
     /// Waits until there may be something.
-    pub(super) async fn noted(&self) {
+    pub(super) async fn inserted(&self) {
         self.wakeup.notified().await;
     }
 
     /// Tells Redis of all there are.
-    pub(super) async fn deliver(&self, shared: &SharedLayer) -> Result<(), NoRedis> {
+    pub(super) async fn flush(&self, shared: &SharedLayer) -> Result<(), NoRedis> {
         loop {
             let batch: Vec<(String, u64)> = {
-                let noted = self.lock();
-                let keys = noted.keys.iter().take(BATCH);
-                keys.map(|(key, change)| (key.clone(), *change)).collect()
+                let state = self.lock();
+                let keys = state.keys.iter().take(BATCH_SIZE);
+                keys.map(|(key, sequence)| (key.clone(), *sequence)).collect()
             };
             if batch.is_empty() {
                 return Ok(());
             }
             let keys = batch.iter().map(|(key, _)| key.clone()).collect();
             shared.invalidate(keys).await?;
-            let mut noted = self.lock();
-            for (key, change) in batch {
+            let mut state = self.lock();
+            for (key, sequence) in batch {
                 // One that has changed again meanwhile is told again.
-                if noted.keys.get(&key) == Some(&change) {
-                    noted.keys.remove(&key);
+                if state.keys.get(&key) == Some(&sequence) {
+                    state.keys.remove(&key);
                 }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
