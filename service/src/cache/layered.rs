@@ -95,7 +95,7 @@ where
 
     /// What is held of `key` is out of date. Nobody in this process gets it from
     /// now on, except while the database is away; Redis will be told.
-    pub(super) fn forget(&self, key: &K) {
+    pub(super) fn invalidate(&self, key: &K) {
         // Noted first: who misses below must not ask Redis, which does not know yet.
         if self.context.shared.is_some() {
             self.context.pending_invalidations.insert(self.context.name(key));

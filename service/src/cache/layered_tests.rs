@@ -130,7 +130,7 @@ async fn that_there_is_nothing_holds_for_a_shorter_time() {
 async fn what_is_forgotten_is_read_again() {
     let shop = Shop::open();
     assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
-    shop.cache.forget(&"key".to_owned());
+    shop.cache.invalidate(&"key".to_owned());
     assert_eq!(shop.ask(Database::Has(2)).await, Ok((Some(2), false)));
 }
 
@@ -139,7 +139,7 @@ async fn an_old_entry_stands_in_while_the_database_is_away() {
     let shop = Shop::open();
     assert_eq!(shop.ask(Database::IsAway).await, Err(Failure::Away));
     assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
-    shop.cache.forget(&"key".to_owned());
+    shop.cache.invalidate(&"key".to_owned());
     assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(1), true)));
     let asked = shop.asked();
     assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(1), true)));

@@ -19,7 +19,7 @@
 //!
 //! **Invalidated after the commit, never before.** Forgotten before, the entry
 //! would be filled again from the old row while the transaction still runs, and
-//! stay. A use case says beforehand what it is about to change ([`Touched`]), and
+//! stay. A use case says beforehand what it is about to change ([`InvalidationGuard`]), and
 //! when the transaction has ended, what came of it: so not even a request that is
 //! dropped while `COMMIT` is under way is missed, and a rollback costs nobody a hit.
 //!
@@ -47,4 +47,4 @@ mod shared;
 mod pending_invalidations;
 
 pub(crate) use entry::{LoadError, Reading};
-pub(crate) use products::{FIRST_ROWS, ProductCache, Touched};
+pub(crate) use products::{FIRST_ROWS, ProductCache, InvalidationGuard};

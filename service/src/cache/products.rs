@@ -31,7 +31,7 @@ use crate::redis_client::{NoRedis, RedisClient};
 pub(crate) const FIRST_ROWS: usize = PageRequest::MAX_LIMIT as usize + 1;
 
 /// For how long a `COMMIT` that nobody waits for may still be under way.
-const UNDECIDED: Duration = Duration::from_secs(2);
+const COMMIT_GRACE: Duration = Duration::from_secs(2);
 
 /// The cache of products, for reads that fail with `E`. Clones are the same one.
 pub struct ProductCache<E> {
@@ -117,18 +117,18 @@ impl<E: LoadError> ProductCache<E> {
 
     /// What is held of these products is out of date, and so is the list. To be
     /// called after the commit.
-    pub(crate) fn forget(&self, ids: &[ProductId]) {
+    pub(crate) fn invalidate(&self, ids: &[ProductId]) {
         for id in ids {
-            self.by_id.forget(id);
+            self.by_id.invalidate(id);
         }
         if !ids.is_empty() {
-            self.list.forget(&FirstRows);
+            self.list.invalidate(&FirstRows);
         }
     }
 
     /// For a transaction that is about to begin.
-    pub fn touch(&self) -> Touched<E> {
-        Touched {
+    pub fn invalidation_guard(&self) -> InvalidationGuard<E> {
+        InvalidationGuard {
             cache: self.clone(),
             ids: Vec::new(),
         }
@@ -156,12 +156,12 @@ impl<E: LoadError> ProductCache<E> {
 /// the connection broke), they are forgotten when this is dropped, and once more
 /// when the server must have made up its mind.
 #[must_use = "the products must be named, and the outcome"]
-pub struct Touched<E: LoadError> {
+pub struct InvalidationGuard<E: LoadError> {
     cache: ProductCache<E>,
     ids: Vec<ProductId>,
 }
 
-impl<E: LoadError> Touched<E> {
+impl<E: LoadError> InvalidationGuard<E> {
     /// These are among them.
     pub fn add(&mut self, ids: impl IntoIterator<Item = ProductId>) {
         self.ids.extend(ids);
@@ -169,7 +169,7 @@ impl<E: LoadError> Touched<E> {
 
     /// It has changed them.
     pub fn committed(mut self) {
-        self.cache.forget(&std::mem::take(&mut self.ids));
+        self.cache.invalidate(&std::mem::take(&mut self.ids));
     }
 
     /// It has changed nothing.
@@ -178,16 +178,16 @@ impl<E: LoadError> Touched<E> {
     }
 }
 
-impl<E: LoadError> Drop for Touched<E> {
+impl<E: LoadError> Drop for InvalidationGuard<E> {
     fn drop(&mut self) {
         if self.ids.is_empty() {
             return;
         }
         let (cache, ids) = (self.cache.clone(), std::mem::take(&mut self.ids));
-        cache.forget(&ids);
+        cache.invalidate(&ids);
         self.cache.main.spawn(async move {
-            tokio::time::sleep(UNDECIDED).await;
-            cache.forget(&ids);
+            tokio::time::sleep(COMMIT_GRACE).await;
+            cache.invalidate(&ids);
         });
     }
 }

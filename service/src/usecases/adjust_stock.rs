@@ -16,7 +16,7 @@ pub(crate) async fn adjust_stock(
     delta: StockDelta,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     invalidation.add([id]);
     let adjusted = products::adjust_stock(&mut conn, id, delta, current_time()).await;
     finish(invalidation, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))

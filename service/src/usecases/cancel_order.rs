@@ -26,7 +26,7 @@ pub(crate) async fn cancel_order(
 ) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = current_time();
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     let cancelled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, id)
             .await?

@@ -23,7 +23,7 @@ pub(crate) async fn change_product(
     price: Option<Money>,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     let changed = in_transaction(&mut conn, async |conn| {
         let current = stock::lock(conn, &[id])
             .await?

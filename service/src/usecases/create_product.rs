@@ -27,7 +27,7 @@ pub(crate) async fn create_product(
         created_at,
     };
     let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     invalidation.add([new.id]);
     let inserted = products::insert(&mut conn, &new).await;
     finish(invalidation, inserted.map_err(UseCaseError::from))

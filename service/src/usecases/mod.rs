@@ -28,7 +28,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 pub use error::UseCaseError;
 
-use crate::cache::{ProductCache, Touched};
+use crate::cache::{ProductCache, InvalidationGuard};
 use crate::config::OrdersConfig;
 use crate::domain::order_status::OrderStatus;
 use crate::resilience::retry::Retry;
@@ -80,7 +80,7 @@ impl Services {
 /// Tells the cache what came of a transaction that changes products. Some errors
 /// leave open whether it was committed; then it counts as if it was.
 fn finish<T>(
-    invalidation: Touched<StorageError>,
+    invalidation: InvalidationGuard<StorageError>,
     outcome: Result<T, UseCaseError>,
 ) -> Result<T, UseCaseError> {
     match &outcome {

@@ -97,7 +97,7 @@ async fn execute(
     render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
     let placed = place_order_on(&mut conn, &services.orders, &request, render).await;
     let placed = finish(invalidation, placed)?;

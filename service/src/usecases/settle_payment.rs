@@ -32,7 +32,7 @@ pub(crate) async fn settle_charge(
         ChargeOutcome::Charged { .. } => OrderTransition::Pay,
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
     };
-    let mut invalidation = services.products.touch();
+    let mut invalidation = services.products.invalidation_guard();
     let mut new_status = None;
     let settled = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, job.order_id)

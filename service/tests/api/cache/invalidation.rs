@@ -99,7 +99,7 @@ async fn a_rollback_forgets_nothing_and_nothing_is_forgotten_before_the_commit()
     assert_eq!(app.stock(&product).await, stock);
     assert_eq!(app.database_reads().await, reads, "it was rolled back");
 
-    let mut touched = app.app.services.products.touch();
+    let mut touched = app.app.services.products.invalidation_guard();
     touched.add([ProductId(id(&product).parse().unwrap())]);
     assert_eq!(app.stock(&product).await, stock);
     assert_eq!(app.database_reads().await, reads, "it still runs");
@@ -115,7 +115,7 @@ async fn a_request_that_nobody_waits_for_any_more_may_have_committed() {
     let product = app.product(&app.admin().await, 250, 5).await;
     app.stock(&product).await;
     let reads = app.database_reads().await;
-    let mut touched = app.app.services.products.touch();
+    let mut touched = app.app.services.products.invalidation_guard();
     touched.add([ProductId(id(&product).parse().unwrap())]);
     drop(touched);
     app.stock(&product).await;
