@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::entry::{Entry, Stored};
-use super::shared::{Found, Lease, SharedLayer};
+use super::shared::{Found, FillToken, SharedLayer};
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 
@@ -28,7 +28,7 @@ pub(super) enum Shared<V> {
     /// Without a lease nothing may be written there.
     Missing {
         old: Option<Entry<V>>,
-        lease: Option<Lease>,
+        lease: Option<FillToken>,
     },
 }
 
@@ -119,7 +119,7 @@ impl Context {
     }
 
     /// `false` if the value is out of date already.
-    pub(super) async fn fill<V: Stored>(&self, name: &str, lease: Lease, entry: &Entry<V>) -> bool {
+    pub(super) async fn fill<V: Stored>(&self, name: &str, fill_token: FillToken, entry: &Entry<V>) -> bool {
         let Some(shared) = &self.shared else {
             return true;
         };

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::redis_client::{NoRedis, RedisClient};
 
 /// How long who got a lease may take to fill the entry.
-const LEASE: Duration = Duration::from_secs(60);
+const FILL_TOKEN_TTL: Duration = Duration::from_secs(60);
 
 const LOOK_UP: &str = r"
 local value, fresh_until, lease = unpack(redis.call('HMGET', KEYS[1], 'value', 'fresh_until', 'lease'))
@@ -67,14 +67,14 @@ struct Scripts {
 
 /// Permits to fill one entry, until it is invalidated.
 #[derive(Debug)]
-pub(super) struct Lease(String);
+pub(super) struct FillToken(String);
 
 /// What there is of a key.
 pub(super) enum Found {
     /// An entry, fresh for that much longer.
     Fresh(String, Duration),
     /// None, or an old one, and the permission to make a new one.
-    Missing(Option<String>, Lease),
+    Missing(Option<String>, FillToken),
 }
 
 impl SharedLayer {
@@ -95,13 +95,13 @@ impl SharedLayer {
         let look_up = move |mut connection| async move {
             let mut call = scripts.look_up.prepare_invoke();
             call.key(key).arg(Uuid::new_v4().simple().to_string());
-            call.arg(millis(LEASE)).invoke_async(&mut connection).await
+            call.arg(millis(FILL_TOKEN_TTL)).invoke_async(&mut connection).await
         };
-        let (value, left, lease): (Option<String>, u64, String) =
+        let (value, left, fill_token): (Option<String>, u64, String) =
             self.redis.run("EVALSHA cache_look_up", look_up).await?;
         Ok(match value {
             Some(value) if left > 0 => Found::Fresh(value, Duration::from_millis(left)),
-            old => Found::Missing(old, Lease(lease)),
+            old => Found::Missing(old, FillToken(fill_token)),
         })
     }
 
@@ -109,7 +109,7 @@ impl SharedLayer {
     pub(super) async fn fill(
         &self,
         key: &str,
-        lease: Lease,
+        fill_token: FillToken,
         value: String,
         fresh: Duration,
         kept: Duration,
