@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::entry::{Entry, Stored};
-use super::shared::{Found, FillToken, SharedLayer};
+use super::shared::{RawLookup, FillToken, SharedLayer};
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 
@@ -23,12 +23,12 @@ pub(super) struct Context {
 }
 
 /// What Redis has of a key.
-pub(super) enum Shared<V> {
-    Fresh(Entry<V>),
+pub(super) enum Lookup<V> {
+    Hit(Entry<V>),
     /// Without a lease nothing may be written there.
-    Missing {
-        old: Option<Entry<V>>,
-        lease: Option<FillToken>,
+    Miss {
+        stale: Option<Entry<V>>,
+        fill_token: Option<FillToken>,
     },
 }
 
@@ -67,17 +67,17 @@ impl Context {
         }
     }
 
-    pub(super) async fn look_up<V: Stored>(&self, name: &str, began: Instant) -> Shared<V> {
-        let not_asked = Shared::Missing {
-            old: None,
-            lease: None,
+    pub(super) async fn look_up<V: Stored>(&self, name: &str, began: Instant) -> Lookup<V> {
+        let skipped = Lookup::Miss {
+            stale: None,
+            fill_token: None,
         };
         let Some(shared) = &self.shared else {
-            return not_asked;
+            return skipped;
         };
         if self.pending_invalidations.contains(name) {
             self.count("redis", "miss");
-            return not_asked;
+            return skipped;
         }
         let entry = |text: &str| {
             let text: Text = serde_json::from_str(text).ok()?;
@@ -92,28 +92,28 @@ impl Context {
             })
         };
         match shared.look_up(name).await {
-            Ok(Found::Fresh(text, left)) => match entry(&text) {
+            Ok(RawLookup::Hit(text, remaining)) => match entry(&text) {
                 Some(mut entry) => {
                     self.count("redis", "hit");
-                    entry.good_until = entry.good_until.min(began + left);
-                    Shared::Fresh(entry)
+                    entry.good_until = entry.good_until.min(began + remaining);
+                    Lookup::Hit(entry)
                 }
                 // Written by another version of this program: leave it to that.
                 None => {
                     self.count("redis", "miss");
-                    not_asked
+                    skipped
                 }
             },
-            Ok(Found::Missing(text, lease)) => {
+            Ok(RawLookup::Miss(text, token)) => {
                 self.count("redis", "miss");
-                let old = text.as_deref().and_then(entry);
-                let lease = Some(lease);
-                Shared::Missing { old, lease }
+                let stale = text.as_deref().and_then(entry);
+                let fill_token = Some(token);
+                Lookup::Miss { stale, fill_token }
             }
             Err(error) => {
                 self.count("redis", "error");
                 tracing::debug!(%error, "the cache does without Redis");
-                not_asked
+                skipped
             }
         }
     }
@@ -133,12 +133,12 @@ impl Context {
                 return true;
             }
         };
-        let (fresh, kept) = match entry.value {
+        let (fresh_for, retain_for) = match entry.value {
             Some(_) => (self.config.ttl, self.config.ttl.max(self.config.stale_for)),
             None => (self.config.negative_ttl, self.config.negative_ttl),
         };
-        let fresh = self.jittered(fresh);
-        match shared.fill(name, lease, text, fresh, kept).await {
+        let fresh_for = self.jittered(fresh_for);
+        match shared.fill(name, lease, text, fresh_for, retain_for).await {
             Ok(filled) => filled,
             Err(error) => {
                 tracing::debug!(%error, "Redis does not take what was read");

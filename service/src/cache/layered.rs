@@ -13,7 +13,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::context::{Context, Shared};
+use super::context::{Context, Lookup};
 use super::entry::{Entry, LoadError, Reading, Stored};
 use crate::resilience::deadline;
 use crate::resilience::single_flight::{Outcome, SingleFlight};
@@ -140,9 +140,9 @@ where
         let context = &self.context;
         let began = Instant::now();
         let name = context.name(&key);
-        let (old, lease) = match context.look_up(&name, began).await {
-            Shared::Fresh(entry) => return Ok(entry),
-            Shared::Missing { old, lease } => (old, lease),
+        let (stale, fill_token) = match context.look_up(&name, began).await {
+            Lookup::Hit(entry) => return Ok(entry),
+            Lookup::Miss { stale, fill_token } => (stale, fill_token),
         };
         let limit = Instant::now() + context.config.load_timeout;
         let loaded = match deadline::within(limit, load()).await {
@@ -155,8 +155,8 @@ where
                 context.count("database", found);
                 let value = value.map(Arc::new);
                 let mut entry = context.entry(value, began);
-                if let Some(lease) = lease
-                    && !context.fill(&name, lease, &entry).await
+                if let Some(fill_token) = fill_token
+                    && !context.fill(&name, fill_token, &entry).await
                 {
                     entry = entry.outdated();
                 }
@@ -164,7 +164,7 @@ where
             }
             Err(error) => {
                 context.count("database", "error");
-                let stand_in = error.is_outage().then(|| self.stand_in(&key, old));
+                let stand_in = error.is_outage().then(|| self.stand_in(&key, stale));
                 stand_in.flatten().ok_or(error)
             }
         }

@@ -70,11 +70,11 @@ struct Scripts {
 pub(super) struct FillToken(String);
 
 /// What there is of a key.
-pub(super) enum Found {
+pub(super) enum RawLookup {
     /// An entry, fresh for that much longer.
-    Fresh(String, Duration),
+    Hit(String, Duration),
     /// None, or an old one, and the permission to make a new one.
-    Missing(Option<String>, FillToken),
+    Miss(Option<String>, FillToken),
 }
 
 impl SharedLayer {
@@ -90,18 +90,18 @@ impl SharedLayer {
         }
     }
 
-    pub(super) async fn look_up(&self, key: &str) -> Result<Found, NoRedis> {
+    pub(super) async fn look_up(&self, key: &str) -> Result<RawLookup, NoRedis> {
         let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
         let look_up = move |mut connection| async move {
             let mut call = scripts.look_up.prepare_invoke();
             call.key(key).arg(Uuid::new_v4().simple().to_string());
             call.arg(millis(FILL_TOKEN_TTL)).invoke_async(&mut connection).await
         };
-        let (value, left, fill_token): (Option<String>, u64, String) =
+        let (value, remaining_ms, fill_token): (Option<String>, u64, String) =
             self.redis.run("EVALSHA cache_look_up", look_up).await?;
         Ok(match value {
-            Some(value) if left > 0 => Found::Fresh(value, Duration::from_millis(left)),
-            old => Found::Missing(old, FillToken(fill_token)),
+            Some(value) if remaining_ms > 0 => RawLookup::Hit(value, Duration::from_millis(remaining_ms)),
+            stale => RawLookup::Miss(stale, FillToken(fill_token)),
         })
     }
 
@@ -111,8 +111,8 @@ impl SharedLayer {
         key: &str,
         fill_token: FillToken,
         value: String,
-        fresh: Duration,
-        kept: Duration,
+        fresh_for: Duration,
+        retain_for: Duration,
     ) -> Result<bool, NoRedis> {
         let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
         let fill = move |mut connection| async move {
