@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::entry::{Entry, Stored};
-use super::shared::{RawLookup, FillToken, SharedLayer};
+use super::redis_layer::{RawLookup, FillToken, RedisLayer};
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 
 /// One for the whole cache.
 pub(super) struct Context {
     pub(super) config: CacheConfig,
-    pub(super) shared: Option<SharedLayer>,
+    pub(super) redis: Option<RedisLayer>,
     pub(super) pending_invalidations: PendingInvalidations,
     pub(super) requests: IntCounterVec,
 }
@@ -34,13 +34,13 @@ pub(super) enum Lookup<V> {
 
 /// The text of an entry in Redis.
 #[derive(Serialize, Deserialize)]
-struct Text {
+struct RedisEntry {
     read_at: DateTime<Utc>,
     value: Option<String>,
 }
 
 impl Context {
-    pub(super) fn name(&self, key: &impl ToString) -> String {
+    pub(super) fn redis_key(&self, key: &impl ToString) -> String {
         format!("{}:{}", self.config.key_prefix, key.to_string())
     }
 
@@ -54,7 +54,7 @@ impl Context {
     }
 
     /// What was found by a read that began then.
-    pub(super) fn entry<V>(&self, value: Option<Arc<V>>, began: Instant) -> Entry<V> {
+    pub(super) fn new_entry<V>(&self, value: Option<Arc<V>>, began: Instant) -> Entry<V> {
         let mut good_for = self.config.local_ttl;
         if value.is_none() {
             good_for = good_for.min(self.config.negative_ttl);
@@ -67,20 +67,20 @@ impl Context {
         }
     }
 
-    pub(super) async fn look_up<V: Stored>(&self, name: &str, began: Instant) -> Lookup<V> {
+    pub(super) async fn look_up<V: Stored>(&self, redis_key: &str, began: Instant) -> Lookup<V> {
         let skipped = Lookup::Miss {
             stale: None,
             fill_token: None,
         };
-        let Some(shared) = &self.shared else {
+        let Some(redis) = &self.redis else {
             return skipped;
         };
         if self.pending_invalidations.contains(name) {
             self.count("redis", "miss");
             return skipped;
         }
-        let entry = |text: &str| {
-            let text: Text = serde_json::from_str(text).ok()?;
+        let decode = |text: &str| {
+            let text: RedisEntry = serde_json::from_str(text).ok()?;
             let value = match text.value {
                 Some(value) => Some(Arc::new(V::from_text(&value)?)),
                 None => None,
@@ -88,11 +88,11 @@ impl Context {
             let age = (Utc::now() - text.read_at).to_std().unwrap_or_default();
             Some(Entry {
                 read_at: began.checked_sub(age)?,
-                ..self.entry(value, began)
+                ..self.new_entry(value, began)
             })
         };
-        match shared.look_up(name).await {
-            Ok(RawLookup::Hit(text, remaining)) => match entry(&text) {
+        match redis.look_up(name).await {
+            Ok(RawLookup::Hit(text, remaining)) => match decode(&text) {
                 Some(mut entry) => {
                     self.count("redis", "hit");
                     entry.good_until = entry.good_until.min(began + remaining);
@@ -106,7 +106,7 @@ impl Context {
             },
             Ok(RawLookup::Miss(text, token)) => {
                 self.count("redis", "miss");
-                let stale = text.as_deref().and_then(entry);
+                let stale = text.as_deref().and_then(decode);
                 let fill_token = Some(token);
                 Lookup::Miss { stale, fill_token }
             }
@@ -119,13 +119,13 @@ impl Context {
     }
 
     /// `false` if the value is out of date already.
-    pub(super) async fn fill<V: Stored>(&self, name: &str, fill_token: FillToken, entry: &Entry<V>) -> bool {
-        let Some(shared) = &self.shared else {
+    pub(super) async fn fill<V: Stored>(&self, redis_key: &str, fill_token: FillToken, entry: &Entry<V>) -> bool {
+        let Some(redis) = &self.redis else {
             return true;
         };
         let value = entry.value.as_deref().map(V::to_text).transpose();
         let read_at = Utc::now() - entry.age();
-        let text = value.and_then(|value| serde_json::to_string(&Text { read_at, value }));
+        let text = value.and_then(|value| serde_json::to_string(&RedisEntry { read_at, value }));
         let text = match text {
             Ok(text) => text,
             Err(error) => {
@@ -138,7 +138,7 @@ impl Context {
             None => (self.config.negative_ttl, self.config.negative_ttl),
         };
         let fresh_for = self.jittered(fresh_for);
-        match shared.fill(name, lease, text, fresh_for, retain_for).await {
+        match redis.fill(name, lease, text, fresh_for, retain_for).await {
             Ok(filled) => filled,
             Err(error) => {
                 tracing::debug!(%error, "Redis does not take what was read");

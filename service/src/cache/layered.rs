@@ -97,8 +97,8 @@ where
     /// now on, except while the database is away; Redis will be told.
     pub(super) fn invalidate(&self, key: &K) {
         // Noted first: who misses below must not ask Redis, which does not know yet.
-        if self.context.shared.is_some() {
-            self.context.pending_invalidations.insert(self.context.name(key));
+        if self.context.redis.is_some() {
+            self.context.pending_invalidations.insert(self.context.redis_key(key));
         }
         self.flights.forget(key, || {
             if let Some(entry) = self.local.get(key) {
@@ -139,8 +139,8 @@ where
     {
         let context = &self.context;
         let began = Instant::now();
-        let name = context.name(&key);
-        let (stale, fill_token) = match context.look_up(&name, began).await {
+        let redis_key = context.redis_key(&key);
+        let (stale, fill_token) = match context.look_up(&redis_key, began).await {
             Lookup::Hit(entry) => return Ok(entry),
             Lookup::Miss { stale, fill_token } => (stale, fill_token),
         };
@@ -154,9 +154,9 @@ where
                 let found = if value.is_some() { "hit" } else { "miss" };
                 context.count("database", found);
                 let value = value.map(Arc::new);
-                let mut entry = context.entry(value, began);
+                let mut entry = context.new_entry(value, began);
                 if let Some(fill_token) = fill_token
-                    && !context.fill(&name, fill_token, &entry).await
+                    && !context.fill(&redis_key, fill_token, &entry).await
                 {
                     entry = entry.outdated();
                 }

@@ -72,7 +72,7 @@ impl Shop {
         let opts = Opts::new("requests", "requests");
         let context = Context {
             config,
-            shared: None,
+            redis: None,
             pending_invalidations: PendingInvalidations::default(),
             requests: IntCounterVec::new(opts, &["layer", "outcome"]).unwrap(),
         };
@@ -197,7 +197,7 @@ async fn entries_that_were_made_together_do_not_end_together() {
     let entry = |_| {
         shop.cache
             .context
-            .entry(Some(Arc::new(1)), began)
+            .new_entry(Some(Arc::new(1)), began)
             .good_until
             - began
     };

@@ -28,7 +28,7 @@
 //! writes the old value into the cache, where it stays. Two guards: in the process
 //! the reader's flight is forgotten ([`SingleFlight`](crate::resilience::single_flight::SingleFlight));
 //! in Redis a reader needs the lease it got with the miss, and an invalidation
-//! takes all leases back (`shared.rs`; R. Nishtala et al., "Scaling Memcache at
+//! takes all leases back (`redis_layer.rs`; R. Nishtala et al., "Scaling Memcache at
 //! Facebook", NSDI 2013, section 3.2.1).
 //!
 //! **And then:** entries that were made together don't end together
@@ -43,7 +43,7 @@ mod context;
 mod entry;
 mod layered;
 mod products;
-mod shared;
+mod redis_layer;
 mod pending_invalidations;
 
 pub(crate) use entry::{LoadError, Reading};

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::shared::SharedLayer;
+use super::redis_layer::RedisLayer;
 use crate::redis_client::NoRedis;
 
 /// Keys told in one round trip.
@@ -51,7 +51,7 @@ impl PendingInvalidations {
     }
 
     /// Tells Redis of all there are.
-    pub(super) async fn flush(&self, shared: &SharedLayer) -> Result<(), NoRedis> {
+    pub(super) async fn flush(&self, redis: &RedisLayer) -> Result<(), NoRedis> {
         loop {
             let batch: Vec<(String, u64)> = {
                 let state = self.lock();

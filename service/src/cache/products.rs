@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::context::Context;
 use super::entry::{LoadError, Reading, Stored};
 use super::layered::Layered;
-use super::shared::SharedLayer;
+use super::redis_layer::RedisLayer;
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 use crate::domain::ids::ProductId;
@@ -74,7 +74,7 @@ impl<E: LoadError> ProductCache<E> {
     ) -> Self {
         let context = Arc::new(Context {
             config: config.clone(),
-            shared: redis.filter(|_| config.enabled).map(SharedLayer::new),
+            redis: redis.filter(|_| config.enabled).map(RedisLayer::new),
             pending_invalidations: PendingInvalidations::default(),
             requests,
         });
@@ -144,8 +144,8 @@ impl<E: LoadError> ProductCache<E> {
     /// # Errors
     /// If Redis can't be told; try again.
     pub(crate) async fn flush_invalidations(&self) -> Result<(), NoRedis> {
-        match &self.context.shared {
-            Some(shared) => self.context.pending_invalidations.flush(shared).await,
+        match &self.context.redis {
+            Some(redis) => self.context.pending_invalidations.flush(redis).await,
             None => Ok(()),
         }
     }

@@ -54,7 +54,7 @@ end
 
 /// The entries in Redis. Clones share the connection.
 #[derive(Clone)]
-pub(super) struct SharedLayer {
+pub(super) struct RedisLayer {
     redis: RedisClient,
     scripts: Arc<Scripts>,
 }
@@ -77,7 +77,7 @@ pub(super) enum RawLookup {
     Miss(Option<String>, FillToken),
 }
 
-impl SharedLayer {
+impl RedisLayer {
     pub(super) fn new(redis: RedisClient) -> Self {
         let scripts = Scripts {
             look_up: Script::new(LOOK_UP),
