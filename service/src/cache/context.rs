@@ -9,7 +9,7 @@ use prometheus::IntCounterVec;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::entry::{Entry, Stored};
+use super::entry::{CacheEntry, CacheValue};
 use super::redis_layer::{RawLookup, FillToken, RedisLayer};
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
@@ -24,10 +24,10 @@ pub(super) struct Context {
 
 /// What Redis has of a key.
 pub(super) enum Lookup<V> {
-    Hit(Entry<V>),
+    Hit(CacheEntry<V>),
     /// Without a lease nothing may be written there.
     Miss {
-        stale: Option<Entry<V>>,
+        stale: Option<CacheEntry<V>>,
         fill_token: Option<FillToken>,
     },
 }
@@ -54,20 +54,20 @@ impl Context {
     }
 
     /// What was found by a read that began then.
-    pub(super) fn new_entry<V>(&self, value: Option<Arc<V>>, began: Instant) -> Entry<V> {
-        let mut good_for = self.config.local_ttl;
+    pub(super) fn new_entry<V>(&self, value: Option<Arc<V>>, began: Instant) -> CacheEntry<V> {
+        let mut fresh_for = self.config.local_ttl;
         if value.is_none() {
-            good_for = good_for.min(self.config.negative_ttl);
+            fresh_for = fresh_for.min(self.config.negative_ttl);
         }
-        Entry {
+        CacheEntry {
             value,
             read_at: began,
-            good_until: began + self.jittered(good_for),
-            failed_at: None,
+            fresh_until: began + self.jittered(fresh_for),
+            refresh_failed_at: None,
         }
     }
 
-    pub(super) async fn look_up<V: Stored>(&self, redis_key: &str, began: Instant) -> Lookup<V> {
+    pub(super) async fn look_up<V: CacheValue>(&self, redis_key: &str, began: Instant) -> Lookup<V> {
         let skipped = Lookup::Miss {
             stale: None,
             fill_token: None,
@@ -82,11 +82,11 @@ impl Context {
         let decode = |text: &str| {
             let text: RedisEntry = serde_json::from_str(text).ok()?;
             let value = match text.value {
-                Some(value) => Some(Arc::new(V::from_text(&value)?)),
+                Some(value) => Some(Arc::new(V::from_json(&value)?)),
                 None => None,
             };
             let age = (Utc::now() - text.read_at).to_std().unwrap_or_default();
-            Some(Entry {
+            Some(CacheEntry {
                 read_at: began.checked_sub(age)?,
                 ..self.new_entry(value, began)
             })
@@ -95,7 +95,7 @@ impl Context {
             Ok(RawLookup::Hit(text, remaining)) => match decode(&text) {
                 Some(mut entry) => {
                     self.count("redis", "hit");
-                    entry.good_until = entry.good_until.min(began + remaining);
+                    entry.fresh_until = entry.fresh_until.min(began + remaining);
                     Lookup::Hit(entry)
                 }
                 // Written by another version of this program: leave it to that.
@@ -119,11 +119,11 @@ impl Context {
     }
 
     /// `false` if the value is out of date already.
-    pub(super) async fn fill<V: Stored>(&self, redis_key: &str, fill_token: FillToken, entry: &Entry<V>) -> bool {
+    pub(super) async fn fill<V: CacheValue>(&self, redis_key: &str, fill_token: FillToken, entry: &CacheEntry<V>) -> bool {
         let Some(redis) = &self.redis else {
             return true;
         };
-        let value = entry.value.as_deref().map(V::to_text).transpose();
+        let value = entry.value.as_deref().map(V::to_json).transpose();
         let read_at = Utc::now() - entry.age();
         let text = value.and_then(|value| serde_json::to_string(&RedisEntry { read_at, value }));
         let text = match text {

@@ -8,20 +8,20 @@ use tokio::time::Instant;
 use crate::resilience::deadline::DeadlineExceeded;
 
 /// A value as it goes to Redis and comes back.
-pub(super) trait Stored: Sized + Send + Sync + 'static {
-    fn to_text(&self) -> serde_json::Result<String>;
+pub(super) trait CacheValue: Sized + Send + Sync + 'static {
+    fn to_json(&self) -> serde_json::Result<String>;
 
     /// `None` for what another version of this program wrote.
-    fn from_text(text: &str) -> Option<Self>;
+    fn from_json(text: &str) -> Option<Self>;
 }
 
 /// What a read is told.
 #[derive(Debug)]
-pub(crate) struct Reading<V> {
+pub(crate) struct CachedRead<V> {
     /// `None`: there is no such thing.
     pub(crate) value: Option<Arc<V>>,
     /// If this stands in for the answer of a database that is away: how old it is.
-    pub(crate) stale: Option<Duration>,
+    pub(crate) stale_age: Option<Duration>,
 }
 
 /// Why the database gave no answer.
@@ -33,20 +33,20 @@ pub trait LoadError: Clone + From<DeadlineExceeded> + Send + Sync + 'static {
 
 /// An answer of the database, in the process.
 #[derive(Debug)]
-pub(super) struct Entry<V> {
+pub(super) struct CacheEntry<V> {
     /// `None`: there is no such thing.
     pub(super) value: Option<Arc<V>>,
     /// When the database was asked.
     pub(super) read_at: Instant,
     /// Until then the database is not asked again.
-    pub(super) good_until: Instant,
+    pub(super) fresh_until: Instant,
     /// When the database was last asked again and did not answer: since then this
     /// stands in for it.
-    pub(super) failed_at: Option<Instant>,
+    pub(super) refresh_failed_at: Option<Instant>,
 }
 
 // Not derived: that would ask V to be Clone.
-impl<V> Clone for Entry<V> {
+impl<V> Clone for CacheEntry<V> {
     fn clone(&self) -> Self {
         Self {
             value: self.value.clone(),
@@ -55,9 +55,9 @@ impl<V> Clone for Entry<V> {
     }
 }
 
-impl<V> Entry<V> {
-    pub(super) fn is_good(&self) -> bool {
-        Instant::now() < self.good_until
+impl<V> CacheEntry<V> {
+    pub(super) fn is_fresh(&self) -> bool {
+        Instant::now() < self.fresh_until
     }
 
     /// How long ago the database was asked.
@@ -66,33 +66,33 @@ impl<V> Entry<V> {
     }
 
     /// Whether it may stand in for a database that is away.
-    pub(super) fn may_stand_in(&self, stale_for: Duration) -> bool {
+    pub(super) fn can_serve_stale(&self, stale_for: Duration) -> bool {
         self.value.is_some() && self.age() < stale_for
     }
 
     /// The same, known to be out of date.
-    pub(super) fn outdated(self) -> Self {
+    pub(super) fn into_expired(self) -> Self {
         Self {
-            good_until: Instant::now(),
-            failed_at: None,
+            fresh_until: Instant::now(),
+            refresh_failed_at: None,
             ..self
         }
     }
 
     /// The same, after the database did not answer, which is asked again after `pause`.
-    pub(super) fn standing_in(self, pause: Duration) -> Self {
+    pub(super) fn into_served_stale(self, retry_after: Duration) -> Self {
         let now = Instant::now();
         Self {
-            good_until: now + pause,
-            failed_at: Some(now),
+            fresh_until: now + retry_after,
+            refresh_failed_at: Some(now),
             ..self
         }
     }
 
-    pub(super) fn reading(&self) -> Reading<V> {
-        Reading {
+    pub(super) fn to_read(&self) -> CachedRead<V> {
+        CachedRead {
             value: self.value.clone(),
-            stale: self.failed_at.map(|_| self.age()),
+            stale_age: self.refresh_failed_at.map(|_| self.age()),
         }
     }
 }

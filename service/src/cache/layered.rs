@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::context::{Context, Lookup};
-use super::entry::{Entry, LoadError, Reading, Stored};
+use super::entry::{CacheEntry, LoadError, CachedRead, CacheValue};
 use crate::resilience::deadline;
 use crate::resilience::single_flight::{Outcome, SingleFlight};
 
@@ -24,8 +24,8 @@ const OUTAGE: Duration = Duration::from_secs(10);
 
 /// The cache. Clones are the same one.
 pub(super) struct Layered<K, V, E> {
-    local: Cache<K, Entry<V>>,
-    flights: SingleFlight<K, Result<Entry<V>, E>>,
+    local: Cache<K, CacheEntry<V>>,
+    flights: SingleFlight<K, Result<CacheEntry<V>, E>>,
     context: Arc<Context>,
 }
 
@@ -42,7 +42,7 @@ impl<K, V, E> Clone for Layered<K, V, E> {
 impl<K, V, E> Layered<K, V, E>
 where
     K: Clone + Eq + Hash + ToString + Send + Sync + 'static,
-    V: Stored,
+    V: CacheValue,
     E: LoadError,
 {
     pub(super) fn new(context: Arc<Context>, main: tokio::runtime::Handle) -> Self {
@@ -63,32 +63,32 @@ where
         &self,
         key: K,
         load: impl Fn() -> F + Clone + Send + 'static,
-    ) -> Result<Reading<V>, E>
+    ) -> Result<CachedRead<V>, E>
     where
         F: Future<Output = Result<Option<V>, E>> + Send + 'static,
     {
         if !self.context.config.enabled {
             let value = load().await?.map(Arc::new);
-            return Ok(Reading { value, stale: None });
+            return Ok(CachedRead { value, stale_age: None });
         }
         let held = self.local.get(&key);
-        if let Some(entry) = held.as_ref().filter(|entry| entry.is_good()) {
-            let outcome = entry.failed_at.map_or("hit", |_| "stale");
+        if let Some(entry) = held.as_ref().filter(|entry| entry.is_fresh()) {
+            let outcome = entry.refresh_failed_at.map_or("hit", |_| "stale");
             self.context.count("local", outcome);
-            return Ok(entry.reading());
+            return Ok(entry.to_read());
         }
         let flight = self.board(&key, load.clone());
         if let Some(entry) = held.filter(|entry| self.stands_in_at_once(entry)) {
             self.context.count("local", "stale");
-            return Ok(entry.reading());
+            return Ok(entry.to_read());
         }
         self.context.count("local", "miss");
         match flight.await {
-            Some(outcome) => outcome.map(|entry| entry.reading()),
+            Some(outcome) => outcome.map(|entry| entry.to_read()),
             // The flight has panicked, which is logged: go alone.
             None => {
                 let value = load().await?.map(Arc::new);
-                Ok(Reading { value, stale: None })
+                Ok(CachedRead { value, stale_age: None })
             }
         }
     }
@@ -102,30 +102,30 @@ where
         }
         self.flights.forget(key, || {
             if let Some(entry) = self.local.get(key) {
-                self.local.insert(key.clone(), entry.outdated());
+                self.local.insert(key.clone(), entry.into_expired());
             }
         });
     }
 
-    fn stands_in_at_once(&self, entry: &Entry<V>) -> bool {
-        entry.failed_at.is_some_and(|at| at.elapsed() < OUTAGE)
-            && entry.may_stand_in(self.context.config.stale_for)
+    fn stands_in_at_once(&self, entry: &CacheEntry<V>) -> bool {
+        entry.refresh_failed_at.is_some_and(|at| at.elapsed() < OUTAGE)
+            && entry.can_serve_stale(self.context.config.stale_for)
     }
 
     fn board<F>(
         &self,
         key: &K,
         load: impl Fn() -> F + Send + 'static,
-    ) -> Outcome<Result<Entry<V>, E>>
+    ) -> Outcome<Result<CacheEntry<V>, E>>
     where
         F: Future<Output = Result<Option<V>, E>> + Send + 'static,
     {
-        let look = || self.local.get(key).filter(Entry::is_good).map(Ok);
+        let look = || self.local.get(key).filter(CacheEntry::is_fresh).map(Ok);
         let this = self.clone();
         let flown = key.clone();
         let work = || async move { this.fetch(flown, load).await };
         let (local, kept) = (self.local.clone(), key.clone());
-        let keep = move |outcome: &Result<Entry<V>, E>| {
+        let keep = move |outcome: &Result<CacheEntry<V>, E>| {
             if let Ok(entry) = outcome {
                 local.insert(kept, entry.clone());
             }
@@ -133,7 +133,7 @@ where
         self.flights.board(key, look, work, keep)
     }
 
-    async fn fetch<F>(self, key: K, load: impl Fn() -> F) -> Result<Entry<V>, E>
+    async fn fetch<F>(self, key: K, load: impl Fn() -> F) -> Result<CacheEntry<V>, E>
     where
         F: Future<Output = Result<Option<V>, E>> + Send + 'static,
     {
@@ -158,7 +158,7 @@ where
                 if let Some(fill_token) = fill_token
                     && !context.fill(&redis_key, fill_token, &entry).await
                 {
-                    entry = entry.outdated();
+                    entry = entry.into_expired();
                 }
                 Ok(entry)
             }
@@ -171,15 +171,15 @@ where
     }
 
     /// An old entry, of the process or else of Redis, in place of a new one.
-    fn stand_in(&self, key: &K, of_redis: Option<Entry<V>>) -> Option<Entry<V>> {
+    fn stand_in(&self, key: &K, of_redis: Option<CacheEntry<V>>) -> Option<CacheEntry<V>> {
         let config = &self.context.config;
-        let may = |entry: &Entry<V>| entry.may_stand_in(config.stale_for);
+        let may = |entry: &CacheEntry<V>| entry.can_serve_stale(config.stale_for);
         let (layer, entry) = match self.local.get(key).filter(may) {
             Some(entry) => ("local", entry),
             None => ("redis", of_redis.filter(may)?),
         };
         self.context.count(layer, "stale");
-        Some(entry.standing_in(config.local_ttl))
+        Some(entry.into_served_stale(config.local_ttl))
     }
 }
 

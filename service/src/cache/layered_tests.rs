@@ -29,12 +29,12 @@ impl LoadError for Failure {
     }
 }
 
-impl Stored for u32 {
-    fn to_text(&self) -> serde_json::Result<String> {
+impl CacheValue for u32 {
+    fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    fn from_text(text: &str) -> Option<Self> {
+    fn from_json(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 }
@@ -98,7 +98,7 @@ impl Shop {
             }
         };
         let reading = self.cache.get("key".to_owned(), load).await?;
-        Ok((reading.value.as_deref().copied(), reading.stale.is_some()))
+        Ok((reading.value.as_deref().copied(), reading.stale_age.is_some()))
     }
 
     fn asked(&self) -> u32 {
@@ -198,7 +198,7 @@ async fn entries_that_were_made_together_do_not_end_together() {
         shop.cache
             .context
             .new_entry(Some(Arc::new(1)), began)
-            .good_until
+            .fresh_until
             - began
     };
     let times: Vec<Duration> = (0..100).map(entry).collect();

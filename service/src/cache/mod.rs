@@ -46,5 +46,5 @@ mod products;
 mod redis_layer;
 mod pending_invalidations;
 
-pub(crate) use entry::{LoadError, Reading};
+pub(crate) use entry::{LoadError, CachedRead};
 pub(crate) use products::{FIRST_ROWS, ProductCache, InvalidationGuard};

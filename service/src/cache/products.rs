@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::context::Context;
-use super::entry::{LoadError, Reading, Stored};
+use super::entry::{LoadError, CachedRead, CacheValue};
 use super::layered::Layered;
 use super::redis_layer::RedisLayer;
 use super::pending_invalidations::PendingInvalidations;
@@ -94,7 +94,7 @@ impl<E: LoadError> ProductCache<E> {
         &self,
         id: ProductId,
         load: impl Fn() -> F + Clone + Send + 'static,
-    ) -> Result<Reading<Product>, E>
+    ) -> Result<CachedRead<Product>, E>
     where
         F: Future<Output = Result<Option<Product>, E>> + Send + 'static,
     {
@@ -108,7 +108,7 @@ impl<E: LoadError> ProductCache<E> {
     pub(crate) async fn first_rows<F>(
         &self,
         load: impl Fn() -> F + Clone + Send + 'static,
-    ) -> Result<Reading<Vec<Product>>, E>
+    ) -> Result<CachedRead<Vec<Product>>, E>
     where
         F: Future<Output = Result<Option<Vec<Product>>, E>> + Send + 'static,
     {
@@ -196,7 +196,7 @@ impl<E: LoadError> Drop for InvalidationGuard<E> {
 /// added, for while a new version is rolled out both read it; for anything else,
 /// deploy with another `cache.key_prefix`.
 #[derive(Serialize, Deserialize)]
-struct ProductText {
+struct ProductJson {
     id: ProductId,
     sku: String,
     name: String,
@@ -207,7 +207,7 @@ struct ProductText {
     updated_at: DateTime<Utc>,
 }
 
-impl From<&Product> for ProductText {
+impl From<&Product> for ProductJson {
     fn from(product: &Product) -> Self {
         Self {
             id: product.id,
@@ -222,8 +222,8 @@ impl From<&Product> for ProductText {
     }
 }
 
-impl ProductText {
-    fn product(self) -> Option<Product> {
+impl ProductJson {
+    fn into_product(self) -> Option<Product> {
         let currency = Currency::parse(&self.currency).ok()?;
         Some(Product {
             id: self.id,
@@ -237,24 +237,24 @@ impl ProductText {
     }
 }
 
-impl Stored for Product {
-    fn to_text(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&ProductText::from(self))
+impl CacheValue for Product {
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&ProductJson::from(self))
     }
 
-    fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str::<ProductText>(text).ok()?.product()
+    fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str::<ProductJson>(text).ok()?.into_product()
     }
 }
 
-impl Stored for Vec<Product> {
-    fn to_text(&self) -> serde_json::Result<String> {
-        let rows: Vec<ProductText> = self.iter().map(ProductText::from).collect();
+impl CacheValue for Vec<Product> {
+    fn to_json(&self) -> serde_json::Result<String> {
+        let rows: Vec<ProductJson> = self.iter().map(ProductJson::from).collect();
         serde_json::to_string(&rows)
     }
 
-    fn from_text(text: &str) -> Option<Self> {
-        let rows: Vec<ProductText> = serde_json::from_str(text).ok()?;
-        rows.into_iter().map(ProductText::product).collect()
+    fn from_json(text: &str) -> Option<Self> {
+        let rows: Vec<ProductJson> = serde_json::from_str(text).ok()?;
+        rows.into_iter().map(ProductJson::into_product).collect()
     }
 }

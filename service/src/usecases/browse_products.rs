@@ -55,7 +55,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
     let rows = rows.take(usize::from(limit) + 1).cloned().collect();
     Ok(Cached {
         value: Page::from_overfetched(rows, limit, |product: &Product| product.id.0),
-        stale_age: cached.stale,
+        stale_age: cached.stale_age,
     })
 }
 
@@ -76,6 +76,6 @@ pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Cached<Pro
     let product = cached.value.ok_or(UseCaseError::NotFound("product"))?;
     Ok(Cached {
         value: Product::clone(&product),
-        stale_age: cached.stale,
+        stale_age: cached.stale_age,
     })
 }
