@@ -20,26 +20,26 @@ use crate::resilience::single_flight::{Outcome, SingleFlight};
 
 /// For this long after the database did not answer, stale entries are served
 /// without waiting for it.
-const OUTAGE: Duration = Duration::from_secs(10);
+const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The cache. Clones are the same one.
-pub(super) struct Layered<K, V, E> {
+pub(super) struct LayeredCache<K, V, E> {
     local: Cache<K, CacheEntry<V>>,
-    flights: SingleFlight<K, Result<CacheEntry<V>, E>>,
+    single_flight: SingleFlight<K, Result<CacheEntry<V>, E>>,
     context: Arc<Context>,
 }
 
-impl<K, V, E> Clone for Layered<K, V, E> {
+impl<K, V, E> Clone for LayeredCache<K, V, E> {
     fn clone(&self) -> Self {
         Self {
             local: self.local.clone(),
-            flights: self.flights.clone(),
+            single_flight: self.single_flight.clone(),
             context: Arc::clone(&self.context),
         }
     }
 }
 
-impl<K, V, E> Layered<K, V, E>
+impl<K, V, E> LayeredCache<K, V, E>
 where
     K: Clone + Eq + Hash + ToString + Send + Sync + 'static,
     V: CacheValue,
@@ -53,7 +53,7 @@ where
             .build();
         Self {
             local,
-            flights: SingleFlight::new(main),
+            single_flight: SingleFlight::new(main),
             context,
         }
     }
@@ -71,19 +71,19 @@ where
             let value = load().await?.map(Arc::new);
             return Ok(CachedRead { value, stale_age: None });
         }
-        let held = self.local.get(&key);
-        if let Some(entry) = held.as_ref().filter(|entry| entry.is_fresh()) {
+        let local_entry = self.local.get(&key);
+        if let Some(entry) = local_entry.as_ref().filter(|entry| entry.is_fresh()) {
             let outcome = entry.refresh_failed_at.map_or("hit", |_| "stale");
             self.context.count("local", outcome);
             return Ok(entry.to_read());
         }
-        let flight = self.board(&key, load.clone());
-        if let Some(entry) = held.filter(|entry| self.stands_in_at_once(entry)) {
+        let load_result = self.join_or_start(&key, load.clone());
+        if let Some(entry) = local_entry.filter(|entry| self.can_serve_stale_immediately(entry)) {
             self.context.count("local", "stale");
             return Ok(entry.to_read());
         }
         self.context.count("local", "miss");
-        match flight.await {
+        match load_result.await {
             Some(outcome) => outcome.map(|entry| entry.to_read()),
             // The flight has panicked, which is logged: go alone.
             None => {
@@ -100,19 +100,19 @@ where
         if self.context.redis.is_some() {
             self.context.pending_invalidations.insert(self.context.redis_key(key));
         }
-        self.flights.forget(key, || {
+        self.single_flight.forget(key, || {
             if let Some(entry) = self.local.get(key) {
                 self.local.insert(key.clone(), entry.into_expired());
             }
         });
     }
 
-    fn stands_in_at_once(&self, entry: &CacheEntry<V>) -> bool {
-        entry.refresh_failed_at.is_some_and(|at| at.elapsed() < OUTAGE)
+    fn can_serve_stale_immediately(&self, entry: &CacheEntry<V>) -> bool {
+        entry.refresh_failed_at.is_some_and(|at| at.elapsed() < DATABASE_RETRY_INTERVAL)
             && entry.can_serve_stale(self.context.config.stale_for)
     }
 
-    fn board<F>(
+    fn join_or_start<F>(
         &self,
         key: &K,
         load: impl Fn() -> F + Send + 'static,
@@ -120,17 +120,17 @@ where
     where
         F: Future<Output = Result<Option<V>, E>> + Send + 'static,
     {
-        let look = || self.local.get(key).filter(CacheEntry::is_fresh).map(Ok);
-        let this = self.clone();
-        let flown = key.clone();
-        let work = || async move { this.fetch(flown, load).await };
-        let (local, kept) = (self.local.clone(), key.clone());
-        let keep = move |outcome: &Result<CacheEntry<V>, E>| {
+        let lookup = || self.local.get(key).filter(CacheEntry::is_fresh).map(Ok);
+        let cache = self.clone();
+        let work_key = key.clone();
+        let work = || async move { cache.fetch(work_key, load).await };
+        let (local, store_key) = (self.local.clone(), key.clone());
+        let store = move |outcome: &Result<CacheEntry<V>, E>| {
             if let Ok(entry) = outcome {
-                local.insert(kept, entry.clone());
+                local.insert(store_key, entry.clone());
             }
         };
-        self.flights.board(key, look, work, keep)
+        self.single_flight.board(key, lookup, work, store)
     }
 
     async fn fetch<F>(self, key: K, load: impl Fn() -> F) -> Result<CacheEntry<V>, E>
@@ -147,7 +147,7 @@ where
         let limit = Instant::now() + context.config.load_timeout;
         let loaded = match deadline::within(limit, load()).await {
             Ok(loaded) => loaded,
-            Err(over) => Err(over.into()),
+            Err(exceeded) => Err(exceeded.into()),
         };
         match loaded {
             Ok(value) => {
@@ -164,19 +164,19 @@ where
             }
             Err(error) => {
                 context.count("database", "error");
-                let stand_in = error.is_outage().then(|| self.stand_in(&key, stale));
-                stand_in.flatten().ok_or(error)
+                let stale_entry = error.is_outage().then(|| self.find_stale(&key, stale));
+                stale_entry.flatten().ok_or(error)
             }
         }
     }
 
     /// An old entry, of the process or else of Redis, in place of a new one.
-    fn stand_in(&self, key: &K, of_redis: Option<CacheEntry<V>>) -> Option<CacheEntry<V>> {
+    fn find_stale(&self, key: &K, redis_entry: Option<CacheEntry<V>>) -> Option<CacheEntry<V>> {
         let config = &self.context.config;
-        let may = |entry: &CacheEntry<V>| entry.can_serve_stale(config.stale_for);
-        let (layer, entry) = match self.local.get(key).filter(may) {
+        let can_serve = |entry: &CacheEntry<V>| entry.can_serve_stale(config.stale_for);
+        let (layer, entry) = match self.local.get(key).filter(can_serve) {
             Some(entry) => ("local", entry),
-            None => ("redis", of_redis.filter(may)?),
+            None => ("redis", redis_entry.filter(can_serve)?),
         };
         self.context.count(layer, "stale");
         Some(entry.into_served_stale(config.local_ttl))

@@ -51,7 +51,7 @@ enum Database {
 
 /// A cache without Redis, and how often the database was asked.
 struct Shop {
-    cache: Layered<String, u32, Failure>,
+    cache: LayeredCache<String, u32, Failure>,
     asked: Arc<AtomicU32>,
 }
 
@@ -77,7 +77,7 @@ impl Shop {
             requests: IntCounterVec::new(opts, &["layer", "outcome"]).unwrap(),
         };
         Self {
-            cache: Layered::new(Arc::new(context), Handle::current()),
+            cache: LayeredCache::new(Arc::new(context), Handle::current()),
             asked: Arc::default(),
         }
     }

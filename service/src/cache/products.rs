@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::context::Context;
 use super::entry::{LoadError, CachedRead, CacheValue};
-use super::layered::Layered;
+use super::layered::LayeredCache;
 use super::redis_layer::RedisLayer;
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
@@ -35,8 +35,8 @@ const COMMIT_GRACE: Duration = Duration::from_secs(2);
 
 /// The cache of products, for reads that fail with `E`. Clones are the same one.
 pub struct ProductCache<E> {
-    by_id: Layered<ProductId, Product, E>,
-    list: Layered<FirstRows, Vec<Product>, E>,
+    by_id: LayeredCache<ProductId, Product, E>,
+    list: LayeredCache<FirstRows, Vec<Product>, E>,
     context: Arc<Context>,
     main: Handle,
 }
@@ -79,8 +79,8 @@ impl<E: LoadError> ProductCache<E> {
             requests,
         });
         Self {
-            by_id: Layered::new(Arc::clone(&context), main.clone()),
-            list: Layered::new(Arc::clone(&context), main.clone()),
+            by_id: LayeredCache::new(Arc::clone(&context), main.clone()),
+            list: LayeredCache::new(Arc::clone(&context), main.clone()),
             context,
             main,
         }
