@@ -12,20 +12,20 @@ use crate::resilience::deadline::DeadlineExceeded;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Failure {
-    Away,
+enum TestLoadError {
+    Unavailable,
     Bug,
 }
 
-impl From<DeadlineExceeded> for Failure {
+impl From<DeadlineExceeded> for TestLoadError {
     fn from(_: DeadlineExceeded) -> Self {
-        Self::Away
+        Self::Unavailable
     }
 }
 
-impl LoadError for Failure {
+impl LoadError for TestLoadError {
     fn is_outage(&self) -> bool {
-        *self == Self::Away
+        *self == Self::Unavailable
     }
 }
 
@@ -41,22 +41,22 @@ impl CacheValue for u32 {
 
 /// What the database does when it is asked.
 #[derive(Clone, Copy)]
-enum Database {
-    Has(u32),
-    HasNot,
-    IsAway,
+enum FakeDatabase {
+    Found(u32),
+    NotFound,
+    Unavailable,
     Hangs,
-    IsWrong,
+    Fails,
 }
 
 /// A cache without Redis, and how often the database was asked.
-struct Shop {
-    cache: LayeredCache<String, u32, Failure>,
-    asked: Arc<AtomicU32>,
+struct CacheFixture {
+    cache: LayeredCache<String, u32, TestLoadError>,
+    loads: Arc<AtomicU32>,
 }
 
-impl Shop {
-    fn open() -> Self {
+impl CacheFixture {
+    fn new() -> Self {
         let config = CacheConfig {
             local_ttl: SECOND,
             negative_ttl: SECOND / 2,
@@ -65,10 +65,10 @@ impl Shop {
             jitter: 0.0,
             ..CacheConfig::default()
         };
-        Self::with(config)
+        Self::with_config(config)
     }
 
-    fn with(config: CacheConfig) -> Self {
+    fn with_config(config: CacheConfig) -> Self {
         let opts = Opts::new("requests", "requests");
         let context = Context {
             config,
@@ -78,22 +78,22 @@ impl Shop {
         };
         Self {
             cache: LayeredCache::new(Arc::new(context), Handle::current()),
-            asked: Arc::default(),
+            loads: Arc::default(),
         }
     }
 
     /// What is answered, and whether it is stale.
-    async fn ask(&self, database: Database) -> Result<(Option<u32>, bool), Failure> {
-        let asked = Arc::clone(&self.asked);
+    async fn get(&self, database: FakeDatabase) -> Result<(Option<u32>, bool), TestLoadError> {
+        let asked = Arc::clone(&self.loads);
         let load = move || {
             asked.fetch_add(1, Ordering::SeqCst);
             async move {
                 match database {
-                    Database::Has(value) => Ok(Some(value)),
-                    Database::HasNot => Ok(None),
-                    Database::IsAway => Err(Failure::Away),
-                    Database::Hangs => std::future::pending().await,
-                    Database::IsWrong => Err(Failure::Bug),
+                    FakeDatabase::Found(value) => Ok(Some(value)),
+                    FakeDatabase::NotFound => Ok(None),
+                    FakeDatabase::Unavailable => Err(TestLoadError::Unavailable),
+                    FakeDatabase::Hangs => std::future::pending().await,
+                    FakeDatabase::Fails => Err(TestLoadError::Bug),
                 }
             }
         };
@@ -101,101 +101,101 @@ impl Shop {
         Ok((reading.value.as_deref().copied(), reading.stale_age.is_some()))
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::SeqCst)
+    fn load_count(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_entry_spares_the_database_until_its_time_is_over() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
     advance(SECOND / 2).await;
-    assert_eq!(shop.ask(Database::Has(2)).await, Ok((Some(1), false)));
+    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(1), false)));
     advance(SECOND / 2).await;
-    assert_eq!(shop.ask(Database::Has(3)).await, Ok((Some(3), false)));
-    assert_eq!(shop.asked(), 2);
+    assert_eq!(fixture.get(FakeDatabase::Found(3)).await, Ok((Some(3), false)));
+    assert_eq!(fixture.load_count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn that_there_is_nothing_holds_for_a_shorter_time() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::HasNot).await, Ok((None, false)));
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((None, false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::NotFound).await, Ok((None, false)));
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((None, false)));
     advance(SECOND / 2).await;
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forgotten_is_read_again() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
-    shop.cache.invalidate(&"key".to_owned());
-    assert_eq!(shop.ask(Database::Has(2)).await, Ok((Some(2), false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    fixture.cache.invalidate(&"key".to_owned());
+    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(2), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_old_entry_stands_in_while_the_database_is_away() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::IsAway).await, Err(Failure::Away));
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
-    shop.cache.invalidate(&"key".to_owned());
-    assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(1), true)));
-    let asked = shop.asked();
-    assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(1), true)));
-    assert_eq!(shop.asked(), asked, "it is not asked again at once");
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Err(TestLoadError::Unavailable));
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    fixture.cache.invalidate(&"key".to_owned());
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
+    let asked = fixture.load_count();
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
+    assert_eq!(fixture.load_count(), asked, "it is not asked again at once");
     advance(61 * SECOND).await;
-    assert_eq!(shop.ask(Database::IsAway).await, Err(Failure::Away));
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Err(TestLoadError::Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_old_entry_does_not_hide_a_bug() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
-    assert_eq!(shop.ask(Database::IsWrong).await, Err(Failure::Bug));
+    assert_eq!(fixture.get(FakeDatabase::Fails).await, Err(TestLoadError::Bug));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_first_waits_for_a_database_that_hangs() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
     let began = Instant::now();
-    assert_eq!(shop.ask(Database::Hangs).await, Ok((Some(1), true)));
+    assert_eq!(fixture.get(FakeDatabase::Hangs).await, Ok((Some(1), true)));
     assert_eq!(began.elapsed(), 2 * SECOND, "the load_timeout");
 
     for _ in 0..8 {
         let began = Instant::now();
-        assert_eq!(shop.ask(Database::Hangs).await, Ok((Some(1), true)));
+        assert_eq!(fixture.get(FakeDatabase::Hangs).await, Ok((Some(1), true)));
         assert_eq!(began.elapsed(), Duration::ZERO);
         advance(SECOND).await;
     }
-    assert!(shop.asked() > 2, "somebody finds out whether it is back");
+    assert!(fixture.load_count() > 2, "somebody finds out whether it is back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_the_database_is_back_the_next_answer_but_one_is_its_own() {
-    let shop = Shop::open();
-    assert_eq!(shop.ask(Database::Has(1)).await, Ok((Some(1), false)));
+    let fixture = CacheFixture::new();
+    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
-    assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(1), true)));
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
     advance(SECOND).await;
-    assert_eq!(shop.ask(Database::Has(2)).await, Ok((Some(1), true)));
+    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(1), true)));
     tokio::task::yield_now().await;
-    assert_eq!(shop.ask(Database::IsAway).await, Ok((Some(2), false)));
+    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(2), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn entries_that_were_made_together_do_not_end_together() {
-    let shop = Shop::with(CacheConfig {
+    let fixture = CacheFixture::with_config(CacheConfig {
         local_ttl: SECOND,
         jitter: 0.5,
         ..CacheConfig::default()
     });
     let began = Instant::now();
     let entry = |_| {
-        shop.cache
+        fixture.cache
             .context
             .new_entry(Some(Arc::new(1)), began)
             .fresh_until
