@@ -75,7 +75,7 @@ impl Context {
         let Some(redis) = &self.redis else {
             return skipped;
         };
-        if self.pending_invalidations.contains(name) {
+        if self.pending_invalidations.contains(redis_key) {
             self.count("redis", "miss");
             return skipped;
         }
@@ -91,7 +91,7 @@ impl Context {
                 ..self.new_entry(value, began)
             })
         };
-        match redis.look_up(name).await {
+        match redis.look_up(redis_key).await {
             Ok(RawLookup::Hit(text, remaining)) => match decode(&text) {
                 Some(mut entry) => {
                     self.count("redis", "hit");
@@ -138,7 +138,7 @@ impl Context {
             None => (self.config.negative_ttl, self.config.negative_ttl),
         };
         let fresh_for = self.jittered(fresh_for);
-        match redis.fill(name, lease, text, fresh_for, retain_for).await {
+        match redis.fill(redis_key, fill_token, text, fresh_for, retain_for).await {
             Ok(filled) => filled,
             Err(error) => {
                 tracing::debug!(%error, "Redis does not take what was read");

@@ -62,7 +62,7 @@ impl PendingInvalidations {
                 return Ok(());
             }
             let keys = batch.iter().map(|(key, _)| key.clone()).collect();
-            shared.invalidate(keys).await?;
+            redis.invalidate(keys).await?;
             let mut state = self.lock();
             for (key, sequence) in batch {
                 // One that has changed again meanwhile is told again.

@@ -117,8 +117,8 @@ impl RedisLayer {
         let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
         let fill = move |mut connection| async move {
             let mut call = scripts.fill.prepare_invoke();
-            call.key(key).arg(lease.0).arg(value);
-            call.arg(millis(fresh)).arg(millis(kept));
+            call.key(key).arg(fill_token.0).arg(value);
+            call.arg(millis(fresh_for)).arg(millis(retain_for));
             call.invoke_async(&mut connection).await
         };
         self.redis.run("EVALSHA cache_fill", fill).await

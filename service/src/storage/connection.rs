@@ -38,7 +38,7 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(mut pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
         // Each loan has a watch of its own: what the last borrower left unfinished is not ours.
-        connector.instrument(&mut pooled);
+        connector.instrument_statements(&mut pooled);
         Self {
             pooled: Some(pooled),
             connector,
@@ -147,7 +147,7 @@ impl Connector {
     }
 
     /// Watches the statements of a connection from now on.
-    pub(super) fn instrument(&self, conn: &mut AsyncPgConnection) {
+    pub(super) fn instrument_statements(&self, conn: &mut AsyncPgConnection) {
         conn.set_instrumentation(StatementInstrumentation::new(self.slow_statement));
     }
 

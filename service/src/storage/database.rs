@@ -185,7 +185,7 @@ impl Database {
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
         let opened = self.connector.open().await;
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        self.connector.instrument(&mut conn);
+        self.connector.instrument_statements(&mut conn);
         Ok(conn)
     }
 

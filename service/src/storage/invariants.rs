@@ -109,7 +109,7 @@ pub(crate) async fn find_violations(
     conn: &mut AsyncPgConnection,
     invariant: &Invariant,
 ) -> Result<Vec<String>, StorageError> {
-    load_values(conn, rule.query).await
+    load_values(conn, invariant.query).await
 }
 
 /// The orders whose payment is under way.

@@ -51,7 +51,7 @@ pub(crate) async fn listen(
     let mut notifications = std::pin::pin!(conn.notifications_stream());
     while let Some(notification) = notifications.next().await {
         notification?;
-        heard();
+        on_notification();
     }
     Ok(())
 }

@@ -117,7 +117,7 @@ pub(crate) async fn list_oldest(
 /// # Errors
 /// [`StorageError`].
 pub(crate) async fn delete(conn: &mut AsyncPgConnection, outbox_ids: &[i64]) -> Result<(), StorageError> {
-    diesel::delete(outbox::table.filter(outbox::id.eq_any(rows)))
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(outbox_ids)))
         .execute(conn)
         .await?;
     Ok(())

@@ -110,7 +110,7 @@ pub(crate) async fn list_first(
     let rows: Vec<ProductRow> = products::table
         .select(ProductRow::as_select())
         .order(products::id)
-        .limit(i64::try_from(rows).unwrap_or(i64::MAX))
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .load(conn)
         .await?;
     rows.into_iter().map(Product::try_from).collect()
@@ -130,7 +130,7 @@ pub(crate) async fn list(
         .order(products::id)
         .limit(i64::from(page.limit) + 1)
         .into_boxed();
-    if let Some(part) = part {
+    if let Some(part) = name_part {
         query = query.filter(products::name.ilike(contains_pattern(part)));
     }
     if let Some(after) = page.after {

@@ -1,7 +1,7 @@
 //! `docs/problems.md` explains every problem that the service has, as it has it,
 //! and none that it has not.
 
-use orderly::domain::validation::Code;
+use orderly::domain::validation::ValidationCode;
 use orderly::http::problem::{ProblemKind, TYPE_BASE};
 
 const PAGE: &str = include_str!("../../../docs/problems.md");
@@ -75,6 +75,6 @@ fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
-    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let codes: Vec<&str> = ValidationCode::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(listed, codes);
 }
