@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::api::{Api, Outcome, Refused};
+use crate::api::{ApiClient, RequestError, RequestOutcome};
 use crate::say;
 
 /// A token is renewed so long before it ends.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// All customers of a run.
 pub struct Customers {
-    api: Api,
+    api: ApiClient,
     customers: Vec<Customer>,
 }
 
@@ -35,7 +35,7 @@ struct Held {
 
 impl Customers {
     /// Registers so many, and logs them in.
-    pub async fn register(api: &Api, number: usize) -> anyhow::Result<Self> {
+    pub async fn register(api: &ApiClient, number: usize) -> anyhow::Result<Self> {
         let run = Uuid::now_v7().simple();
         let mut customers = Vec::with_capacity(number);
         for number in 0..number {
@@ -56,7 +56,7 @@ impl Customers {
     }
 
     /// An access token of a customer; they take turns.
-    pub async fn token(&self, number: u64) -> Result<String, Refused> {
+    pub async fn token(&self, number: u64) -> Result<String, RequestError> {
         let index = usize::try_from(number).unwrap_or_default() % self.customers.len();
         let customer = &self.customers[index];
         if let Some(held) = &*customer.session.lock().await
@@ -69,7 +69,7 @@ impl Customers {
 }
 
 impl Customer {
-    async fn log_in(&self, api: &Api) -> Result<String, Refused> {
+    async fn log_in(&self, api: &ApiClient) -> Result<String, RequestError> {
         let mut held = self.session.lock().await;
         let session = api.log_in(&self.email, &self.password).await?;
         let lifetime = Duration::from_secs(session.expires_in).saturating_sub(RENEW_BEFORE);
@@ -82,13 +82,16 @@ impl Customer {
 }
 
 /// Does it again for as long as the service says to come back later.
-async fn patiently<T>(what: &str, ask: impl AsyncFn() -> Result<T, Refused>) -> anyhow::Result<T> {
+async fn patiently<T>(
+    what: &str,
+    ask: impl AsyncFn() -> Result<T, RequestError>,
+) -> anyhow::Result<T> {
     let began = Instant::now();
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(Refused {
-                outcome: Outcome::Limited | Outcome::Shed,
+            Err(RequestError {
+                outcome: RequestOutcome::RateLimited | RequestOutcome::Shed,
                 retry_after,
             }) if began.elapsed() < PATIENCE => {
                 let wait = retry_after.unwrap_or(Duration::from_secs(1));
@@ -98,7 +101,7 @@ async fn patiently<T>(what: &str, ask: impl AsyncFn() -> Result<T, Refused>) -> 
                 ));
                 sleep(wait).await;
             }
-            Err(refused) => bail!("{what} a customer: {:?}", refused.outcome),
+            Err(error) => bail!("{what} a customer: {:?}", error.outcome),
         }
     }
 }

@@ -114,7 +114,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::api::Outcome;
+    use crate::api::RequestOutcome;
     use crate::recorder::{Operation, Recorder};
 
     #[derive(Parser)]
@@ -123,7 +123,12 @@ mod tests {
         promises: Promises,
     }
 
-    fn broken(flags: &[&str], outcomes: &[Outcome], took: Duration, sent_home: u64) -> Vec<String> {
+    fn broken(
+        flags: &[&str],
+        outcomes: &[RequestOutcome],
+        took: Duration,
+        sent_home: u64,
+    ) -> Vec<String> {
         let flags = Flags::parse_from([&["test"], flags].concat());
         let now = Instant::now();
         let recorder = Recorder::new(now);
@@ -140,16 +145,25 @@ mod tests {
 
     #[test]
     fn each_promise_can_be_broken_and_kept() {
-        let (good, quick) = (vec![Outcome::Good; 99], Duration::from_millis(5));
-        let with = |one: Outcome| [good.clone(), vec![one]].concat();
-        let failed = || with(Outcome::Failed("500".to_owned()));
+        let (good, quick) = (
+            vec![RequestOutcome::Succeeded; 99],
+            Duration::from_millis(5),
+        );
+        let with = |one: RequestOutcome| [good.clone(), vec![one]].concat();
+        let failed = || with(RequestOutcome::Failed("500".to_owned()));
         for (flags, outcomes, took, sent_home, expected) in [
             (&[][..], good.clone(), quick, 0, 0),
             (&[], failed(), quick, 0, 1),
             (&["--max-error-share", "0.01"], failed(), quick, 0, 0),
             (&[], good.clone(), quick, 1, 1),
-            (&[], with(Outcome::Shed), quick, 0, 0),
-            (&["--max-shed-share", "0"], with(Outcome::Shed), quick, 0, 1),
+            (&[], with(RequestOutcome::Shed), quick, 0, 0),
+            (
+                &["--max-shed-share", "0"],
+                with(RequestOutcome::Shed),
+                quick,
+                0,
+                1,
+            ),
             (&[], good.clone(), Duration::from_millis(600), 0, 1),
             (
                 &["--max-p99", "1s"],
@@ -158,7 +172,7 @@ mod tests {
                 0,
                 0,
             ),
-            (&[], with(Outcome::Limited), quick, 0, 1),
+            (&[], with(RequestOutcome::RateLimited), quick, 0, 1),
             (&[], vec![], quick, 0, 1),
         ] {
             let broken = broken(flags, &outcomes, took, sent_home);

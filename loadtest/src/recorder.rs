@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
-use crate::api::Outcome;
+use crate::api::RequestOutcome;
 
 /// The longest latency that is told from longer ones, µs.
 const LONGEST: u64 = 10 * 60 * 1_000_000;
@@ -99,7 +99,13 @@ impl Recorder {
     }
 
     /// A request of a customer who should have come at `due`.
-    pub fn request(&self, due: Instant, operation: Operation, took: Duration, outcome: &Outcome) {
+    pub fn request(
+        &self,
+        due: Instant,
+        operation: Operation,
+        took: Duration,
+        outcome: &RequestOutcome,
+    ) {
         let Some(at) = due.checked_duration_since(self.begins) else {
             return;
         };
@@ -110,7 +116,7 @@ impl Recorder {
     }
 
     /// A whole visit.
-    pub fn visit(&self, due: Instant, took: Duration, outcome: &Outcome) {
+    pub fn visit(&self, due: Instant, took: Duration, outcome: &RequestOutcome) {
         if due >= self.begins {
             self.seen().visits.add(took, outcome);
         }
@@ -178,13 +184,13 @@ impl Tally {
         self.good + self.shed + self.limited + self.failed
     }
 
-    fn add(&mut self, took: Duration, outcome: &Outcome) {
+    fn add(&mut self, took: Duration, outcome: &RequestOutcome) {
         self.latency.saturating_record(micros(took));
         match outcome {
-            Outcome::Good => self.good += 1,
-            Outcome::Shed => self.shed += 1,
-            Outcome::Limited => self.limited += 1,
-            Outcome::Failed(why) => {
+            RequestOutcome::Succeeded => self.good += 1,
+            RequestOutcome::Shed => self.shed += 1,
+            RequestOutcome::RateLimited => self.limited += 1,
+            RequestOutcome::Failed(why) => {
                 self.failed += 1;
                 *self.failures.entry(why.clone()).or_default() += 1;
             }
@@ -204,12 +210,12 @@ impl Tally {
 }
 
 impl Slot {
-    fn add(&mut self, took: Duration, outcome: &Outcome) {
+    fn add(&mut self, took: Duration, outcome: &RequestOutcome) {
         self.latency.saturating_record(micros(took));
         match outcome {
-            Outcome::Good => self.good += 1,
-            Outcome::Shed | Outcome::Limited => self.refused += 1,
-            Outcome::Failed(_) => self.failed += 1,
+            RequestOutcome::Succeeded => self.good += 1,
+            RequestOutcome::Shed | RequestOutcome::RateLimited => self.refused += 1,
+            RequestOutcome::Failed(_) => self.failed += 1,
         }
     }
 
@@ -247,8 +253,8 @@ mod tests {
         let recorder = Recorder::new(begins);
         for due in [begins - Duration::from_millis(1), begins] {
             let took = Duration::from_millis(5);
-            recorder.request(due, Operation::PlaceOrder, took, &Outcome::Shed);
-            recorder.visit(due, took, &Outcome::Good);
+            recorder.request(due, Operation::PlaceOrder, took, &RequestOutcome::Shed);
+            recorder.visit(due, took, &RequestOutcome::Succeeded);
         }
         let seen = recorder.finish();
         assert_eq!(seen.operations[&Operation::PlaceOrder].shed, 1);
@@ -262,7 +268,12 @@ mod tests {
         for minute in 0..24 * 60 {
             let due = begins + Duration::from_secs(minute * 60);
             let took = Duration::from_millis(1 + minute);
-            recorder.request(due, Operation::ViewProduct, took, &Outcome::Good);
+            recorder.request(
+                due,
+                Operation::ViewProduct,
+                took,
+                &RequestOutcome::Succeeded,
+            );
         }
         let seen = recorder.finish();
         assert!(seen.timeline.len() <= MOST_SLOTS);

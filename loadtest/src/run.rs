@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::ApiClient;
 use crate::arrivals::Arrivals;
 use crate::promises::Promises;
 use crate::recorder::Recorder;
@@ -111,7 +111,7 @@ impl fmt::Display for Plan {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<bool> {
-    let api = Api::new(&args.url, args.timeout)?;
+    let api = ApiClient::new(&args.url, args.timeout)?;
     let customers = args.customers as usize;
     let shop = Shop::open(api, args.scenario, customers, args.paid_within).await?;
     let shop = Arc::new(shop);

@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom as _;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::api::{Api, Outcome, Refused};
+use crate::api::{ApiClient, RequestError, RequestOutcome};
 use crate::customers::Customers;
 use crate::recorder::{Operation, Recorder};
 
@@ -35,7 +35,7 @@ pub enum Scenario {
 
 /// Where the customers go.
 pub struct Shop {
-    api: Api,
+    api: ApiClient,
     scenario: Scenario,
     customers: Option<Customers>,
     products: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Shop {
 impl Shop {
     /// Registers the customers that the scenario needs and reads the catalogue.
     pub async fn open(
-        api: Api,
+        api: ApiClient,
         scenario: Scenario,
         customers: usize,
         paid_within: Duration,
@@ -77,7 +77,7 @@ impl Shop {
             Scenario::Buy => visit.buy(number).await,
             Scenario::Browse => visit.browse().await,
         };
-        let outcome = outcome.err().unwrap_or(Outcome::Good);
+        let outcome = outcome.err().unwrap_or(RequestOutcome::Succeeded);
         recorder.visit(due, due.elapsed(), &outcome);
     }
 }
@@ -90,53 +90,55 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    async fn browse(mut self) -> Result<(), Outcome> {
+    async fn browse(mut self) -> Result<(), RequestOutcome> {
         let api = &self.shop.api;
-        self.ask(Operation::ListProducts, api.products(20, None))
+        self.ask(Operation::ListProducts, api.list_products(20, None))
             .await?;
         for product in self.pick(3) {
-            self.ask(Operation::ViewProduct, api.product(&product))
+            self.ask(Operation::ViewProduct, api.get_product(&product))
                 .await?;
         }
         Ok(())
     }
 
-    async fn buy(mut self, number: u64) -> Result<(), Outcome> {
+    async fn buy(mut self, number: u64) -> Result<(), RequestOutcome> {
         let (api, shop) = (&self.shop.api, self.shop);
-        self.ask(Operation::ListProducts, api.products(20, None))
+        self.ask(Operation::ListProducts, api.list_products(20, None))
             .await?;
         let basket = self.pick(1 + usize::try_from(number).unwrap_or_default() % LINES);
         for product in basket.iter().take(1) {
-            self.ask(Operation::ViewProduct, api.product(product))
+            self.ask(Operation::ViewProduct, api.get_product(product))
                 .await?;
         }
         let Some(customers) = &shop.customers else {
-            return Err(Outcome::Failed("no customers were registered".to_owned()));
+            return Err(RequestOutcome::Failed(
+                "no customers were registered".to_owned(),
+            ));
         };
         let token = customers
             .token(number)
             .await
-            .map_err(|refused| refused.outcome)?;
+            .map_err(|error| error.outcome)?;
         let key = Uuid::now_v7().to_string();
         let placing = api.place_order(&token, &key, &basket);
         let order = self.ask(Operation::PlaceOrder, placing).await?;
         self.wait_until_paid(&token, &order.id).await
     }
 
-    async fn wait_until_paid(&mut self, token: &str, order: &str) -> Result<(), Outcome> {
+    async fn wait_until_paid(&mut self, token: &str, order: &str) -> Result<(), RequestOutcome> {
         let (placed, mut wait) = (Instant::now(), FIRST_LOOK);
         while placed.elapsed() < self.shop.paid_within {
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
-            let looking = self.shop.api.order(token, order);
+            let looking = self.shop.api.get_order(token, order);
             let order = self.ask(Operation::ViewOrder, looking).await?;
             match order.status.as_str() {
                 "pending" => {}
                 "paid" => return Ok(()),
-                other => return Err(Outcome::Failed(format!("the order is {other}"))),
+                other => return Err(RequestOutcome::Failed(format!("the order is {other}"))),
             }
         }
-        Err(Outcome::Failed("not paid in time".to_owned()))
+        Err(RequestOutcome::Failed("not paid in time".to_owned()))
     }
 
     /// Sends a request, and counts it from when it should have been sent: the first one of a visit
@@ -144,12 +146,12 @@ impl Visit<'_> {
     async fn ask<T>(
         &mut self,
         operation: Operation,
-        request: impl Future<Output = Result<T, Refused>>,
-    ) -> Result<T, Outcome> {
+        request: impl Future<Output = Result<T, RequestError>>,
+    ) -> Result<T, RequestOutcome> {
         let began = if self.first { self.due } else { Instant::now() };
         self.first = false;
-        let answer = request.await.map_err(|refused| refused.outcome);
-        let outcome = answer.as_ref().err().unwrap_or(&Outcome::Good);
+        let answer = request.await.map_err(|error| error.outcome);
+        let outcome = answer.as_ref().err().unwrap_or(&RequestOutcome::Succeeded);
         let took = began.elapsed();
         self.recorder.request(self.due, operation, took, outcome);
         answer
@@ -161,12 +163,12 @@ impl Visit<'_> {
     }
 }
 
-async fn catalogue(api: &Api) -> anyhow::Result<Vec<String>> {
+async fn catalogue(api: &ApiClient) -> anyhow::Result<Vec<String>> {
     let mut products = Vec::new();
     let mut cursor = None;
     while products.len() < CATALOGUE {
-        let page = api.products(100, cursor.as_deref()).await;
-        let page = page.map_err(|refused| anyhow::anyhow!("{:?}", refused.outcome));
+        let page = api.list_products(100, cursor.as_deref()).await;
+        let page = page.map_err(|error| anyhow::anyhow!("{:?}", error.outcome));
         let page = page.context("reading the catalogue: is the service up, at this --url?")?;
         products.extend(
             page.items

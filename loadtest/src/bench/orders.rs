@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::outcome::Side;
-use crate::api::Api;
+use crate::api::ApiClient;
 use crate::recorder::histogram;
 
 const PASSWORD: &str = "orderly-demo-customer";
@@ -32,7 +32,7 @@ impl Orders {
         let address = url
             .strip_prefix("http://")
             .context("--url must begin with http://")?;
-        let api = Api::new(url, Duration::from_secs(30))?;
+        let api = ApiClient::new(url, Duration::from_secs(30))?;
         let mut tokens = Vec::new();
         for number in 1..=clients {
             let session = api
@@ -40,7 +40,7 @@ impl Orders {
                 .await;
             match session {
                 Ok(session) => tokens.push(session.access_token),
-                Err(refused) => bail!("logging in customer {number}: {:?}", refused.outcome),
+                Err(error) => bail!("logging in customer {number}: {:?}", error.outcome),
             }
         }
         Ok(Self {
