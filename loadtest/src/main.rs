@@ -14,7 +14,7 @@
 //! Customers arrive at a constant rate, whether or not earlier ones were served (an *open model*;
 //! Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006), and
 //! their waiting begins when they should have arrived ([`arrivals`]). [`scenario`] is what they do,
-//! [`recorder`] counts in `hdrhistogram`s, [`promises`] decide the exit code, [`summary`] and
+//! [`recorder`] counts in `hdrhistogram`s, [`thresholds`] decide the exit code, [`summary`] and
 //! [`report`] show what came out. The load libraries for Rust that are kept up (goose, rlt) are
 //! closed models; so the hundred lines that are not in the libraries below are here.
 //!
@@ -36,12 +36,13 @@ mod arrivals;
 mod bench;
 mod books;
 mod customers;
-mod promises;
+mod format;
 mod recorder;
 mod report;
 mod run;
 mod scenario;
 mod summary;
+mod thresholds;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-const BROKEN_PROMISE: u8 = 3;
+const THRESHOLD_FAILED: u8 = 3;
 
 /// Load tests and benchmarks of Orderly.
 #[derive(Parser)]
@@ -60,7 +61,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 all promises kept, 1 could not be run, 2 wrong usage, 3 a promise was broken.";
+    "Exit codes: 0 all thresholds passed, 1 could not be run, 2 wrong usage, 3 a threshold failed.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -73,13 +74,13 @@ enum Command {
 async fn main() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let kept = match Cli::parse().command {
+    let passed = match Cli::parse().command {
         Command::Run(args) => run::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     };
-    match kept {
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BROKEN_PROMISE),
+        Ok(false) => ExitCode::from(THRESHOLD_FAILED),
         Err(error) => {
             eprintln!("orderly-loadtest: {error:#}");
             ExitCode::FAILURE

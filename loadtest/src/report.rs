@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::promises::{millis, percent};
+use crate::format::{millis, percent};
 use crate::recorder::{Seen, Slot};
 use crate::summary::{Row, Summary};
 
@@ -35,12 +35,12 @@ pub fn page(summary: &Summary, seen: &Seen) -> String {
                 header {
                     h1 { "Load test" }
                     p.plan { (title) }
-                    p.verdict.good[summary.kept].bad[!summary.kept] {
-                        @if summary.kept { "All promises kept" } @else { "A promise was broken" }
+                    p.verdict.good[summary.passed].bad[!summary.passed] {
+                        @if summary.passed { "All thresholds passed" } @else { "A threshold failed" }
                     }
                 }
                 (tiles(summary))
-                section { h2 { "Promises" } (promises(summary)) }
+                section { h2 { "Thresholds" } (thresholds(summary)) }
                 section { h2 { "Requests" } (table(summary)) (failures(summary)) }
                 section { h2 { "Requests in a second" } (throughput(seen)) }
                 section { h2 { "Latency over time" } (latency_over_time(seen)) }
@@ -79,11 +79,11 @@ fn tiles(summary: &Summary) -> Markup {
     }
 }
 
-fn promises(summary: &Summary) -> Markup {
+fn thresholds(summary: &Summary) -> Markup {
     html! {
         ul.marks {
-            @for one in &summary.promises {
-                li.good[one.kept].bad[!one.kept] { (one.promise) ": " strong { (one.measured) } }
+            @for one in &summary.thresholds {
+                li.good[one.passed].bad[!one.passed] { (one.threshold) ": " strong { (one.measured) } }
             }
             @for verdict in summary.books.iter().flatten() {
                 li.good[verdict.broken_by.is_empty()].bad[!verdict.broken_by.is_empty()] {

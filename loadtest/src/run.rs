@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiClient;
 use crate::arrivals::Arrivals;
-use crate::promises::Promises;
 use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Shop};
 use crate::summary::Summary;
+use crate::thresholds::Thresholds;
 use crate::{books, report, say};
 
 /// Let customers come at a constant rate, whether or not the earlier ones were served
 ///
-/// Registers customers of its own, counts every wait from when the customer should have come, checks the promises, and
+/// Registers customers of its own, counts every wait from when the customer should have come, checks the thresholds, and
 /// the books if it is told where `orderly` is. Ctrl-C ends it early, with a summary.
 #[derive(clap::Args)]
 pub struct Args {
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     paid_within: Duration,
     #[command(flatten)]
-    promises: Promises,
+    thresholds: Thresholds,
     /// Check the books afterwards with this `orderly` program, whose settings (ORDERLY__DATABASE__URL …) are in the
     /// environment
     #[arg(long, value_name = "ORDERLY")]
@@ -153,8 +153,8 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
             .as_secs_f64(),
         customers: args.customers,
     };
-    let promises = args.promises.check(&seen, came.sent_home);
-    let summary = Summary::new(plan, came, &seen, promises, books);
+    let thresholds = args.thresholds.check(&seen, came.sent_home);
+    let summary = Summary::new(plan, came, &seen, thresholds, books);
     if let Some(file) = &args.html {
         let written = std::fs::write(file, report::page(&summary, &seen));
         written.with_context(|| format!("writing {}", file.display()))?;
@@ -167,7 +167,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     if let Some(file) = &args.html {
         say(&format!("report: {}", file.display()));
     }
-    Ok(summary.kept)
+    Ok(summary.passed)
 }
 
 fn stop_on_signals() -> anyhow::Result<CancellationToken> {

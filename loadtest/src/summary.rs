@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::arrivals::Came;
 use crate::books::Verdict;
-use crate::promises::{Kept, millis, percent};
+use crate::format::{millis, percent};
 use crate::recorder::{Seen, Tally};
 use crate::run::Plan;
+use crate::thresholds::ThresholdResult;
 
 /// All that came out.
 #[derive(Serialize)]
@@ -22,10 +23,10 @@ pub struct Summary {
     /// By kind of request.
     pub operations: Vec<Row>,
     pub visits: Row,
-    pub promises: Vec<Kept>,
+    pub thresholds: Vec<ThresholdResult>,
     /// `None` if nobody asked for the books.
     pub books: Option<Vec<Verdict>>,
-    pub kept: bool,
+    pub passed: bool,
 }
 
 /// µs.
@@ -55,11 +56,11 @@ impl Summary {
         plan: Plan,
         came: Came,
         seen: &Seen,
-        promises: Vec<Kept>,
+        thresholds: Vec<ThresholdResult>,
         books: Option<Vec<Verdict>>,
     ) -> Self {
         let rows = seen.operations.iter();
-        let sound = books
+        let invariants_hold = books
             .iter()
             .flatten()
             .all(|verdict| verdict.broken_by.is_empty());
@@ -71,8 +72,8 @@ impl Summary {
                 .map(|(operation, tally)| Row::new(operation.name(), tally))
                 .collect(),
             visits: Row::new(plan.whole_visit(), &seen.visits),
-            kept: sound && promises.iter().all(|promise| promise.kept),
-            promises,
+            passed: invariants_hold && thresholds.iter().all(|result| result.passed),
+            thresholds,
             books,
             plan,
         }
@@ -114,9 +115,9 @@ impl Row {
     }
 }
 
-/// `ok` or `BROKEN`, of the same width.
-fn mark(kept: bool) -> &'static str {
-    if kept { "ok     " } else { "BROKEN " }
+/// `passed` or `FAILED`, of the same width.
+fn status_label(passed: bool) -> &'static str {
+    if passed { "passed " } else { "FAILED " }
 }
 
 impl fmt::Display for Summary {
@@ -156,19 +157,19 @@ impl fmt::Display for Summary {
         if !failures.is_empty() {
             write!(f, "\nFAILED\n{failures}")?;
         }
-        writeln!(f, "\nPROMISES")?;
-        for Kept {
-            promise,
+        writeln!(f, "\nTHRESHOLDS")?;
+        for ThresholdResult {
+            threshold,
             measured,
-            kept,
-        } in &self.promises
+            passed,
+        } in &self.thresholds
         {
-            writeln!(f, "{} {promise}: {measured}", mark(*kept))?;
+            writeln!(f, "{} {threshold}: {measured}", status_label(*passed))?;
         }
         if let Some(books) = &self.books {
             writeln!(f, "\nBOOKS")?;
             for Verdict { rule, broken_by } in books {
-                writeln!(f, "{} {rule}", mark(broken_by.is_empty()))?;
+                writeln!(f, "{} {rule}", status_label(broken_by.is_empty()))?;
                 for what in broken_by.iter().take(5) {
                     writeln!(f, "          {what}")?;
                 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::Args;
 use super::cpu::Cpu;
-use crate::promises::millis;
+use crate::format::millis;
 
 /// One side's turn.
 #[derive(Debug, Clone, Copy, Default)]
