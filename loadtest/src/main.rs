@@ -13,7 +13,7 @@
 //!
 //! Customers arrive at a constant rate, whether or not earlier ones were served (an *open model*;
 //! Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006), and
-//! their waiting begins when they should have arrived ([`arrivals`]). [`scenario`] is what they do,
+//! their waiting begins when they should have arrived ([`arrival_rate`]). [`scenario`] is what they do,
 //! [`recorder`] counts in `hdrhistogram`s, [`thresholds`] decide the exit code, [`summary`] and
 //! [`report`] show what came out. The load libraries for Rust that are kept up (goose, rlt) are
 //! closed models; so the hundred lines that are not in the libraries below are here.
@@ -23,7 +23,7 @@
 //!
 //! # How to watch it break
 //!
-//! `a_stall_is_counted_for_all_who_came_meanwhile` in `arrivals.rs`. Or freeze the service during
+//! `counts_a_stall_for_every_iteration_due_during_it` in `arrival_rate.rs`. Or freeze the service during
 //! `make load` (`kill -STOP`), and see the p99.
 
 #![expect(
@@ -32,7 +32,7 @@
 )]
 
 mod api;
-mod arrivals;
+mod arrival_rate;
 mod bench;
 mod books;
 mod customers;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiClient;
-use crate::arrivals::Arrivals;
+use crate::arrival_rate::ConstantArrivalRate;
 use crate::recorder::Recorder;
 use crate::scenario::{Scenario, Shop};
 use crate::summary::Summary;
@@ -49,7 +49,7 @@ pub struct Args {
     customers: u32,
     /// Customers that may be in the shop at once; further ones are sent home and count as failed
     #[arg(long, default_value_t = 2000)]
-    most_at_once: usize,
+    max_in_flight: usize,
     /// No answer may take longer
     #[arg(long, default_value = "15s", value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -86,10 +86,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn whole_visit(&self) -> &'static str {
+    pub fn iteration_name(&self) -> &'static str {
         match self.scenario {
-            Scenario::Buy => "the whole visit, until it is paid",
-            Scenario::Browse => "the whole visit",
+            Scenario::Buy => "the whole iteration, until it is paid",
+            Scenario::Browse => "the whole iteration",
         }
     }
 }
@@ -120,22 +120,22 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         "{} customers a second; Ctrl-C ends it early",
         args.rate
     ));
-    let begins = Instant::now() + args.warm_up;
-    let recorder = Arc::new(Recorder::new(begins));
-    let arrivals = Arrivals {
+    let started_at = Instant::now() + args.warm_up;
+    let recorder = Arc::new(Recorder::new(started_at));
+    let arrivals = ConstantArrivalRate {
         rate: args.rate,
         duration: (!args.forever).then_some(args.warm_up + args.duration),
-        most_at_once: args.most_at_once,
+        max_in_flight: args.max_in_flight,
     };
     let stop = stop_on_signals()?;
-    let came = arrivals
-        .drive(&stop, |number, due| {
+    let counts = arrivals
+        .run(&stop, |number, due| {
             let (shop, recorder) = (Arc::clone(&shop), Arc::clone(&recorder));
             async move { shop.visit(number, due, &recorder).await }
         })
         .await;
 
-    let seen = recorder.finish();
+    let metrics = recorder.finish();
     let planned = arrivals
         .duration
         .map(|all| all.saturating_sub(args.warm_up));
@@ -148,15 +148,15 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         scenario: args.scenario,
         rate: args.rate,
         seconds: planned
-            .unwrap_or(begins.elapsed())
-            .min(begins.elapsed())
+            .unwrap_or(started_at.elapsed())
+            .min(started_at.elapsed())
             .as_secs_f64(),
         customers: args.customers,
     };
-    let thresholds = args.thresholds.check(&seen, came.sent_home);
-    let summary = Summary::new(plan, came, &seen, thresholds, books);
+    let thresholds = args.thresholds.check(&metrics, counts.dropped);
+    let summary = Summary::new(plan, counts, &metrics, thresholds, books);
     if let Some(file) = &args.html {
-        let written = std::fs::write(file, report::page(&summary, &seen));
+        let written = std::fs::write(file, report::render_page(&summary, &metrics));
         written.with_context(|| format!("writing {}", file.display()))?;
     }
     crate::print(&if args.json {

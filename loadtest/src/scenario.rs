@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::api::{ApiClient, RequestError, RequestOutcome};
 use crate::customers::Customers;
-use crate::recorder::{Operation, Recorder};
+use crate::recorder::{Endpoint, Recorder};
 
 /// Products to choose from.
 const CATALOGUE: usize = 1000;
@@ -66,7 +66,7 @@ impl Shop {
 
     /// One visit, by a customer who should have come at `due`.
     pub async fn visit(&self, number: u64, due: Instant, recorder: &Recorder) {
-        recorder.late(due, due.elapsed());
+        recorder.record_start_delay(due, due.elapsed());
         let visit = Visit {
             shop: self,
             recorder,
@@ -78,7 +78,7 @@ impl Shop {
             Scenario::Browse => visit.browse().await,
         };
         let outcome = outcome.err().unwrap_or(RequestOutcome::Succeeded);
-        recorder.visit(due, due.elapsed(), &outcome);
+        recorder.record_iteration(due, due.elapsed(), &outcome);
     }
 }
 
@@ -92,10 +92,10 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn browse(mut self) -> Result<(), RequestOutcome> {
         let api = &self.shop.api;
-        self.ask(Operation::ListProducts, api.list_products(20, None))
+        self.ask(Endpoint::ListProducts, api.list_products(20, None))
             .await?;
         for product in self.pick(3) {
-            self.ask(Operation::ViewProduct, api.get_product(&product))
+            self.ask(Endpoint::GetProduct, api.get_product(&product))
                 .await?;
         }
         Ok(())
@@ -103,11 +103,11 @@ impl Visit<'_> {
 
     async fn buy(mut self, number: u64) -> Result<(), RequestOutcome> {
         let (api, shop) = (&self.shop.api, self.shop);
-        self.ask(Operation::ListProducts, api.list_products(20, None))
+        self.ask(Endpoint::ListProducts, api.list_products(20, None))
             .await?;
         let basket = self.pick(1 + usize::try_from(number).unwrap_or_default() % LINES);
         for product in basket.iter().take(1) {
-            self.ask(Operation::ViewProduct, api.get_product(product))
+            self.ask(Endpoint::GetProduct, api.get_product(product))
                 .await?;
         }
         let Some(customers) = &shop.customers else {
@@ -121,7 +121,7 @@ impl Visit<'_> {
             .map_err(|error| error.outcome)?;
         let key = Uuid::now_v7().to_string();
         let placing = api.place_order(&token, &key, &basket);
-        let order = self.ask(Operation::PlaceOrder, placing).await?;
+        let order = self.ask(Endpoint::PlaceOrder, placing).await?;
         self.wait_until_paid(&token, &order.id).await
     }
 
@@ -131,7 +131,7 @@ impl Visit<'_> {
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
             let looking = self.shop.api.get_order(token, order);
-            let order = self.ask(Operation::ViewOrder, looking).await?;
+            let order = self.ask(Endpoint::GetOrder, looking).await?;
             match order.status.as_str() {
                 "pending" => {}
                 "paid" => return Ok(()),
@@ -145,15 +145,16 @@ impl Visit<'_> {
     /// when the customer should have come.
     async fn ask<T>(
         &mut self,
-        operation: Operation,
+        endpoint: Endpoint,
         request: impl Future<Output = Result<T, RequestError>>,
     ) -> Result<T, RequestOutcome> {
-        let began = if self.first { self.due } else { Instant::now() };
+        let started_at = if self.first { self.due } else { Instant::now() };
         self.first = false;
         let answer = request.await.map_err(|error| error.outcome);
         let outcome = answer.as_ref().err().unwrap_or(&RequestOutcome::Succeeded);
-        let took = began.elapsed();
-        self.recorder.request(self.due, operation, took, outcome);
+        let took = started_at.elapsed();
+        self.recorder
+            .record_request(self.due, endpoint, took, outcome);
         answer
     }
 

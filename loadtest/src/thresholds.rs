@@ -5,19 +5,19 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::format::{millis, percent};
-use crate::recorder::Seen;
+use crate::recorder::RunMetrics;
 
 /// Limits that a run is held to (k6's word).
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Thresholds")]
 pub struct Thresholds {
-    /// Most visits that may fail, a share of all; those that were sent home are failed
+    /// Most iterations that may fail, a share of all; dropped ones count as failed
     #[arg(long, default_value_t = 0.001, value_parser = ratio)]
     max_error_rate: f64,
-    /// Most visits that may end with a shed request (503 overloaded), a share of all
+    /// Most iterations that may end with a shed request (503 overloaded), a share of all
     #[arg(long, default_value_t = 0.01, value_parser = ratio)]
     max_shed_rate: f64,
-    /// Longest 99th percentile of any operation
+    /// Longest 99th percentile of any endpoint
     #[arg(long, default_value = "500ms", value_parser = humantime::parse_duration)]
     max_p99: Duration,
     /// Most requests that may be rate limited (429): one is one too many, for the load is then another than asked for
@@ -34,25 +34,25 @@ pub struct ThresholdResult {
 }
 
 impl Thresholds {
-    pub fn check(&self, seen: &Seen, sent_home: u64) -> Vec<ThresholdResult> {
-        let all = seen.visits.count() + sent_home;
+    pub fn check(&self, metrics: &RunMetrics, dropped_iterations: u64) -> Vec<ThresholdResult> {
+        let all = metrics.iterations.count() + dropped_iterations;
         let ratio_of_all = |part: u64| part as f64 / all.max(1) as f64;
-        let failed = ratio_of_all(seen.visits.failed + sent_home);
-        let shed = ratio_of_all(seen.visits.shed);
-        let slowest = (seen.operations.iter())
-            .map(|(operation, tally)| (tally.latency.value_at_quantile(0.99), operation.name()))
+        let failed = ratio_of_all(metrics.iterations.failed + dropped_iterations);
+        let shed = ratio_of_all(metrics.iterations.shed);
+        let slowest = (metrics.endpoints.iter())
+            .map(|(endpoint, counters)| (counters.latency.value_at_quantile(0.99), endpoint.name()))
             .max()
             .unwrap_or_default();
-        let limited = seen.requests().limited;
+        let rate_limited = metrics.requests().rate_limited;
         vec![
             ThresholdResult {
                 threshold: "at least one iteration ran".to_owned(),
-                measured: format!("{all} visits"),
+                measured: format!("{all} iterations"),
                 passed: all > 0,
             },
             ThresholdResult {
                 threshold: format!(
-                    "at most {} of the visits fail",
+                    "at most {} of the iterations fail",
                     percent(self.max_error_rate)
                 ),
                 measured: percent(failed),
@@ -60,7 +60,7 @@ impl Thresholds {
             },
             ThresholdResult {
                 threshold: format!(
-                    "at most {} of the visits are shed",
+                    "at most {} of the iterations are shed",
                     percent(self.max_shed_rate)
                 ),
                 measured: percent(shed),
@@ -79,11 +79,11 @@ impl Thresholds {
                     "at most {} requests are rate limited",
                     self.max_rate_limited
                 ),
-                measured: match limited {
+                measured: match rate_limited {
                     0 => "0".to_owned(),
                     n => format!("{n}: raise rate_limit.* of the service, see docs/rate-limits.md"),
                 },
-                passed: limited <= self.max_rate_limited,
+                passed: rate_limited <= self.max_rate_limited,
             },
         ]
     }
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::api::RequestOutcome;
-    use crate::recorder::{Operation, Recorder};
+    use crate::recorder::{Endpoint, Recorder};
 
     #[derive(Parser)]
     struct ThresholdArgs {
@@ -115,16 +115,18 @@ mod tests {
         flags: &[&str],
         outcomes: &[RequestOutcome],
         took: Duration,
-        sent_home: u64,
+        dropped_iterations: u64,
     ) -> Vec<String> {
         let flags = ThresholdArgs::parse_from([&["test"], flags].concat());
         let now = Instant::now();
         let recorder = Recorder::new(now);
         for outcome in outcomes {
-            recorder.request(now, Operation::PlaceOrder, took, outcome);
-            recorder.visit(now, took, outcome);
+            recorder.record_request(now, Endpoint::PlaceOrder, took, outcome);
+            recorder.record_iteration(now, took, outcome);
         }
-        let results = flags.thresholds.check(&recorder.finish(), sent_home);
+        let results = flags
+            .thresholds
+            .check(&recorder.finish(), dropped_iterations);
         results
             .into_iter()
             .filter(|one| !one.passed)
@@ -140,7 +142,7 @@ mod tests {
         );
         let with = |one: RequestOutcome| [succeeded.clone(), vec![one]].concat();
         let failed = || with(RequestOutcome::Failed("500".to_owned()));
-        for (flags, outcomes, took, sent_home, expected) in [
+        for (flags, outcomes, took, dropped_iterations, expected) in [
             (&[][..], succeeded.clone(), fast, 0, 0),
             (&[], failed(), fast, 0, 1),
             (&["--max-error-rate", "0.01"], failed(), fast, 0, 0),
@@ -164,7 +166,7 @@ mod tests {
             (&[], with(RequestOutcome::RateLimited), fast, 0, 1),
             (&[], vec![], fast, 0, 1),
         ] {
-            let failed = failed_thresholds(flags, &outcomes, took, sent_home);
+            let failed = failed_thresholds(flags, &outcomes, took, dropped_iterations);
             assert_eq!(failed.len(), expected, "{flags:?} {failed:?}");
         }
     }
