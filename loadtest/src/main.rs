@@ -35,7 +35,6 @@ mod api;
 mod arrival_rate;
 mod bench;
 mod books;
-mod customers;
 mod format;
 mod recorder;
 mod report;
@@ -43,6 +42,7 @@ mod run;
 mod scenario;
 mod summary;
 mod thresholds;
+mod virtual_users;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -89,12 +89,12 @@ async fn main() -> ExitCode {
 }
 
 /// Writes to standard output.
-fn print(text: &str) -> anyhow::Result<()> {
+fn print_stdout(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{}", text.trim_end()).context("writing to standard output")
 }
 
 /// Tells people how it goes, on standard error.
 #[expect(clippy::print_stderr, reason = "the command line talks to people")]
-fn say(text: &str) {
+fn log_progress(text: &str) {
     eprintln!("==> {text}");
 }

@@ -206,8 +206,8 @@ impl OutcomeCounters {
         self.shed += other.shed;
         self.rate_limited += other.rate_limited;
         self.failed += other.failed;
-        for (why, times) in &other.failures {
-            *self.failures.entry(why.clone()).or_default() += times;
+        for (reason, count) in &other.failures {
+            *self.failures.entry(reason.clone()).or_default() += count;
         }
     }
 }

@@ -137,7 +137,7 @@ fn failures(summary: &Summary) -> Markup {
     html! {
         ul {
             @for row in summary.rows() {
-                @for (why, times) in &row.failures { li { (times) " × " (row.name) ": " (why) } }
+                @for (reason, count) in &row.failures { li { (count) " × " (row.name) ": " (reason) } }
             }
         }
     }

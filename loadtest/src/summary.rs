@@ -9,13 +9,13 @@ use crate::arrival_rate::IterationCounts;
 use crate::books::Verdict;
 use crate::format::{millis, percent};
 use crate::recorder::{OutcomeCounters, RunMetrics};
-use crate::run::Plan;
+use crate::run::RunPlan;
 use crate::thresholds::ThresholdResult;
 
 /// All that came out.
 #[derive(Serialize)]
 pub struct Summary {
-    pub plan: Plan,
+    pub plan: RunPlan,
     pub scheduled_iterations: u64,
     pub dropped_iterations: u64,
     /// How much later than they should have customers came: the generator's own fault.
@@ -53,7 +53,7 @@ pub struct SummaryRow {
 
 impl Summary {
     pub fn new(
-        plan: Plan,
+        plan: RunPlan,
         counts: IterationCounts,
         metrics: &RunMetrics,
         thresholds: Vec<ThresholdResult>,
@@ -108,7 +108,7 @@ impl SummaryRow {
             rate_limited: counters.rate_limited,
             failed: counters.failed,
             failures: (counters.failures.iter())
-                .map(|(why, times)| (why.clone(), *times))
+                .map(|(reason, count)| (reason.clone(), *count))
                 .collect(),
             latency: LatencyPercentiles::of(&counters.latency),
         }
@@ -148,11 +148,11 @@ impl fmt::Display for Summary {
             row.fmt(f)?;
         }
         let mut failures = String::new();
-        for (row, (why, times)) in self
+        for (row, (reason, count)) in self
             .rows()
             .flat_map(|row| row.failures.iter().map(move |one| (row, one)))
         {
-            writeln!(failures, "        {times} x {}: {why}", row.name)?;
+            writeln!(failures, "        {count} x {}: {reason}", row.name)?;
         }
         if !failures.is_empty() {
             write!(f, "\nFAILED\n{failures}")?;

@@ -11,13 +11,13 @@ use crate::recorder::RunMetrics;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Thresholds")]
 pub struct Thresholds {
-    /// Most iterations that may fail, a share of all; dropped ones count as failed
+    /// Highest ratio of failed iterations; dropped ones count as failed
     #[arg(long, default_value_t = 0.001, value_parser = ratio)]
     max_error_rate: f64,
-    /// Most iterations that may end with a shed request (503 overloaded), a share of all
+    /// Highest ratio of iterations that end with a shed request (503 overloaded)
     #[arg(long, default_value_t = 0.01, value_parser = ratio)]
     max_shed_rate: f64,
-    /// Longest 99th percentile of any endpoint
+    /// Highest 99th percentile of any endpoint
     #[arg(long, default_value = "500ms", value_parser = humantime::parse_duration)]
     max_p99: Duration,
     /// Most requests that may be rate limited (429): one is one too many, for the load is then another than asked for

@@ -28,7 +28,7 @@ use self::cpu::Cpu;
 use self::orders::Orders;
 use self::outcome::{Outcome, Round, Side};
 use self::pgbench::Pgbench;
-use crate::say;
+use crate::log_progress;
 
 /// Compare the order path with pgbench running the same transaction
 ///
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let orders = Orders::log_in(&args.url, args.clients).await?;
     let processes = [args.service_pid, args.postgres_pid];
 
-    say("Warming up");
+    log_progress("Warming up");
     let warm_up = Duration::from_secs(args.seconds.min(5).into());
     orders.place_for(warm_up).await?;
     let texts = database.sample().await?;
@@ -115,14 +115,14 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
             side.cpu = Cpu::now(processes)?.since(&before).per(side.orders);
             same_rows(&database, side).await?;
         }
-        say(&format!("round {}: {round}", number + 1));
+        log_progress(&format!("round {}: {round}", number + 1));
         rounds.push(round);
     }
     let outcome = Outcome { rounds, about };
     if let Some(file) = &args.result {
         std::fs::write(file, outcome.markdown())?;
     }
-    crate::print(&outcome.markdown())?;
+    crate::print_stdout(&outcome.markdown())?;
     Ok(outcome.ratio() >= args.least)
 }
 
