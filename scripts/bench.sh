@@ -86,28 +86,28 @@ export ORDERLY__DATABASE__POOL_SIZE=$pool
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 choose_ports
-setting="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
+setup="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
 result=loadtest/results/order-path${with:+-with-$with}.md
 if [ -z "$with" ]; then
-  setting="$setting; one replica, no Redis"
+  setup="$setup; one replica, no Redis"
 else
   start_redis "$(free_port)"
   export ORDERLY__REDIS__URL=$REDIS_URL
-  setting="$setting; Redis for rate limits and cache"
+  setup="$setup; Redis for rate limits and cache"
 fi
 if [ "$with" = everything ]; then
-  setting="$setting; payments and events are worked on meanwhile"
+  setup="$setup; payments and events are worked on meanwhile"
   start_gateway
 else
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:9
-  setting="$setting; payments and events wait for another replica"
+  setup="$setup; payments and events wait for another replica"
   take_relay_lock
 fi
 start_service "$DATA/service.log"
 mkdir -p loadtest/results
 "$LOADTEST" bench --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --postgres-bin "$PG_BIN" \
   --scripts loadtest/bench --result "$result" --commit "$(commit)" \
-  --command "$command" --setting "$setting" \
+  --command "$command" --service-setup "$setup" \
   --postgres "$("$PG_BIN/postgres" --version) ${options[*]}" \
   --service-pid "$(cat "$DATA/orderly serve.pid")" \
   --postgres-pid "$(head -n 1 "$DATA/postgres/postmaster.pid")" "$@"
