@@ -34,7 +34,7 @@ drills: ## Take dependencies away under load, print what customers saw (ARGS=pos
 
 .PHONY: test-contract
 test-contract: ## Hold the running service to its OpenAPI document (needs PyPI)
-	@scripts/with-services.sh scripts/contract.sh
+	@scripts/with-services.sh scripts/test-contract.sh
 
 .PHONY: test-backup
 test-backup: ## Back up a database under load, restore it elsewhere, compare

@@ -11,12 +11,12 @@
 # other files: with --redis, limits are shared, a question to Redis for each request; with
 # --everything, there is Redis, and payments and events are worked on meanwhile as well.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
-# shellcheck source=scripts/service.sh
-. scripts/service.sh
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
+# shellcheck source=scripts/lib/orderly.sh
+. scripts/lib/orderly.sh
 
 command="make bench${*:+ ARGS='$*'}"
 with=''

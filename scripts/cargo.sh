@@ -2,8 +2,8 @@
 # Cargo, for the Makefile: found even where the shell has not read the profile that
 # rustup wrote, and with the parts that a minimal toolchain leaves out.
 set -euo pipefail
-# shellcheck source=scripts/require.sh
-. "$(dirname "${BASH_SOURCE[0]}")/require.sh"
+# shellcheck source=scripts/lib/require.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/require.sh"
 
 require_rust
 case ${1:-} in

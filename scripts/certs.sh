@@ -5,8 +5,8 @@
 # who can read ca.key; production has a CA of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 readonly WEEK=604800
 readonly CA_DAYS=90 LEAF_DAYS=30

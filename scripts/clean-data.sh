@@ -2,8 +2,8 @@
 # Removes .data and what it points to, for `make clean-data`: the next `make run` starts
 # from nothing.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
 
 find_postgres || true
 choose_account

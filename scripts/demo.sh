@@ -3,8 +3,8 @@
 # and what it needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 docker compose version >/dev/null 2>&1 ||
   die "Docker with its compose plugin is missing: see https://docs.docker.com/compose/install"

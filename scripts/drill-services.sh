@@ -11,8 +11,8 @@
 # and the same of redis. When the input ends, everything is stopped and removed: a drill
 # need not live long enough to ask for it.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
 
 require_postgres ''
 choose_account

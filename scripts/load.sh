@@ -7,12 +7,12 @@
 #
 #   scripts/load.sh --scenario browse --rate 200 --duration 1m
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
-# shellcheck source=scripts/service.sh
-. scripts/service.sh
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
+# shellcheck source=scripts/lib/orderly.sh
+. scripts/lib/orderly.sh
 
 load() {
   mkdir -p .data/load

@@ -3,12 +3,12 @@
 # sandbox payment gateway and the service itself. Ctrl-C stops all of it; the data
 # stays in .data/run for the next time.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
-# shellcheck source=scripts/service.sh
-. scripts/service.sh
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
+# shellcheck source=scripts/lib/orderly.sh
+. scripts/lib/orderly.sh
 
 export ORDERLY_ENV=${ORDERLY_ENV:-development}
 export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}

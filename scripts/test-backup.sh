@@ -5,12 +5,12 @@
 # what this starts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

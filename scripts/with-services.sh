@@ -9,8 +9,8 @@
 # Ctrl-C, for tests run from an editor. Everything is gone afterwards; any number of these
 # can run at once.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
 
 require_postgres ''
 choose_account

@@ -3,8 +3,8 @@
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 if (require_shellcheck); then
   holds "shellcheck of every shell script" scripts/lint-shell.sh

@@ -7,10 +7,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 edge=deploy/compose/edge/nginx.conf
 work=$(mktemp -d)
@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 # try_settings SERVICE: what the program makes of the settings of a service, into $work/SERVICE.json.
 try_settings() {
   local settings
-  mapfile -t settings < <(python3 scripts/ops-check.d/compose_program.py settings "$work/compose.json" "$1")
+  mapfile -t settings < <(python3 scripts/ops-check.d/compose_settings.py settings "$work/compose.json" "$1")
   if env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json" 2>"$work/said"; then
     ok "$1: orderly takes its settings"
   else
@@ -32,12 +32,12 @@ hold_to_program() {
   local service replicas=()
   require_rust
   build_binary
-  for service in $(python3 scripts/ops-check.d/compose_program.py services "$work/compose.json"); do
+  for service in $(python3 scripts/ops-check.d/compose_settings.py services "$work/compose.json"); do
     try_settings "$service" || continue
     case $service in orderly-*) replicas+=("$work/$service.json") ;; esac
   done
-  python3 scripts/ops-check.d/compose_program.py check "$work/compose.json" "$edge" "${replicas[@]}" ||
-    fail "compose_program.py did not come to its end"
+  python3 scripts/ops-check.d/compose_settings.py check "$work/compose.json" "$edge" "${replicas[@]}" ||
+    fail "compose_settings.py did not come to its end"
 }
 
 if ! docker compose version >/dev/null 2>&1; then

@@ -5,10 +5,10 @@
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 readonly KUBERNETES=1.33 OPERATOR=v0.93.0
 CRDS=$TOOLS/crds

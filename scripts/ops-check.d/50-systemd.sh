@@ -4,10 +4,10 @@
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 # Of 100, the less the better: what remains is the network, which a service needs.
 readonly MOST_EXPOSURE=15

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# watched.sh COMMAND…, within with-services.sh: runs the command while the service is up, under load and watched. The
+# with-monitoring.sh COMMAND…, within with-services.sh: runs the command while the service is up, under load and watched. The
 # demo's configuration is used as it is, but for the addresses; and the collector writes down what it would send to Jaeger.
 # The command finds in its environment:
 #
@@ -11,12 +11,12 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 require_rust
 require_postgres ''

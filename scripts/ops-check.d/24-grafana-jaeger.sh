@@ -6,10 +6,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
 
 readonly PATIENCE=60
 grafana=$(image_of_demo grafana/grafana) jaeger=$(image_of_demo jaegertracing/jaeger)

@@ -2,7 +2,7 @@
 # Tries the demo as its user would: brings it up, places the order of the first page until it is paid, stops a replica
 # under load without a failed request, and removes it all.
 #
-#   scripts/try-demo.sh [OVERRIDE.yml]
+#   scripts/test-demo.sh [OVERRIDE.yml]
 #
 # The override is a compose file that is laid over docker-compose.yml, to leave out what a machine has no image of:
 #
@@ -11,15 +11,15 @@
 # The image is the one that ORDERLY_IMAGE names, orderly:dev, and is built if it is not there (scripts/image.sh).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 readonly PAGE=http://localhost:8088/
 export COMPOSE_FILE=docker-compose.yml${1:+:$1}
 work=$(mktemp -d)
 
 fail() {
-  printf 'try-demo: %s\n' "$1" >&2
+  printf 'test-demo: %s\n' "$1" >&2
   docker compose ps --all >&2 || true
   docker compose logs --no-log-prefix --tail 5 edge orderly-1 orderly-2 >&2 || true
   exit 1

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The service and the sandbox gateway beside it, in $DATA. To be sourced, after services.sh and
-# binary.sh.
+# build.sh.
 
 # Where nobody has to know the ports beforehand.
 choose_ports() {

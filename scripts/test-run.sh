@@ -10,7 +10,7 @@ log=$(mktemp)
 job=
 
 fail() {
-  printf 'try-run: %s\n' "$1" >&2
+  printf 'test-run: %s\n' "$1" >&2
   cat "$log" >&2
   [ -z "$job" ] || kill -TERM -- "-$job" 2>/dev/null || true
   exit 1

@@ -1,8 +1,8 @@
 """Do docker-compose.yml, the edge and the program go by the same times, limits and addresses?
 
-    compose_program.py services COMPOSE.json
-    compose_program.py settings COMPOSE.json SERVICE
-    compose_program.py check COMPOSE.json NGINX.conf REPLICA.json...
+    compose_settings.py services COMPOSE.json
+    compose_settings.py settings COMPOSE.json SERVICE
+    compose_settings.py check COMPOSE.json NGINX.conf REPLICA.json...
 
 COMPOSE.json is what `docker compose config --format json` says. The first prints the services that run the program, the
 second the variables that one of them gets, with its secrets and config/ where they are in the checkout. REPLICA.json is

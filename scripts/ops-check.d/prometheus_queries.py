@@ -1,4 +1,4 @@
-"""queries.py FOLDER [--patience SECONDS]: puts every query of every panel, rule and alert in the folder `observability`
+"""prometheus_queries.py FOLDER [--patience SECONDS]: puts every query of every panel, rule and alert in the folder `observability`
 to the Prometheus at $PROMETHEUS_URL, which watches the service under load.
 
 A panel's query must have an answer. An alert's may have none, that is the good case, and a panel's `or vector(0)` hides

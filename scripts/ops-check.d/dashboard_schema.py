@@ -1,4 +1,4 @@
-"""dashboard_shape.py FILE...: is each dashboard what Grafana's own types know, down to the last field?
+"""dashboard_schema.py FILE...: is each dashboard what Grafana's own types know, down to the last field?
 
 The file is read into those types and written again; a field that is gone then is one that Grafana does not know. The
 rest is what the types can't tell: panels that overlap, sources and links that lead nowhere, queries in no dashboard's
