@@ -34,10 +34,10 @@ take_relay_lock() {
   [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
   # Held by a session that is idle then. One that sleeps in a statement keeps a snapshot, and with it every old
   # version of every row: both sides get slower from round to round.
-  start psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \
+  start_process psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \
     >/dev/null
   local deadline=$((SECONDS + 20))
-  until [ "$(query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
+  until [ "$(run_query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
     [ "$SECONDS" -lt "$deadline" ] || die "the relay's lock can't be taken"
     sleep 0.1
   done
@@ -53,25 +53,25 @@ commit() {
 require_rust
 require_postgres ''
 [ -x "$PG_BIN/pgbench" ] || die "$PG_BIN has no pgbench: install it (Debian, Ubuntu: apt-get install postgresql-contrib)"
-choose_account
-[ -z "$with" ] || find_or_install_redis || die "$NO_REDIS"
-say "Building (the first time takes some minutes)"
-build_for_load
-sweep_tests
-open_data "test-$$"
+select_unprivileged_user
+[ -z "$with" ] || find_or_install_redis || die "$REDIS_MISSING"
+log_progress "Building (the first time takes some minutes)"
+build_release_binaries
+remove_stale_test_data
+create_data_dir "test-$$"
 stop_all() {
   [ ! -f "$DATA/orderly serve.pid" ] || kill -CONT "$(cat "$DATA/orderly serve.pid")" 2>/dev/null
-  stop_group psql 5
+  stop_process_group psql 5
   stop_services
-  remove_data "test-$$"
+  remove_data_dir "test-$$"
 }
-on_exit stop_all
+run_on_exit stop_all
 
 # As one would run it: safe against a power cut, with room for some minutes without a checkpoint.
 create_postgres --auth=scram-sha-256
 options=(-c fsync=on -c synchronous_commit=on -c random_page_cost=1.1 -c shared_buffers=512MB
   -c max_wal_size=8GB -c checkpoint_timeout=30min -c autovacuum=off)
-start_postgres "$(free_port)" "${options[@]}"
+start_postgres "$(find_free_port)" "${options[@]}"
 create_database orderly
 export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly"
 export PGHOST=127.0.0.1 PGUSER=orderly PGDATABASE=orderly
@@ -85,13 +85,13 @@ export ORDERLY__DATABASE__POOL_SIZE=$pool
 # Sixteen customers at one address, with a finger on the button.
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
-choose_ports
+select_ports
 setup="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
 result=loadtest/results/order-path${with:+-with-$with}.md
 if [ -z "$with" ]; then
   setup="$setup; one replica, no Redis"
 else
-  start_redis "$(free_port)"
+  start_redis "$(find_free_port)"
   export ORDERLY__REDIS__URL=$REDIS_URL
   setup="$setup; Redis for rate limits and cache"
 fi

@@ -9,6 +9,6 @@ require_rust
 case ${1:-} in
   fmt) require_component fmt rustfmt ;;
   clippy) require_component clippy clippy ;;
-  test) require curl curl curl ;; # a test runs the README's lines
+  test) require_program curl curl curl ;; # a test runs the README's lines
 esac
 exec cargo "$@"

@@ -22,36 +22,36 @@ load() {
 require_rust
 case " $* " in
   *" --help "* | *" -h "* | *" --url"*)
-    build_for_load
+    build_release_binaries
     load ${ORDERLY__DATABASE__URL:+--books "$BINARY"} "$@"
     exit
     ;;
 esac
 
 require_postgres ''
-choose_account
-find_or_install_redis || die "$NO_REDIS"
-say "Building (the first time takes some minutes)"
-build_for_load
-sweep_tests
-open_data "test-$$"
+select_unprivileged_user
+find_or_install_redis || die "$REDIS_MISSING"
+log_progress "Building (the first time takes some minutes)"
+build_release_binaries
+remove_stale_test_data
+create_data_dir "test-$$"
 stop_all() {
   stop_services
-  remove_data "test-$$"
+  remove_data_dir "test-$$"
 }
-on_exit stop_all
+run_on_exit stop_all
 
 create_postgres --auth=scram-sha-256
-start_postgres "$(free_port)" -c random_page_cost=1.1
+start_postgres "$(find_free_port)" -c random_page_cost=1.1
 create_database orderly
-start_redis "$(free_port)"
+start_redis "$(find_free_port)"
 export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly" ORDERLY__REDIS__URL=$REDIS_URL
 export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
 # All customers come from one address, which no shop's do.
 export ORDERLY__RATE_LIMIT__READ_PER_MINUTE=6000000 ORDERLY__RATE_LIMIT__READ_BURST=100000
 export ORDERLY__RATE_LIMIT__REGISTER_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__REGISTER_BURST=1000
 export ORDERLY__RATE_LIMIT__LOGIN_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__LOGIN_BURST=1000
-choose_ports
+select_ports
 start_gateway
 start_service "$DATA/service.log"
 load --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --books "$BINARY" --ledger "$@"

@@ -17,13 +17,13 @@ export ORDERLY__SANDBOX_GATEWAY__PORT=${ORDERLY__SANDBOX_GATEWAY__PORT:-8090}
 export ORDERLY__LOG__FORMAT=${ORDERLY__LOG__FORMAT:-pretty}
 
 stop_all() {
-  [ ! -f "$DATA/postgres/postmaster.pid" ] || say "Stopping"
+  [ ! -f "$DATA/postgres/postmaster.pid" ] || log_progress "Stopping"
   stop_services
   rm -f "$DATA/run.sh.pid"
 }
 
 require_free_port() { # VARIABLE
-  ! port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(free_port) make run"
+  ! is_port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(find_free_port) make run"
 }
 
 start_storage() {
@@ -36,7 +36,7 @@ start_storage() {
     export ORDERLY__REDIS__URL=$REDIS_URL
   else
     unset ORDERLY__REDIS__URL
-    say "Going on without Redis. $NO_REDIS"
+    log_progress "Going on without Redis. $REDIS_MISSING"
   fi
 }
 
@@ -74,23 +74,23 @@ END
 
 require_rust
 require_postgres "$(cat .data/run/postgres/PG_VERSION 2>/dev/null || true)"
-choose_account
-open_data run
-! running run.sh || die "'make run' runs in this checkout already (process $pid)"
+select_unprivileged_user
+create_data_dir run
+! is_running run.sh || die "'make run' runs in this checkout already (process $pid)"
 echo $$ >"$DATA/run.sh.pid"
-on_exit stop_all
+run_on_exit stop_all
 stop_services # those that outlived a `kill -9` of their script
 require_free_port ORDERLY__HTTP__PORT
 require_free_port ORDERLY__ADMIN__PORT
 require_free_port ORDERLY__SANDBOX_GATEWAY__PORT
 
-say "Building (the first time takes some minutes)"
+log_progress "Building (the first time takes some minutes)"
 build_binary
 start_storage
 "$BINARY" migrate
 "$BINARY" seed
 start_gateway
-start "orderly serve" "$BINARY" serve
+start_process "orderly serve" "$BINARY" serve
 service=$!
 wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
   die "the service did not become ready: see its log above"

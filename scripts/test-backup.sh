@@ -34,7 +34,7 @@ url_of() { printf '%s/%s' "${ORDERLY_TEST_DATABASE_URL%/*}" "$1"; }
 start_service() {
   export ORDERLY_ENV=test ORDERLY__LOG__FILTER=warn ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
   ORDERLY__DATABASE__URL=$(url_of backup_source)
-  ORDERLY__HTTP__PORT=$(free_port) ORDERLY__ADMIN__PORT=$(free_port) ORDERLY__SANDBOX_GATEWAY__PORT=$(free_port)
+  ORDERLY__HTTP__PORT=$(find_free_port) ORDERLY__ADMIN__PORT=$(find_free_port) ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
   export ORDERLY__DATABASE__URL ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT
   "$BINARY" migrate
@@ -152,15 +152,15 @@ next_second() {
 }
 
 require_rust
-require curl curl curl
-say "Building"
+require_program curl curl curl
+log_progress "Building"
 build_binary
 use_postgres
 make_databases
 start_service
 mkdir "$work/backups"
 
-say "A backup while orders are placed and paid"
+log_progress "A backup while orders are placed and paid"
 keep_ordering &
 ordering=$!
 wait_for_orders 30
@@ -177,7 +177,7 @@ fi
 [ "$(ORDERLY__DATABASE__URL=$(url_of backup_live) "$BINARY" migrate)" = 'the schema is up to date' ] ||
   die "the copy has another schema"
 
-say "A backup of a database at rest is the database"
+log_progress "A backup of a database at rest is the database"
 kill "$service"
 wait "$service" || die "the service ended with status $?"
 next_second
@@ -187,7 +187,7 @@ contents backup_source >"$work/source"
 contents backup_copy >"$work/copy"
 diff "$work/source" "$work/copy" >&2 || die "the copy is another database"
 
-say "What is refused, and leaves everything as it was"
+log_progress "What is refused, and leaves everything as it was"
 refused 'not empty' restore backup_copy "$still"
 refused 'stop the service first' with_reader backup_copy restore backup_copy "$live" --replace
 cp -r "$live" "$work/damaged"
@@ -202,7 +202,7 @@ ln -s "$(type -P false)" "$work/bin/pg_dump"
 PATH=$work/bin:$PATH refused 'no new backup' backup backup_copy "$work/backups"
 contents backup_copy | diff "$work/source" - >&2 || die "a restore that failed has changed the database"
 
-say "A backup replaces what is there; those that are too old go"
+log_progress "A backup replaces what is there; those that are too old go"
 restore backup_copy "$live" --replace
 hold_books backup_copy
 [ "$(sql backup_copy 'SELECT count(*) FROM orders')" = "$orders" ] || die "replaced by something else"
@@ -213,4 +213,4 @@ if [ -e "$live" ] || ! [ -e "$still" ]; then
   die "the wrong backups were removed"
 fi
 [ -z "$(find "$work/backups" -name '.partial*')" ] || die "half a backup was left behind"
-say "Backups restore: $orders orders of $all were in the one that was taken in between"
+log_progress "Backups restore: $orders orders of $all were in the one that was taken in between"

@@ -98,14 +98,14 @@ stop_a_replica() {
   grep -qE '^sessions 20' "$work/answers" || fail "nobody was logged in"
 }
 
-say "docker compose up --wait"
+log_progress "docker compose up --wait"
 docker compose up --wait --wait-timeout 600
 curl --silent --fail "$PAGE" >"$work/page" || fail "there is no first page"
-say "An order"
+log_progress "An order"
 order
-say "A replica stops, and starts again"
+log_progress "A replica stops, and starts again"
 stop_a_replica
-say "docker compose down --volumes"
+log_progress "docker compose down --volumes"
 docker compose down --volumes
 [ -z "$(left)" ] || fail "something is left: $(left)"
-say "The demo works"
+log_progress "The demo works"

@@ -29,14 +29,14 @@ if ! find_program alertmanager prom/alertmanager --volume "$work:$work"; then
   skipped "which alerts are told" alertmanager "install prometheus-alertmanager, or docker"
   exit
 fi
-port=$(free_port)
+port=$(find_free_port)
 "${PROGRAM[@]}" --config.file="$config" --storage.path="$work" --cluster.listen-address= \
   --web.listen-address="127.0.0.1:$port" >"$work/log" 2>&1 &
 running=$!
 trap 'kill "$running" 2>/dev/null; wait "$running" || true; rm -rf "$work"' EXIT
 DATA=$work # where wait_until looks for the process
 echo "$running" >"$work/alertmanager.pid"
-if ! wait_until 20 alertmanager http_ok "$port" /-/ready; then
+if ! wait_until 20 alertmanager is_http_ok "$port" /-/ready; then
   fail "Alertmanager does not start: $(tail -n 1 "$work/log")"
   exit
 fi

@@ -15,22 +15,22 @@ readonly PATIENCE=60
 grafana=$(image_of_demo grafana/grafana) jaeger=$(image_of_demo jaegertracing/jaeger)
 DATA=$(mktemp -d) # where wait_until looks for the process
 running=()
-# shellcheck disable=SC2317  # on_exit calls it
+# shellcheck disable=SC2317  # run_on_exit calls it
 end_all() {
   kill "${running[@]}" 2>/dev/null || true
   wait
   rm -rf "$DATA"
 }
-on_exit end_all
+run_on_exit end_all
 
 # comes_up NAME PATH PORT DOCKER_ARGUMENT…: starts it in its image, its PORT at $port of this machine.
 comes_up() {
   local name=$1 path=$2 inside=$3
-  port=$(free_port)
+  port=$(find_free_port)
   docker run --rm --publish "127.0.0.1:$port:$inside" "${@:4}" >"$DATA/$name.log" 2>&1 &
   running+=($!)
   echo $! >"$DATA/$name.pid"
-  if wait_until "$PATIENCE" "$name" http_ok "$port" "$path"; then
+  if wait_until "$PATIENCE" "$name" is_http_ok "$port" "$path"; then
     ok "$name runs with its configuration"
   else
     fail "$name does not run with its configuration: $(tail -n 3 "$DATA/$name.log")"

@@ -24,13 +24,13 @@ build_binary
 work=$(mktemp -d)
 chmod 755 "$work" # programs in containers read it
 running=()
-# shellcheck disable=SC2317  # on_exit calls it
+# shellcheck disable=SC2317  # run_on_exit calls it
 end_all() {
   kill "${running[@]}" 2>/dev/null || true
   wait
   rm -rf "$work"
 }
-on_exit end_all
+run_on_exit end_all
 begin() { # NAME COMMAND…
   "${@:2}" >"$work/$1.log" 2>&1 &
   running+=($!)
@@ -41,8 +41,8 @@ without() { # PROGRAM
   exit
 }
 
-api=$(free_port) admin=$(free_port) gateway=$(free_port) otlp=$(free_port)
-prometheus=$(free_port) postgres=$(free_port) redis=$(free_port) collector=$(free_port)
+api=$(find_free_port) admin=$(find_free_port) gateway=$(find_free_port) otlp=$(find_free_port)
+prometheus=$(find_free_port) postgres=$(find_free_port) redis=$(find_free_port) collector=$(find_free_port)
 "$PG_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
 export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin ORDERLY__SANDBOX_GATEWAY__PORT=$gateway
 export ORDERLY__DATABASE__URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
