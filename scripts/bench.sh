@@ -28,7 +28,7 @@ case "${1:-}" in
 esac
 
 # Holds the advisory lock of the outbox relay in a session of its own.
-take_relay_lock() {
+hold_relay_lock() {
   local lock
   lock=$(sed -n 's/^const RELAY_LOCK: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/outbox.rs)
   [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
@@ -43,7 +43,7 @@ take_relay_lock() {
   done
 }
 
-commit() {
+describe_commit() {
   local id
   id=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
   [ -z "$(git status --porcelain 2>/dev/null)" ] || id="$id, with changes"
@@ -101,12 +101,12 @@ if [ "$with" = everything ]; then
 else
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:9
   setup="$setup; payments and events wait for another replica"
-  take_relay_lock
+  hold_relay_lock
 fi
 start_service "$DATA/service.log"
 mkdir -p loadtest/results
 "$LOADTEST" bench --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --postgres-bin "$PG_BIN" \
-  --scripts loadtest/bench --result "$result" --commit "$(commit)" \
+  --scripts loadtest/bench --result "$result" --commit "$(describe_commit)" \
   --command "$command" --service-setup "$setup" \
   --postgres "$("$PG_BIN/postgres" --version) ${options[*]}" \
   --service-pid "$(cat "$DATA/orderly serve.pid")" \

@@ -29,17 +29,17 @@ run_on_exit remove_all
 
 # What is killed here loses no power: the operating system still writes its pages down. But a
 # commit must have left the process before it is answered, so `synchronous_commit` stays on.
-postgres() {
+start_drill_postgres() {
   start_postgres "$(find_free_port)" -F -c full_page_writes=off -c max_connections=200 \
     -c random_page_cost=1.1
 }
 
-redis() { start_redis "$(find_free_port)"; }
+start_drill_redis() { start_redis "$(find_free_port)"; }
 
 create_postgres --auth=password --no-sync
-postgres
+start_drill_postgres
 create_database orderly
-redis
+start_drill_redis
 printf '%s\n' "$POSTGRES_URL/orderly" "$REDIS_URL"
 
 while read -r verb service; do
@@ -47,7 +47,7 @@ while read -r verb service; do
     "kill postgres" | "kill redis") send_signal KILL "$service"; wait_until_stopped "$service" ;;
     "freeze postgres" | "freeze redis") send_signal STOP "$service" ;;
     "thaw postgres" | "thaw redis") send_signal CONT "$service" ;;
-    "start postgres" | "start redis") "$service" ;;
+    "start postgres" | "start redis") "start_drill_$service" ;;
     *) die "unknown command: $verb $service" ;;
   esac
   echo "done"

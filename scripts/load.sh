@@ -14,7 +14,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib/orderly.sh
 . scripts/lib/orderly.sh
 
-load() {
+run_load_test() {
   mkdir -p .data/load
   "$LOADTEST" run --html ".data/load/$(date -u +%Y-%m-%dT%H%M%SZ).html" "$@"
 }
@@ -23,7 +23,7 @@ require_rust
 case " $* " in
   *" --help "* | *" -h "* | *" --url"*)
     build_release_binaries
-    load ${ORDERLY__DATABASE__URL:+--books "$BINARY"} "$@"
+    run_load_test ${ORDERLY__DATABASE__URL:+--books "$BINARY"} "$@"
     exit
     ;;
 esac
@@ -54,4 +54,4 @@ export ORDERLY__RATE_LIMIT__LOGIN_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__LOGIN_BUR
 select_ports
 start_gateway
 start_service "$DATA/service.log"
-load --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --books "$BINARY" --ledger "$@"
+run_load_test --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --books "$BINARY" --ledger "$@"

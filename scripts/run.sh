@@ -41,7 +41,7 @@ start_storage() {
 }
 
 # Made to be pasted into bash or zsh as it stands, without jq.
-banner() {
+print_banner() {
   local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
   # Another terminal does not know of another port.
   local gateway=''
@@ -94,6 +94,6 @@ start_process "orderly serve" "$BINARY" serve
 service=$!
 wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
   die "the service did not become ready: see its log above"
-banner
+print_banner
 trap 'exit 0' INT TERM HUP # from here on, to be stopped is no failure
 wait "$service" || die "the service ended by itself, with status $?"

@@ -21,14 +21,14 @@ install_schemathesis() {
   cmp -s "$requirements" .data/contract/installed.txt && return
   log_progress "Installing schemathesis into .data/contract"
   rm -rf .data/contract
-  make_venv
+  create_venv
   "$PYTHON" -m pip install --quiet --requirement "$requirements" ||
     die "schemathesis can't be installed: is PyPI reachable?"
   cp "$requirements" .data/contract/installed.txt
 }
 
 # Debian keeps the part of Python that makes one in a package of its own.
-make_venv() {
+create_venv() {
   python3 -m venv .data/contract >/dev/null 2>&1 && return
   if can_use_apt; then install_with_apt python3-venv; fi || true
   python3 -m venv .data/contract >/dev/null 2>&1 ||
@@ -70,9 +70,9 @@ print(json.load(urllib.request.urlopen(request))["access_token"])
 END
 }
 
-# hold_to_contract WHO TOKEN EXAMPLES: schemathesis shows its progress itself. It keeps what
+# run_schemathesis ROLE TOKEN EXAMPLES: schemathesis shows its progress itself. It keeps what
 # it found in the folder that it runs in.
-hold_to_contract() {
+run_schemathesis() {
   log_progress "The contract, as $1"
   (
     export PYTHONPATH=$PWD/scripts/contract ORDERLY_CONTRACT_TOKEN=$2
@@ -88,8 +88,8 @@ log_progress "Building"
 build_binary
 start_service
 failed=()
-hold_to_contract admin "$(log_in admin@example.com orderly-demo-admin)" 50
-hold_to_contract customer "$(log_in customer@example.com orderly-demo-customer)" 20
-hold_to_contract nobody "no-token" 20
+run_schemathesis admin "$(log_in admin@example.com orderly-demo-admin)" 50
+run_schemathesis customer "$(log_in customer@example.com orderly-demo-customer)" 20
+run_schemathesis anonymous "no-token" 20
 [ ${#failed[@]} = 0 ] || die "the service breaks its contract, as: ${failed[*]}; its log is $LOG"
 log_progress "The service keeps its contract"

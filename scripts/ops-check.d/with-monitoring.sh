@@ -25,19 +25,19 @@ work=$(mktemp -d)
 chmod 755 "$work" # programs in containers read it
 running=()
 # shellcheck disable=SC2317  # run_on_exit calls it
-end_all() {
+stop_all() {
   kill "${running[@]}" 2>/dev/null || true
   wait
   rm -rf "$work"
 }
-run_on_exit end_all
-begin() { # NAME COMMAND…
+run_on_exit stop_all
+start_background() { # NAME COMMAND…
   "${@:2}" >"$work/$1.log" 2>&1 &
   running+=($!)
 }
 
-without() { # PROGRAM
-  skipped "the watched service" "$1" "install it, or Docker"
+skip_without() { # PROGRAM
+  report_skipped "the watched service" "$1" "install it, or Docker"
   exit
 }
 
@@ -49,25 +49,25 @@ export ORDERLY__DATABASE__URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly ORDERLY__R
 export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$gateway ORDERLY__TELEMETRY__OTLP_ENDPOINT=http://127.0.0.1:$otlp
 "$BINARY" migrate >/dev/null
 "$BINARY" seed >/dev/null
-begin gateway "$BINARY" sandbox-gateway
-begin orderly "$BINARY" serve
-begin load bash deploy/compose/load.sh "http://127.0.0.1:$api"
+start_background gateway "$BINARY" sandbox-gateway
+start_background orderly "$BINARY" serve
+start_background load bash deploy/compose/load.sh "http://127.0.0.1:$api"
 
 export DATA_SOURCE_NAME="$ORDERLY__DATABASE__URL?sslmode=disable" REDIS_ADDR=${ORDERLY_TEST_REDIS_URL%/}
 find_program postgres_exporter quay.io/prometheuscommunity/postgres-exporter --env DATA_SOURCE_NAME ||
-  without postgres_exporter
-begin postgres_exporter "${PROGRAM[@]}" --web.listen-address="127.0.0.1:$postgres"
-find_program /redis_exporter oliver006/redis_exporter --env REDIS_ADDR || without redis_exporter
-begin redis_exporter "${PROGRAM[@]}" --web.listen-address="127.0.0.1:$redis"
+  skip_without postgres_exporter
+start_background postgres_exporter "${PROGRAM[@]}" --web.listen-address="127.0.0.1:$postgres"
+find_program /redis_exporter oliver006/redis_exporter --env REDIS_ADDR || skip_without redis_exporter
+start_background redis_exporter "${PROGRAM[@]}" --web.listen-address="127.0.0.1:$redis"
 sed "s/0.0.0.0:4317/127.0.0.1:$otlp/; s/port: 8888/port: $collector/" \
   observability/otel-collector/config.yaml >"$work/collector.yaml"
-cat >"$work/collector-shows.yaml" <<'END'
+cat >"$work/collector-debug.yaml" <<'END'
 exporters: {debug: {verbosity: detailed}}
 service: {pipelines: {traces: {exporters: [otlp, debug]}}}
 END
 find_program /otelcol otel/opentelemetry-collector --volume "$work:$work:ro" ||
-  without otelcol
-begin collector "${PROGRAM[@]}" --config "$work/collector.yaml" --config "$work/collector-shows.yaml"
+  skip_without otelcol
+start_background collector "${PROGRAM[@]}" --config "$work/collector.yaml" --config "$work/collector-debug.yaml"
 
 cp -r observability/prometheus/rules "$work/rules"
 sed "s/orderly-1:8081, orderly-2:8081/127.0.0.1:$admin/; s/postgres-exporter:9187/127.0.0.1:$postgres/
@@ -75,8 +75,8 @@ sed "s/orderly-1:8081, orderly-2:8081/127.0.0.1:$admin/; s/postgres-exporter:918
   s/scrape_interval: 5s/scrape_interval: 1s/" \
   observability/prometheus/prometheus.yml >"$work/prometheus.yml"
 mkdir "$work/data"
-find_program prometheus prom/prometheus --volume "$work:$work" || without prometheus
-begin prometheus "${PROGRAM[@]}" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+find_program prometheus prom/prometheus --volume "$work:$work" || skip_without prometheus
+start_background prometheus "${PROGRAM[@]}" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
   --web.listen-address="127.0.0.1:$prometheus"
 
 code=0
