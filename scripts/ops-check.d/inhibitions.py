@@ -10,11 +10,11 @@ TIMEOUT = 20
 # later, one by one, at what they inhibit. So the cause stands last: when its consequence is quiet, all have been looked at.
 CASES = [
     ("without Postgres, only that is told",
-     [{"alertname": "ErrorSpike"}, {"alertname": "PaymentsLate"}, {"alertname": "PostgresDown"}],
+     [{"alertname": "ErrorSpike"}, {"alertname": "PaymentsDelayed"}, {"alertname": "PostgresDown"}],
      {"PostgresDown"}),
     ("without Redis, late events go without saying",
-     [{"alertname": "EventsLate"}, {"alertname": "PaymentsLate"}, {"alertname": "RedisDown"}],
-     {"RedisDown", "PaymentsLate"}),
+     [{"alertname": "EventsDelayed"}, {"alertname": "PaymentsDelayed"}, {"alertname": "RedisDown"}],
+     {"RedisDown", "PaymentsDelayed"}),
     ("without any replica, errors and single replicas go without saying, other targets do not",
      [{"alertname": "ErrorBudgetBurnsFast", "slo": "availability"}, {"alertname": "TargetDown", "job": "orderly"},
       {"alertname": "TargetDown", "job": "redis"}, {"alertname": "ServiceDown"}],
@@ -24,9 +24,9 @@ CASES = [
       {"alertname": "ErrorBudgetBurnsFast", "slo": "availability"}],
      {"ErrorBudgetBurnsFast availability", "ErrorBudgetBurnsSlowly latency"}),
     ("an alert without a cause is told, beside one that has its own",
-     [{"alertname": "ErrorSpike"}, {"alertname": "EventsLate"}, {"alertname": "TargetDown", "job": "orderly"},
+     [{"alertname": "ErrorSpike"}, {"alertname": "EventsDelayed"}, {"alertname": "TargetDown", "job": "orderly"},
       {"alertname": "ErrorBudgetBurnsSlowly", "slo": "latency"}, {"alertname": "ErrorBudgetBurns", "slo": "latency"}],
-     {"ErrorSpike", "EventsLate", "TargetDown orderly", "ErrorBudgetBurns latency"}),
+     {"ErrorSpike", "EventsDelayed", "TargetDown orderly", "ErrorBudgetBurns latency"}),
 ]
 
 
