@@ -55,7 +55,7 @@ print_banner() {
                 $admin/healthz   $admin/metrics
     Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
                 to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'$gateway
-                to mend it again: $BINARY gateway-faults '{}'$gateway
+                to restore it:    $BINARY gateway-faults '{}'$gateway
     Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY books
                 (or: jobs list)
     Log in as   customer@example.com / orderly-demo-customer
