@@ -29,7 +29,7 @@ test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test a
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
 
 .PHONY: drills
-drills: ## Take dependencies away under load, print what customers saw (ARGS=postgres_killed)
+drills: ## Fail dependencies under load, print a table of the responses (ARGS=postgres_killed)
 	@scripts/drills.sh $(ARGS)
 
 .PHONY: test-contract
