@@ -45,7 +45,7 @@ ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-sy
 	@scripts/ops-check.sh $(ARGS)
 
 .PHONY: load
-load: ## Load test: customers at a constant rate, promises, books (ARGS='--scenario browse --rate 200 --duration 1m')
+load: ## Load test: iterations at a constant rate, thresholds, invariants (ARGS='--scenario browse --rate 200 --duration 1m')
 	@scripts/load.sh $(ARGS)
 
 .PHONY: bench

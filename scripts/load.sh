@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A load test, for `make load`: lets customers come at a constant rate to a release build of the
-# service with a Postgres, a Redis and a gateway of its own, holds the run to its promises and the
-# books to their rules. With `--url` in the arguments, to the service there; the books are checked
-# if its database is in ORDERLY__DATABASE__URL (and with `--ledger`, its sandbox gateway in
+# A load test, for `make load`: starts iterations at a constant rate against a release build of the
+# service with a Postgres, a Redis and a gateway of its own, then checks thresholds and invariants.
+# With `--url` in the arguments, against the service there; the invariants are checked if its
+# database is in ORDERLY__DATABASE__URL (and with `--ledger`, its sandbox gateway in
 # ORDERLY__PAYMENTS__GATEWAY_URL). The report goes to .data/load.
 #
 #   scripts/load.sh --scenario browse --rate 200 --duration 1m
@@ -23,7 +23,7 @@ require_rust
 case " $* " in
   *" --help "* | *" -h "* | *" --url"*)
     build_release_binaries
-    run_load_test ${ORDERLY__DATABASE__URL:+--books "$BINARY"} "$@"
+    run_load_test ${ORDERLY__DATABASE__URL:+--check-invariants "$BINARY"} "$@"
     exit
     ;;
 esac
@@ -47,11 +47,11 @@ create_database orderly
 start_redis "$(find_free_port)"
 export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly" ORDERLY__REDIS__URL=$REDIS_URL
 export ORDERLY__LOG__FORMAT=json ORDERLY__LOG__FILTER=info ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
-# All customers come from one address, which no shop's do.
+# All virtual users come from one address.
 export ORDERLY__RATE_LIMIT__READ_PER_MINUTE=6000000 ORDERLY__RATE_LIMIT__READ_BURST=100000
 export ORDERLY__RATE_LIMIT__REGISTER_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__REGISTER_BURST=1000
 export ORDERLY__RATE_LIMIT__LOGIN_PER_MINUTE=6000 ORDERLY__RATE_LIMIT__LOGIN_BURST=1000
 select_ports
 start_gateway
 start_service "$DATA/service.log"
-run_load_test --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --books "$BINARY" --ledger "$@"
+run_load_test --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --check-invariants "$BINARY" --ledger "$@"

@@ -56,7 +56,7 @@ print_banner() {
     Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
                 to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'$gateway
                 to restore it:    $BINARY gateway-faults '{}'$gateway
-    Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY books
+    Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY check-invariants
                 (or: jobs list)
     Log in as   customer@example.com / orderly-demo-customer
                 admin@example.com / orderly-demo-admin

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Backs up a database in which orders are placed and paid meanwhile, restores it into another
-# one, and holds the copy to the books, for `make test-backup`. Then what must be refused: a
+# one, and checks the invariants of the copy, for `make test-backup`. Then what must be refused: a
 # damaged backup, a database that is not empty. To be run by with-services.sh, which also ends
 # what this starts.
 set -euo pipefail
@@ -85,7 +85,7 @@ wait_for_orders() {
   done
 }
 
-# What is true of the books at any moment: each query counts what breaks it.
+# Each query returns what violates an invariant.
 check_invariants() { # DATABASE
   local invariant violations
   while IFS='|' read -r invariant query; do

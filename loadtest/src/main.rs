@@ -34,8 +34,8 @@
 mod api;
 mod arrival_rate;
 mod bench;
-mod books;
 mod format;
+mod invariants;
 mod recorder;
 mod report;
 mod run;

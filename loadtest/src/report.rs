@@ -84,10 +84,10 @@ fn thresholds(summary: &Summary) -> Markup {
             @for one in &summary.thresholds {
                 li.good[one.passed].bad[!one.passed] { (one.threshold) ": " strong { (one.measured) } }
             }
-            @for verdict in summary.books.iter().flatten() {
-                li.good[verdict.broken_by.is_empty()].bad[!verdict.broken_by.is_empty()] {
-                    "Books: " (verdict.rule)
-                    @if !verdict.broken_by.is_empty() { " (broken " (verdict.broken_by.len()) " times)" }
+            @for check in summary.invariants.iter().flatten() {
+                li.good[check.violations.is_empty()].bad[!check.violations.is_empty()] {
+                    "Invariant: " (check.invariant)
+                    @if !check.violations.is_empty() { " (" (check.violations.len()) " violations)" }
                 }
             }
         }

@@ -17,12 +17,12 @@ use crate::recorder::Recorder;
 use crate::scenario::{Scenario, ScenarioRunner};
 use crate::summary::Summary;
 use crate::thresholds::Thresholds;
-use crate::{books, log_progress, report};
+use crate::{invariants, log_progress, report};
 
 /// Start iterations at a constant rate, whether or not earlier ones have ended
 ///
 /// Registers virtual users of its own, measures every latency from the scheduled start, and checks the thresholds, and
-/// the books if `--books` says where `orderly` is. Ctrl-C ends it early, with a summary.
+/// with `--check-invariants` the database. Ctrl-C ends it early, with a summary.
 #[derive(clap::Args)]
 pub struct Args {
     /// The root of the service
@@ -58,12 +58,12 @@ pub struct Args {
     payment_timeout: Duration,
     #[command(flatten)]
     thresholds: Thresholds,
-    /// Check the books afterwards with this `orderly` program, whose settings (ORDERLY__DATABASE__URL …) are in the
+    /// Check the invariants afterwards with this `orderly` program, whose settings (ORDERLY__DATABASE__URL …) are in the
     /// environment
     #[arg(long, value_name = "ORDERLY")]
-    books: Option<PathBuf>,
-    /// Compare them with the sandbox gateway's ledger as well
-    #[arg(long, requires = "books")]
+    check_invariants: Option<PathBuf>,
+    /// Reconcile the orders with the sandbox gateway's ledger as well
+    #[arg(long, requires = "check_invariants")]
     ledger: bool,
     /// Write a report to look at, one file that needs nothing else
     #[arg(long, value_name = "FILE")]
@@ -140,8 +140,8 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let planned = arrivals
         .duration
         .map(|all| all.saturating_sub(args.warm_up));
-    let books = match &args.books {
-        Some(orderly) => Some(books::check(orderly, args.ledger).await?),
+    let invariants = match &args.check_invariants {
+        Some(orderly) => Some(invariants::check(orderly, args.ledger).await?),
         None => None,
     };
     let plan = RunPlan {
@@ -155,7 +155,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         virtual_users: args.virtual_users,
     };
     let thresholds = args.thresholds.check(&metrics, counts.dropped);
-    let summary = Summary::new(plan, counts, &metrics, thresholds, books);
+    let summary = Summary::new(plan, counts, &metrics, thresholds, invariants);
     if let Some(file) = &args.html {
         let written = std::fs::write(file, report::render_page(&summary, &metrics));
         written.with_context(|| format!("writing {}", file.display()))?;

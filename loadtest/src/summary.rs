@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::arrival_rate::IterationCounts;
-use crate::books::Verdict;
 use crate::format::{millis, percent};
+use crate::invariants::InvariantCheck;
 use crate::recorder::{OutcomeCounters, RunMetrics};
 use crate::run::RunPlan;
 use crate::thresholds::ThresholdResult;
@@ -24,8 +24,8 @@ pub struct Summary {
     pub endpoints: Vec<SummaryRow>,
     pub iterations: SummaryRow,
     pub thresholds: Vec<ThresholdResult>,
-    /// `None` if nobody asked for the books.
-    pub books: Option<Vec<Verdict>>,
+    /// `None` without `--check-invariants`.
+    pub invariants: Option<Vec<InvariantCheck>>,
     pub passed: bool,
 }
 
@@ -57,13 +57,13 @@ impl Summary {
         counts: IterationCounts,
         metrics: &RunMetrics,
         thresholds: Vec<ThresholdResult>,
-        books: Option<Vec<Verdict>>,
+        invariants: Option<Vec<InvariantCheck>>,
     ) -> Self {
         let rows = metrics.endpoints.iter();
-        let invariants_hold = books
+        let invariants_hold = invariants
             .iter()
             .flatten()
-            .all(|verdict| verdict.broken_by.is_empty());
+            .all(|check| check.violations.is_empty());
         Self {
             scheduled_iterations: counts.scheduled,
             dropped_iterations: counts.dropped,
@@ -74,7 +74,7 @@ impl Summary {
             iterations: SummaryRow::new(plan.iteration_name(), &metrics.iterations),
             passed: invariants_hold && thresholds.iter().all(|result| result.passed),
             thresholds,
-            books,
+            invariants,
             plan,
         }
     }
@@ -166,11 +166,15 @@ impl fmt::Display for Summary {
         {
             writeln!(f, "{} {threshold}: {measured}", status_label(*passed))?;
         }
-        if let Some(books) = &self.books {
-            writeln!(f, "\nBOOKS")?;
-            for Verdict { rule, broken_by } in books {
-                writeln!(f, "{} {rule}", status_label(broken_by.is_empty()))?;
-                for what in broken_by.iter().take(5) {
+        if let Some(invariants) = &self.invariants {
+            writeln!(f, "\nINVARIANTS")?;
+            for InvariantCheck {
+                invariant,
+                violations,
+            } in invariants
+            {
+                writeln!(f, "{} {invariant}", status_label(violations.is_empty()))?;
+                for what in violations.iter().take(5) {
                     writeln!(f, "          {what}")?;
                 }
             }
