@@ -29,12 +29,12 @@ test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test a
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
 
 .PHONY: drills
-drills: ## Take dependencies away under load, print what customers saw (ARGS=postgres_killed)
+drills: ## Fail dependencies under load, print a table of the responses (ARGS=postgres_killed)
 	@scripts/drills.sh $(ARGS)
 
 .PHONY: test-contract
 test-contract: ## Hold the running service to its OpenAPI document (needs PyPI)
-	@scripts/with-services.sh scripts/contract.sh
+	@scripts/with-services.sh scripts/test-contract.sh
 
 .PHONY: test-backup
 test-backup: ## Back up a database under load, restore it elsewhere, compare
@@ -45,7 +45,7 @@ ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-sy
 	@scripts/ops-check.sh $(ARGS)
 
 .PHONY: load
-load: ## Load test: customers at a constant rate, promises, books (ARGS='--scenario browse --rate 200 --duration 1m')
+load: ## Load test: iterations at a constant rate, thresholds, invariants (ARGS='--scenario browse --rate 200 --duration 1m')
 	@scripts/load.sh $(ARGS)
 
 .PHONY: bench

@@ -11,12 +11,12 @@
 # other files: with --redis, limits are shared, a question to Redis for each request; with
 # --everything, there is Redis, and payments and events are worked on meanwhile as well.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
-# shellcheck source=scripts/service.sh
-. scripts/service.sh
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
+# shellcheck source=scripts/lib/orderly.sh
+. scripts/lib/orderly.sh
 
 command="make bench${*:+ ARGS='$*'}"
 with=''
@@ -28,22 +28,22 @@ case "${1:-}" in
 esac
 
 # Holds the advisory lock of the outbox relay in a session of its own.
-take_relay_lock() {
+hold_relay_lock() {
   local lock
   lock=$(sed -n 's/^const RELAY_LOCK: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/outbox.rs)
   [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
   # Held by a session that is idle then. One that sleeps in a statement keeps a snapshot, and with it every old
   # version of every row: both sides get slower from round to round.
-  start psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \
+  start_process psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \
     >/dev/null
   local deadline=$((SECONDS + 20))
-  until [ "$(query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
+  until [ "$(run_query "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" != 0 ]; do
     [ "$SECONDS" -lt "$deadline" ] || die "the relay's lock can't be taken"
     sleep 0.1
   done
 }
 
-commit() {
+describe_commit() {
   local id
   id=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
   [ -z "$(git status --porcelain 2>/dev/null)" ] || id="$id, with changes"
@@ -53,25 +53,25 @@ commit() {
 require_rust
 require_postgres ''
 [ -x "$PG_BIN/pgbench" ] || die "$PG_BIN has no pgbench: install it (Debian, Ubuntu: apt-get install postgresql-contrib)"
-choose_account
-[ -z "$with" ] || find_or_install_redis || die "$NO_REDIS"
-say "Building (the first time takes some minutes)"
-build_for_load
-sweep_tests
-open_data "test-$$"
+select_unprivileged_user
+[ -z "$with" ] || find_or_install_redis || die "$REDIS_MISSING"
+log_progress "Building (the first time takes some minutes)"
+build_release_binaries
+remove_stale_test_data
+create_data_dir "test-$$"
 stop_all() {
   [ ! -f "$DATA/orderly serve.pid" ] || kill -CONT "$(cat "$DATA/orderly serve.pid")" 2>/dev/null
-  stop_group psql 5
+  stop_process_group psql 5
   stop_services
-  remove_data "test-$$"
+  remove_data_dir "test-$$"
 }
-on_exit stop_all
+run_on_exit stop_all
 
 # As one would run it: safe against a power cut, with room for some minutes without a checkpoint.
 create_postgres --auth=scram-sha-256
 options=(-c fsync=on -c synchronous_commit=on -c random_page_cost=1.1 -c shared_buffers=512MB
   -c max_wal_size=8GB -c checkpoint_timeout=30min -c autovacuum=off)
-start_postgres "$(free_port)" "${options[@]}"
+start_postgres "$(find_free_port)" "${options[@]}"
 create_database orderly
 export ORDERLY__DATABASE__URL="$POSTGRES_URL/orderly"
 export PGHOST=127.0.0.1 PGUSER=orderly PGDATABASE=orderly
@@ -85,29 +85,29 @@ export ORDERLY__DATABASE__POOL_SIZE=$pool
 # Sixteen customers at one address, with a finger on the button.
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
-choose_ports
-setting="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
+select_ports
+setup="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
 result=loadtest/results/order-path${with:+-with-$with}.md
 if [ -z "$with" ]; then
-  setting="$setting; one replica, no Redis"
+  setup="$setup; one replica, no Redis"
 else
-  start_redis "$(free_port)"
+  start_redis "$(find_free_port)"
   export ORDERLY__REDIS__URL=$REDIS_URL
-  setting="$setting; Redis for rate limits and cache"
+  setup="$setup; Redis for rate limits and cache"
 fi
 if [ "$with" = everything ]; then
-  setting="$setting; payments and events are worked on meanwhile"
+  setup="$setup; payments and events are worked on meanwhile"
   start_gateway
 else
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:9
-  setting="$setting; payments and events wait for another replica"
-  take_relay_lock
+  setup="$setup; payments and events wait for another replica"
+  hold_relay_lock
 fi
 start_service "$DATA/service.log"
 mkdir -p loadtest/results
 "$LOADTEST" bench --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --postgres-bin "$PG_BIN" \
-  --scripts loadtest/bench --result "$result" --commit "$(commit)" \
-  --command "$command" --setting "$setting" \
+  --scripts loadtest/bench --result "$result" --commit "$(describe_commit)" \
+  --command "$command" --service-setup "$setup" \
   --postgres "$("$PG_BIN/postgres" --version) ${options[*]}" \
   --service-pid "$(cat "$DATA/orderly serve.pid")" \
   --postgres-pid "$(head -n 1 "$DATA/postgres/postmaster.pid")" "$@"

@@ -5,14 +5,14 @@
 # who can read ca.key; production has a CA of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 readonly WEEK=604800
 readonly CA_DAYS=90 LEAF_DAYS=30
 readonly LEAVES=(api edge postgres redis)
 
-require openssl openssl openssl
+require_program openssl openssl openssl
 folder=${1:-.data/certs}
 mkdir -p "$folder"
 umask 077
@@ -74,7 +74,7 @@ install_pair() {
   chmod 644 "$work/$1.crt"
   mv "$work/$1.key" "$folder/$1.key"
   mv "$work/$1.crt" "$folder/$1.crt"
-  say "Made $folder/$1.crt"
+  log_progress "Made $folder/$1.crt"
 }
 
 make_ca

@@ -3,8 +3,8 @@
 # and what it needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 docker compose version >/dev/null 2>&1 ||
   die "Docker with its compose plugin is missing: see https://docs.docker.com/compose/install"
@@ -14,10 +14,10 @@ case ${1:-} in
   *) die "there is no demo '$1': it is 'light', or nothing for all of it" ;;
 esac
 [ -z "$(find deploy/compose observability docs/runbooks ! -perm -004 -print -quit)" ] ||
-  say "Containers run as other users, and some files here are for you alone (umask 077?): chmod -R o+rX deploy observability docs"
-say "Building the image (the first time takes some minutes)"
+  log_progress "Containers run as other users, and some files here are for you alone (umask 077?): chmod -R o+rX deploy observability docs"
+log_progress "Building the image (the first time takes some minutes)"
 scripts/image.sh
-say "Starting the demo"
+log_progress "Starting the demo"
 # Bash before 4.4, which macOS has, takes an empty array for one that is not set.
 docker compose up --wait --wait-timeout 300 ${wanted[@]+"${wanted[@]}"}
 cat <<'END'

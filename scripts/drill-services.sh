@@ -11,43 +11,43 @@
 # and the same of redis. When the input ends, everything is stopped and removed: a drill
 # need not live long enough to ask for it.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
 
 require_postgres ''
-choose_account
-find_or_install_redis || die "$NO_REDIS"
-require haproxy haproxy haproxy
-sweep_tests
-open_data "test-$$"
+select_unprivileged_user
+find_or_install_redis || die "$REDIS_MISSING"
+require_program haproxy haproxy haproxy
+remove_stale_test_data
+create_data_dir "test-$$"
 
 remove_all() {
   kill_services
-  remove_data "test-$$"
+  remove_data_dir "test-$$"
 }
-on_exit remove_all
+run_on_exit remove_all
 
 # What is killed here loses no power: the operating system still writes its pages down. But a
 # commit must have left the process before it is answered, so `synchronous_commit` stays on.
-postgres() {
-  start_postgres "$(free_port)" -F -c full_page_writes=off -c max_connections=200 \
+start_drill_postgres() {
+  start_postgres "$(find_free_port)" -F -c full_page_writes=off -c max_connections=200 \
     -c random_page_cost=1.1
 }
 
-redis() { start_redis "$(free_port)"; }
+start_drill_redis() { start_redis "$(find_free_port)"; }
 
 create_postgres --auth=password --no-sync
-postgres
+start_drill_postgres
 create_database orderly
-redis
+start_drill_redis
 printf '%s\n' "$POSTGRES_URL/orderly" "$REDIS_URL"
 
 while read -r verb service; do
   case "$verb $service" in
-    "kill postgres" | "kill redis") signal KILL "$service"; gone "$service" ;;
-    "freeze postgres" | "freeze redis") signal STOP "$service" ;;
-    "thaw postgres" | "thaw redis") signal CONT "$service" ;;
-    "start postgres" | "start redis") "$service" ;;
+    "kill postgres" | "kill redis") send_signal KILL "$service"; wait_until_stopped "$service" ;;
+    "freeze postgres" | "freeze redis") send_signal STOP "$service" ;;
+    "thaw postgres" | "thaw redis") send_signal CONT "$service" ;;
+    "start postgres" | "start redis") "start_drill_$service" ;;
     *) die "unknown command: $verb $service" ;;
   esac
   echo "done"

@@ -10,6 +10,6 @@ trap 'rm -f "$ORDERLY_DRILL_REPORT"' EXIT
 
 status=0
 scripts/cargo.sh test ${CI:+--locked} -p orderly --test drills -- --test-threads=1 --nocapture "$@" || status=$?
-printf '\n%-19s %-46s %8s %8s  %s\n' DRILL "CUSTOMERS SAW" WAITED "WELL IN" PROMISE
+printf '\n%-19s %-46s %8s %8s  %s\n' DRILL RESPONSES "MAX WAIT" RECOVERY RESULT
 cat "$ORDERLY_DRILL_REPORT"
 exit "$status"

@@ -2,8 +2,8 @@
 # Builds the service's image as orderly:dev, or as what ORDERLY_IMAGE says. Further arguments go to `docker build`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 command -v docker >/dev/null || die "Docker is missing: see https://docs.docker.com/engine/install/"
 

@@ -26,7 +26,7 @@ fi
 lines=$(mktemp -d)
 trap 'rm -rf "$lines"' EXIT
 
-count() { grep -c "^$1 " "$2" || true; } # WORD FILE
+count_results() { grep -c "^$1 " "$2" || true; } # WORD FILE
 
 status=0 table=()
 for check in "${checks[@]}"; do
@@ -34,7 +34,7 @@ for check in "${checks[@]}"; do
   printf '\n== %s\n' "$name"
   code=0
   "$check" </dev/null 2>&1 | tee "$lines/$name" || code=${PIPESTATUS[0]}
-  passed=$(count ok "$lines/$name") failed=$(count FAIL "$lines/$name") skipped=$(count SKIPPED "$lines/$name")
+  passed=$(count_results ok "$lines/$name") failed=$(count_results FAIL "$lines/$name") skipped=$(count_results SKIPPED "$lines/$name")
   result=ok
   if [ "$failed" != 0 ]; then
     result=FAIL

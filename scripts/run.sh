@@ -3,12 +3,12 @@
 # sandbox payment gateway and the service itself. Ctrl-C stops all of it; the data
 # stays in .data/run for the next time.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
-# shellcheck source=scripts/service.sh
-. scripts/service.sh
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
+# shellcheck source=scripts/lib/orderly.sh
+. scripts/lib/orderly.sh
 
 export ORDERLY_ENV=${ORDERLY_ENV:-development}
 export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}
@@ -17,13 +17,13 @@ export ORDERLY__SANDBOX_GATEWAY__PORT=${ORDERLY__SANDBOX_GATEWAY__PORT:-8090}
 export ORDERLY__LOG__FORMAT=${ORDERLY__LOG__FORMAT:-pretty}
 
 stop_all() {
-  [ ! -f "$DATA/postgres/postmaster.pid" ] || say "Stopping"
+  [ ! -f "$DATA/postgres/postmaster.pid" ] || log_progress "Stopping"
   stop_services
   rm -f "$DATA/run.sh.pid"
 }
 
 require_free_port() { # VARIABLE
-  ! port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(free_port) make run"
+  ! is_port_taken "${!1}" || die "port ${!1} is taken: choose another with $1=$(find_free_port) make run"
 }
 
 start_storage() {
@@ -36,12 +36,12 @@ start_storage() {
     export ORDERLY__REDIS__URL=$REDIS_URL
   else
     unset ORDERLY__REDIS__URL
-    say "Going on without Redis. $NO_REDIS"
+    log_progress "Going on without Redis. $REDIS_MISSING"
   fi
 }
 
 # Made to be pasted into bash or zsh as it stands, without jq.
-banner() {
+print_banner() {
   local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
   # Another terminal does not know of another port.
   local gateway=''
@@ -55,8 +55,8 @@ banner() {
                 $admin/healthz   $admin/metrics
     Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
                 to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'$gateway
-                to mend it again: $BINARY gateway-faults '{}'$gateway
-    Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY books
+                to restore it:    $BINARY gateway-faults '{}'$gateway
+    Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY check-invariants
                 (or: jobs list)
     Log in as   customer@example.com / orderly-demo-customer
                 admin@example.com / orderly-demo-admin
@@ -74,26 +74,26 @@ END
 
 require_rust
 require_postgres "$(cat .data/run/postgres/PG_VERSION 2>/dev/null || true)"
-choose_account
-open_data run
-! running run.sh || die "'make run' runs in this checkout already (process $pid)"
+select_unprivileged_user
+create_data_dir run
+! is_running run.sh || die "'make run' runs in this checkout already (process $pid)"
 echo $$ >"$DATA/run.sh.pid"
-on_exit stop_all
+run_on_exit stop_all
 stop_services # those that outlived a `kill -9` of their script
 require_free_port ORDERLY__HTTP__PORT
 require_free_port ORDERLY__ADMIN__PORT
 require_free_port ORDERLY__SANDBOX_GATEWAY__PORT
 
-say "Building (the first time takes some minutes)"
+log_progress "Building (the first time takes some minutes)"
 build_binary
 start_storage
 "$BINARY" migrate
 "$BINARY" seed
 start_gateway
-start "orderly serve" "$BINARY" serve
+start_process "orderly serve" "$BINARY" serve
 service=$!
 wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
   die "the service did not become ready: see its log above"
-banner
+print_banner
 trap 'exit 0' INT TERM HUP # from here on, to be stopped is no failure
 wait "$service" || die "the service ended by itself, with status $?"

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Backs up a database in which orders are placed and paid meanwhile, restores it into another
-# one, and holds the copy to the books, for `make test-backup`. Then what must be refused: a
+# one, and checks the invariants of the copy, for `make test-backup`. Then what must be refused: a
 # damaged backup, a database that is not empty. To be run by with-services.sh, which also ends
 # what this starts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 LOG=$work/service.log
 
 # The server's own programs, so that pg_dump is not older than it; and the tests' server.
-use_postgres() {
+configure_postgres() {
   find_postgres ''
   PATH=$PG_BIN:$PATH
   local address=${ORDERLY_TEST_DATABASE_URL#postgres://}
@@ -28,13 +28,13 @@ use_postgres() {
   unset PGDATABASE
 }
 
-sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$1" --command "$2"; }
-url_of() { printf '%s/%s' "${ORDERLY_TEST_DATABASE_URL%/*}" "$1"; }
+run_sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$1" --command "$2"; }
+format_url() { printf '%s/%s' "${ORDERLY_TEST_DATABASE_URL%/*}" "$1"; }
 
 start_service() {
   export ORDERLY_ENV=test ORDERLY__LOG__FILTER=warn ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
-  ORDERLY__DATABASE__URL=$(url_of backup_source)
-  ORDERLY__HTTP__PORT=$(free_port) ORDERLY__ADMIN__PORT=$(free_port) ORDERLY__SANDBOX_GATEWAY__PORT=$(free_port)
+  ORDERLY__DATABASE__URL=$(format_url backup_source)
+  ORDERLY__HTTP__PORT=$(find_free_port) ORDERLY__ADMIN__PORT=$(find_free_port) ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
   export ORDERLY__DATABASE__URL ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT
   "$BINARY" migrate
@@ -51,23 +51,23 @@ start_service() {
   done
 }
 
-field() { sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; } # the last one of that name
+extract_field() { sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; } # the last one of that name
 
-api() { # TOKEN CURL_ARGUMENTS… PATH
+call_api() { # TOKEN CURL_ARGUMENTS… PATH
   local token=$1
   shift
   curl --silent --fail --header "authorization: Bearer $token" --header 'content-type: application/json' \
     "${@:1:$#-1}" "http://127.0.0.1:$ORDERLY__HTTP__PORT${*: -1}"
 }
 
-# Orders one after the other, until the file `enough` is there.
-keep_ordering() {
+# Orders one after the other, until the file `stop` is there.
+place_orders() {
   local token product number=0
-  token=$(api none --data '{"email":"customer@example.com","password":"orderly-demo-customer"}' /v1/sessions | field access_token)
-  product=$(api none '/v1/products?limit=1' | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)
-  until [ -e "$work/enough" ]; do
+  token=$(call_api none --data '{"email":"customer@example.com","password":"orderly-demo-customer"}' /v1/sessions | extract_field access_token)
+  product=$(call_api none '/v1/products?limit=1' | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)
+  until [ -e "$work/stop" ]; do
     number=$((number + 1))
-    api "$token" --output /dev/null --header "idempotency-key: backup-$number" \
+    call_api "$token" --output /dev/null --header "idempotency-key: backup-$number" \
       --data "{\"lines\":[{\"product_id\":\"$product\",\"quantity\":1}]}" /v1/orders || return
     echo "$number" >"$work/placed.new"
     mv "$work/placed.new" "$work/placed" # it is read at any moment
@@ -85,12 +85,12 @@ wait_for_orders() {
   done
 }
 
-# What is true of the books at any moment: each query counts what breaks it.
-hold_books() { # DATABASE
-  local rule broken
-  while IFS='|' read -r rule query; do
-    broken=$(sql "$1" "SELECT count(*) FROM ($query) broken")
-    [ "$broken" = 0 ] || die "$1 breaks the rule: $rule ($broken times)"
+# Each query returns what violates an invariant.
+check_invariants() { # DATABASE
+  local invariant violations
+  while IFS='|' read -r invariant query; do
+    violations=$(run_sql "$1" "SELECT count(*) FROM ($query) violations")
+    [ "$violations" = 0 ] || die "$1 violates an invariant: $invariant ($violations times)"
   done <<'END'
 stock + sold = received|SELECT FROM products p WHERE p.stock_received <> p.stock + (SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.product_id = p.id AND o.status IN ('pending', 'paid', 'shipped'))
 an order's total is the sum of its lines|SELECT FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id GROUP BY o.id HAVING o.total_minor IS DISTINCT FROM sum(l.line_total_minor)
@@ -101,116 +101,116 @@ END
 }
 
 # Everything that is in a database, in an order that does not depend on how it came there.
-contents() { # DATABASE
+dump_contents() { # DATABASE
   pg_dump --dbname "$1" --schema-only --no-owner | grep -v '^\\\(un\)\?restrict '
   local table
-  for table in $(sql "$1" "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"); do
+  for table in $(run_sql "$1" "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"); do
     echo "== $table"
-    sql "$1" "SELECT t::text FROM $table t ORDER BY 1"
+    run_sql "$1" "SELECT t::text FROM $table t ORDER BY 1"
   done
-  sql "$1" "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
+  run_sql "$1" "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
 }
 
 # As users without rights of their own, as README.md says: one reads, one owns the copies.
-make_databases() {
-  sql postgres "CREATE ROLE backup_reader LOGIN PASSWORD 'reader' IN ROLE pg_read_all_data;
+create_databases() {
+  run_sql postgres "CREATE ROLE backup_reader LOGIN PASSWORD 'reader' IN ROLE pg_read_all_data;
     CREATE ROLE backup_owner LOGIN PASSWORD 'owner'"
-  sql postgres 'CREATE DATABASE backup_source'
-  sql postgres 'CREATE DATABASE backup_live OWNER backup_owner'
-  sql postgres 'CREATE DATABASE backup_copy OWNER backup_owner'
+  run_sql postgres 'CREATE DATABASE backup_source'
+  run_sql postgres 'CREATE DATABASE backup_live OWNER backup_owner'
+  run_sql postgres 'CREATE DATABASE backup_copy OWNER backup_owner'
 }
 
-backup() { PGDATABASE=$1 PGUSER=backup_reader PGPASSWORD=reader deploy/backup/backup.sh "${@:2}"; }
-restore() { PGDATABASE=$1 PGUSER=backup_owner PGPASSWORD=owner deploy/backup/restore.sh "${@:2}"; }
+run_backup() { PGDATABASE=$1 PGUSER=backup_reader PGPASSWORD=reader deploy/backup/backup.sh "${@:2}"; }
+run_restore() { PGDATABASE=$1 PGUSER=backup_owner PGPASSWORD=owner deploy/backup/restore.sh "${@:2}"; }
 
-refused() { # WHY COMMAND…
-  local why=$1
+expect_failure() { # REASON COMMAND…
+  local reason=$1
   shift
-  if "$@" >"$work/said" 2>&1; then
-    die "not refused: $why"
+  if "$@" >"$work/output" 2>&1; then
+    die "not refused: $reason"
   fi
-  grep -q "$why" "$work/said" || die "refused, but not because: $why. It said: $(cat "$work/said")"
+  grep -q "$reason" "$work/output" || die "refused, but not because: $reason. It said: $(cat "$work/output")"
 }
 
-# with_reader DATABASE COMMAND…: while somebody else is connected to it.
-with_reader() {
+# run_with_open_connection DATABASE COMMAND…: while somebody else is connected to it.
+run_with_open_connection() {
   local code=0 reader
-  sql "$1" 'SELECT pg_sleep(60)' 2>/dev/null &
+  run_sql "$1" 'SELECT pg_sleep(60)' 2>/dev/null &
   reader=$!
-  until [ "$(sql postgres "SELECT count(*) FROM pg_stat_activity WHERE datname = '$1'")" != 0 ]; do sleep 0.05; done
+  until [ "$(run_sql postgres "SELECT count(*) FROM pg_stat_activity WHERE datname = '$1'")" != 0 ]; do sleep 0.05; done
   "${@:2}" || code=$?
-  sql postgres "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '$1'" >/dev/null
+  run_sql postgres "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '$1'" >/dev/null
   wait "$reader" 2>/dev/null || true
   return "$code"
 }
 
 # A backup is named after the second it is made in.
-next_second() {
+wait_for_next_second() {
   local now
   now=$(date +%s)
   until [ "$(date +%s)" != "$now" ]; do sleep 0.05; done
 }
 
 require_rust
-require curl curl curl
-say "Building"
+require_program curl curl curl
+log_progress "Building"
 build_binary
-use_postgres
-make_databases
+configure_postgres
+create_databases
 start_service
 mkdir "$work/backups"
 
-say "A backup while orders are placed and paid"
-keep_ordering &
+log_progress "A backup while orders are placed and paid"
+place_orders &
 ordering=$!
 wait_for_orders 30
-live=$(backup backup_source "$work/backups")
+live=$(run_backup backup_source "$work/backups")
 wait_for_orders 10
-touch "$work/enough"
+touch "$work/stop"
 wait "$ordering"
-restore backup_live "$live"
-hold_books backup_live
-orders=$(sql backup_live 'SELECT count(*) FROM orders') all=$(sql backup_source 'SELECT count(*) FROM orders')
+run_restore backup_live "$live"
+check_invariants backup_live
+orders=$(run_sql backup_live 'SELECT count(*) FROM orders') all=$(run_sql backup_source 'SELECT count(*) FROM orders')
 if [ "$orders" -lt 30 ] || [ "$orders" -ge "$all" ]; then
   die "the copy has $orders orders and the database $all: was it not taken in between?"
 fi
-[ "$(ORDERLY__DATABASE__URL=$(url_of backup_live) "$BINARY" migrate)" = 'the schema is up to date' ] ||
+[ "$(ORDERLY__DATABASE__URL=$(format_url backup_live) "$BINARY" migrate)" = 'the schema is up to date' ] ||
   die "the copy has another schema"
 
-say "A backup of a database at rest is the database"
+log_progress "A backup of a database at rest is the database"
 kill "$service"
 wait "$service" || die "the service ended with status $?"
-next_second
-still=$(backup backup_source "$work/backups")
-restore backup_copy "$still"
-contents backup_source >"$work/source"
-contents backup_copy >"$work/copy"
+wait_for_next_second
+still=$(run_backup backup_source "$work/backups")
+run_restore backup_copy "$still"
+dump_contents backup_source >"$work/source"
+dump_contents backup_copy >"$work/copy"
 diff "$work/source" "$work/copy" >&2 || die "the copy is another database"
 
-say "What is refused, and leaves everything as it was"
-refused 'not empty' restore backup_copy "$still"
-refused 'stop the service first' with_reader backup_copy restore backup_copy "$live" --replace
+log_progress "What is refused, and leaves everything as it was"
+expect_failure 'not empty' run_restore backup_copy "$still"
+expect_failure 'stop the service first' run_with_open_connection backup_copy run_restore backup_copy "$live" --replace
 cp -r "$live" "$work/damaged"
 printf 'x' | dd of="$work/damaged/database.dump" bs=1 seek=5000 conv=notrunc status=none
-refused 'is damaged' restore backup_copy "$work/damaged" --replace
+expect_failure 'is damaged' run_restore backup_copy "$work/damaged" --replace
 cp -r "$live" "$work/short"
 sed -i.old 's/^public.orders|.*/public.orders|1/' "$work/short/rows"
 (cd "$work/short" && sha256sum database.dump rows >SHA256SUMS)
-refused 'do not have the rows' restore backup_copy "$work/short" --replace
+expect_failure 'do not have the rows' run_restore backup_copy "$work/short" --replace
 mkdir "$work/bin"
 ln -s "$(type -P false)" "$work/bin/pg_dump"
-PATH=$work/bin:$PATH refused 'no new backup' backup backup_copy "$work/backups"
-contents backup_copy | diff "$work/source" - >&2 || die "a restore that failed has changed the database"
+PATH=$work/bin:$PATH expect_failure 'no new backup' run_backup backup_copy "$work/backups"
+dump_contents backup_copy | diff "$work/source" - >&2 || die "a restore that failed has changed the database"
 
-say "A backup replaces what is there; those that are too old go"
-restore backup_copy "$live" --replace
-hold_books backup_copy
-[ "$(sql backup_copy 'SELECT count(*) FROM orders')" = "$orders" ] || die "replaced by something else"
+log_progress "A backup replaces what is there; those that are too old go"
+run_restore backup_copy "$live" --replace
+check_invariants backup_copy
+[ "$(run_sql backup_copy 'SELECT count(*) FROM orders')" = "$orders" ] || die "replaced by something else"
 touch -t 202001010000 "$live"
-next_second
-backup backup_source "$work/backups" 14 >/dev/null
+wait_for_next_second
+run_backup backup_source "$work/backups" 14 >/dev/null
 if [ -e "$live" ] || ! [ -e "$still" ]; then
   die "the wrong backups were removed"
 fi
 [ -z "$(find "$work/backups" -name '.partial*')" ] || die "half a backup was left behind"
-say "Backups restore: $orders orders of $all were in the one that was taken in between"
+log_progress "Backups restore: $orders orders of $all were in the one that was taken in between"

@@ -9,30 +9,30 @@
 # Ctrl-C, for tests run from an editor. Everything is gone afterwards; any number of these
 # can run at once.
 set -euo pipefail
-# shellcheck source=scripts/services.sh
-. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
+# shellcheck source=scripts/lib/services.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/services.sh"
 
 require_postgres ''
-choose_account
-find_or_install_redis || die "$NO_REDIS"
-sweep_tests
-open_data "test-$$"
+select_unprivileged_user
+find_or_install_redis || die "$REDIS_MISSING"
+remove_stale_test_data
+create_data_dir "test-$$"
 
 stop_all() {
-  stop_group command 10
+  stop_process_group command 10
   stop_services
-  remove_data "test-$$"
+  remove_data_dir "test-$$"
 }
-on_exit stop_all
+run_on_exit stop_all
 
 # Nothing here has to survive a power cut, and hundreds of tests connect at once.
 # `password` spares a debug build the thousands of hash rounds that SCRAM asks of a client.
 create_postgres --auth=password --no-sync
 made=$(scripts/certs.sh "$DATA/certs" 2>&1) || die "$made"
-use_certificate "$DATA/certs"
-start_postgres "$(free_port)" -c ssl=on -F -c synchronous_commit=off -c full_page_writes=off \
+install_certificate "$DATA/certs"
+start_postgres "$(find_free_port)" -c ssl=on -F -c synchronous_commit=off -c full_page_writes=off \
   -c max_connections=500 -c random_page_cost=1.1
-start_redis "$(free_port)"
+start_redis "$(find_free_port)"
 export ORDERLY_TEST_DATABASE_URL="$POSTGRES_URL/postgres"
 export ORDERLY_TEST_REDIS_URL=$REDIS_URL
 export ORDERLY_TEST_CERTIFICATES=$DATA/certs
@@ -41,8 +41,8 @@ if [ $# = 0 ]; then
   printf 'export %s\n' "ORDERLY_TEST_DATABASE_URL=$ORDERLY_TEST_DATABASE_URL" \
     "ORDERLY_TEST_REDIS_URL=$ORDERLY_TEST_REDIS_URL" \
     "ORDERLY_TEST_CERTIFICATES=$ORDERLY_TEST_CERTIFICATES"
-  say "Ctrl-C stops them"
+  log_progress "Ctrl-C stops them"
   set -- sleep 2147483647
 fi
-start command "$@"
+start_process command "$@"
 wait $!

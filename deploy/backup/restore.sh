@@ -14,7 +14,7 @@ die() {
   exit 1
 }
 
-query() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"; }
+run_query() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"; }
 
 [ $# -ge 1 ] || die "usage: PGHOST=… PGUSER=… PGDATABASE=… restore.sh BACKUP [--replace]"
 backup=$1 replace=${2:-}
@@ -23,14 +23,14 @@ case $replace in '' | --replace) ;; *) die "what is $replace? expected --replace
 [ -f "$backup/SHA256SUMS" ] || die "$backup is not a backup: it has no SHA256SUMS"
 (cd "$backup" && sha256sum --check --strict --quiet SHA256SUMS) || die "$backup is damaged: take another one"
 
-tables=$(query --command "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
+tables=$(run_query --command "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
 if [ "$tables" != 0 ] && [ -z "$replace" ]; then
   die "the database is not empty, it has $tables tables: restore into a new one, or say --replace to lose what is in it"
 fi
 
 # A service that still runs would write into what is being replaced. (Postgres' own workers have
 # no user.)
-others=$(query --command "SELECT count(*) FROM pg_stat_activity
+others=$(run_query --command "SELECT count(*) FROM pg_stat_activity
   WHERE datname = current_database() AND usename IS NOT NULL AND pid <> pg_backend_pid()")
 [ "$others" = 0 ] || die "$others other connections are open to this database: stop the service first"
 
@@ -38,7 +38,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # What psql is given. Where it ends before COMMIT, nothing has happened.
-transaction() {
+print_transaction() {
   echo 'BEGIN;'
   [ -z "$replace" ] || echo 'SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
   pg_restore --no-owner --no-privileges --file=- "$backup/database.dump" || return
@@ -58,7 +58,7 @@ DO $$ BEGIN RAISE 'the tables do not have the rows that the backup says (<)'; EN
 END
 }
 
-transaction | EXPECTED=$backup/rows ROWS=$work/rows query --set rows="$work/rows" >/dev/null ||
+print_transaction | EXPECTED=$backup/rows ROWS=$work/rows run_query --set rows="$work/rows" >/dev/null ||
   die "nothing was restored, see above: the database is as it was"
 printf 'restored %s: %s tables, %s rows\n' "$backup" \
   "$(wc -l <"$backup/rows" | tr -d ' ')" "$(awk -F '|' '{ rows += $2 } END { print rows + 0 }' "$backup/rows")"

@@ -6,8 +6,8 @@ set -uo pipefail
 url=$1
 page='' token='' session_at=-1000
 
-# call METHOD PATH [BODY [HEADER…]]: prints the answer, whatever its status.
-call() {
+# send_request METHOD PATH [BODY [HEADER…]]: prints the answer, whatever its status.
+send_request() {
   local method=$1 path=$2 body=${3:-}
   local arguments=(--silent --show-error --max-time 15 --request "$method" "$url$path")
   [ -z "$body" ] || arguments+=(--header 'content-type: application/json' --data "$body")
@@ -17,55 +17,55 @@ call() {
   curl "${arguments[@]}"
 }
 
-# field NAME: its first value in the JSON on standard input. No jq in the image.
-field() { grep -o "\"$1\":\"[^\"]*" | head -n 1 | cut -d '"' -f 4; }
+# extract_field NAME: its first value in the JSON on standard input. No jq in the image.
+extract_field() { grep -o "\"$1\":\"[^\"]*" | head -n 1 | cut -d '"' -f 4; }
 
 # A token is good for a quarter of an hour.
 log_in() {
   [ $((SECONDS - session_at)) -gt 600 ] || return 0
-  token=$(call POST /v1/sessions '{"email":"customer@example.com","password":"orderly-demo-customer"}' | field access_token)
+  token=$(send_request POST /v1/sessions '{"email":"customer@example.com","password":"orderly-demo-customer"}' | extract_field access_token)
   [ -z "$token" ] || session_at=$SECONDS
 }
 
-browse() {
-  page=$(call GET '/v1/products?limit=20')
+browse_products() {
+  page=$(send_request GET '/v1/products?limit=20')
   local product
-  product=$(product)
-  [ -z "$product" ] || call GET "/v1/products/$product" >/dev/null
+  product=$(pick_product)
+  [ -z "$product" ] || send_request GET "/v1/products/$product" >/dev/null
 }
 
 # One of the page's products.
-product() { grep -o '"id":"[^"]*' <<<"$page" | cut -d '"' -f 4 | sort -R | head -n 1; }
+pick_product() { grep -o '"id":"[^"]*' <<<"$page" | cut -d '"' -f 4 | sort -R | head -n 1; }
 
-buy() {
+buy_product() {
   local order
-  order=$(call POST /v1/orders "{\"lines\":[{\"product_id\":\"$(product)\",\"quantity\":$((RANDOM % 3 + 1))}]}" \
-    "authorization: Bearer $token" "idempotency-key: load-$(cat /proc/sys/kernel/random/uuid)" | field id)
+  order=$(send_request POST /v1/orders "{\"lines\":[{\"product_id\":\"$(pick_product)\",\"quantity\":$((RANDOM % 3 + 1))}]}" \
+    "authorization: Bearer $token" "idempotency-key: load-$(cat /proc/sys/kernel/random/uuid)" | extract_field id)
   [ -n "$order" ] || return 0
-  touch /tmp/ordered
+  touch /tmp/last-order
   if [ $((RANDOM % 10)) = 0 ]; then
-    call POST "/v1/orders/$order/cancel" '' "authorization: Bearer $token" >/dev/null
+    send_request POST "/v1/orders/$order/cancel" '' "authorization: Bearer $token" >/dev/null
   else
-    call GET "/v1/orders/$order" '' "authorization: Bearer $token" >/dev/null
+    send_request GET "/v1/orders/$order" '' "authorization: Bearer $token" >/dev/null
   fi
 }
 
-now_and_then() {
+send_occasional_request() {
   case $((RANDOM % 20)) in
     0)
-      local someone
-      someone=$(cat /proc/sys/kernel/random/uuid)
-      call POST /v1/users "{\"email\":\"$someone@example.com\",\"password\":\"$someone\",\"name\":\"Somebody\"}" >/dev/null
+      local user
+      user=$(cat /proc/sys/kernel/random/uuid)
+      send_request POST /v1/users "{\"email\":\"$user@example.com\",\"password\":\"$user\",\"name\":\"Load\"}" >/dev/null
       ;;
-    1) call GET /v1/orders '' "authorization: Bearer $token" >/dev/null ;;
-    2) call GET /v1/products/00000000-0000-7000-8000-000000000000 >/dev/null ;;
+    1) send_request GET /v1/orders '' "authorization: Bearer $token" >/dev/null ;;
+    2) send_request GET /v1/products/00000000-0000-7000-8000-000000000000 >/dev/null ;;
   esac
 }
 
 while true; do
   log_in
-  browse
-  [ -z "$token" ] || buy
-  now_and_then
+  browse_products
+  [ -z "$token" ] || buy_product
+  send_occasional_request
   sleep 1
 done

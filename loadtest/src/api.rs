@@ -9,92 +9,101 @@ use serde_json::{Value, json};
 
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// What was asked for.
-    Good,
+    Succeeded,
     /// 503 `overloaded`: the service protects itself.
     Shed,
     /// 429: the customer has used up a quota.
-    Limited,
+    RateLimited,
     /// Anything else, and what it was.
     Failed(String),
 }
 
 /// A request that did not get what it asked for.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RequestError {
     /// Why.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// When to come back, if the service says so.
     pub retry_after: Option<Duration>,
 }
 
 /// A client of one service. Clones share its connections.
 #[derive(Clone)]
-pub struct Api {
+pub struct ApiClient {
     client: Client,
-    root: String,
+    base_url: String,
 }
 
 #[derive(Deserialize)]
-pub struct Session {
+pub struct ApiSession {
     pub access_token: String,
     /// In seconds.
     pub expires_in: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Product {
+pub struct ApiProduct {
     pub id: String,
     pub stock: i64,
 }
 
 #[derive(Deserialize)]
-pub struct Page {
-    pub items: Vec<Product>,
+pub struct ApiProductPage {
+    pub items: Vec<ApiProduct>,
     #[serde(default)]
     pub next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub struct Order {
+pub struct ApiOrder {
     pub id: String,
     pub status: String,
 }
 
-impl Api {
-    /// For the service at `root`; no answer may take longer than `timeout`.
-    pub fn new(root: &str, timeout: Duration) -> reqwest::Result<Self> {
+impl ApiClient {
+    /// For the service at `base_url`; no answer may take longer than `timeout`.
+    pub fn new(base_url: &str, timeout: Duration) -> reqwest::Result<Self> {
         let client = Client::builder()
             .no_proxy()
             .timeout(timeout)
             .user_agent("orderly-loadtest")
             .build()?;
-        let root = root.trim_end_matches('/').to_owned();
-        Ok(Self { client, root })
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base_url })
     }
 
-    pub async fn register(&self, email: &str, password: &str) -> Result<Value, Refused> {
+    pub async fn register(&self, email: &str, password: &str) -> Result<Value, RequestError> {
         let user = json!({"email": email, "password": password, "name": "Load test"});
-        read(self.client.post(self.url("/v1/users")).json(&user)).await
+        send(self.client.post(self.url("/v1/users")).json(&user)).await
     }
 
-    pub async fn log_in(&self, email: &str, password: &str) -> Result<Session, Refused> {
-        let who = json!({"email": email, "password": password});
-        read(self.client.post(self.url("/v1/sessions")).json(&who)).await
+    pub async fn log_in(&self, email: &str, password: &str) -> Result<ApiSession, RequestError> {
+        let credentials = json!({"email": email, "password": password});
+        send(
+            self.client
+                .post(self.url("/v1/sessions"))
+                .json(&credentials),
+        )
+        .await
     }
 
-    pub async fn products(&self, limit: u32, cursor: Option<&str>) -> Result<Page, Refused> {
+    pub async fn list_products(
+        &self,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<ApiProductPage, RequestError> {
         let request = self.client.get(self.url("/v1/products"));
-        read(request.query(&[
+        send(request.query(&[
             ("limit", Some(limit.to_string().as_str())),
             ("cursor", cursor),
         ]))
         .await
     }
 
-    pub async fn product(&self, id: &str) -> Result<Product, Refused> {
-        read(self.client.get(self.url(&format!("/v1/products/{id}")))).await
+    pub async fn get_product(&self, id: &str) -> Result<ApiProduct, RequestError> {
+        send(self.client.get(self.url(&format!("/v1/products/{id}")))).await
     }
 
     /// Orders one piece of each product.
@@ -103,11 +112,11 @@ impl Api {
         token: &str,
         key: &str,
         products: &[String],
-    ) -> Result<Order, Refused> {
+    ) -> Result<ApiOrder, RequestError> {
         let line = |id: &String| json!({"product_id": id, "quantity": 1});
         let lines: Vec<Value> = products.iter().map(line).collect();
         let request = self.client.post(self.url("/v1/orders")).bearer_auth(token);
-        read(
+        send(
             request
                 .header("idempotency-key", key)
                 .json(&json!({"lines": lines})),
@@ -115,58 +124,59 @@ impl Api {
         .await
     }
 
-    pub async fn order(&self, token: &str, id: &str) -> Result<Order, Refused> {
+    pub async fn get_order(&self, token: &str, id: &str) -> Result<ApiOrder, RequestError> {
         let url = self.url(&format!("/v1/orders/{id}"));
-        read(self.client.get(url).bearer_auth(token)).await
+        send(self.client.get(url).bearer_auth(token)).await
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.root)
+        format!("{}{path}", self.base_url)
     }
 }
 
-async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Refused> {
-    let exchange = async {
-        let answer = request.send().await?;
-        let seconds = answer.headers().get(header::RETRY_AFTER);
-        let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, RequestError> {
+    let round_trip = async {
+        let response = request.send().await?;
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = seconds.map(Duration::from_secs);
-        Ok::<_, reqwest::Error>((answer.status(), retry_after, answer.bytes().await?))
+        Ok::<_, reqwest::Error>((response.status(), retry_after, response.bytes().await?))
     };
-    let (status, retry_after, body) = exchange.await.map_err(|error| Refused {
-        outcome: Outcome::Failed(cause(&error).to_owned()),
+    let (status, retry_after, body) = round_trip.await.map_err(|error| RequestError {
+        outcome: RequestOutcome::Failed(describe_error(&error).to_owned()),
         retry_after: None,
     })?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| Refused {
-            outcome: Outcome::Failed(format!("an answer that can't be read: {error}")),
+        return serde_json::from_slice(&body).map_err(|error| RequestError {
+            outcome: RequestOutcome::Failed(format!("invalid response body: {error}")),
             retry_after: None,
         });
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let kind = problem["type"]
+    let problem_type = problem["type"]
         .as_str()
-        .and_then(|kind| kind.rsplit('/').next());
-    let outcome = match (status.as_u16(), kind) {
-        (503, Some("overloaded")) => Outcome::Shed,
-        (429, _) => Outcome::Limited,
-        (status, kind) => {
-            Outcome::Failed(format!("{status} {}", kind.unwrap_or("without a problem")))
-        }
+        .and_then(|uri| uri.rsplit('/').next());
+    let outcome = match (status.as_u16(), problem_type) {
+        (503, Some("overloaded")) => RequestOutcome::Shed,
+        (429, _) => RequestOutcome::RateLimited,
+        (status, problem_type) => RequestOutcome::Failed(format!(
+            "{status} {}",
+            problem_type.unwrap_or("without a problem")
+        )),
     };
-    Err(Refused {
+    Err(RequestError {
         outcome,
         retry_after,
     })
 }
 
 /// In a few words that do not differ from one request to the next.
-fn cause(error: &reqwest::Error) -> &'static str {
+fn describe_error(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
-        "no answer in time"
+        "timeout"
     } else if error.is_connect() {
-        "no connection"
+        "connect failed"
     } else {
-        "the connection broke"
+        "connection lost"
     }
 }

@@ -13,8 +13,8 @@
 //!
 //! Customers arrive at a constant rate, whether or not earlier ones were served (an *open model*;
 //! Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006), and
-//! their waiting begins when they should have arrived ([`arrivals`]). [`scenario`] is what they do,
-//! [`recorder`] counts in `hdrhistogram`s, [`promises`] decide the exit code, [`summary`] and
+//! their waiting begins when they should have arrived ([`arrival_rate`]). [`scenario`] is what they do,
+//! [`recorder`] counts in `hdrhistogram`s, [`thresholds`] decide the exit code, [`summary`] and
 //! [`report`] show what came out. The load libraries for Rust that are kept up (goose, rlt) are
 //! closed models; so the hundred lines that are not in the libraries below are here.
 //!
@@ -23,7 +23,7 @@
 //!
 //! # How to watch it break
 //!
-//! `a_stall_is_counted_for_all_who_came_meanwhile` in `arrivals.rs`. Or freeze the service during
+//! `counts_a_stall_for_every_iteration_due_during_it` in `arrival_rate.rs`. Or freeze the service during
 //! `make load` (`kill -STOP`), and see the p99.
 
 #![expect(
@@ -32,16 +32,17 @@
 )]
 
 mod api;
-mod arrivals;
+mod arrival_rate;
 mod bench;
-mod books;
-mod customers;
-mod promises;
+mod format;
+mod invariants;
 mod recorder;
 mod report;
 mod run;
 mod scenario;
 mod summary;
+mod thresholds;
+mod virtual_users;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-const BROKEN_PROMISE: u8 = 3;
+const THRESHOLD_FAILED: u8 = 3;
 
 /// Load tests and benchmarks of Orderly.
 #[derive(Parser)]
@@ -60,7 +61,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 all promises kept, 1 could not be run, 2 wrong usage, 3 a promise was broken.";
+    "Exit codes: 0 all thresholds passed, 1 could not be run, 2 wrong usage, 3 a threshold failed.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -73,13 +74,13 @@ enum Command {
 async fn main() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let kept = match Cli::parse().command {
+    let passed = match Cli::parse().command {
         Command::Run(args) => run::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     };
-    match kept {
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BROKEN_PROMISE),
+        Ok(false) => ExitCode::from(THRESHOLD_FAILED),
         Err(error) => {
             eprintln!("orderly-loadtest: {error:#}");
             ExitCode::FAILURE
@@ -88,12 +89,12 @@ async fn main() -> ExitCode {
 }
 
 /// Writes to standard output.
-fn print(text: &str) -> anyhow::Result<()> {
+fn print_stdout(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{}", text.trim_end()).context("writing to standard output")
 }
 
 /// Tells people how it goes, on standard error.
 #[expect(clippy::print_stderr, reason = "the command line talks to people")]
-fn say(text: &str) {
+fn log_progress(text: &str) {
     eprintln!("==> {text}");
 }

@@ -1,4 +1,4 @@
-//! What was seen, counted while it happens.
+//! Metrics of a run, counted while it happens.
 //!
 //! Latencies go into HDR histograms, which keep every value to two or three digits in constant
 //! memory: an average hides the waiting, and percentiles of percentiles are none.
@@ -10,40 +10,40 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
-use crate::api::Outcome;
+use crate::api::RequestOutcome;
 
 /// The longest latency that is told from longer ones, µs.
-const LONGEST: u64 = 10 * 60 * 1_000_000;
+const MAX_LATENCY_US: u64 = 10 * 60 * 1_000_000;
 /// How many points the timeline has at most. When they are used up, each two become one.
-const MOST_SLOTS: usize = 600;
+const MAX_BUCKETS: usize = 600;
 
 /// What is asked of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub enum Endpoint {
     ListProducts,
-    ViewProduct,
+    GetProduct,
     PlaceOrder,
-    ViewOrder,
+    GetOrder,
 }
 
-impl Operation {
+impl Endpoint {
     pub fn name(self) -> &'static str {
         match self {
             Self::ListProducts => "GET /v1/products",
-            Self::ViewProduct => "GET /v1/products/{id}",
+            Self::GetProduct => "GET /v1/products/{id}",
             Self::PlaceOrder => "POST /v1/orders",
-            Self::ViewOrder => "GET /v1/orders/{id}",
+            Self::GetOrder => "GET /v1/orders/{id}",
         }
     }
 }
 
 /// Latencies, and what came of what.
-pub struct Tally {
+pub struct OutcomeCounters {
     /// µs.
     pub latency: Histogram<u64>,
-    pub good: u64,
+    pub succeeded: u64,
     pub shed: u64,
-    pub limited: u64,
+    pub rate_limited: u64,
     pub failed: u64,
     /// Why, and how often.
     pub failures: BTreeMap<String, u64>,
@@ -51,88 +51,97 @@ pub struct Tally {
 
 /// A stretch of time.
 #[derive(Clone)]
-pub struct Slot {
+pub struct TimelineBucket {
     /// µs, of requests.
     pub latency: Histogram<u64>,
-    pub good: u64,
-    pub refused: u64,
+    pub succeeded: u64,
+    pub rejected: u64,
     pub failed: u64,
 }
 
-/// All that was seen.
-pub struct Seen {
-    pub operations: BTreeMap<Operation, Tally>,
-    pub visits: Tally,
+/// Metrics of a run.
+pub struct RunMetrics {
+    pub endpoints: BTreeMap<Endpoint, OutcomeCounters>,
+    pub iterations: OutcomeCounters,
     /// How much later than they should have customers came, µs: the generator's own fault.
-    pub late: Histogram<u64>,
-    /// From the beginning on; a request is in the slot in which its customer should have come.
-    pub timeline: Vec<Slot>,
-    pub slot: Duration,
+    pub start_delay: Histogram<u64>,
+    /// From the beginning on; a request is in the bucket in which its customer should have come.
+    pub timeline: Vec<TimelineBucket>,
+    pub bucket_width: Duration,
 }
 
-/// Counts from `begins` on; what should have come before is warming up.
+/// Counts from `started_at` on; what should have come before is warming up.
 pub struct Recorder {
-    begins: Instant,
-    seen: Mutex<Seen>,
+    started_at: Instant,
+    metrics: Mutex<RunMetrics>,
 }
 
 impl Recorder {
-    pub fn new(begins: Instant) -> Self {
-        let seen = Seen {
-            operations: BTreeMap::new(),
-            visits: Tally::new(),
-            late: histogram(3),
+    pub fn new(started_at: Instant) -> Self {
+        let metrics = RunMetrics {
+            endpoints: BTreeMap::new(),
+            iterations: OutcomeCounters::new(),
+            start_delay: histogram(3),
             timeline: Vec::new(),
-            slot: Duration::from_secs(1),
+            bucket_width: Duration::from_secs(1),
         };
         Self {
-            begins,
-            seen: Mutex::new(seen),
+            started_at,
+            metrics: Mutex::new(metrics),
         }
     }
 
     /// A customer came that much later than they should have.
-    pub fn late(&self, due: Instant, by: Duration) {
-        if due >= self.begins {
-            self.seen().late.saturating_record(micros(by));
+    pub fn record_start_delay(&self, due: Instant, by: Duration) {
+        if due >= self.started_at {
+            self.metrics().start_delay.saturating_record(micros(by));
         }
     }
 
     /// A request of a customer who should have come at `due`.
-    pub fn request(&self, due: Instant, operation: Operation, took: Duration, outcome: &Outcome) {
-        let Some(at) = due.checked_duration_since(self.begins) else {
+    pub fn record_request(
+        &self,
+        due: Instant,
+        endpoint: Endpoint,
+        took: Duration,
+        outcome: &RequestOutcome,
+    ) {
+        let Some(at) = due.checked_duration_since(self.started_at) else {
             return;
         };
-        let mut seen = self.seen();
-        let tally = seen.operations.entry(operation).or_insert_with(Tally::new);
-        tally.add(took, outcome);
-        seen.slot_at(at).add(took, outcome);
+        let mut metrics = self.metrics();
+        let counters = metrics
+            .endpoints
+            .entry(endpoint)
+            .or_insert_with(OutcomeCounters::new);
+        counters.add(took, outcome);
+        metrics.bucket_at(at).add(took, outcome);
     }
 
     /// A whole visit.
-    pub fn visit(&self, due: Instant, took: Duration, outcome: &Outcome) {
-        if due >= self.begins {
-            self.seen().visits.add(took, outcome);
+    pub fn record_iteration(&self, due: Instant, took: Duration, outcome: &RequestOutcome) {
+        if due >= self.started_at {
+            self.metrics().iterations.add(took, outcome);
         }
     }
 
-    /// Hands out what was seen.
-    pub fn finish(&self) -> Seen {
-        let empty = Self::new(self.begins).seen;
+    /// Takes the metrics out.
+    pub fn finish(&self) -> RunMetrics {
+        let empty = Self::new(self.started_at).metrics;
         let empty = empty.into_inner().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *self.seen(), empty)
+        std::mem::replace(&mut *self.metrics(), empty)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn metrics(&self) -> MutexGuard<'_, RunMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
-    fn slot_at(&mut self, at: Duration) -> &mut Slot {
-        let mut index = at.div_duration_f64(self.slot) as usize;
-        while index >= MOST_SLOTS {
-            self.slot *= 2;
+impl RunMetrics {
+    fn bucket_at(&mut self, at: Duration) -> &mut TimelineBucket {
+        let mut index = at.div_duration_f64(self.bucket_width) as usize;
+        while index >= MAX_BUCKETS {
+            self.bucket_width *= 2;
             let pairs = self.timeline.chunks(2).map(|pair| {
                 let mut merged = pair[0].clone();
                 pair[1..].iter().for_each(|other| merged.merge(other));
@@ -142,10 +151,10 @@ impl Seen {
             index /= 2;
         }
         while self.timeline.len() <= index {
-            self.timeline.push(Slot {
+            self.timeline.push(TimelineBucket {
                 latency: histogram(2),
-                good: 0,
-                refused: 0,
+                succeeded: 0,
+                rejected: 0,
                 failed: 0,
             });
         }
@@ -153,38 +162,38 @@ impl Seen {
     }
 
     /// All requests together.
-    pub fn requests(&self) -> Tally {
-        let mut all = Tally::new();
-        for tally in self.operations.values() {
-            all.merge(tally);
+    pub fn requests(&self) -> OutcomeCounters {
+        let mut all = OutcomeCounters::new();
+        for counters in self.endpoints.values() {
+            all.merge(counters);
         }
         all
     }
 }
 
-impl Tally {
+impl OutcomeCounters {
     fn new() -> Self {
         Self {
             latency: histogram(3),
-            good: 0,
+            succeeded: 0,
             shed: 0,
-            limited: 0,
+            rate_limited: 0,
             failed: 0,
             failures: BTreeMap::new(),
         }
     }
 
     pub fn count(&self) -> u64 {
-        self.good + self.shed + self.limited + self.failed
+        self.succeeded + self.shed + self.rate_limited + self.failed
     }
 
-    fn add(&mut self, took: Duration, outcome: &Outcome) {
+    fn add(&mut self, took: Duration, outcome: &RequestOutcome) {
         self.latency.saturating_record(micros(took));
         match outcome {
-            Outcome::Good => self.good += 1,
-            Outcome::Shed => self.shed += 1,
-            Outcome::Limited => self.limited += 1,
-            Outcome::Failed(why) => {
+            RequestOutcome::Succeeded => self.succeeded += 1,
+            RequestOutcome::Shed => self.shed += 1,
+            RequestOutcome::RateLimited => self.rate_limited += 1,
+            RequestOutcome::Failed(why) => {
                 self.failed += 1;
                 *self.failures.entry(why.clone()).or_default() += 1;
             }
@@ -193,30 +202,30 @@ impl Tally {
 
     fn merge(&mut self, other: &Self) {
         merge(&mut self.latency, &other.latency);
-        self.good += other.good;
+        self.succeeded += other.succeeded;
         self.shed += other.shed;
-        self.limited += other.limited;
+        self.rate_limited += other.rate_limited;
         self.failed += other.failed;
-        for (why, times) in &other.failures {
-            *self.failures.entry(why.clone()).or_default() += times;
+        for (reason, count) in &other.failures {
+            *self.failures.entry(reason.clone()).or_default() += count;
         }
     }
 }
 
-impl Slot {
-    fn add(&mut self, took: Duration, outcome: &Outcome) {
+impl TimelineBucket {
+    fn add(&mut self, took: Duration, outcome: &RequestOutcome) {
         self.latency.saturating_record(micros(took));
         match outcome {
-            Outcome::Good => self.good += 1,
-            Outcome::Shed | Outcome::Limited => self.refused += 1,
-            Outcome::Failed(_) => self.failed += 1,
+            RequestOutcome::Succeeded => self.succeeded += 1,
+            RequestOutcome::Shed | RequestOutcome::RateLimited => self.rejected += 1,
+            RequestOutcome::Failed(_) => self.failed += 1,
         }
     }
 
     fn merge(&mut self, other: &Self) {
         merge(&mut self.latency, &other.latency);
-        self.good += other.good;
-        self.refused += other.refused;
+        self.succeeded += other.succeeded;
+        self.rejected += other.rejected;
         self.failed += other.failed;
     }
 }
@@ -224,7 +233,7 @@ impl Slot {
 /// Of microseconds, to so many digits.
 #[expect(clippy::expect_used, reason = "the bounds are constants that fit")]
 pub fn histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, digits).expect("constant bounds")
+    Histogram::new_with_bounds(1, MAX_LATENCY_US, digits).expect("constant bounds")
 }
 
 fn merge(into: &mut Histogram<u64>, other: &Histogram<u64>) {
@@ -242,35 +251,39 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_came_while_warming_up_does_not_count() {
-        let begins = Instant::now() + Duration::from_secs(1);
-        let recorder = Recorder::new(begins);
-        for due in [begins - Duration::from_millis(1), begins] {
+    async fn excludes_the_warm_up() {
+        let started_at = Instant::now() + Duration::from_secs(1);
+        let recorder = Recorder::new(started_at);
+        for due in [started_at - Duration::from_millis(1), started_at] {
             let took = Duration::from_millis(5);
-            recorder.request(due, Operation::PlaceOrder, took, &Outcome::Shed);
-            recorder.visit(due, took, &Outcome::Good);
+            recorder.record_request(due, Endpoint::PlaceOrder, took, &RequestOutcome::Shed);
+            recorder.record_iteration(due, took, &RequestOutcome::Succeeded);
         }
-        let seen = recorder.finish();
-        assert_eq!(seen.operations[&Operation::PlaceOrder].shed, 1);
-        assert_eq!(seen.visits.count(), 1);
+        let metrics = recorder.finish();
+        assert_eq!(metrics.endpoints[&Endpoint::PlaceOrder].shed, 1);
+        assert_eq!(metrics.iterations.count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_of_a_day_keeps_its_timeline_short_and_loses_nothing() {
-        let begins = Instant::now();
-        let recorder = Recorder::new(begins);
+    async fn merges_timeline_buckets_of_a_long_run_without_loss() {
+        let started_at = Instant::now();
+        let recorder = Recorder::new(started_at);
         for minute in 0..24 * 60 {
-            let due = begins + Duration::from_secs(minute * 60);
+            let due = started_at + Duration::from_secs(minute * 60);
             let took = Duration::from_millis(1 + minute);
-            recorder.request(due, Operation::ViewProduct, took, &Outcome::Good);
+            recorder.record_request(due, Endpoint::GetProduct, took, &RequestOutcome::Succeeded);
         }
-        let seen = recorder.finish();
-        assert!(seen.timeline.len() <= MOST_SLOTS);
+        let metrics = recorder.finish();
+        assert!(metrics.timeline.len() <= MAX_BUCKETS);
         assert_eq!(
-            seen.timeline.iter().map(|slot| slot.good).sum::<u64>(),
+            metrics
+                .timeline
+                .iter()
+                .map(|bucket| bucket.succeeded)
+                .sum::<u64>(),
             1440
         );
-        let longest = seen.timeline.last().unwrap().latency.max();
+        let longest = metrics.timeline.last().unwrap().latency.max();
         assert!(longest >= 1_430_000, "{longest}");
     }
 }

@@ -3,9 +3,9 @@
 use hdrhistogram::Histogram;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::promises::{millis, percent};
-use crate::recorder::{Seen, Slot};
-use crate::summary::{Row, Summary};
+use crate::format::{millis, percent};
+use crate::recorder::{RunMetrics, TimelineBucket};
+use crate::summary::{Summary, SummaryRow};
 
 /// Of a chart, in its own units.
 const WIDTH: f64 = 720.0;
@@ -13,14 +13,14 @@ const HEIGHT: f64 = 180.0;
 
 const STYLE: &str = include_str!("report.css");
 
-/// One line of a chart.
-struct Line {
+/// One series of a chart.
+struct ChartSeries {
     name: &'static str,
     class: &'static str,
     points: Vec<(f64, f64)>,
 }
 
-pub fn page(summary: &Summary, seen: &Seen) -> String {
+pub fn render_page(summary: &Summary, metrics: &RunMetrics) -> String {
     let title = summary.plan.to_string();
     let page = html! {
         (DOCTYPE)
@@ -35,16 +35,16 @@ pub fn page(summary: &Summary, seen: &Seen) -> String {
                 header {
                     h1 { "Load test" }
                     p.plan { (title) }
-                    p.verdict.good[summary.kept].bad[!summary.kept] {
-                        @if summary.kept { "All promises kept" } @else { "A promise was broken" }
+                    p.status.good[summary.passed].bad[!summary.passed] {
+                        @if summary.passed { "All thresholds passed" } @else { "A threshold failed" }
                     }
                 }
                 (tiles(summary))
-                section { h2 { "Promises" } (promises(summary)) }
+                section { h2 { "Thresholds" } (thresholds(summary)) }
                 section { h2 { "Requests" } (table(summary)) (failures(summary)) }
-                section { h2 { "Requests in a second" } (throughput(seen)) }
-                section { h2 { "Latency over time" } (latency_over_time(seen)) }
-                section { h2 { "Latency by percentile" } (by_percentile(&seen.requests().latency)) }
+                section { h2 { "Requests per second" } (throughput(metrics)) }
+                section { h2 { "Latency over time" } (latency_over_time(metrics)) }
+                section { h2 { "Latency by percentile" } (latency_by_percentile(&metrics.requests().latency)) }
                 footer { p {
                     "Customers come at a constant rate, and their waiting is counted from when they should have "
                     "come, so that a stall shows as long as it was (no coordinated omission)."
@@ -56,39 +56,38 @@ pub fn page(summary: &Summary, seen: &Seen) -> String {
 }
 
 fn tiles(summary: &Summary) -> Markup {
-    let visits = &summary.visits;
-    let good = percent(visits.good as f64 / visits.count.max(1) as f64);
-    let slowest = summary
-        .operations
-        .iter()
-        .map(|row| row.latency.p99_us)
-        .max();
+    let iterations = &summary.iterations;
+    let succeeded = percent(iterations.succeeded as f64 / iterations.count.max(1) as f64);
+    let slowest = summary.endpoints.iter().map(|row| row.latency.p99_us).max();
     let tiles = [
-        ("visits", visits.count.to_string()),
-        ("of them good", good),
-        ("shed", visits.shed.to_string()),
-        ("failed", (visits.failed + summary.sent_home).to_string()),
+        ("iterations", iterations.count.to_string()),
+        ("succeeded", succeeded),
+        ("shed", iterations.shed.to_string()),
+        (
+            "failed",
+            (iterations.failed + summary.dropped_iterations).to_string(),
+        ),
         (
             "slowest p99 of a request",
             millis(slowest.unwrap_or_default()),
         ),
-        ("p99 of a visit", millis(visits.latency.p99_us)),
+        ("p99 of an iteration", millis(iterations.latency.p99_us)),
     ];
     html! {
         div.tiles { @for (name, value) in tiles { div { strong { (value) } span { (name) } } } }
     }
 }
 
-fn promises(summary: &Summary) -> Markup {
+fn thresholds(summary: &Summary) -> Markup {
     html! {
         ul.marks {
-            @for one in &summary.promises {
-                li.good[one.kept].bad[!one.kept] { (one.promise) ": " strong { (one.measured) } }
+            @for one in &summary.thresholds {
+                li.good[one.passed].bad[!one.passed] { (one.threshold) ": " strong { (one.measured) } }
             }
-            @for verdict in summary.books.iter().flatten() {
-                li.good[verdict.violations.is_empty()].bad[!verdict.violations.is_empty()] {
-                    "Books: " (verdict.invariant)
-                    @if !verdict.violations.is_empty() { " (broken " (verdict.violations.len()) " times)" }
+            @for check in summary.invariants.iter().flatten() {
+                li.good[check.violations.is_empty()].bad[!check.violations.is_empty()] {
+                    "Invariant: " (check.invariant)
+                    @if !check.violations.is_empty() { " (" (check.violations.len()) " violations)" }
                 }
             }
         }
@@ -99,8 +98,8 @@ fn table(summary: &Summary) -> Markup {
     html! {
         div.wide { table {
             thead { tr {
-                th { "From when it was due" }
-                @for name in ["count", "good", "shed", "limited", "failed", "p50", "p90", "p99", "p99.9", "max"] {
+                th { "Latency from scheduled start" }
+                @for name in ["count", "succeeded", "shed", "rate limited", "failed", "p50", "p90", "p99", "p99.9", "max"] {
                     th.number { (name) }
                 }
             } }
@@ -109,8 +108,14 @@ fn table(summary: &Summary) -> Markup {
     }
 }
 
-fn table_row(row: &Row) -> Markup {
-    let counts = [row.count, row.good, row.shed, row.limited, row.failed];
+fn table_row(row: &SummaryRow) -> Markup {
+    let counts = [
+        row.count,
+        row.succeeded,
+        row.shed,
+        row.rate_limited,
+        row.failed,
+    ];
     let latency = &row.latency;
     let times = [
         latency.p50_us,
@@ -132,50 +137,60 @@ fn failures(summary: &Summary) -> Markup {
     html! {
         ul {
             @for row in summary.rows() {
-                @for (why, times) in &row.failures { li { (times) " × " (row.name) ": " (why) } }
+                @for (reason, count) in &row.failures { li { (count) " × " (row.name) ": " (reason) } }
             }
         }
     }
 }
 
-fn throughput(seen: &Seen) -> Markup {
-    let seconds = seen.slot.as_secs_f64();
-    let line = |name, class, of: fn(&Slot) -> u64| Line {
+fn throughput(metrics: &RunMetrics) -> Markup {
+    let seconds = metrics.bucket_width.as_secs_f64();
+    let series = |name, class, of: fn(&TimelineBucket) -> u64| ChartSeries {
         name,
         class,
-        points: over_time(seen, |slot| of(slot) as f64 / seconds),
+        points: over_time(metrics, |bucket| of(bucket) as f64 / seconds),
     };
-    let lines = [
-        line("good", "a", |slot| slot.good),
-        line("shed or limited", "b", |slot| slot.refused),
-        line("failed", "c", |slot| slot.failed),
+    let series = [
+        series("succeeded", "a", |bucket| bucket.succeeded),
+        series("shed or rate limited", "b", |bucket| bucket.rejected),
+        series("failed", "c", |bucket| bucket.failed),
     ];
-    chart(&lines, |value| format!("{value:.0}"), &seconds_axis(seen))
+    draw_chart(
+        &series,
+        |value| format!("{value:.0}"),
+        &seconds_axis(metrics),
+    )
 }
 
-fn latency_over_time(seen: &Seen) -> Markup {
-    let line = |name, class, quantile| Line {
+fn latency_over_time(metrics: &RunMetrics) -> Markup {
+    let series = |name, class, quantile| ChartSeries {
         name,
         class,
-        points: over_time(seen, |slot| slot.latency.value_at_quantile(quantile) as f64),
+        points: over_time(metrics, |bucket| {
+            bucket.latency.value_at_quantile(quantile) as f64
+        }),
     };
-    let lines = [
-        line("p50", "a", 0.5),
-        line("p90", "b", 0.9),
-        line("p99", "c", 0.99),
+    let series = [
+        series("p50", "a", 0.5),
+        series("p90", "b", 0.9),
+        series("p99", "c", 0.99),
     ];
-    chart(&lines, |value| millis(value as u64), &seconds_axis(seen))
+    draw_chart(
+        &series,
+        |value| millis(value as u64),
+        &seconds_axis(metrics),
+    )
 }
 
 /// Each step to the right has a tenth of the requests behind it that the one before had.
-fn by_percentile(latency: &Histogram<u64>) -> Markup {
+fn latency_by_percentile(latency: &Histogram<u64>) -> Markup {
     const NINES: f64 = 4.0;
     let steps = (0..=80).map(|step| f64::from(step) / 80.0 * NINES);
     let points = steps.map(|nines| {
         let quantile = 1.0 - 10_f64.powf(-nines);
         (nines / NINES, latency.value_at_quantile(quantile) as f64)
     });
-    let line = Line {
+    let series = ChartSeries {
         name: "all requests",
         class: "a",
         points: points.collect(),
@@ -188,30 +203,34 @@ fn by_percentile(latency: &Histogram<u64>) -> Markup {
         (1.0, "99.99 %"),
     ];
     let axis = axis.map(|(at, name)| (at, name.to_owned()));
-    chart(&[line], |value| millis(value as u64), &axis)
+    draw_chart(&[series], |value| millis(value as u64), &axis)
 }
 
-fn over_time(seen: &Seen, value: impl Fn(&Slot) -> f64) -> Vec<(f64, f64)> {
-    let last = seen.timeline.len().saturating_sub(1).max(1) as f64;
-    let points = seen.timeline.iter().enumerate();
+fn over_time(metrics: &RunMetrics, value: impl Fn(&TimelineBucket) -> f64) -> Vec<(f64, f64)> {
+    let last = metrics.timeline.len().saturating_sub(1).max(1) as f64;
+    let points = metrics.timeline.iter().enumerate();
     points
-        .map(|(index, slot)| (index as f64 / last, value(slot)))
+        .map(|(index, bucket)| (index as f64 / last, value(bucket)))
         .collect()
 }
 
-fn seconds_axis(seen: &Seen) -> Vec<(f64, String)> {
-    let whole = seen.slot.as_secs_f64() * seen.timeline.len() as f64;
+fn seconds_axis(metrics: &RunMetrics) -> Vec<(f64, String)> {
+    let whole = metrics.bucket_width.as_secs_f64() * metrics.timeline.len() as f64;
     let at = |share: f64| (share, format!("{:.0} s", whole * share));
     [0.0, 0.25, 0.5, 0.75, 1.0].map(at).to_vec()
 }
 
 /// `x` goes from 0 to 1; `y` from 0 to the highest point.
-fn chart(lines: &[Line], show: impl Fn(f64) -> String, axis: &[(f64, String)]) -> Markup {
-    let values = lines
+fn draw_chart(
+    all_series: &[ChartSeries],
+    show: impl Fn(f64) -> String,
+    axis: &[(f64, String)],
+) -> Markup {
+    let values = all_series
         .iter()
-        .flat_map(|line| line.points.iter().map(|point| point.1));
-    let top = values.fold(0.0, f64::max).max(1.0) * 1.05;
-    let y = |value: f64| HEIGHT - value / top * HEIGHT;
+        .flat_map(|series| series.points.iter().map(|point| point.1));
+    let highest = values.fold(0.0, f64::max).max(1.0) * 1.05;
+    let y = |value: f64| HEIGHT - value / highest * HEIGHT;
     let path = |points: &[(f64, f64)]| -> String {
         points
             .iter()
@@ -222,16 +241,16 @@ fn chart(lines: &[Line], show: impl Fn(f64) -> String, axis: &[(f64, String)]) -
         figure {
             svg viewBox=(format!("-70 -10 {} {}", WIDTH + 110.0, HEIGHT + 40.0)) role="img" {
                 @for share in [0.0, 0.5, 1.0] {
-                    @let at = y(top / 1.05 * share);
+                    @let at = y(highest / 1.05 * share);
                     line.grid x1="0" x2=(WIDTH) y1=(at) y2=(at) {}
-                    text.y x="-8" y=(at + 4.0) { (show(top / 1.05 * share)) }
+                    text.y x="-8" y=(at + 4.0) { (show(highest / 1.05 * share)) }
                 }
                 @for (at, name) in axis {
                     text.x x=(at * WIDTH) y=(HEIGHT + 20.0) { (name) }
                 }
-                @for line in lines { polyline.(line.class) points=(path(&line.points)) {} }
+                @for series in all_series { polyline.(series.class) points=(path(&series.points)) {} }
             }
-            figcaption { @for line in lines { span.(line.class) { (line.name) } } }
+            figcaption { @for series in all_series { span.(series.class) { (series.name) } } }
         }
     }
 }

@@ -5,32 +5,33 @@ use std::fmt::{self, Write as _};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::arrivals::Came;
-use crate::books::Verdict;
-use crate::promises::{Kept, millis, percent};
-use crate::recorder::{Seen, Tally};
-use crate::run::Plan;
+use crate::arrival_rate::IterationCounts;
+use crate::format::{millis, percent};
+use crate::invariants::InvariantCheck;
+use crate::recorder::{OutcomeCounters, RunMetrics};
+use crate::run::RunPlan;
+use crate::thresholds::ThresholdResult;
 
 /// All that came out.
 #[derive(Serialize)]
 pub struct Summary {
-    pub plan: Plan,
-    pub arrivals: u64,
-    pub sent_home: u64,
+    pub plan: RunPlan,
+    pub scheduled_iterations: u64,
+    pub dropped_iterations: u64,
     /// How much later than they should have customers came: the generator's own fault.
-    pub late: Latency,
+    pub start_delay: LatencyPercentiles,
     /// By kind of request.
-    pub operations: Vec<Row>,
-    pub visits: Row,
-    pub promises: Vec<Kept>,
-    /// `None` if nobody asked for the books.
-    pub books: Option<Vec<Verdict>>,
-    pub kept: bool,
+    pub endpoints: Vec<SummaryRow>,
+    pub iterations: SummaryRow,
+    pub thresholds: Vec<ThresholdResult>,
+    /// `None` without `--check-invariants`.
+    pub invariants: Option<Vec<InvariantCheck>>,
+    pub passed: bool,
 }
 
 /// µs.
 #[derive(Serialize)]
-pub struct Latency {
+pub struct LatencyPercentiles {
     pub p50_us: u64,
     pub p90_us: u64,
     pub p99_us: u64,
@@ -39,52 +40,52 @@ pub struct Latency {
 }
 
 #[derive(Serialize)]
-pub struct Row {
+pub struct SummaryRow {
     pub name: String,
     pub count: u64,
-    pub good: u64,
+    pub succeeded: u64,
     pub shed: u64,
-    pub limited: u64,
+    pub rate_limited: u64,
     pub failed: u64,
     pub failures: Vec<(String, u64)>,
-    pub latency: Latency,
+    pub latency: LatencyPercentiles,
 }
 
 impl Summary {
     pub fn new(
-        plan: Plan,
-        came: Came,
-        seen: &Seen,
-        promises: Vec<Kept>,
-        books: Option<Vec<Verdict>>,
+        plan: RunPlan,
+        counts: IterationCounts,
+        metrics: &RunMetrics,
+        thresholds: Vec<ThresholdResult>,
+        invariants: Option<Vec<InvariantCheck>>,
     ) -> Self {
-        let rows = seen.operations.iter();
-        let sound = books
+        let rows = metrics.endpoints.iter();
+        let invariants_hold = invariants
             .iter()
             .flatten()
-            .all(|verdict| verdict.violations.is_empty());
+            .all(|check| check.violations.is_empty());
         Self {
-            arrivals: came.arrivals,
-            sent_home: came.sent_home,
-            late: Latency::of(&seen.late),
-            operations: rows
-                .map(|(operation, tally)| Row::new(operation.name(), tally))
+            scheduled_iterations: counts.scheduled,
+            dropped_iterations: counts.dropped,
+            start_delay: LatencyPercentiles::of(&metrics.start_delay),
+            endpoints: rows
+                .map(|(endpoint, counters)| SummaryRow::new(endpoint.name(), counters))
                 .collect(),
-            visits: Row::new(plan.whole_visit(), &seen.visits),
-            kept: sound && promises.iter().all(|promise| promise.kept),
-            promises,
-            books,
+            iterations: SummaryRow::new(plan.iteration_name(), &metrics.iterations),
+            passed: invariants_hold && thresholds.iter().all(|result| result.passed),
+            thresholds,
+            invariants,
             plan,
         }
     }
 
-    /// The operations, and the whole visit below them.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.operations.iter().chain([&self.visits])
+    /// The endpoints, and the whole iteration below them.
+    pub fn rows(&self) -> impl Iterator<Item = &SummaryRow> {
+        self.endpoints.iter().chain([&self.iterations])
     }
 }
 
-impl Latency {
+impl LatencyPercentiles {
     fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile);
         Self {
@@ -97,26 +98,26 @@ impl Latency {
     }
 }
 
-impl Row {
-    fn new(name: &str, tally: &Tally) -> Self {
+impl SummaryRow {
+    fn new(name: &str, counters: &OutcomeCounters) -> Self {
         Self {
             name: name.to_owned(),
-            count: tally.count(),
-            good: tally.good,
-            shed: tally.shed,
-            limited: tally.limited,
-            failed: tally.failed,
-            failures: (tally.failures.iter())
-                .map(|(why, times)| (why.clone(), *times))
+            count: counters.count(),
+            succeeded: counters.succeeded,
+            shed: counters.shed,
+            rate_limited: counters.rate_limited,
+            failed: counters.failed,
+            failures: (counters.failures.iter())
+                .map(|(reason, count)| (reason.clone(), *count))
                 .collect(),
-            latency: Latency::of(&tally.latency),
+            latency: LatencyPercentiles::of(&counters.latency),
         }
     }
 }
 
-/// `ok` or `BROKEN`, of the same width.
-fn mark(kept: bool) -> &'static str {
-    if kept { "ok     " } else { "BROKEN " }
+/// `passed` or `FAILED`, of the same width.
+fn status_label(passed: bool) -> &'static str {
+    if passed { "passed " } else { "FAILED " }
 }
 
 impl fmt::Display for Summary {
@@ -124,17 +125,17 @@ impl fmt::Display for Summary {
         writeln!(f, "\n{}\n", self.plan)?;
         writeln!(
             f,
-            "{} customers came, 99 of 100 no later than {} after their time; {} found no place\n",
-            self.arrivals,
-            millis(self.late.p99_us),
-            self.sent_home
+            "{} iterations scheduled, p99 of the start delay {}; {} dropped\n",
+            self.scheduled_iterations,
+            millis(self.start_delay.p99_us),
+            self.dropped_iterations
         )?;
         writeln!(
             f,
             "{:34} {:>8} {:>8} {:>7} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "LATENCY FROM WHEN IT WAS DUE",
+            "LATENCY FROM SCHEDULED START",
             "COUNT",
-            "GOOD",
+            "SUCCEEDED",
             "SHED",
             "FAILED",
             "p50",
@@ -147,28 +148,32 @@ impl fmt::Display for Summary {
             row.fmt(f)?;
         }
         let mut failures = String::new();
-        for (row, (why, times)) in self
+        for (row, (reason, count)) in self
             .rows()
             .flat_map(|row| row.failures.iter().map(move |one| (row, one)))
         {
-            writeln!(failures, "        {times} x {}: {why}", row.name)?;
+            writeln!(failures, "        {count} x {}: {reason}", row.name)?;
         }
         if !failures.is_empty() {
             write!(f, "\nFAILED\n{failures}")?;
         }
-        writeln!(f, "\nPROMISES")?;
-        for Kept {
-            promise,
+        writeln!(f, "\nTHRESHOLDS")?;
+        for ThresholdResult {
+            threshold,
             measured,
-            kept,
-        } in &self.promises
+            passed,
+        } in &self.thresholds
         {
-            writeln!(f, "{} {promise}: {measured}", mark(*kept))?;
+            writeln!(f, "{} {threshold}: {measured}", status_label(*passed))?;
         }
-        if let Some(books) = &self.books {
-            writeln!(f, "\nBOOKS")?;
-            for Verdict { invariant, violations } in books {
-                writeln!(f, "{} {invariant}", mark(violations.is_empty()))?;
+        if let Some(invariants) = &self.invariants {
+            writeln!(f, "\nINVARIANTS")?;
+            for InvariantCheck {
+                invariant,
+                violations,
+            } in invariants
+            {
+                writeln!(f, "{} {invariant}", status_label(violations.is_empty()))?;
                 for what in violations.iter().take(5) {
                     writeln!(f, "          {what}")?;
                 }
@@ -178,20 +183,20 @@ impl fmt::Display for Summary {
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for SummaryRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Latency {
+        let LatencyPercentiles {
             p50_us,
             p90_us,
             p99_us,
             p999_us,
             max_us,
         } = self.latency;
-        let good = percent(self.good as f64 / self.count.max(1) as f64);
-        let shed = self.shed + self.limited;
+        let succeeded = percent(self.succeeded as f64 / self.count.max(1) as f64);
+        let shed = self.shed + self.rate_limited;
         write!(
             f,
-            "{:34} {:>8} {good:>8} {shed:>7} {:>7}",
+            "{:34} {:>8} {succeeded:>8} {shed:>7} {:>7}",
             self.name, self.count, self.failed
         )?;
         for value in [p50_us, p90_us, p99_us, p999_us, max_us] {

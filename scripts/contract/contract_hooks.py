@@ -13,15 +13,15 @@ with urllib.request.urlopen(f"{URL}/v1/products?limit=100") as page:
     PRODUCTS = [product["id"] for product in json.load(page)["items"]]
 
 
-def existing(line):
+def with_existing_product(line):
     """The line with a product of the shop instead of an invented one; one in eight stays."""
     try:
-        invented = uuid.UUID(line["product_id"]).int
+        random_id = uuid.UUID(line["product_id"]).int
     except (AttributeError, KeyError, TypeError, ValueError):
         return line
-    if invented % 8 == 0:
+    if random_id % 8 == 0:
         return line
-    return {**line, "product_id": PRODUCTS[invented % len(PRODUCTS)]}
+    return {**line, "product_id": PRODUCTS[random_id % len(PRODUCTS)]}
 
 
 @schemathesis.hook
@@ -29,5 +29,5 @@ def map_body(context, body):
     if context.operation.label == "POST /v1/orders" and isinstance(body, dict):
         lines = body.get("lines")
         if isinstance(lines, list):
-            return {**body, "lines": [existing(line) for line in lines]}
+            return {**body, "lines": [with_existing_product(line) for line in lines]}
     return body

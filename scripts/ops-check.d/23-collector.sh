@@ -8,9 +8,9 @@ set -euo pipefail
 . scripts/ops-check.d/programs.sh
 
 if ! find_program /otelcol otel/opentelemetry-collector; then
-  skipped "the collector's configuration, and a trace through it" docker "https://docs.docker.com/engine/install"
+  report_skipped "the collector's configuration, and a trace through it" docker "https://docs.docker.com/engine/install"
   exit
 fi
-holds "the configuration is one that the collector reads" \
+run_check "the configuration is one that the collector reads" \
   "${PROGRAM[@]}" validate --config observability/otel-collector/config.yaml
-scripts/with-services.sh bash scripts/ops-check.d/watched.sh python3 scripts/ops-check.d/order_trace.py
+scripts/with-services.sh bash scripts/ops-check.d/with-monitoring.sh python3 scripts/ops-check.d/order_trace.py

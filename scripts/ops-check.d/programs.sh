@@ -7,8 +7,8 @@
 find_program() {
   local name=$1 image=$2 here
   shift 2
-  image=$(image_of_demo "$image")
-  if have_image "$image"; then
+  image=$(find_demo_image "$image")
+  if pull_image "$image"; then
     PROGRAM=(docker run --rm --interactive --network host --user "$(id -u):$(id -g)" --volume "$PWD:$PWD:ro"
       --workdir "$PWD" "$@" --entrypoint "$name" "$image")
     return
@@ -24,7 +24,7 @@ find_program() {
   return 1
 }
 
-image_of_demo() { sed -n "s|^ *image: \($1:.*\)|\1|p" docker-compose.yml | head -n 1; }
+find_demo_image() { sed -n "s|^ *image: \($1:.*\)|\1|p" docker-compose.yml | head -n 1; }
 
 # It is here, or can be had.
-have_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null 2>&1; }
+pull_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null 2>&1; }

@@ -6,26 +6,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 TOOLS=$PWD/.data/tools
 PYTHON=$TOOLS/python/bin/python
 
-ok() { printf 'ok %s\n' "$*"; }
-fail() { printf 'FAIL %s\n' "$*"; }
+report_ok() { printf 'ok %s\n' "$*"; }
+report_failure() { printf 'FAIL %s\n' "$*"; }
 
-# skipped WHAT TOOL HOW_TO_INSTALL
-skipped() { printf 'SKIPPED %s (missing: %s; %s)\n' "$@"; }
+# report_skipped WHAT TOOL HOW_TO_INSTALL
+report_skipped() { printf 'SKIPPED %s (missing: %s; %s)\n' "$@"; }
 
-# holds WHAT COMMAND…: the command succeeds. What it says is shown if it does not.
-holds() {
-  local what=$1 said
+# run_check WHAT COMMAND…: the command succeeds. What it says is shown if it does not.
+run_check() {
+  local what=$1 output
   shift
-  if said=$("$@" 2>&1); then
-    ok "$what"
+  if output=$("$@" 2>&1); then
+    report_ok "$what"
   else
-    fail "$what"
-    printf '%s\n' "$said" | sed 's/^/  /'
+    report_failure "$what"
+    printf '%s\n' "$output" | sed 's/^/  /'
   fi
 }
 
-# python_tool NAME==VERSION…: packages of PyPI, in a virtual environment of their own.
-python_tool() {
+# install_python_tool NAME==VERSION…: packages of PyPI, in a virtual environment of their own.
+install_python_tool() {
   local package
   if ! [ -x "$PYTHON" ]; then
     python3 -m venv "$TOOLS/python" >/dev/null 2>&1 || return 1
@@ -38,8 +38,8 @@ python_tool() {
   done
 }
 
-# npm_tool NAME@VERSION: a package of npm, with no scripts of its own run.
-npm_tool() {
+# install_npm_tool NAME@VERSION: a package of npm, with no scripts of its own run.
+install_npm_tool() {
   [ ! -e "$TOOLS/npm/$1" ] || return 0
   command -v npm >/dev/null || return 1
   printf 'Installing %s into .data/tools\n' "$1"
@@ -47,9 +47,9 @@ npm_tool() {
   touch "$TOOLS/npm/$1"
 }
 
-# make_secrets FOLDER: a file for each secret that a deployment has, with a value that the program
+# create_secrets FOLDER: a file for each secret that a deployment has, with a value that the program
 # takes for a real one.
-make_secrets() {
+create_secrets() {
   mkdir "$1"
   printf 'postgres://orderly:secret@postgres:5432/orderly?sslmode=verify-full' >"$1/database-url"
   printf 'rediss://:secret@redis:6379/0' >"$1/redis-url"

@@ -7,25 +7,25 @@ use serde::Serialize;
 use tokio::process::Command;
 
 /// Ticks in a second: USER_HZ, the same on every Linux that programs can see.
-const TICKS: f64 = 100.0;
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU time: of the clients, which are this process and what it has started, the service, and
 /// Postgres.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Cpu {
+pub struct CpuTime {
     pub client: f64,
     pub service: f64,
     pub postgres: f64,
 }
 
-impl Cpu {
-    /// Seconds, from when the processes began.
+impl CpuTime {
+    /// Seconds, since the processes started.
     pub fn now([service, postgres]: [u32; 2]) -> anyhow::Result<Self> {
         Ok(Self {
-            client: seconds("self")?,
-            service: seconds(&service.to_string())?,
+            client: cpu_seconds("self")?,
+            service: cpu_seconds(&service.to_string())?,
             // Its processes that ended are in its own count.
-            postgres: seconds(&postgres.to_string())? + of_children(postgres)?,
+            postgres: cpu_seconds(&postgres.to_string())? + cpu_seconds_of_children(postgres)?,
         })
     }
 
@@ -49,20 +49,20 @@ impl Cpu {
 }
 
 /// A process that was stopped for a while.
-pub struct Stopped(u32);
+pub struct PausedProcess(u32);
 
-impl Stopped {
-    pub async fn stop(process: u32) -> anyhow::Result<Self> {
-        signal("-STOP", process).await?;
+impl PausedProcess {
+    pub async fn pause(process: u32) -> anyhow::Result<Self> {
+        send_signal("-STOP", process).await?;
         Ok(Self(process))
     }
 
-    pub async fn go_on(self) -> anyhow::Result<()> {
-        signal("-CONT", self.0).await
+    pub async fn resume(self) -> anyhow::Result<()> {
+        send_signal("-CONT", self.0).await
     }
 }
 
-async fn signal(name: &str, process: u32) -> anyhow::Result<()> {
+async fn send_signal(name: &str, process: u32) -> anyhow::Result<()> {
     let status = Command::new("kill")
         .args([name, &process.to_string()])
         .status()
@@ -72,18 +72,18 @@ async fn signal(name: &str, process: u32) -> anyhow::Result<()> {
 }
 
 /// With the children it has waited for.
-fn seconds(process: &str) -> anyhow::Result<f64> {
-    let fields = stat(process)?;
+fn cpu_seconds(process: &str) -> anyhow::Result<f64> {
+    let fields = read_stat(process)?;
     let ticks: f64 = fields
         .iter()
         .skip(11)
         .take(4)
         .filter_map(|field| field.parse::<f64>().ok())
         .sum();
-    Ok(ticks / TICKS)
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
-fn of_children(parent: u32) -> anyhow::Result<f64> {
+fn cpu_seconds_of_children(parent: u32) -> anyhow::Result<f64> {
     let mut sum = 0.0;
     for entry in fs::read_dir("/proc").context("only Linux has /proc")? {
         let name = entry?.file_name();
@@ -91,15 +91,15 @@ fn of_children(parent: u32) -> anyhow::Result<f64> {
             continue;
         };
         // It may have ended just now.
-        if stat(process).is_ok_and(|fields| fields[1] == parent.to_string()) {
-            sum += seconds(process).unwrap_or_default();
+        if read_stat(process).is_ok_and(|fields| fields[1] == parent.to_string()) {
+            sum += cpu_seconds(process).unwrap_or_default();
         }
     }
     Ok(sum)
 }
 
 /// The fields behind the program's name, which may have spaces in it: state, parent, …
-fn stat(process: &str) -> anyhow::Result<Vec<String>> {
+fn read_stat(process: &str) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
     let (_, fields) = text
         .rsplit_once(')')

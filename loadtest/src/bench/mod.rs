@@ -15,20 +15,20 @@
 //! share the machine with the server, on both sides; how much of it they take is shown.
 
 mod cpu;
-mod orders;
-mod outcome;
+mod order_clients;
 mod pgbench;
+mod report;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
 
-use self::cpu::Cpu;
-use self::orders::Orders;
-use self::outcome::{Outcome, Round, Side};
+use self::cpu::CpuTime;
+use self::order_clients::OrderClients;
 use self::pgbench::Pgbench;
-use crate::say;
+use self::report::{BenchReport, BenchRound, TurnResult};
+use crate::log_progress;
 
 /// Compare the order path with pgbench running the same transaction
 ///
@@ -60,9 +60,9 @@ pub struct Args {
     /// Connections, on both sides
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
     clients: u32,
-    /// The least ratio
+    /// Lowest ratio that passes
     #[arg(long, default_value_t = 0.8)]
-    least: f64,
+    min_ratio: f64,
     /// The commit that is measured
     #[arg(long, default_value = "unknown")]
     commit: String,
@@ -72,70 +72,77 @@ pub struct Args {
     /// Which Postgres, and how it is set, in words
     #[arg(long, default_value = "")]
     postgres: String,
-    /// What the service has around it, in words
+    /// Build, settings and dependencies of the service, in words
     #[arg(long, default_value = "")]
-    setting: String,
+    service_setup: String,
     /// Write the result to this file as well
     #[arg(long)]
     result: Option<PathBuf>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<bool> {
-    let about = outcome::about(&args)?;
+    let environment = report::describe_environment(&args)?;
     let database = Pgbench::new(&args.postgres_bin, &args.scripts);
     database.run_file("setup.sql").await?;
-    let orders = Orders::log_in(&args.url, args.clients).await?;
+    let clients = OrderClients::log_in(&args.url, args.clients).await?;
     let processes = [args.service_pid, args.postgres_pid];
 
-    say("Warming up");
+    log_progress("Warming up");
     let warm_up = Duration::from_secs(args.seconds.min(5).into());
-    orders.place_for(warm_up).await?;
-    let texts = database.sample().await?;
-    database.place_orders(&texts, args.clients, warm_up).await?;
+    clients.place_orders(warm_up).await?;
+    let variables = database.read_variables().await?;
+    database
+        .place_orders(&variables, args.clients, warm_up)
+        .await?;
 
     let turn = Duration::from_secs(args.seconds.into());
     let mut rounds = Vec::new();
     for number in 0..args.rounds {
-        let mut round = Round::default();
-        for pgbenchs_turn in [number % 2 == 0, number % 2 == 1] {
+        let mut round = BenchRound::default();
+        for is_pgbench in [number % 2 == 0, number % 2 == 1] {
             database.run_file("reset.sql").await?;
-            let before = Cpu::now(processes)?;
-            if pgbenchs_turn {
-                let stopped = cpu::Stopped::stop(args.service_pid).await?;
-                round.pgbench = database.place_orders(&texts, args.clients, turn).await?;
-                stopped.go_on().await?;
+            let before = CpuTime::now(processes)?;
+            if is_pgbench {
+                let paused = cpu::PausedProcess::pause(args.service_pid).await?;
+                round.pgbench = database
+                    .place_orders(&variables, args.clients, turn)
+                    .await?;
+                paused.resume().await?;
             } else {
-                round.service = orders.place_for(turn).await?;
+                round.service = clients.place_orders(turn).await?;
             }
-            let side = if pgbenchs_turn {
+            let result = if is_pgbench {
                 &mut round.pgbench
             } else {
                 &mut round.service
             };
-            side.cpu = Cpu::now(processes)?.since(&before).per(side.orders);
-            same_rows(&database, side).await?;
+            result.cpu = CpuTime::now(processes)?.since(&before).per(result.orders);
+            verify_row_counts(&database, result).await?;
         }
-        say(&format!("round {}: {round}", number + 1));
+        log_progress(&format!("round {}: {round}", number + 1));
         rounds.push(round);
     }
-    let outcome = Outcome { rounds, about };
+    let report = BenchReport {
+        rounds,
+        environment,
+    };
     if let Some(file) = &args.result {
-        std::fs::write(file, outcome.markdown())?;
+        std::fs::write(file, report.markdown())?;
     }
-    crate::print(&outcome.markdown())?;
-    Ok(outcome.ratio() >= args.least)
+    crate::print_stdout(&report.markdown())?;
+    Ok(report.ratio() >= args.min_ratio)
 }
 
 /// Each order has left the same rows, whoever placed it.
-async fn same_rows(database: &Pgbench, side: &Side) -> anyhow::Result<()> {
+async fn verify_row_counts(database: &Pgbench, result: &TurnResult) -> anyhow::Result<()> {
     for table in ["orders", "order_lines", "idempotency_keys"] {
         let rows = database
             .query(&format!("SELECT count(*) FROM {table}"))
             .await?;
         ensure!(
-            rows == side.orders.to_string(),
+            rows == result.orders.to_string(),
             "{} orders were placed, but {table} has {rows} rows",
-            side.orders
+            result.orders
         );
     }
     Ok(())

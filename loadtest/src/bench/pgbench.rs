@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-use super::outcome::Side;
+use super::report::TurnResult;
 
 /// The programs, and the folder of the scripts.
 pub struct Pgbench {
@@ -14,8 +14,8 @@ pub struct Pgbench {
     scripts: PathBuf,
 }
 
-/// Texts that only the service can write: variables of the script.
-pub struct Texts(Vec<(&'static str, String)>);
+/// Variables of the script: texts that only the service can write.
+pub struct ScriptVariables(Vec<(&'static str, String)>);
 
 impl Pgbench {
     pub fn new(bin: &Path, scripts: &Path) -> Self {
@@ -30,14 +30,14 @@ impl Pgbench {
         self.psql(&["-f", &file.to_string_lossy()]).await.map(drop)
     }
 
-    /// The one value that the query is about.
+    /// The one value that the query returns.
     pub async fn query(&self, query: &str) -> anyhow::Result<String> {
         self.psql(&["-c", query]).await
     }
 
     /// What the service has just written for an order of the benchmark.
-    pub async fn sample(&self) -> anyhow::Result<Texts> {
-        let mut texts = Vec::new();
+    pub async fn read_variables(&self) -> anyhow::Result<ScriptVariables> {
+        let mut variables = Vec::new();
         for (variable, query) in [
             (
                 "fingerprint",
@@ -64,7 +64,7 @@ impl Pgbench {
             if text.is_empty() {
                 bail!("the service has written no order: {query}");
             }
-            texts.push((variable, text));
+            variables.push((variable, text));
         }
         for (variable, text) in [
             ("quantities", "{1}"),
@@ -74,25 +74,25 @@ impl Pgbench {
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
             ),
         ] {
-            texts.push((variable, text.to_owned()));
+            variables.push((variable, text.to_owned()));
         }
-        Ok(Texts(texts))
+        Ok(ScriptVariables(variables))
     }
 
     /// So many clients place one order after the other.
     pub async fn place_orders(
         &self,
-        texts: &Texts,
+        variables: &ScriptVariables,
         clients: u32,
         turn: Duration,
-    ) -> anyhow::Result<Side> {
+    ) -> anyhow::Result<TurnResult> {
         // The first half of a UUIDv7 (RFC 9562, section 5.7): the time in ms, the version, and noise.
         let ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let stamp = format!("{ms:012x}7000");
         let mut command = Command::new(self.bin.join("pgbench"));
         command.args(["--no-vacuum", "--protocol=prepared", "--define=n=0"]);
         command.arg(format!("--define=stamp={stamp}"));
-        for (variable, text) in &texts.0 {
+        for (variable, text) in &variables.0 {
             command.arg(format!("--define={variable}={text}"));
         }
         command.arg(format!("--client={clients}")).arg("--jobs=2");
@@ -100,17 +100,19 @@ impl Pgbench {
         command
             .arg("--file")
             .arg(self.scripts.join("place_order.sql"));
-        let said = output(&mut command).await?;
+        let output_text = output(&mut command).await?;
         let find = |start: &str, end: &str| -> anyhow::Result<f64> {
-            let line = said.lines().find_map(|line| line.strip_prefix(start));
-            let figure = line.and_then(|line| line.split(end).next()?.trim().parse().ok());
-            figure.with_context(|| format!("pgbench did not say {start:?}: {said}"))
+            let line = output_text
+                .lines()
+                .find_map(|line| line.strip_prefix(start));
+            let value = line.and_then(|line| line.split(end).next()?.trim().parse().ok());
+            value.with_context(|| format!("pgbench did not print {start:?}: {output_text}"))
         };
-        Ok(Side {
+        Ok(TurnResult {
             orders: find("number of transactions actually processed: ", "/")? as u64,
             per_second: find("tps = ", " ")?,
             mean_us: find("latency average = ", " ms")? * 1e3,
-            ..Side::default()
+            ..TurnResult::default()
         })
     }
 
@@ -129,15 +131,15 @@ async fn output(command: &mut Command) -> anyhow::Result<String> {
         .get_program()
         .to_string_lossy()
         .into_owned();
-    let ended = command
+    let finished = command
         .output()
         .await
         .with_context(|| format!("{program} can't be run"))?;
-    if !ended.status.success() {
+    if !finished.status.success() {
         bail!(
             "{program} failed: {}",
-            String::from_utf8_lossy(&ended.stderr).trim()
+            String::from_utf8_lossy(&finished.stderr).trim()
         );
     }
-    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
 }

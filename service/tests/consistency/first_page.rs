@@ -29,7 +29,7 @@ fn every_port_of_this_machine_that_is_named_is_published_and_the_other_way_round
         .into_iter()
         .collect();
     assert_eq!(published, linked);
-    for page in pages(&[OPERATIONS, &["scripts/demo.sh", "scripts/try-demo.sh"]].concat()) {
+    for page in pages(&[OPERATIONS, &["scripts/demo.sh", "scripts/test-demo.sh"]].concat()) {
         for port in numbers_after(&page.text, "http://localhost:") {
             assert!(published.contains(&port), "{}: port {port}", page.path);
         }

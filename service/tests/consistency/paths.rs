@@ -70,7 +70,7 @@ const CALLERS: &[&str] = &[
     "deploy",
     "docs/rate-limits.md",
     "scripts/contract",
-    "scripts/contract.sh",
+    "scripts/test-contract.sh",
     "scripts/run.sh",
     "scripts/test-backup.sh",
 ];

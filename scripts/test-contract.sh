@@ -5,32 +5,32 @@
 # `make test`. To be run by with-services.sh, which also ends what this starts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
-# shellcheck source=scripts/process.sh
-. scripts/process.sh
-# shellcheck source=scripts/binary.sh
-. scripts/binary.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
+# shellcheck source=scripts/lib/process.sh
+. scripts/lib/process.sh
+# shellcheck source=scripts/lib/build.sh
+. scripts/lib/build.sh
 
 PYTHON=.data/contract/bin/python
 LOG=.data/contract/service.log
 
 install_schemathesis() {
   local requirements=scripts/contract/requirements.txt
-  require python3 python3 python3
+  require_program python3 python3 python3
   cmp -s "$requirements" .data/contract/installed.txt && return
-  say "Installing schemathesis into .data/contract"
+  log_progress "Installing schemathesis into .data/contract"
   rm -rf .data/contract
-  make_venv
+  create_venv
   "$PYTHON" -m pip install --quiet --requirement "$requirements" ||
     die "schemathesis can't be installed: is PyPI reachable?"
   cp "$requirements" .data/contract/installed.txt
 }
 
 # Debian keeps the part of Python that makes one in a package of its own.
-make_venv() {
+create_venv() {
   python3 -m venv .data/contract >/dev/null 2>&1 && return
-  if may_apt; then apt_install python3-venv; fi || true
+  if can_use_apt; then install_with_apt python3-venv; fi || true
   python3 -m venv .data/contract >/dev/null 2>&1 ||
     die "Python can't make a virtual environment: install python3-venv (Debian, Ubuntu: apt-get install python3-venv)"
 }
@@ -39,9 +39,9 @@ start_service() {
   export ORDERLY_ENV=test
   export ORDERLY__DATABASE__URL=$ORDERLY_TEST_DATABASE_URL
   export ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
-  ORDERLY__HTTP__PORT=$(free_port)
-  ORDERLY__ADMIN__PORT=$(free_port)
-  ORDERLY__SANDBOX_GATEWAY__PORT=$(free_port)
+  ORDERLY__HTTP__PORT=$(find_free_port)
+  ORDERLY__ADMIN__PORT=$(find_free_port)
+  ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
   export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
   export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT
   export ORDERLY__AUTH__TOKEN_LIFETIME=1h # longer than this takes
@@ -70,10 +70,10 @@ print(json.load(urllib.request.urlopen(request))["access_token"])
 END
 }
 
-# hold_to_contract WHO TOKEN EXAMPLES: schemathesis shows its progress itself. It keeps what
+# run_schemathesis ROLE TOKEN EXAMPLES: schemathesis shows its progress itself. It keeps what
 # it found in the folder that it runs in.
-hold_to_contract() {
-  say "The contract, as $1"
+run_schemathesis() {
+  log_progress "The contract, as $1"
   (
     export PYTHONPATH=$PWD/scripts/contract ORDERLY_CONTRACT_TOKEN=$2
     cd .data/contract
@@ -84,12 +84,12 @@ hold_to_contract() {
 
 require_rust
 install_schemathesis
-say "Building"
+log_progress "Building"
 build_binary
 start_service
 failed=()
-hold_to_contract admin "$(log_in admin@example.com orderly-demo-admin)" 50
-hold_to_contract customer "$(log_in customer@example.com orderly-demo-customer)" 20
-hold_to_contract nobody "no-token" 20
+run_schemathesis admin "$(log_in admin@example.com orderly-demo-admin)" 50
+run_schemathesis customer "$(log_in customer@example.com orderly-demo-customer)" 20
+run_schemathesis anonymous "no-token" 20
 [ ${#failed[@]} = 0 ] || die "the service breaks its contract, as: ${failed[*]}; its log is $LOG"
-say "The service keeps its contract"
+log_progress "The service keeps its contract"

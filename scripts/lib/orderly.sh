@@ -1,20 +1,20 @@
 # shellcheck shell=bash
 # The service and the sandbox gateway beside it, in $DATA. To be sourced, after services.sh and
-# binary.sh.
+# build.sh.
 
 # Where nobody has to know the ports beforehand.
-choose_ports() {
-  ORDERLY__HTTP__PORT=$(free_port)
-  ORDERLY__ADMIN__PORT=$(free_port)
-  ORDERLY__SANDBOX_GATEWAY__PORT=$(free_port)
+select_ports() {
+  ORDERLY__HTTP__PORT=$(find_free_port)
+  ORDERLY__ADMIN__PORT=$(find_free_port)
+  ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
   export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
 }
 
 start_gateway() {
   export ORDERLY__SANDBOX_GATEWAY__LEDGER="$DATA/gateway-ledger.json"
   export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT"
-  start "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
-  wait_until 30 "orderly sandbox-gateway" http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||
+  start_process "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
+  wait_until 30 "orderly sandbox-gateway" is_http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||
     die "the sandbox gateway did not start; $DATA/gateway.log ends with: $(tail -n 5 "$DATA/gateway.log")"
 }
 
@@ -22,7 +22,7 @@ start_gateway() {
 start_service() {
   "$BINARY" migrate >&2
   "$BINARY" seed >&2
-  start "orderly serve" "$BINARY" serve >"$1" 2>&1
+  start_process "orderly serve" "$BINARY" serve >"$1" 2>&1
   wait_until 60 "orderly serve" "$BINARY" healthcheck >/dev/null 2>&1 ||
     die "the service did not become ready; $1 ends with: $(tail -n 5 "$1")"
 }

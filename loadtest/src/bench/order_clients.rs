@@ -14,25 +14,25 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::outcome::Side;
-use crate::api::Api;
+use super::report::TurnResult;
+use crate::api::ApiClient;
 use crate::recorder::histogram;
 
 const PASSWORD: &str = "orderly-demo-customer";
 const PRODUCTS: u32 = 1000;
 
 /// Customers who are logged in.
-pub struct Orders {
+pub struct OrderClients {
     address: String,
     tokens: Vec<String>,
 }
 
-impl Orders {
+impl OrderClients {
     pub async fn log_in(url: &str, clients: u32) -> anyhow::Result<Self> {
         let address = url
             .strip_prefix("http://")
             .context("--url must begin with http://")?;
-        let api = Api::new(url, Duration::from_secs(30))?;
+        let api = ApiClient::new(url, Duration::from_secs(30))?;
         let mut tokens = Vec::new();
         for number in 1..=clients {
             let session = api
@@ -40,7 +40,7 @@ impl Orders {
                 .await;
             match session {
                 Ok(session) => tokens.push(session.access_token),
-                Err(refused) => bail!("logging in customer {number}: {:?}", refused.outcome),
+                Err(error) => bail!("logging in customer {number}: {:?}", error.outcome),
             }
         }
         Ok(Self {
@@ -50,63 +50,63 @@ impl Orders {
     }
 
     /// Each customer places one order after the other.
-    pub async fn place_for(&self, turn: Duration) -> anyhow::Result<Side> {
+    pub async fn place_orders(&self, turn: Duration) -> anyhow::Result<TurnResult> {
         let (address, tokens) = (self.address.clone(), self.tokens.clone());
-        let one_thread = Builder::new_current_thread().enable_all().build()?;
-        let began = Instant::now();
-        let placing = place_all(address, tokens, began + turn);
-        let latency = spawn_blocking(move || one_thread.block_on(placing)).await??;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let started_at = Instant::now();
+        let placing = place_all_until(address, tokens, started_at + turn);
+        let latency = spawn_blocking(move || runtime.block_on(placing)).await??;
         let orders = latency.len();
-        Ok(Side {
+        Ok(TurnResult {
             orders,
-            per_second: orders as f64 / began.elapsed().as_secs_f64(),
+            per_second: orders as f64 / started_at.elapsed().as_secs_f64(),
             mean_us: latency.mean(),
             p99_us: Some(latency.value_at_quantile(0.99)),
-            ..Side::default()
+            ..TurnResult::default()
         })
     }
 }
 
-async fn place_all(
+async fn place_all_until(
     address: String,
     tokens: Vec<String>,
-    end: Instant,
+    deadline: Instant,
 ) -> anyhow::Result<Histogram<u64>> {
-    let mut customers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for token in tokens {
-        let customer = Customer {
+        let client = OrderClient {
             stream: BufReader::new(TcpStream::connect(&address).await?),
-            head: format!("host: {address}\r\nauthorization: Bearer {token}\r\n"),
+            headers: format!("host: {address}\r\nauthorization: Bearer {token}\r\n"),
         };
-        customers.spawn(customer.place_until(end));
+        tasks.spawn(client.place_orders_until(deadline));
     }
     let mut latency = histogram(3);
-    while let Some(ended) = customers.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         latency.add(ended??)?;
     }
     Ok(latency)
 }
 
-struct Customer {
+struct OrderClient {
     stream: BufReader<TcpStream>,
-    head: String,
+    headers: String,
 }
 
-impl Customer {
-    async fn place_until(mut self, end: Instant) -> anyhow::Result<Histogram<u64>> {
+impl OrderClient {
+    async fn place_orders_until(mut self, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
         self.stream.get_ref().set_nodelay(true)?;
         let mut latency = histogram(3);
         loop {
-            let began = Instant::now();
-            if began >= end {
+            let started_at = Instant::now();
+            if started_at >= deadline {
                 return Ok(latency);
             }
-            self.place().await?;
-            latency.saturating_record(began.elapsed().as_micros() as u64);
+            self.place_order().await?;
+            latency.saturating_record(started_at.elapsed().as_micros() as u64);
         }
     }
 
-    async fn place(&mut self) -> anyhow::Result<()> {
+    async fn place_order(&mut self) -> anyhow::Result<()> {
         let product = rand::random_range(1..=PRODUCTS);
         let body = format!(
             r#"{{"lines":[{{"product_id":"00000000-0000-7000-8000-{product:012}","quantity":1}}]}}"#
@@ -114,7 +114,7 @@ impl Customer {
         let request = format!(
             "POST /v1/orders HTTP/1.1\r\n{}idempotency-key: {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.head,
+            self.headers,
             Uuid::now_v7(),
             body.len()
         );
@@ -122,7 +122,7 @@ impl Customer {
 
         let mut line = String::new();
         self.stream.read_line(&mut line).await?;
-        let placed = line.starts_with("HTTP/1.1 201 ");
+        let is_created = line.starts_with("HTTP/1.1 201 ");
         let (status, mut length) = (line.trim().to_owned(), 0);
         while line != "\r\n" {
             line.clear();
@@ -137,9 +137,9 @@ impl Customer {
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
-        if !placed {
+        if !is_created {
             bail!(
-                "an order was answered with {status}: {}",
+                "an order was rejected with {status}: {}",
                 String::from_utf8_lossy(&body)
             );
         }

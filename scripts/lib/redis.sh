@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
 # A private Redis in $DATA/redis: 127.0.0.1 only, a port of its own. To be sourced.
 
-# redis_answers PORT: and it is the one we started, not another that was there first.
-redis_answers() {
+# is_redis_ready PORT: and it is the one we started, not another that was there first.
+is_redis_ready() {
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
     printf 'INFO server\r\nQUIT\r\n' >&3
@@ -17,19 +17,19 @@ start_redis() {
   port=$(cat "$DATA/redis.port" 2>/dev/null || echo "$1")
   shift
   mkdir -p "$DATA/redis"
-  give "$DATA/redis"
+  give_ownership "$DATA/redis"
   for attempt in 1 2 3 4 5; do
-    port_taken "$port" && port=$(free_port)
-    start redis-server "${UNPRIVILEGED[@]}" redis-server --port "$port" --bind 127.0.0.1 \
+    is_port_taken "$port" && port=$(find_free_port)
+    start_process redis-server "${UNPRIVILEGED[@]}" redis-server --port "$port" --bind 127.0.0.1 \
       --dir "$DATA/redis" --save '' "$@" >"$log" 2>&1
-    if wait_until 20 redis-server redis_answers "$port"; then
+    if wait_until 20 redis-server is_redis_ready "$port"; then
       echo "$port" >"$DATA/redis.port"
       REDIS_URL="redis://127.0.0.1:$port/"
       return
     fi
-    say "Redis did not start on port $port (attempt $attempt of 5)"
-    stop redis-server 5
-    port=$(free_port)
+    log_progress "Redis did not start on port $port (attempt $attempt of 5)"
+    stop_process redis-server 5
+    port=$(find_free_port)
   done
   die "Redis did not start; $log ends with: $(tail -n 3 "$log")"
 }

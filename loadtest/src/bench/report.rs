@@ -4,42 +4,42 @@ use std::fmt::{self, Write as _};
 use std::fs;
 
 use super::Args;
-use super::cpu::Cpu;
-use crate::promises::millis;
+use super::cpu::CpuTime;
+use crate::format::millis;
 
-/// One side's turn.
+/// Result of one side's turn.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Side {
+pub struct TurnResult {
     pub orders: u64,
     pub per_second: f64,
     pub mean_us: f64,
     /// `pgbench` says none.
     pub p99_us: Option<u64>,
     /// µs for each order.
-    pub cpu: Cpu,
+    pub cpu: CpuTime,
 }
 
 /// A turn of each.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Round {
-    pub pgbench: Side,
-    pub service: Side,
+pub struct BenchRound {
+    pub pgbench: TurnResult,
+    pub service: TurnResult,
 }
 
 /// All rounds, and where they were.
-pub struct Outcome {
-    pub rounds: Vec<Round>,
-    pub about: Vec<(&'static str, String)>,
+pub struct BenchReport {
+    pub rounds: Vec<BenchRound>,
+    pub environment: Vec<(&'static str, String)>,
 }
 
-impl Round {
+impl BenchRound {
     fn ratio(&self) -> f64 {
         self.service.per_second / self.pgbench.per_second
     }
 }
 
 /// Where and how it is done, to be asked before it begins.
-pub fn about(args: &Args) -> anyhow::Result<Vec<(&'static str, String)>> {
+pub fn describe_environment(args: &Args) -> anyhow::Result<Vec<(&'static str, String)>> {
     let date = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
     let load = fs::read_to_string("/proc/loadavg")?;
     let (rounds, seconds, clients) = (args.rounds, args.seconds, args.clients);
@@ -50,7 +50,7 @@ pub fn about(args: &Args) -> anyhow::Result<Vec<(&'static str, String)>> {
         ("machine", machine()),
         ("load before", load.trim().to_owned()),
         ("Postgres", args.postgres.clone()),
-        ("service", args.setting.clone()),
+        ("service", args.service_setup.clone()),
         (
             "rounds",
             format!("{rounds} of {seconds} s each, {clients} clients on both sides"),
@@ -58,10 +58,10 @@ pub fn about(args: &Args) -> anyhow::Result<Vec<(&'static str, String)>> {
     ])
 }
 
-impl Outcome {
+impl BenchReport {
     /// The median of the rounds' ratios.
     pub fn ratio(&self) -> f64 {
-        median(self.rounds.iter().map(Round::ratio))
+        median(self.rounds.iter().map(BenchRound::ratio))
     }
 
     pub fn markdown(&self) -> String {
@@ -72,7 +72,7 @@ impl Outcome {
     }
 
     fn write(&self, page: &mut String) -> fmt::Result {
-        let ratios = || self.rounds.iter().map(Round::ratio);
+        let ratios = || self.rounds.iter().map(BenchRound::ratio);
         writeln!(page, "# The order path against pgbench\n")?;
         writeln!(
             page,
@@ -83,7 +83,7 @@ impl Outcome {
             ratios().fold(0.0, f64::max)
         )?;
         writeln!(page, "| | |\n|---|---|")?;
-        for (what, value) in &self.about {
+        for (what, value) in &self.environment {
             writeln!(page, "| {what} | {value} |")?;
         }
         writeln!(
@@ -104,19 +104,19 @@ impl Outcome {
         self.row(
             page,
             "orders/s",
-            |side| side.per_second,
+            |result| result.per_second,
             |value| format!("{value:.0}"),
         )?;
         self.row(
             page,
             "mean latency",
-            |side| side.mean_us,
+            |result| result.mean_us,
             |value| millis(value as u64),
         )?;
         self.row(
             page,
             "p99 latency",
-            |side| side.p99_us.unwrap_or_default() as f64,
+            |result| result.p99_us.unwrap_or_default() as f64,
             |value| {
                 if value > 0.0 {
                     millis(value as u64)
@@ -128,10 +128,10 @@ impl Outcome {
         for (what, of) in [
             (
                 "CPU of the client, for each order",
-                (|side| side.cpu.client) as fn(&Side) -> f64,
+                (|result| result.cpu.client) as fn(&TurnResult) -> f64,
             ),
-            ("CPU of the service", |side| side.cpu.service),
-            ("CPU of Postgres", |side| side.cpu.postgres),
+            ("CPU of the service", |result| result.cpu.service),
+            ("CPU of Postgres", |result| result.cpu.postgres),
         ] {
             self.row(page, what, of, |value| format!("{value:.0} µs"))?;
         }
@@ -142,7 +142,7 @@ impl Outcome {
         &self,
         page: &mut String,
         what: &str,
-        of: impl Fn(&Side) -> f64,
+        of: impl Fn(&TurnResult) -> f64,
         show: impl Fn(f64) -> String,
     ) -> fmt::Result {
         let pgbench = show(median(self.rounds.iter().map(|round| of(&round.pgbench))));
@@ -151,7 +151,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Round {
+impl fmt::Display for BenchRound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (pgbench, service) = (self.pgbench.per_second, self.service.per_second);
         write!(
@@ -194,7 +194,7 @@ mod tests {
     use super::median;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn returns_median_of_odd_and_even_counts() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
     }

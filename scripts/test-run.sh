@@ -10,13 +10,13 @@ log=$(mktemp)
 job=
 
 fail() {
-  printf 'try-run: %s\n' "$1" >&2
+  printf 'test-run: %s\n' "$1" >&2
   cat "$log" >&2
   [ -z "$job" ] || kill -TERM -- "-$job" 2>/dev/null || true
   exit 1
 }
 
-start() {
+start_run() {
   make run >"$log" 2>&1 </dev/null &
   job=$!
   for _ in $(seq 600); do
@@ -27,12 +27,12 @@ start() {
   fail 'make run showed no banner in ten minutes'
 }
 
-order() {
+place_order() {
   sed -n '/^TOKEN=/,/^until/p' "$log" >"$log.lines"
   timeout 120 bash "$log.lines" 2>&1 | grep -q '"status":"paid"' || fail 'the order was not paid'
 }
 
-stop() {
+stop_run() {
   kill -INT -- "-$job"
   wait "$job" || true
   job=
@@ -43,9 +43,9 @@ stop() {
 
 for round in first second; do
   printf '==> make run, for the %s time\n' "$round"
-  start
-  order
-  stop
+  start_run
+  place_order
+  stop_run
 done
 grep -q '^products: 0 added' "$log" || fail 'the second run did not reuse the data'
 make clean-data

@@ -4,9 +4,9 @@
 # and otherwise says in one line what to install. To be sourced.
 
 # The oldest Postgres the project is run against.
-readonly OLDEST_POSTGRES=14
+readonly MIN_POSTGRES_MAJOR=14
 
-say() { printf '==> %s\n' "$*" >&2; }
+log_progress() { printf '==> %s\n' "$*" >&2; }
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -14,7 +14,7 @@ die() {
 }
 
 # May packages be installed without asking anybody? Sets $as_root.
-may_apt() {
+can_use_apt() {
   command -v apt-get >/dev/null || return 1
   if [ "$(id -u)" = 0 ]; then
     as_root=(env)
@@ -25,8 +25,8 @@ may_apt() {
   fi
 }
 
-apt_install() {
-  say "Installing $* with apt-get"
+install_with_apt() {
+  log_progress "Installing $* with apt-get"
   # Two checkouts may come here at once: wait for the other's lock.
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0)
@@ -34,16 +34,16 @@ apt_install() {
     "${apt[@]}" install --no-install-recommends "$@" </dev/null >&2
 }
 
-brew_install() {
+install_with_brew() {
   command -v brew >/dev/null && [ "$(id -u)" != 0 ] || return 1
-  say "Installing $* with Homebrew"
+  log_progress "Installing $* with Homebrew"
   brew install "$@" </dev/null >&2
 }
 
-# require PROGRAM APT_PACKAGE BREW_PACKAGE
-require() {
+# require_program PROGRAM APT_PACKAGE BREW_PACKAGE
+require_program() {
   command -v "$1" >/dev/null && return
-  if may_apt; then apt_install "$2"; else brew_install "$3"; fi || true
+  if can_use_apt; then install_with_apt "$2"; else install_with_brew "$3"; fi || true
   command -v "$1" >/dev/null ||
     die "$1 is missing: install it (Debian, Ubuntu: apt-get install $2; macOS: brew install $3)"
 }
@@ -53,7 +53,7 @@ require_rust() {
   command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
   command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
   command -v cc >/dev/null && return
-  if may_apt; then apt_install gcc libc6-dev || true; fi
+  if can_use_apt; then install_with_apt gcc libc6-dev || true; fi
   command -v cc >/dev/null ||
     die "a C compiler is missing, Rust links with it (Debian, Ubuntu: apt-get install gcc libc6-dev; macOS: xcode-select --install)"
 }
@@ -62,7 +62,7 @@ require_rust() {
 # installation leaves out.
 require_component() {
   cargo "$1" --version >/dev/null 2>&1 && return
-  say "Adding $2 to the Rust toolchain"
+  log_progress "Adding $2 to the Rust toolchain"
   rustup component add "$2" || die "$2 is missing: install it (rustup component add $2)"
 }
 
@@ -86,16 +86,16 @@ find_postgres() {
       PG_BIN=$dir PG_MAJOR=$major
     fi
   done
-  [ "$PG_MAJOR" -ge "$OLDEST_POSTGRES" ]
+  [ "$PG_MAJOR" -ge "$MIN_POSTGRES_MAJOR" ]
 }
 
 # Debian's package would also create and start a cluster of the machine's own,
 # which nobody asked for: it is told not to while we install.
-apt_install_postgres() {
+install_postgres_with_apt() {
   local settings=/etc/postgresql-common/createcluster.d code=0
   "${as_root[@]}" mkdir -p "$settings" &&
     echo 'create_main_cluster = false' | "${as_root[@]}" tee "$settings/orderly.conf" >/dev/null
-  apt_install postgresql || code=$?
+  install_with_apt postgresql || code=$?
   "${as_root[@]}" rm -f "$settings/orderly.conf"
   return "$code"
 }
@@ -103,15 +103,15 @@ apt_install_postgres() {
 # require_postgres MAJOR: of that version, or of any if it is empty.
 require_postgres() {
   find_postgres "$1" && return
-  if may_apt; then apt_install_postgres; else brew_install postgresql@17; fi || true
+  if can_use_apt; then install_postgres_with_apt; else install_with_brew postgresql@17; fi || true
   find_postgres "$1" ||
-    die "Postgres $OLDEST_POSTGRES or newer is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17)"
+    die "Postgres $MIN_POSTGRES_MAJOR or newer is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17)"
 }
 
 # Only the program is wanted, so the service that Debian's package starts on
 # port 6379 is stopped again.
-apt_install_redis() {
-  apt_install redis-server || return
+install_redis_with_apt() {
+  install_with_apt redis-server || return
   "${as_root[@]}" invoke-rc.d redis-server stop </dev/null >&2 || true
   "${as_root[@]}" update-rc.d redis-server disable </dev/null >&2 || true
 }
@@ -119,17 +119,17 @@ apt_install_redis() {
 # Fails, rather than ends the script, where there is none: `make run` can do without.
 find_or_install_redis() {
   command -v redis-server >/dev/null && return
-  if may_apt; then apt_install_redis; else brew_install redis; fi || true
+  if can_use_apt; then install_redis_with_apt; else install_with_brew redis; fi || true
   command -v redis-server >/dev/null
 }
-readonly NO_REDIS="Redis is missing: install it (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
+readonly REDIS_MISSING="Redis is missing: install it (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
 
 # Sets SHELLCHECK. PyPI carries the program too, which needs no root.
 require_shellcheck() {
   local tools=$PWD/.data/tools
   SHELLCHECK=$(command -v shellcheck || true)
   [ -n "$SHELLCHECK" ] && return
-  if may_apt; then apt_install shellcheck; else brew_install shellcheck; fi || true
+  if can_use_apt; then install_with_apt shellcheck; else install_with_brew shellcheck; fi || true
   SHELLCHECK=$(command -v shellcheck || true)
   [ -n "$SHELLCHECK" ] && return
   SHELLCHECK=$tools/bin/shellcheck

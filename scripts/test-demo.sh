@@ -2,7 +2,7 @@
 # Tries the demo as its user would: brings it up, places the order of the first page until it is paid, stops a replica
 # under load without a failed request, and removes it all.
 #
-#   scripts/try-demo.sh [OVERRIDE.yml]
+#   scripts/test-demo.sh [OVERRIDE.yml]
 #
 # The override is a compose file that is laid over docker-compose.yml, to leave out what a machine has no image of:
 #
@@ -11,101 +11,101 @@
 # The image is the one that ORDERLY_IMAGE names, orderly:dev, and is built if it is not there (scripts/image.sh).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 readonly PAGE=http://localhost:8088/
 export COMPOSE_FILE=docker-compose.yml${1:+:$1}
 work=$(mktemp -d)
 
 fail() {
-  printf 'try-demo: %s\n' "$1" >&2
+  printf 'test-demo: %s\n' "$1" >&2
   docker compose ps --all >&2 || true
   docker compose logs --no-log-prefix --tail 5 edge orderly-1 orderly-2 >&2 || true
   exit 1
 }
 
 # What compose made and has not removed: containers, volumes, networks.
-left() {
+list_leftovers() {
   local label=com.docker.compose.project=orderly
   docker ps --all --quiet --filter "label=$label"
   docker volume ls --quiet --filter "label=$label"
   docker network ls --quiet --filter "label=$label"
 }
 
-[ -z "$(left)" ] || die "there is a demo already, and this would remove it with its data: make demo-down"
+[ -z "$(list_leftovers)" ] || die "there is a demo already, and this would remove it with its data: make demo-down"
 clean_up() {
   rm -rf "$work"
   docker compose down --volumes --remove-orphans >/dev/null 2>&1 || true
 }
 trap clean_up EXIT
 
-# block ID: the lines that the first page tells people to type.
-block() { sed -n "/<pre id=\"$1\">/,/<\/pre>/p" "$work/page" | sed '1d; $d'; }
+# print_block ID: the lines that the first page tells people to type.
+print_block() { sed -n "/<pre id=\"$1\">/,/<\/pre>/p" "$work/page" | sed '1d; $d'; }
 
-order() {
-  block order >"$work/order.sh"
+place_order() {
+  print_block order >"$work/order.sh"
   timeout 120 bash "$work/order.sh" 2>&1 | tee "$work/order" | grep -q '"status":"paid"' ||
     fail "the order was not paid: $(cat "$work/order")"
 }
 
-# status NAME CURL_ARGUMENT…: one request, as `NAME STATUS`; 000 if there was no answer.
-status() {
+# send_request NAME CURL_ARGUMENT…: one request, as `NAME STATUS`; 000 if there was no answer.
+send_request() {
   printf '%s %s\n' "$1" "$(curl --silent --output "$work/body.$BASHPID" --max-time 15 --write-out '%{http_code}' "${@:2}")"
 }
 
 # Customers who look, log in and buy, until the file is gone. Each log-in is answered by a replica, if only with 429:
 # that is what there is for more than a few a minute.
-customer() {
+run_virtual_user() {
   local login='{"email":"customer@example.com","password":"orderly-demo-customer"}' json='content-type: application/json'
-  while [ -e "$work/load" ]; do
-    status products "$API/v1/products?limit=20"
-    status sessions "$API/v1/sessions" --header "$json" --data "$login"
-    status orders "$API/v1/orders" --header "$json" --header "authorization: Bearer $TOKEN" \
+  while [ -e "$work/running" ]; do
+    send_request products "$API/v1/products?limit=20"
+    send_request sessions "$API/v1/sessions" --header "$json" --data "$login"
+    send_request orders "$API/v1/orders" --header "$json" --header "authorization: Bearer $TOKEN" \
       --header "idempotency-key: try-$(cat /proc/sys/kernel/random/uuid)" \
       --data "{\"lines\":[{\"product_id\":\"$PRODUCT\",\"quantity\":1}]}"
   done
 }
 
-# answered NUMBER: waits until so many more requests were answered.
-answered() {
-  local wanted=$(($(wc -l <"$work/answers") + $1)) deadline=$((SECONDS + 60))
-  until [ "$(wc -l <"$work/answers")" -ge "$wanted" ]; do
+# wait_for_responses NUMBER: waits until so many more requests were answered.
+wait_for_responses() {
+  local wanted=$(($(wc -l <"$work/responses") + $1)) deadline=$((SECONDS + 60))
+  until [ "$(wc -l <"$work/responses")" -ge "$wanted" ]; do
     [ "$SECONDS" -lt "$deadline" ] || fail "fewer than $1 requests were answered in a minute"
     sleep 0.1
   done
 }
 
-stop_a_replica() {
+restart_replica_under_load() {
   local failed
   # The page's own: API, TOKEN, PRODUCT.
-  block order | grep -E '^(API|TOKEN|PRODUCT)=' >"$work/names.sh"
+  print_block order | grep -E '^(API|TOKEN|PRODUCT)=' >"$work/names.sh"
   # shellcheck source=/dev/null
   . "$work/names.sh"
-  touch "$work/load" "$work/answers"
-  for _ in 1 2 3; do customer >>"$work/answers" & done
-  answered 100
-  block stop >"$work/stop.sh"
+  touch "$work/running" "$work/responses"
+  for _ in 1 2 3; do run_virtual_user >>"$work/responses" & done
+  wait_for_responses 100
+  print_block stop >"$work/stop.sh"
   bash <(grep ' stop ' "$work/stop.sh") || fail "the replica was not stopped"
-  answered 100
+  wait_for_responses 100
   bash <(grep ' start ' "$work/stop.sh") || fail "the replica was not started"
-  answered 100
-  rm "$work/load"
+  wait_for_responses 100
+  rm "$work/running"
   wait
-  sort "$work/answers" | uniq -c
-  failed=$(grep -cvE ' (200|201|429)$' "$work/answers") || true
+  sort "$work/responses" | uniq -c
+  failed=$(grep -cvE ' (200|201|429)$' "$work/responses") || true
   [ "$failed" = 0 ] || fail "$failed requests failed while a replica was stopped"
-  grep -qE '^sessions 20' "$work/answers" || fail "nobody was logged in"
+  grep -qE '^sessions 20' "$work/responses" || fail "nobody was logged in"
 }
 
-say "docker compose up --wait"
+log_progress "docker compose up --wait"
 docker compose up --wait --wait-timeout 600
 curl --silent --fail "$PAGE" >"$work/page" || fail "there is no first page"
-say "An order"
-order
-say "A replica stops, and starts again"
-stop_a_replica
-say "docker compose down --volumes"
+log_progress "An order"
+place_order
+log_progress "A replica stops, and starts again"
+restart_replica_under_load
+log_progress "docker compose down --volumes"
 docker compose down --volumes
-[ -z "$(left)" ] || fail "something is left: $(left)"
-say "The demo works"
+[ -z "$(list_leftovers)" ] || fail "something is left: $(list_leftovers)"
+log_progress "The demo works"

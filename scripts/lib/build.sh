@@ -2,17 +2,17 @@
 # Builds the programs. To be sourced, after require.sh.
 
 # Sets BINARY to the service, wherever Cargo is told to put it.
-build_binary() { BINARY=$(built --bin orderly); }
+build_binary() { BINARY=$(build_program --bin orderly); }
 
 # The programs as they are deployed: each with no more features than it asks for itself.
 # Sets BINARY and LOADTEST.
-build_for_load() {
-  BINARY=$(built --release --package orderly --bin orderly)
-  LOADTEST=$(built --release --package orderly-loadtest --bin orderly-loadtest)
+build_release_binaries() {
+  BINARY=$(build_program --release --package orderly --bin orderly)
+  LOADTEST=$(build_program --release --package orderly-loadtest --bin orderly-loadtest)
 }
 
-# built CARGO_OPTIONS…: builds one program and says where it is.
-built() {
+# build_program CARGO_OPTIONS…: builds one program and says where it is.
+build_program() {
   cargo build "$@" --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }

@@ -1,4 +1,4 @@
-"""queries.py FOLDER [--patience SECONDS]: puts every query of every panel, rule and alert in the folder `observability`
+"""prometheus_queries.py FOLDER [--timeout SECONDS]: puts every query of every panel, rule and alert in the folder `observability`
 to the Prometheus at $PROMETHEUS_URL, which watches the service under load.
 
 A panel's query must have an answer. An alert's may have none, that is the good case, and a panel's `or vector(0)` hides
@@ -29,32 +29,32 @@ SELECTOR = re.compile(
 LABEL = re.compile(rf"(\w+)\s*(=~|!~|!=|=)\s*({STRING})")
 
 # Values that a healthy run has none of, each with the reason. The label itself must be there.
-MAY_BE_NONE = {
+OPTIONAL_VALUES = {
     'status=~"5.."': "nothing fails",
     'outcome="stale"': "the database is there, so nothing is shown past its time",
 }
 # Series that begin with the first of what they count. Their names are held to the program by a test,
 # service/tests/consistency.
-MAY_BE_MISSING = {
+OPTIONAL_SERIES = {
     "ALERTS": "no alert fires, or is about to",
     "orderly_rate_limited_total": "nobody is refused",
     "orderly_task_restarts_total": "no task ends before its time",
 }
 
 
-def ask(base, path, **parameters):
+def query_api(base, path, **parameters):
     try:
-        with urllib.request.urlopen(f"{base}{path}?{urllib.parse.urlencode(parameters)}", timeout=20) as answer:
-            return json.load(answer)["data"], None
+        with urllib.request.urlopen(f"{base}{path}?{urllib.parse.urlencode(parameters)}", timeout=20) as response:
+            return json.load(response)["data"], None
     except urllib.error.HTTPError as error:
         return None, json.load(error)["error"]
     except OSError as error:
         return None, str(error)
 
 
-def fault(base, query):
+def find_fault(base, query):
     """What is wrong with the answer to a query; None if nothing."""
-    data, error = ask(base, "/api/v1/query", query=query)
+    data, error = query_api(base, "/api/v1/query", query=query)
     if error:
         return error
     if not data["result"]:
@@ -64,7 +64,7 @@ def fault(base, query):
     return None
 
 
-def panels(path):
+def list_panel_queries(path):
     stack = list(json.loads(path.read_text())["panels"])
     while stack:
         panel = stack.pop(0)
@@ -74,17 +74,17 @@ def panels(path):
             yield f"{path.stem}, {panel['title']}", query
 
 
-def selectors(expression):
+def list_selectors(expression):
     """What must each have a series for the expression to see all that it asks for: `a=~"x|y"` must find x, and y."""
     for found in SELECTOR.finditer(expression):
-        if not found["name"] or found["name"] in MAY_BE_MISSING:
+        if not found["name"] or found["name"] in OPTIONAL_SERIES:
             continue
-        ways = []
+        alternatives = []
         for label, operator, value in LABEL.findall(found["labels"] or ""):
             is_list = operator == "=~" and re.fullmatch(r'"[\w|-]+"', value)
             each = [f'{label}="{one}"' for one in value.strip('"').split("|")] if is_list else [f"{label}{operator}{value}"]
-            ways.append([f'{label}!=""' if one in MAY_BE_NONE else one for one in each])
-        for labels in itertools.product(*ways):
+            alternatives.append([f'{label}!=""' if one in OPTIONAL_VALUES else one for one in each])
+        for labels in itertools.product(*alternatives):
             yield f"{found['name']}{{{','.join(labels)}}}"
 
 
@@ -92,29 +92,29 @@ def check(base, folder):
     """Every check, with what is wrong, by kind."""
     expressions = []
     for path in sorted(folder.glob("grafana/dashboards/*.json")):
-        for where, query in panels(path):
+        for where, query in list_panel_queries(path):
             expressions.append((where, query))
-            yield f"panels of {path.stem}", f"{where}: {query}", fault(base, query)
-    data, error = ask(base, "/api/v1/rules")
+            yield f"panels of {path.stem}", f"{where}: {query}", find_fault(base, query)
+    data, error = query_api(base, "/api/v1/rules")
     if error:
         yield "rules", "the list of rules", error
         return
     for rule in (rule for group in data["groups"] for rule in group["rules"]):
-        ill = None if rule["health"] == "ok" else rule.get("lastError") or rule["health"]
+        problem = None if rule["health"] == "ok" else rule.get("lastError") or rule["health"]
         expressions.append((rule["name"], rule["query"]))
-        yield "rules", rule["name"], ill
+        yield "rules", rule["name"], problem
     # Each once, with the first that asks for it.
-    wanted = {selector: where for where, query in reversed(expressions) for selector in selectors(query)}
+    wanted = {selector: where for where, query in reversed(expressions) for selector in list_selectors(query)}
     for selector, where in wanted.items():
-        yield "selectors", f"{where}: {selector}", fault(base, selector)
+        yield "selectors", f"{where}: {selector}", find_fault(base, selector)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--patience", type=float, default=0)
+    parser.add_argument("--timeout", type=float, default=0)
     parser.add_argument("folder", type=pathlib.Path)
     arguments = parser.parse_args()
-    deadline = time.monotonic() + arguments.patience
+    deadline = time.monotonic() + arguments.timeout
     while True:
         results = list(check(os.environ["PROMETHEUS_URL"], arguments.folder))
         faults = [(what, why) for _, what, why in results if why]
