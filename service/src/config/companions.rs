@@ -4,16 +4,16 @@ use super::database::SslMode;
 use super::{Environment, Settings};
 
 /// A setting that does not go with the others.
-pub(super) struct Misfit {
+pub(super) struct Conflict {
     pub(super) key: &'static str,
     /// The setting that it does not go with; nothing is said while that one is faulty itself.
-    pub(super) other: &'static str,
-    pub(super) fault: &'static str,
-    pub(super) cure: &'static str,
+    pub(super) other_key: &'static str,
+    pub(super) message: &'static str,
+    pub(super) fix: &'static str,
 }
 
 /// All of them.
-pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
+pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let Settings {
         environment,
         http,
@@ -23,38 +23,38 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
         shed,
         ..
     } = settings;
-    let lacks_key = *environment == Environment::Production && auth.signing_key.is_none();
-    let certificate_alone = http.tls_certificate.is_some() && http.tls_key.is_none();
-    let key_alone = http.tls_key.is_some() && http.tls_certificate.is_none();
+    let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
+    let certificate_without_key = http.tls_certificate.is_some() && http.tls_key.is_none();
+    let key_without_certificate = http.tls_key.is_some() && http.tls_certificate.is_none();
     let unused_postgres_ca =
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
-    let crossed = shed.floor > shed.ceiling;
-    let misfit = |key, other, fault, cure| Misfit {
+    let limits_reversed = shed.floor > shed.ceiling;
+    let conflict = |key, other, fault, cure| Conflict {
         key,
-        other,
-        fault,
-        cure,
+        other_key: other,
+        message: fault,
+        fix: cure,
     };
     [
-        lacks_key.then(|| {
-            misfit(
+        missing_signing_key.then(|| {
+            conflict(
                 "auth.signing_key",
                 "auth.signing_key",
                 "is not set",
                 "required in production: an Ed25519 key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)",
             )
         }),
-        certificate_alone.then(|| {
-            misfit(
+        certificate_without_key.then(|| {
+            conflict(
                 "http.tls_key",
                 "http.tls_certificate",
                 "is not set, and http.tls_certificate is",
                 "set both for TLS, or none",
             )
         }),
-        key_alone.then(|| {
-            misfit(
+        key_without_certificate.then(|| {
+            conflict(
                 "http.tls_certificate",
                 "http.tls_key",
                 "is not set, and http.tls_key is",
@@ -62,7 +62,7 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
             )
         }),
         unused_postgres_ca.then(|| {
-            misfit(
+            conflict(
                 "database.ca_certificate",
                 "database.url",
                 "is set, and database.url does not ask for it",
@@ -70,15 +70,15 @@ pub(super) fn misfits(settings: &Settings) -> impl Iterator<Item = Misfit> {
             )
         }),
         unused_redis_ca.then(|| {
-            misfit(
+            conflict(
                 "redis.ca_certificate",
                 "redis.url",
                 "is set, and redis.url does not ask for TLS",
                 "begin redis.url with rediss://, or unset this one",
             )
         }),
-        crossed.then(|| {
-            misfit(
+        limits_reversed.then(|| {
+            conflict(
                 "shed.floor",
                 "shed.ceiling",
                 "is above shed.ceiling",

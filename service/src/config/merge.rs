@@ -10,7 +10,7 @@ use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::companions::{Misfit, misfits};
+use super::companions::{Conflict, conflicts};
 use super::error::Problem;
 use super::layers::{Given, flatten};
 use super::nearest::nearest;
@@ -102,12 +102,12 @@ impl Merge {
                 self.report(&rule);
             }
         }
-        let misfits: Vec<Misfit> = misfits(&self.settings).collect();
-        for misfit in misfits {
-            if !self.is_faulty(misfit.key) && !self.is_faulty(misfit.other) {
-                let place = self.origin(misfit.key).place(misfit.key);
+        let conflicts: Vec<Conflict> = conflicts(&self.settings).collect();
+        for conflict in conflicts {
+            if !self.is_faulty(conflict.key) && !self.is_faulty(conflict.other_key) {
+                let place = self.origin(conflict.key).place(conflict.key);
                 self.problems
-                    .push(Problem::new(misfit.key, place, misfit.fault, misfit.cure));
+                    .push(Problem::new(conflict.key, place, conflict.message, conflict.fix));
             }
         }
     }
