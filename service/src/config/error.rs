@@ -9,53 +9,53 @@ use std::fmt;
 /// secret in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
 }
 
 /// One setting that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct ConfigProblem {
     /// The setting's key; empty when it is about a whole file.
     pub(super) key: String,
     /// Which one, and where it stands: `ORDERLY__HTTP__PORT (environment)`.
-    pub(super) place: String,
+    pub(super) location: String,
     /// What is wrong, with the value unless that is a secret.
-    pub(super) fault: String,
+    pub(super) message: String,
     /// What to do about it.
-    pub(super) cure: String,
+    pub(super) fix: String,
 }
 
 impl ConfigError {
     /// `None` when nothing is wrong.
-    pub(super) fn from_problems(problems: Vec<Problem>) -> Option<Self> {
+    pub(super) fn from_problems(problems: Vec<ConfigProblem>) -> Option<Self> {
         (!problems.is_empty()).then_some(Self { problems })
     }
 
     /// A setting that this command cannot do without.
-    pub(crate) fn missing(key: &str, cure: &str) -> Self {
+    pub(crate) fn missing(key: &str, fix: &str) -> Self {
         Self {
-            problems: vec![Problem::missing(key, cure)],
+            problems: vec![ConfigProblem::missing(key, fix)],
         }
     }
 }
 
-impl Problem {
+impl ConfigProblem {
     pub(super) fn new(
         key: &str,
-        place: impl Into<String>,
-        fault: impl Into<String>,
-        cure: impl Into<String>,
+        location: impl Into<String>,
+        message: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
         Self {
             key: key.into(),
-            place: place.into(),
-            fault: fault.into(),
-            cure: cure.into(),
+            location: location.into(),
+            message: message.into(),
+            fix: fix.into(),
         }
     }
 
-    pub(super) fn missing(key: &str, cure: &str) -> Self {
-        Self::new(key, super::variable(key), "is not set", cure)
+    pub(super) fn missing(key: &str, fix: &str) -> Self {
+        Self::new(key, super::variable(key), "is not set", fix)
     }
 }
 
@@ -67,8 +67,8 @@ impl fmt::Display for ConfigError {
             "The configuration has {} problem{plural}:",
             self.problems.len()
         )?;
-        for Problem {
-            place, fault, cure, ..
+        for ConfigProblem {
+            location: place, message: fault, fix: cure, ..
         } in &self.problems
         {
             write!(f, "\n\n  {place}\n    {fault}\n    {cure}")?;

@@ -9,7 +9,7 @@ use config::{FileFormat, Source};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::Problem;
+use super::error::ConfigProblem;
 use super::merge::is_secret;
 use super::{Environment, Inputs, Origin, variable};
 
@@ -29,7 +29,7 @@ pub(super) struct Layers {
     /// Where the files are.
     pub(super) directory: PathBuf,
     /// What could not be read at all.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
 }
 
 /// A variable of `.env` or of the environment.
@@ -115,7 +115,7 @@ impl Layers {
         fault: impl Into<String>,
         cure: impl Into<String>,
     ) {
-        self.problems.push(Problem::new("", place, fault, cure));
+        self.problems.push(ConfigProblem::new("", place, fault, cure));
     }
 
     fn config_directory(&mut self, inputs: &Inputs, variable: Option<&Variable<'_>>) -> PathBuf {
@@ -198,7 +198,7 @@ impl Layers {
             ),
         };
         self.problems
-            .push(Problem::new(key, place, fault.0, fault.1));
+            .push(ConfigProblem::new(key, place, fault.0, fault.1));
     }
 
     fn read_dotenv(&mut self, path: &Path) -> Vec<(String, String)> {

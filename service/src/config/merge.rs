@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::companions::{Conflict, conflicts};
-use super::error::Problem;
+use super::error::ConfigProblem;
 use super::layers::{Given, flatten};
 use super::nearest::nearest;
 use super::rules::{Rule, rules};
@@ -21,13 +21,13 @@ use super::{Environment, Origin, REDACTED, Settings, keys};
 pub(super) struct Merge {
     pub(super) settings: Settings,
     pub(super) origins: BTreeMap<String, Origin>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
     tree: Value,
 }
 
 impl Merge {
     /// Starts from the built-in defaults.
-    pub(super) fn new(environment: Environment, problems: Vec<Problem>) -> Self {
+    pub(super) fn new(environment: Environment, problems: Vec<ConfigProblem>) -> Self {
         let settings = Settings {
             environment,
             ..Settings::default()
@@ -57,8 +57,8 @@ impl Merge {
                 self.origins.insert(key, origin);
             }
             Err((fault, cure)) => {
-                let place = origin.place(&key);
-                self.problems.push(Problem::new(&key, place, fault, cure));
+                let place = origin.location(&key);
+                self.problems.push(ConfigProblem::new(&key, place, fault, cure));
             }
         }
     }
@@ -105,9 +105,9 @@ impl Merge {
         let conflicts: Vec<Conflict> = conflicts(&self.settings).collect();
         for conflict in conflicts {
             if !self.is_faulty(conflict.key) && !self.is_faulty(conflict.other_key) {
-                let place = self.origin(conflict.key).place(conflict.key);
+                let place = self.origin(conflict.key).location(conflict.key);
                 self.problems
-                    .push(Problem::new(conflict.key, place, conflict.message, conflict.fix));
+                    .push(ConfigProblem::new(conflict.key, place, conflict.message, conflict.fix));
             }
         }
     }
@@ -118,13 +118,13 @@ impl Merge {
         let set = (waits.iter())
             .find(|(key, _)| self.origins.contains_key(*key))
             .map_or(rule.whole.0, |(key, _)| key);
-        let place = self.origin(set).place(set);
+        let place = self.origin(set).location(set);
         let described: Vec<String> = (waits.iter())
             .map(|(key, value)| format!("{key} = {value:?} ({})", self.origin(key)))
             .collect();
         let fault = format!("does not fit: {}", described.join(", "));
         self.problems
-            .push(Problem::new(set, place, fault, rule.to_string()));
+            .push(ConfigProblem::new(set, place, fault, rule.to_string()));
     }
 
     fn is_faulty(&self, key: &str) -> bool {
@@ -267,7 +267,7 @@ fn expectation(error: &str) -> String {
 
 fn nearest_setting(key: &str, origin: &Origin) -> String {
     match nearest(key, &keys()) {
-        Some(known) => format!("did you mean {}?", origin.spelling(known)),
+        Some(known) => format!("did you mean {}?", origin.format_key(known)),
         None => "`orderly config` lists every setting; remove this one".into(),
     }
 }

@@ -35,7 +35,7 @@ impl fmt::Display for Origin {
 
 impl Origin {
     /// A key as it is spelt in this place.
-    pub(super) fn spelling(&self, key: &str) -> String {
+    pub(super) fn format_key(&self, key: &str) -> String {
         match self {
             Self::File(_) => key.to_owned(),
             Self::Flag => format!("--set {key}"),
@@ -44,12 +44,12 @@ impl Origin {
     }
 
     /// Where to go to change a key: `http.port in config/default.toml`.
-    pub(super) fn place(&self, key: &str) -> String {
-        let spelling = self.spelling(key);
+    pub(super) fn location(&self, key: &str) -> String {
+        let formatted_key = self.format_key(key);
         match self {
-            Self::File(path) => format!("{spelling} in {}", path.display()),
-            Self::DotEnv | Self::Environment => format!("{spelling} ({self})"),
-            Self::Default | Self::Flag => spelling,
+            Self::File(path) => format!("{formatted_key} in {}", path.display()),
+            Self::DotEnv | Self::Environment => format!("{formatted_key} ({self})"),
+            Self::Default | Self::Flag => formatted_key,
         }
     }
 }
