@@ -14,7 +14,7 @@ use super::merge::is_secret;
 use super::{Environment, Inputs, Origin, variable};
 
 /// One setting as one layer gives it.
-pub(super) struct Given {
+pub(super) struct LayerValue {
     pub(super) key: String,
     pub(super) value: Value,
     pub(super) origin: Origin,
@@ -23,7 +23,7 @@ pub(super) struct Given {
 /// What all the layers say, in order.
 #[derive(Default)]
 pub(super) struct Layers {
-    pub(super) given: Vec<Given>,
+    pub(super) values: Vec<LayerValue>,
     /// The environment, and where it was chosen.
     pub(super) environment: (Environment, Origin),
     /// Where the files are.
@@ -33,46 +33,46 @@ pub(super) struct Layers {
 }
 
 /// A variable of `.env` or of the environment.
-struct Variable<'a> {
+struct EnvVariable<'a> {
     name: &'a str,
     value: &'a str,
     origin: Origin,
 }
 
-impl Variable<'_> {
-    fn place(&self) -> String {
+impl EnvVariable<'_> {
+    fn location(&self) -> String {
         format!("{} ({})", self.name, self.origin)
     }
 }
 
 /// Reads every layer.
-pub(super) fn read(inputs: &Inputs) -> Layers {
+pub(super) fn read_layers(inputs: &Inputs) -> Layers {
     let mut layers = Layers::default();
     let dotenv = layers.read_dotenv(&inputs.dotenv);
-    let from_dotenv = (dotenv.iter()).map(|(name, value)| Variable {
+    let from_dotenv = (dotenv.iter()).map(|(name, value)| EnvVariable {
         name,
         value,
         origin: Origin::DotEnv,
     });
-    let from_environment = (inputs.variables.iter()).map(|(name, value)| Variable {
+    let from_environment = (inputs.variables.iter()).map(|(name, value)| EnvVariable {
         name,
         value,
         origin: Origin::Environment,
     });
-    let variables: Vec<Variable<'_>> = from_dotenv.chain(from_environment).collect();
-    let last = |name: &str| {
+    let variables: Vec<EnvVariable<'_>> = from_dotenv.chain(from_environment).collect();
+    let find_last = |name: &str| {
         variables
             .iter()
             .rfind(|it| it.name == name && !it.value.is_empty())
     };
 
-    let directory = layers.config_directory(inputs, last("ORDERLY_CONFIG_DIR"));
+    let directory = layers.resolve_directory(inputs, find_last("ORDERLY_CONFIG_DIR"));
     layers.read_file(&directory.join("default.toml"));
-    if let Some(environment) = layers.choose_environment(last("ORDERLY_ENV")) {
+    if let Some(environment) = layers.select_environment(find_last("ORDERLY_ENV")) {
         layers.read_file(&directory.join(format!("{environment}.toml")));
     }
     layers.read_file(&directory.join("local.toml"));
-    for Variable {
+    for EnvVariable {
         name,
         value,
         origin,
@@ -84,50 +84,50 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
         };
         let key = path.to_lowercase().replace("__", ".");
         match key.strip_suffix("_file").filter(|key| is_secret(key)) {
-            None => layers.push(key, (*value).into(), origin),
+            None => layers.push_value(key, (*value).into(), origin),
             Some(secret) => {
                 let direct = variable(secret);
-                let both = (variables.iter())
+                let given_twice = (variables.iter())
                     .any(|it| it.name == direct && it.origin == *origin && !it.value.is_empty());
-                layers.read_secret(secret, Path::new(value), format!("{name} ({origin})"), both);
+                layers.read_secret(secret, Path::new(value), format!("{name} ({origin})"), given_twice);
             }
         }
     }
     for (key, value) in &inputs.flags.set {
-        layers.push(key.clone(), value.as_str().into(), &Origin::Flag);
+        layers.push_value(key.clone(), value.as_str().into(), &Origin::Flag);
     }
     layers.directory = directory;
     layers
 }
 
 impl Layers {
-    fn push(&mut self, key: String, value: Value, origin: &Origin) {
-        self.given.push(Given {
+    fn push_value(&mut self, key: String, value: Value, origin: &Origin) {
+        self.values.push(LayerValue {
             key,
             value,
             origin: origin.clone(),
         });
     }
 
-    fn problem(
+    fn push_problem(
         &mut self,
-        place: impl Into<String>,
-        fault: impl Into<String>,
-        cure: impl Into<String>,
+        location: impl Into<String>,
+        message: impl Into<String>,
+        fix: impl Into<String>,
     ) {
-        self.problems.push(ConfigProblem::new("", place, fault, cure));
+        self.problems.push(ConfigProblem::new("", location, message, fix));
     }
 
-    fn config_directory(&mut self, inputs: &Inputs, variable: Option<&Variable<'_>>) -> PathBuf {
-        let (directory, place) = match (&inputs.flags.config_dir, variable) {
+    fn resolve_directory(&mut self, inputs: &Inputs, variable: Option<&EnvVariable<'_>>) -> PathBuf {
+        let (directory, location) = match (&inputs.flags.config_dir, variable) {
             (Some(directory), _) => (directory.clone(), "--config-dir".to_owned()),
-            (None, Some(variable)) => (variable.value.into(), variable.place()),
+            (None, Some(variable)) => (variable.value.into(), variable.location()),
             // Not chosen by anyone, so it may be missing: the defaults serve.
             (None, None) => return "config".into(),
         };
         if !directory.is_dir() {
-            self.problem(
-                place,
+            self.push_problem(
+                location,
                 format!("is {}", directory.display()),
                 "expected a directory that exists",
             );
@@ -136,13 +136,13 @@ impl Layers {
     }
 
     /// `None` when the choice is not one of those there are.
-    fn choose_environment(&mut self, variable: Option<&Variable<'_>>) -> Option<Environment> {
+    fn select_environment(&mut self, variable: Option<&EnvVariable<'_>>) -> Option<Environment> {
         if let Some(variable) = variable {
             let Ok(environment) = Environment::deserialize(Value::from(variable.value)) else {
-                let fault = format!("is {:?}", variable.value);
-                self.problem(
-                    variable.place(),
-                    fault,
+                let message = format!("is {:?}", variable.value);
+                self.push_problem(
+                    variable.location(),
+                    message,
                     "expected development, test or production",
                 );
                 return None;
@@ -162,75 +162,75 @@ impl Layers {
         match tree.and_then(|tree| Value::deserialize(config::Value::from(tree))) {
             Ok(tree) => {
                 for (key, value) in flatten(tree) {
-                    self.push(key, value, &origin);
+                    self.push_value(key, value, &origin);
                 }
             }
-            Err(why) => {
-                let why = match why {
+            Err(error) => {
+                let reason = match error {
                     config::ConfigError::FileParse { cause, .. } => {
-                        without_excerpt(&cause.to_string())
+                        strip_excerpt(&cause.to_string())
                     }
                     other => other.to_string(),
                 };
-                self.problem(path.display().to_string(), "cannot be read", why);
+                self.push_problem(path.display().to_string(), "cannot be read", reason);
             }
         }
     }
 
     /// A secret in a file, as Docker, Kubernetes and systemd hand them out. An empty path is none.
-    fn read_secret(&mut self, key: &str, path: &Path, place: String, given_twice: bool) {
+    fn read_secret(&mut self, key: &str, path: &Path, location: String, given_twice: bool) {
         if path.as_os_str().is_empty() {
             return;
         }
-        let fault = match (given_twice, std::fs::read_to_string(path)) {
+        let problem = match (given_twice, std::fs::read_to_string(path)) {
             (false, Ok(text)) => {
                 // Editors and `echo` end a file with a newline; no secret of ours does, but a PEM.
                 let text = text.trim_end_matches(['\r', '\n']);
-                return self.push(key.to_owned(), text.into(), &Origin::File(path.to_owned()));
+                return self.push_value(key.to_owned(), text.into(), &Origin::File(path.to_owned()));
             }
             (true, _) => (
                 format!("is set, and so is {}", variable(key)),
                 "keep one of the two".to_owned(),
             ),
-            (false, Err(why)) => (
+            (false, Err(error)) => (
                 format!("is {}, which cannot be read", path.display()),
-                why.to_string(),
+                error.to_string(),
             ),
         };
         self.problems
-            .push(ConfigProblem::new(key, place, fault.0, fault.1));
+            .push(ConfigProblem::new(key, location, problem.0, problem.1));
     }
 
     fn read_dotenv(&mut self, path: &Path) -> Vec<(String, String)> {
         let lines = match dotenvy::from_path_iter(path) {
             Ok(lines) => lines,
-            Err(why) if why.not_found() => return Vec::new(),
-            Err(why) => {
-                self.problem(
+            Err(error) if error.not_found() => return Vec::new(),
+            Err(error) => {
+                self.push_problem(
                     path.display().to_string(),
                     "cannot be read",
-                    why.to_string(),
+                    error.to_string(),
                 );
                 return Vec::new();
             }
         };
-        let mut read = Vec::new();
+        let mut variables = Vec::new();
         for line in lines {
             match line {
-                Ok(variable) => read.push(variable),
+                Ok(variable) => variables.push(variable),
                 // The error quotes the line, and the line may hold a secret.
                 Err(_) => {
-                    let fault = match read.last() {
+                    let message = match variables.last() {
                         Some((name, _)) => format!("cannot be read after {name}"),
                         None => "cannot be read at its first line".into(),
                     };
-                    let cure = "expected NAME=value, with single quotes around a value that has spaces, # or $";
-                    self.problem(path.display().to_string(), fault, cure);
+                    let fix = "expected NAME=value, with single quotes around a value that has spaces, # or $";
+                    self.push_problem(path.display().to_string(), message, fix);
                     break;
                 }
             }
         }
-        read
+        variables
     }
 }
 
@@ -252,7 +252,7 @@ pub(super) fn flatten(tree: Value) -> Vec<(String, Value)> {
 }
 
 /// A TOML error without its excerpt of the file (`3 | url = "postgres://…`), which may show a secret.
-fn without_excerpt(error: &str) -> String {
+fn strip_excerpt(error: &str) -> String {
     let is_excerpt = |line: &&str| {
         line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
             .starts_with('|')

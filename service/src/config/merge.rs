@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::companions::{Conflict, conflicts};
 use super::error::ConfigProblem;
-use super::layers::{Given, flatten};
+use super::layers::{LayerValue, flatten};
 use super::nearest::nearest;
 use super::rules::{Rule, rules};
 use super::{Environment, Origin, REDACTED, Settings, keys};
@@ -42,8 +42,8 @@ impl Merge {
     }
 
     /// Puts one value on top.
-    pub(super) fn apply(&mut self, given: Given) {
-        let Given { key, value, origin } = given;
+    pub(super) fn apply(&mut self, given: LayerValue) {
+        let LayerValue { key, value, origin } = given;
         if is_empty_section(&key, &value) {
             return;
         }

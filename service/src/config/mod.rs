@@ -211,11 +211,11 @@ pub(crate) fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
-    let layers = layers::read(inputs);
+    let layers = layers::read_layers(inputs);
     let (environment, environment_origin) = layers.environment;
     let mut merge = merge::Merge::new(environment, layers.problems);
-    for given in layers.given {
-        merge.apply(given);
+    for value in layers.values {
+        merge.apply(value);
     }
     merge.check_rules();
     match ConfigError::from_problems(merge.problems) {
