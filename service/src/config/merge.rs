@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::companions::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::layers::{LayerValue, flatten};
-use super::nearest::nearest;
+use super::nearest::closest_match;
 use super::rules::{Rule, rules};
 use super::{Environment, Origin, REDACTED, Settings, keys};
 
@@ -42,12 +42,12 @@ impl Merge {
     }
 
     /// Puts one value on top.
-    pub(super) fn apply(&mut self, given: LayerValue) {
-        let LayerValue { key, value, origin } = given;
+    pub(super) fn apply(&mut self, layer_value: LayerValue) {
+        let LayerValue { key, value, origin } = layer_value;
         if is_empty_section(&key, &value) {
             return;
         }
-        match self.with(&key, value, &origin) {
+        match self.with_value(&key, value, &origin) {
             Ok((tree, settings)) => {
                 self.tree = tree;
                 self.settings = Settings {
@@ -56,78 +56,78 @@ impl Merge {
                 };
                 self.origins.insert(key, origin);
             }
-            Err((fault, cure)) => {
-                let place = origin.location(&key);
-                self.problems.push(ConfigProblem::new(&key, place, fault, cure));
+            Err((message, fix)) => {
+                let location = origin.location(&key);
+                self.problems.push(ConfigProblem::new(&key, location, message, fix));
             }
         }
     }
 
     /// The settings with one value more, or what is wrong with it and the cure.
-    fn with(
+    fn with_value(
         &self,
         key: &str,
         value: Value,
         origin: &Origin,
     ) -> Result<(Value, Settings), (String, String)> {
         let mut tree = self.tree.clone();
-        let Some(place) = leaf_mut(&mut tree, key) else {
-            return Err(("is not a setting".into(), nearest_setting(key, origin)));
+        let Some(leaf) = leaf_mut(&mut tree, key) else {
+            return Err(("is not a setting".into(), suggest_setting(key, origin)));
         };
-        let value = typed(value, &default_of(key));
-        let fault = format!("is {}", shown(key, &value));
-        *place = value;
+        let value = coerce(value, &default_value(key));
+        let message = format!("is {}", display_value(key, &value));
+        *leaf = value;
         let settings = match Settings::deserialize(&tree) {
             Ok(settings) => settings,
-            Err(why) => {
-                let expected = expectation(&why.to_string());
-                let cure = match range_of(key) {
+            Err(error) => {
+                let expected = describe_expected_type(&error.to_string());
+                let fix = match allowed_range(key) {
                     Some(range) => format!("{expected}; {range}"),
                     None => expected,
                 };
-                return Err((fault, cure));
+                return Err((message, fix));
             }
         };
-        match violation(&settings, key) {
-            Some(cure) => Err((fault, cure)),
+        match validation_error(&settings, key) {
+            Some(cure) => Err((message, cure)),
             None => Ok((tree, settings)),
         }
     }
 
     /// Judges the settings against each other.
-    pub(super) fn check_rules(&mut self) {
+    pub(super) fn validate_constraints(&mut self) {
         for rule in rules(&self.settings) {
-            let mut waits = rule.parts.iter().chain([&rule.whole]);
-            if !rule.holds() && !waits.any(|(key, _)| self.is_faulty(key)) {
-                self.report(&rule);
+            let mut durations = rule.parts.iter().chain([&rule.whole]);
+            if !rule.holds() && !durations.any(|(key, _)| self.has_problem(key)) {
+                self.report_violation(&rule);
             }
         }
         let conflicts: Vec<Conflict> = conflicts(&self.settings).collect();
         for conflict in conflicts {
-            if !self.is_faulty(conflict.key) && !self.is_faulty(conflict.other_key) {
-                let place = self.origin(conflict.key).location(conflict.key);
+            if !self.has_problem(conflict.key) && !self.has_problem(conflict.other_key) {
+                let location = self.origin(conflict.key).location(conflict.key);
                 self.problems
-                    .push(ConfigProblem::new(conflict.key, place, conflict.message, conflict.fix));
+                    .push(ConfigProblem::new(conflict.key, location, conflict.message, conflict.fix));
             }
         }
     }
 
-    fn report(&mut self, rule: &Rule) {
-        let waits: Vec<_> = rule.parts.iter().chain([&rule.whole]).collect();
+    fn report_violation(&mut self, rule: &Rule) {
+        let durations: Vec<_> = rule.parts.iter().chain([&rule.whole]).collect();
         // Name the one that somebody set: that is where to look.
-        let set = (waits.iter())
+        let reported_key = (durations.iter())
             .find(|(key, _)| self.origins.contains_key(*key))
             .map_or(rule.whole.0, |(key, _)| key);
-        let place = self.origin(set).location(set);
-        let described: Vec<String> = (waits.iter())
+        let location = self.origin(reported_key).location(reported_key);
+        let descriptions: Vec<String> = (durations.iter())
             .map(|(key, value)| format!("{key} = {value:?} ({})", self.origin(key)))
             .collect();
-        let fault = format!("does not fit: {}", described.join(", "));
+        let message = format!("does not fit: {}", descriptions.join(", "));
         self.problems
-            .push(ConfigProblem::new(set, place, fault, rule.to_string()));
+            .push(ConfigProblem::new(reported_key, location, message, rule.to_string()));
     }
 
-    fn is_faulty(&self, key: &str) -> bool {
+    fn has_problem(&self, key: &str) -> bool {
         self.problems.iter().any(|problem| problem.key == key)
     }
 
@@ -141,13 +141,13 @@ fn leaf_mut<'a>(tree: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     tree.get_mut(section)?.get_mut(name)
 }
 
-fn default_of(key: &str) -> Value {
+fn default_value(key: &str) -> Value {
     let mut defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     leaf_mut(&mut defaults, key).cloned().unwrap_or_default()
 }
 
 /// What a setting's own check has against its value: the cure.
-fn violation(settings: &Settings, key: &str) -> Option<String> {
+fn validation_error(settings: &Settings, key: &str) -> Option<String> {
     let report = settings.validate().err()?;
     report
         .iter()
@@ -156,18 +156,18 @@ fn violation(settings: &Settings, key: &str) -> Option<String> {
 }
 
 /// What a number may be. Its check says so when asked about zero, which no range contains.
-pub(super) fn range_of(key: &str) -> Option<String> {
+pub(super) fn allowed_range(key: &str) -> Option<String> {
     let mut tree = serde_json::to_value(Settings::default()).ok()?;
     let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
     *number = 0.into();
-    violation(&Settings::deserialize(tree).ok()?, key)
+    validation_error(&Settings::deserialize(tree).ok()?, key)
 }
 
 /// What a setting may be, in words: its check or its type says so when asked about a value that none would take.
-pub(super) fn allowed(key: &str, kind: &str) -> Option<String> {
-    let absurd = match kind {
-        "integer" => match range_of(key) {
-            Some(range) => return Some(without_label(range)),
+pub(super) fn describe_allowed(key: &str, kind: &str) -> Option<String> {
+    let invalid_value = match kind {
+        "integer" => match allowed_range(key) {
+            Some(range) => return Some(strip_label(range)),
             None => "none".into(),
         },
         "number" => f64::MIN.into(),
@@ -176,16 +176,16 @@ pub(super) fn allowed(key: &str, kind: &str) -> Option<String> {
         _ => return None,
     };
     let mut tree = serde_json::to_value(Settings::default()).ok()?;
-    *leaf_mut(&mut tree, key)? = absurd;
+    *leaf_mut(&mut tree, key)? = invalid_value;
     match Settings::deserialize(tree) {
-        Ok(settings) => violation(&settings, key).map(without_label),
-        Err(why) => expectation(&why.to_string())
+        Ok(settings) => validation_error(&settings, key).map(strip_label),
+        Err(error) => describe_expected_type(&error.to_string())
             .strip_prefix("expected ")
             .map(str::to_owned),
     }
 }
 
-fn without_label(range: String) -> String {
+fn strip_label(range: String) -> String {
     range.trim_start_matches("allowed: ").to_owned()
 }
 
@@ -201,9 +201,9 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
 
 /// The environment and flags know only text: reads it as what the setting's default is. Empty text unsets a setting
 /// that may be unset (`ORDERLY__REDIS__URL=`).
-fn typed(value: Value, default: &Value) -> Value {
+fn coerce(value: Value, default: &Value) -> Value {
     match (value, default) {
-        (Value::String(text), Value::Number(share)) if share.is_f64() => text
+        (Value::String(text), Value::Number(number)) if number.is_f64() => text
             .trim()
             .parse::<f64>()
             .map_or(Value::String(text), Value::from),
@@ -225,7 +225,7 @@ fn typed(value: Value, default: &Value) -> Value {
 }
 
 /// A value as a message may show it.
-fn shown(key: &str, value: &Value) -> String {
+fn display_value(key: &str, value: &Value) -> String {
     let text = value.to_string();
     // A URL with a password, put under a key that is not meant for secrets.
     let has_credentials = text.contains("://") && text.contains('@');
@@ -240,7 +240,7 @@ fn shown(key: &str, value: &Value) -> String {
 pub(super) fn is_secret(key: &str) -> bool {
     let mut tree = serde_json::to_value(Settings::default()).unwrap_or_default();
     if let Some(leaf) = leaf_mut(&mut tree, key) {
-        *leaf = "probe".into();
+        *leaf = "secret".into();
     }
     (Settings::deserialize(tree).ok())
         .and_then(|settings| serde_json::to_value(settings).ok())
@@ -248,7 +248,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 }
 
 /// The cure of a type error, from what serde says it expected.
-fn expectation(error: &str) -> String {
+fn describe_expected_type(error: &str) -> String {
     let expected = error
         .rsplit_once("expected ")
         .map_or(error, |(_, expected)| expected);
@@ -265,8 +265,8 @@ fn expectation(error: &str) -> String {
     format!("expected {expected}")
 }
 
-fn nearest_setting(key: &str, origin: &Origin) -> String {
-    match nearest(key, &keys()) {
+fn suggest_setting(key: &str, origin: &Origin) -> String {
+    match closest_match(key, &keys()) {
         Some(known) => format!("did you mean {}?", origin.format_key(known)),
         None => "`orderly config` lists every setting; remove this one".into(),
     }

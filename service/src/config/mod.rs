@@ -217,7 +217,7 @@ pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     for value in layers.values {
         merge.apply(value);
     }
-    merge.check_rules();
+    merge.validate_constraints();
     match ConfigError::from_problems(merge.problems) {
         Some(error) => Err(error),
         None => Ok(Loaded {

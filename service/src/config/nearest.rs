@@ -1,16 +1,16 @@
 //! Guesses which name a mistyped one was meant to be.
 
 /// The candidate nearest to `typed`, if it is near enough to be a slip of the fingers.
-pub(super) fn nearest<'a>(typed: &str, candidates: &'a [String]) -> Option<&'a str> {
+pub(super) fn closest_match<'a>(typed: &str, candidates: &'a [String]) -> Option<&'a str> {
     let (distance, best) = (candidates.iter())
-        .map(|candidate| (edits(typed, candidate), candidate))
+        .map(|candidate| (edit_distance(typed, candidate), candidate))
         .min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 + typed.chars().count() / 5).then_some(best)
 }
 
 /// How many letters must be put in, left out or changed to turn one word into the other (Levenshtein 1966), one row
 /// of the table at a time.
-fn edits(from: &str, to: &str) -> usize {
+fn edit_distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.chars().enumerate() {
@@ -31,17 +31,17 @@ mod tests {
 
     #[test]
     fn counts_the_letters_that_differ() {
-        assert_eq!(edits("port", "port"), 0);
-        assert_eq!(edits("prot", "port"), 2);
-        assert_eq!(edits("http_port", "http.port"), 1);
-        assert_eq!(edits("", "port"), 4);
-        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("port", "port"), 0);
+        assert_eq!(edit_distance("prot", "port"), 2);
+        assert_eq!(edit_distance("http_port", "http.port"), 1);
+        assert_eq!(edit_distance("", "port"), 4);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 
     #[test]
     fn guesses_nothing_for_a_word_that_is_far_from_all() {
         let known = ["http.port".to_owned(), "log.filter".to_owned()];
-        assert_eq!(nearest("http.prot", &known), Some("http.port"));
-        assert_eq!(nearest("cache.lifetime", &known), None);
+        assert_eq!(closest_match("http.prot", &known), Some("http.port"));
+        assert_eq!(closest_match("cache.lifetime", &known), None);
     }
 }

@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::merge::{allowed, is_secret};
+use super::merge::{describe_allowed, is_secret};
 use super::section::Described;
 use super::{Settings, leaves, variable};
 
@@ -63,7 +63,7 @@ pub(crate) fn schema() -> Vec<Setting> {
             variable: variable(&key),
             kind: kind(rust_type),
             default: default(&key),
-            allowed: allowed(&key, kind(rust_type)),
+            allowed: describe_allowed(&key, kind(rust_type)),
             secret,
             doc: doc.trim().to_owned(),
             key,
