@@ -27,8 +27,8 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let loaded = config::load(flags)?;
     telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
-    for hint in config::advice(&loaded.settings) {
-        tracing::warn!(hint, "the configuration can be better");
+    for warning in config::warnings(&loaded.settings) {
+        tracing::warn!(warning, "the configuration can be better");
     }
     telemetry::panics::log_them();
     let mut watch = ConfigWatch::begin(&loaded.directory)?;

@@ -14,7 +14,7 @@ use super::companions::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::layers::{LayerValue, flatten};
 use super::nearest::closest_match;
-use super::rules::{Rule, rules};
+use super::rules::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, REDACTED, Settings, keys};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.
@@ -96,10 +96,10 @@ impl Merge {
 
     /// Judges the settings against each other.
     pub(super) fn validate_constraints(&mut self) {
-        for rule in rules(&self.settings) {
-            let mut durations = rule.parts.iter().chain([&rule.whole]);
-            if !rule.holds() && !durations.any(|(key, _)| self.has_problem(key)) {
-                self.report_violation(&rule);
+        for constraint in required_constraints(&self.settings) {
+            let mut durations = constraint.inner.iter().chain([&constraint.outer]);
+            if !constraint.is_satisfied() && !durations.any(|(key, _)| self.has_problem(key)) {
+                self.report_violation(&constraint);
             }
         }
         let conflicts: Vec<Conflict> = conflicts(&self.settings).collect();
@@ -112,19 +112,19 @@ impl Merge {
         }
     }
 
-    fn report_violation(&mut self, rule: &Rule) {
-        let durations: Vec<_> = rule.parts.iter().chain([&rule.whole]).collect();
+    fn report_violation(&mut self, constraint: &TimeoutConstraint) {
+        let durations: Vec<_> = constraint.inner.iter().chain([&constraint.outer]).collect();
         // Name the one that somebody set: that is where to look.
         let reported_key = (durations.iter())
             .find(|(key, _)| self.origins.contains_key(*key))
-            .map_or(rule.whole.0, |(key, _)| key);
+            .map_or(constraint.outer.0, |(key, _)| key);
         let location = self.origin(reported_key).location(reported_key);
         let descriptions: Vec<String> = (durations.iter())
             .map(|(key, value)| format!("{key} = {value:?} ({})", self.origin(key)))
             .collect();
         let message = format!("does not fit: {}", descriptions.join(", "));
         self.problems
-            .push(ConfigProblem::new(reported_key, location, message, rule.to_string()));
+            .push(ConfigProblem::new(reported_key, location, message, constraint.to_string()));
     }
 
     fn has_problem(&self, key: &str) -> bool {

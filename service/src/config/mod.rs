@@ -230,11 +230,11 @@ pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
 }
 
 /// What is allowed, but better otherwise: sentences for the log of the start.
-pub fn advice(settings: &Settings) -> Vec<String> {
-    let unheeded = rules::advice(settings)
+pub fn warnings(settings: &Settings) -> Vec<String> {
+    let violated = rules::recommended_constraints(settings)
         .into_iter()
-        .filter(|rule| !rule.holds());
-    unheeded.map(|rule| rule.advice()).collect()
+        .filter(|rule| !rule.is_satisfied());
+    violated.map(|rule| rule.warning()).collect()
 }
 
 /// Every key there is, as `section.key`.

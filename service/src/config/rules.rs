@@ -8,68 +8,68 @@ use std::time::Duration;
 use super::Settings;
 
 /// A wait with its key.
-pub(super) type Wait = (&'static str, Duration);
+pub(super) type NamedDuration = (&'static str, Duration);
 
 /// Waits, one after the other, that must end before (or with) another one.
-pub(super) struct Rule {
-    pub(super) parts: Vec<Wait>,
-    pub(super) whole: Wait,
-    may_be_equal: bool,
+pub(super) struct TimeoutConstraint {
+    pub(super) inner: Vec<NamedDuration>,
+    pub(super) outer: NamedDuration,
+    allows_equal: bool,
 }
 
-impl Rule {
-    pub(super) fn holds(&self) -> bool {
-        let parts: Duration = self.parts.iter().map(|(_, wait)| wait).sum();
-        parts < self.whole.1 || (self.may_be_equal && parts == self.whole.1)
+impl TimeoutConstraint {
+    pub(super) fn is_satisfied(&self) -> bool {
+        let inner_total: Duration = self.inner.iter().map(|(_, wait)| wait).sum();
+        inner_total < self.outer.1 || (self.allows_equal && inner_total == self.outer.1)
     }
 
     /// What is better otherwise, with the values.
-    pub(super) fn advice(&self) -> String {
-        let waits = self.parts.iter().chain([&self.whole]);
-        let values: Vec<String> = waits
+    pub(super) fn warning(&self) -> String {
+        let durations = self.inner.iter().chain([&self.outer]);
+        let values: Vec<String> = durations
             .map(|(key, wait)| format!("{key} = {wait:?}"))
             .collect();
-        format!("{}: {}", values.join(", "), self.says("should"))
+        format!("{}: {}", values.join(", "), self.describe("should"))
     }
 
-    fn says(&self, modal: &str) -> String {
-        let relation = if self.may_be_equal {
+    fn describe(&self, modal: &str) -> String {
+        let relation = if self.allows_equal {
             "not be longer"
         } else {
             "be shorter"
         };
-        let parts: Vec<&str> = self.parts.iter().map(|(key, _)| *key).collect();
+        let inner_keys: Vec<&str> = self.inner.iter().map(|(key, _)| *key).collect();
         format!(
             "{} {modal} {relation} than {}",
-            parts.join(" + "),
-            self.whole.0
+            inner_keys.join(" + "),
+            self.outer.0
         )
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for TimeoutConstraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.says("must"))
+        f.write_str(&self.describe("must"))
     }
 }
 
-fn shorter(short: Wait, long: Wait) -> Rule {
-    Rule {
-        parts: vec![short],
-        whole: long,
-        may_be_equal: false,
+fn shorter(short: NamedDuration, long: NamedDuration) -> TimeoutConstraint {
+    TimeoutConstraint {
+        inner: vec![short],
+        outer: long,
+        allows_equal: false,
     }
 }
 
-fn at_most(short: Wait, long: Wait) -> Rule {
-    Rule {
-        may_be_equal: true,
+fn at_most(short: NamedDuration, long: NamedDuration) -> TimeoutConstraint {
+    TimeoutConstraint {
+        allows_equal: true,
         ..shorter(short, long)
     }
 }
 
 /// All that must hold. The doc comment of each setting says why.
-pub(super) fn rules(settings: &Settings) -> [Rule; 14] {
+pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 14] {
     let Settings {
         orders,
         database,
@@ -83,7 +83,7 @@ pub(super) fn rules(settings: &Settings) -> [Rule; 14] {
     } = settings;
     let lock_timeout = ("database.lock_timeout", database.lock_timeout);
     let statement_timeout = ("database.statement_timeout", database.statement_timeout);
-    let payment = ("payments.timeout", payments.timeout);
+    let payment_timeout = ("payments.timeout", payments.timeout);
     let slow_call = ("breaker.slow_call", breaker.slow_call);
     let ttl = ("cache.ttl", cache.ttl);
     [
@@ -104,12 +104,12 @@ pub(super) fn rules(settings: &Settings) -> [Rule; 14] {
             ("breaker.redis_slow_call", breaker.redis_slow_call),
             ("redis.response_timeout", redis.response_timeout),
         ),
-        shorter(slow_call, payment),
+        shorter(slow_call, payment_timeout),
         shorter(slow_call, ("payments.read_timeout", payments.read_timeout)),
-        Rule {
-            parts: vec![payment; retry.attempts.max(1) as usize],
-            whole: ("payments.lease", payments.lease),
-            may_be_equal: false,
+        TimeoutConstraint {
+            inner: vec![payment_timeout; retry.attempts.max(1) as usize],
+            outer: ("payments.lease", payments.lease),
+            allows_equal: false,
         },
         at_most(
             ("payments.backoff_base", payments.backoff_base),
@@ -125,22 +125,22 @@ pub(super) fn rules(settings: &Settings) -> [Rule; 14] {
         ),
         at_most(("cache.local_ttl", cache.local_ttl), ttl),
         at_most(("cache.negative_ttl", cache.negative_ttl), ttl),
-        Rule {
-            parts: vec![
+        TimeoutConstraint {
+            inner: vec![
                 ("shutdown.drain_delay", shutdown.drain_delay),
                 ("shutdown.drain", shutdown.drain),
                 ("shutdown.jobs", shutdown.jobs),
                 ("shutdown.pools", shutdown.pools),
                 ("shutdown.telemetry", shutdown.telemetry),
             ],
-            whole: ("shutdown.grace_period", shutdown.grace_period),
-            may_be_equal: true,
+            outer: ("shutdown.grace_period", shutdown.grace_period),
+            allows_equal: true,
         },
     ]
 }
 
 /// What should hold, but somebody may have a reason against it: the service works without, only less well.
-pub(super) fn advice(settings: &Settings) -> [Rule; 2] {
+pub(super) fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint; 2] {
     let request_timeout = ("http.request_timeout", settings.http.request_timeout);
     [
         shorter(

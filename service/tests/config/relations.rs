@@ -57,11 +57,11 @@ fn what_would_never_take_effect_is_refused() {
 
 #[test]
 fn what_is_only_less_good_is_warned_of_at_the_start() {
-    assert!(config::advice(&place("no-advice").load().settings).is_empty());
+    assert!(config::warnings(&place("no-advice").load().settings).is_empty());
     let here = place("advice")
         .variable("ORDERLY__SHUTDOWN__DRAIN", "1s")
         .variable("ORDERLY__HTTP__REQUEST_TIMEOUT", "3s");
-    assert_snapshot!(config::advice(&here.load().settings).join("\n"), @"
+    assert_snapshot!(config::warnings(&here.load().settings).join("\n"), @"
     database.statement_timeout = 8s, http.request_timeout = 3s: database.statement_timeout should be shorter than http.request_timeout
     http.request_timeout = 3s, shutdown.drain = 1s: http.request_timeout should be shorter than shutdown.drain
     ");
