@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use crate::app;
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 use crate::payments::sandbox::LedgerEntry;
 use crate::usecases::check_invariants::{InvariantResult, check_invariants, reconcile_payments, payments_in_progress};
 
@@ -38,7 +38,7 @@ struct Ledger {
     entries: Vec<LedgerEntry>,
 }
 
-pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     let database = app::database(&settings)?;
     app::require_current_schema(&database).await?;

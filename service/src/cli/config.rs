@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::config::{self, Entry, Flags};
+use crate::config::{self, ConfigEntry, ConfigFlags};
 
 /// Show every setting, its value and which layer it came from; secrets are masked.
 ///
@@ -23,7 +23,7 @@ pub(super) struct Args {
     schema: bool,
 }
 
-pub(super) fn run(args: &Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     if args.schema {
         return super::print(&serde_json::to_string_pretty(&config::schema())?);
     }
@@ -35,14 +35,14 @@ pub(super) fn run(args: &Args, flags: &Flags) -> anyhow::Result<()> {
     })
 }
 
-fn as_json(entries: &[Entry]) -> serde_json::Result<String> {
+fn as_json(entries: &[ConfigEntry]) -> serde_json::Result<String> {
     let entries: Vec<Value> = (entries.iter())
         .map(|entry| json!({ "key": entry.key, "value": entry.value, "origin": entry.origin.to_string() }))
         .collect();
     serde_json::to_string_pretty(&entries)
 }
 
-fn as_table(entries: &[Entry]) -> Result<String, std::fmt::Error> {
+fn as_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
     let rows: Vec<(&str, String, String)> = (entries.iter())
         .map(|entry| {
             (

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method};
 
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 
 /// Show the faults of the sandbox gateway on this machine, or replace them.
 ///
@@ -23,7 +23,7 @@ pub(super) struct Args {
     faults: Option<String>,
 }
 
-pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let gateway = config::load(flags)?.settings.sandbox_gateway;
     let host = match gateway.bind {
         IpAddr::V6(_) => "[::1]",

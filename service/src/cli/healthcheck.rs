@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 
 /// Ask the service on this machine whether it is ready; exit with 0 if it is, 1 if not.
 ///
@@ -16,7 +16,7 @@ pub(super) struct Args {
     timeout: u64,
 }
 
-pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let admin = config::load(flags)?.settings.admin;
     // A listener on all addresses is asked on this machine's own.
     let host = match admin.bind {

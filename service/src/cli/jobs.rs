@@ -7,7 +7,7 @@ use clap::Subcommand;
 use uuid::Uuid;
 
 use crate::app;
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 use crate::domain::ids::OrderId;
 use crate::storage::dead_jobs::{self, DeadJob};
 use crate::storage::job_notifier;
@@ -41,7 +41,7 @@ enum Command {
     },
 }
 
-pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     let database = app::database(&settings)?;
     app::require_current_schema(&database).await?;

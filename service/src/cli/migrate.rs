@@ -1,7 +1,7 @@
 //! `orderly migrate`: the schema.
 
 use crate::app;
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 use crate::storage::migrations;
 
 /// Bring the database's schema up to date.
@@ -11,7 +11,7 @@ use crate::storage::migrations;
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     let conn = app::database(&settings)?.dedicated_connection().await?;
     let applied = migrations::apply(conn).await?;

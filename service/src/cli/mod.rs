@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::config::{ConfigError, Flags};
+use crate::config::{ConfigError, ConfigFlags};
 use crate::lifecycle::shutdown::Overrun;
 use crate::telemetry::logging::LastLines;
 
@@ -38,7 +38,7 @@ const RAN_OVER: u8 = 3;
 #[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
-    flags: Flags,
+    flags: ConfigFlags,
     #[command(subcommand)]
     command: Command,
 }
@@ -78,7 +78,7 @@ pub async fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command, flags: &Flags) -> anyhow::Result<()> {
+async fn dispatch(command: Command, flags: &ConfigFlags) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve::run(args, flags).await,
         Command::Migrate(args) => migrate::run(args, flags).await,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::config::{self, Flags, TelemetryConfig};
+use crate::config::{self, ConfigFlags, TelemetryConfig};
 use crate::lifecycle::signals::StopSignals;
 use crate::payments::sandbox::SandboxGateway;
 use crate::telemetry;
@@ -25,7 +25,7 @@ pub(super) struct Args {
     ledger: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     // It stands for somebody else's service: its spans would not be in our traces.
     telemetry::start(&settings.log, &TelemetryConfig::default())?;

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::app;
-use crate::config::{self, Environment, Flags};
+use crate::config::{self, Environment, ConfigFlags};
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::seed;
 
@@ -14,7 +14,7 @@ use crate::usecases::seed;
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     if settings.environment == Environment::Production {
         bail!("ORDERLY_ENV is production: demo users with known passwords have no place there");

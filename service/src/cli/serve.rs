@@ -5,7 +5,7 @@ use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::app::reload::Reloader;
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigFlags};
 use crate::lifecycle::config_watch::ConfigWatch;
 use crate::lifecycle::signals::StopSignals;
 use crate::telemetry::{self, logging::LastLines};
@@ -23,7 +23,7 @@ use crate::telemetry::{self, logging::LastLines};
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let loaded = config::load(flags)?;
     telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
@@ -64,7 +64,7 @@ pub(super) async fn run(_: Args, flags: &Flags) -> anyhow::Result<()> {
 async fn reload_when_changed(
     watch: &mut ConfigWatch,
     reloader: &Reloader,
-    flags: &Flags,
+    flags: &ConfigFlags,
 ) -> anyhow::Result<()> {
     loop {
         let reason = watch.next().await;

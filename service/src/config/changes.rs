@@ -4,8 +4,8 @@ use super::{Secret, Settings, leaves};
 
 /// The keys whose values differ, sorted; `environment` is among them if that changed.
 pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
-    let (olds, news) = (leaves(old), leaves(new));
-    let plain = (olds.into_iter().zip(news))
+    let (old_leaves, new_leaves) = (leaves(old), leaves(new));
+    let plain = (old_leaves.into_iter().zip(new_leaves))
         .filter(|(old, new)| old != new)
         .map(|((key, _), _)| key);
     // Secrets look all the same from outside.

@@ -74,7 +74,7 @@ impl DatabaseConfig {
     /// How connections are protected, if the URL is known.
     pub(super) fn ssl_mode(&self) -> Option<SslMode> {
         let url = self.url.as_ref()?;
-        SslMode::split_from(url.expose()).ok().map(|(mode, _)| mode)
+        SslMode::parse_url(url.expose()).ok().map(|(mode, _)| mode)
     }
 }
 
@@ -97,7 +97,7 @@ impl SslMode {
     ///
     /// # Errors
     /// What is expected instead; it does not repeat the URL.
-    pub(crate) fn split_from(url: &str) -> Result<(Self, tokio_postgres::Config), &'static str> {
+    pub(crate) fn parse_url(url: &str) -> Result<(Self, tokio_postgres::Config), &'static str> {
         let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let mut mode = Self::Disable;
@@ -119,21 +119,21 @@ impl SslMode {
                 }
             };
         }
-        let mut session = format!("{address}?{}", others.join("&"))
+        let mut connection_config = format!("{address}?{}", others.join("&"))
             .parse::<tokio_postgres::Config>()
             .ok()
             .filter(|_| is_url)
             .ok_or("expected a URL such as postgres://user:password@host:5432/database")?;
-        session.ssl_mode(match mode {
+        connection_config.ssl_mode(match mode {
             Self::Disable => tokio_postgres::config::SslMode::Disable,
             Self::Require | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
         });
-        Ok((mode, session))
+        Ok((mode, connection_config))
     }
 }
 
 fn postgres_url(url: &Option<Secret>, (): &()) -> garde::Result {
-    match url.as_ref().map(|url| SslMode::split_from(url.expose())) {
+    match url.as_ref().map(|url| SslMode::parse_url(url.expose())) {
         Some(Err(expected)) => Err(garde::Error::new(expected)),
         _ => Ok(()),
     }

@@ -55,7 +55,7 @@ impl ConfigProblem {
     }
 
     pub(super) fn missing(key: &str, fix: &str) -> Self {
-        Self::new(key, super::variable(key), "is not set", fix)
+        Self::new(key, super::variable_name(key), "is not set", fix)
     }
 }
 

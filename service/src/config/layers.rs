@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::error::ConfigProblem;
 use super::merge::is_secret;
-use super::{Environment, Inputs, Origin, variable};
+use super::{Environment, ConfigSources, Origin, variable_name};
 
 /// One setting as one layer gives it.
 pub(super) struct LayerValue {
@@ -46,7 +46,7 @@ impl EnvVariable<'_> {
 }
 
 /// Reads every layer.
-pub(super) fn read_layers(inputs: &Inputs) -> Layers {
+pub(super) fn read_layers(inputs: &ConfigSources) -> Layers {
     let mut layers = Layers::default();
     let dotenv = layers.read_dotenv(&inputs.dotenv);
     let from_dotenv = (dotenv.iter()).map(|(name, value)| EnvVariable {
@@ -86,7 +86,7 @@ pub(super) fn read_layers(inputs: &Inputs) -> Layers {
         match key.strip_suffix("_file").filter(|key| is_secret(key)) {
             None => layers.push_value(key, (*value).into(), origin),
             Some(secret) => {
-                let direct = variable(secret);
+                let direct = variable_name(secret);
                 let given_twice = (variables.iter())
                     .any(|it| it.name == direct && it.origin == *origin && !it.value.is_empty());
                 layers.read_secret(secret, Path::new(value), format!("{name} ({origin})"), given_twice);
@@ -118,7 +118,7 @@ impl Layers {
         self.problems.push(ConfigProblem::new("", location, message, fix));
     }
 
-    fn resolve_directory(&mut self, inputs: &Inputs, variable: Option<&EnvVariable<'_>>) -> PathBuf {
+    fn resolve_directory(&mut self, inputs: &ConfigSources, variable: Option<&EnvVariable<'_>>) -> PathBuf {
         let (directory, location) = match (&inputs.flags.config_dir, variable) {
             (Some(directory), _) => (directory.clone(), "--config-dir".to_owned()),
             (None, Some(variable)) => (variable.value.into(), variable.location()),
@@ -189,7 +189,7 @@ impl Layers {
                 return self.push_value(key.to_owned(), text.into(), &Origin::File(path.to_owned()));
             }
             (true, _) => (
-                format!("is set, and so is {}", variable(key)),
+                format!("is set, and so is {}", variable_name(key)),
                 "keep one of the two".to_owned(),
             ),
             (false, Err(error)) => (

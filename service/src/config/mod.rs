@@ -69,7 +69,7 @@ pub(crate) use rate_limit::RateLimitConfig;
 pub use redis::RedisConfig;
 pub(crate) use retry::RetryConfig;
 pub(crate) use sandbox_gateway::SandboxGatewayConfig;
-pub(crate) use schema::{Setting, schema};
+pub(crate) use schema::{SettingSchema, schema};
 pub(crate) use secret::{REDACTED, Secret};
 pub(crate) use shed::ShedConfig;
 pub(crate) use shutdown::ShutdownConfig;
@@ -120,9 +120,9 @@ impl fmt::Display for Environment {
 
 /// Where to read from. Not `Debug`: it holds secrets that are not yet known to be such.
 #[derive(Clone, Default)]
-pub struct Inputs {
+pub struct ConfigSources {
     /// What the command line says.
-    pub flags: Flags,
+    pub flags: ConfigFlags,
     /// The environment, by name.
     pub variables: BTreeMap<String, String>,
     /// The `.env` file. It may be missing.
@@ -132,7 +132,7 @@ pub struct Inputs {
 /// The part of the command line that is about configuration.
 #[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Configuration")]
-pub struct Flags {
+pub struct ConfigFlags {
     /// Override one setting, e.g. --set http.port=9000. May be repeated.
     ///
     /// Wins over the environment and the files. Not for secrets: other users of the machine see a command line.
@@ -144,7 +144,7 @@ pub struct Flags {
     pub config_dir: Option<PathBuf>,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+fn parse_assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().into(), value.into())),
         None => Err("expected section.key=value".into()),
@@ -153,7 +153,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 /// The settings, and where each came from.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// What holds.
     pub settings: Settings,
     /// Where the files are, if there are any.
@@ -164,7 +164,7 @@ pub struct Loaded {
 
 /// One setting for people to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ConfigEntry {
     /// `section.key`
     pub key: String,
     /// Its value, `[redacted]` for a secret, null when unset.
@@ -173,16 +173,16 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-impl Loaded {
+impl LoadedConfig {
     /// Every setting, by section and key, secrets masked.
-    pub fn entries(&self) -> Vec<Entry> {
-        let environment = Entry {
+    pub fn entries(&self) -> Vec<ConfigEntry> {
+        let environment = ConfigEntry {
             key: "environment".into(),
             value: self.settings.environment.to_string().into(),
             origin: self.environment_origin.clone(),
         };
         let origin = |key: &str| self.origins.get(key).cloned().unwrap_or(Origin::Default);
-        let settings = (leaves(&self.settings).into_iter()).map(|(key, value)| Entry {
+        let settings = (leaves(&self.settings).into_iter()).map(|(key, value)| ConfigEntry {
             origin: origin(&key),
             key,
             value,
@@ -195,9 +195,9 @@ impl Loaded {
 ///
 /// # Errors
 /// One error with everything that is unknown, of the wrong type, out of range or at odds with another setting.
-pub(crate) fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(flags: &ConfigFlags) -> Result<LoadedConfig, ConfigError> {
     let text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
-    load_from(&Inputs {
+    load_from(&ConfigSources {
         flags: flags.clone(),
         variables: env::vars_os()
             .map(|(name, value)| (text(name), text(value)))
@@ -210,7 +210,7 @@ pub(crate) fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
+pub fn load_from(inputs: &ConfigSources) -> Result<LoadedConfig, ConfigError> {
     let layers = layers::read_layers(inputs);
     let (environment, environment_origin) = layers.environment;
     let mut merge = merge::Merge::new(environment, layers.problems);
@@ -220,7 +220,7 @@ pub fn load_from(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     merge.validate_constraints();
     match ConfigError::from_problems(merge.problems) {
         Some(error) => Err(error),
-        None => Ok(Loaded {
+        None => Ok(LoadedConfig {
             settings: merge.settings,
             directory: layers.directory,
             environment_origin,
@@ -246,7 +246,7 @@ pub fn keys() -> Vec<String> {
 }
 
 /// The environment variable that sets a key: `http.port` is `ORDERLY__HTTP__PORT`.
-pub fn variable(key: &str) -> String {
+pub fn variable_name(key: &str) -> String {
     format!("ORDERLY__{}", key.to_uppercase().replace('.', "__"))
 }
 

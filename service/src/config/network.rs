@@ -18,14 +18,14 @@ impl Network {
     /// Whether the address is one of the block. An IPv4 address that came in over an IPv6 socket (`::ffff:10.0.0.1`)
     /// is still that IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let differ = match (self.address, address.to_canonical()) {
+        let difference = match (self.address, address.to_canonical()) {
             (IpAddr::V4(one), IpAddr::V4(other)) => {
                 u128::from(one.to_bits() ^ other.to_bits()) << 96
             }
             (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
             _ => return false,
         };
-        differ.leading_zeros() >= self.prefix_bits.into()
+        difference.leading_zeros() >= self.prefix_bits.into()
     }
 }
 
@@ -33,7 +33,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
+        let parse_error = || {
             format!(
                 "{text:?} is none: expected IP addresses or CIDR blocks, such as 10.0.0.0/8,192.168.0.1"
             )
@@ -42,14 +42,14 @@ impl FromStr for Network {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text.trim(), None),
         };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address: IpAddr = address.parse().map_err(|_| parse_error())?;
         let all_bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix_bits = match prefix {
-            Some(prefix) => prefix.parse().map_err(|_| wrong())?,
+            Some(prefix) => prefix.parse().map_err(|_| parse_error())?,
             None => all_bits,
         };
         if prefix_bits > all_bits {
-            return Err(wrong());
+            return Err(parse_error());
         }
         Ok(Self {
             address,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::variable;
+use super::variable_name;
 
 /// Where a setting's value came from. Later ones win.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Origin {
         match self {
             Self::File(_) => key.to_owned(),
             Self::Flag => format!("--set {key}"),
-            Self::Default | Self::DotEnv | Self::Environment => variable(key),
+            Self::Default | Self::DotEnv | Self::Environment => variable_name(key),
         }
     }
 

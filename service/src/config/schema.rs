@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::merge::{describe_allowed, is_secret};
-use super::section::Described;
-use super::{Settings, leaves, variable};
+use super::section::SettingDeclaration;
+use super::{Settings, leaves, variable_name};
 
 /// One setting, as `orderly config --schema` shows it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Setting {
+pub(crate) struct SettingSchema {
     /// The environment variable that sets it.
     pub(crate) variable: String,
     /// For a secret, the variable that names a file to read it from.
@@ -33,13 +33,13 @@ pub(crate) struct Setting {
 }
 
 /// Every setting, in the order of the code; first the environment, which chooses among the files.
-pub(crate) fn schema() -> Vec<Setting> {
+pub(crate) fn schema() -> Vec<SettingSchema> {
     let defaults = leaves(&Settings::default());
     let default = |key: &str| {
         let known = defaults.iter().find(|(known, _)| known == key);
         known.map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    let environment = Setting {
+    let environment = SettingSchema {
         variable: "ORDERLY_ENV".into(),
         file_variable: None,
         key: "environment".into(),
@@ -50,17 +50,17 @@ pub(crate) fn schema() -> Vec<Setting> {
         doc: "Which kind of place this runs in, and so which file is read.".into(),
     };
     let settings = Settings::SECTIONS.iter().flat_map(|(section, settings)| {
-        let describe = move |described: &Described| {
-            let key = format!("{section}.{}", described.key);
-            (key, described.rust_type, described.doc)
+        let describe = move |declaration: &SettingDeclaration| {
+            let key = format!("{section}.{}", declaration.key);
+            (key, declaration.rust_type, declaration.doc)
         };
         settings.iter().map(describe)
     });
     let settings = settings.map(|(key, rust_type, doc)| {
         let secret = is_secret(&key);
-        Setting {
-            file_variable: secret.then(|| format!("{}_FILE", variable(&key))),
-            variable: variable(&key),
+        SettingSchema {
+            file_variable: secret.then(|| format!("{}_FILE", variable_name(&key))),
+            variable: variable_name(&key),
             kind: kind(rust_type),
             default: default(&key),
             allowed: describe_allowed(&key, kind(rust_type)),

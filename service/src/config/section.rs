@@ -41,13 +41,13 @@ macro_rules! section {
 
         impl $section {
             /// What each setting is, in the order of the code.
-            pub(super) const DESCRIBED: &[$crate::config::section::Described] = &[
-                $($crate::config::section::Described {
+            pub(super) const DECLARATIONS: &[$crate::config::section::SettingDeclaration] = &[
+                $($crate::config::section::SettingDeclaration {
                     key: stringify!($key),
                     rust_type: stringify!($type),
                     doc: concat!($($doc),*),
                 },)*
-                $($($crate::config::section::Described {
+                $($($crate::config::section::SettingDeclaration {
                     key: stringify!($time),
                     rust_type: "Duration",
                     doc: concat!($($time_doc),*),
@@ -65,7 +65,7 @@ macro_rules! section {
 pub(super) use section;
 
 /// What [`section!`] knows of a setting beside its value.
-pub(super) struct Described {
+pub(super) struct SettingDeclaration {
     pub(super) key: &'static str,
     pub(super) rust_type: &'static str,
     /// The lines of its doc comment.
@@ -89,8 +89,8 @@ macro_rules! sections {
 
         impl $settings {
             /// Each section with what its settings are.
-            const SECTIONS: &[(&'static str, &'static [section::Described])] =
-                &[$((stringify!($name), <$section>::DESCRIBED)),*];
+            const SECTIONS: &[(&'static str, &'static [section::SettingDeclaration])] =
+                &[$((stringify!($name), <$section>::DECLARATIONS)),*];
         }
     };
 }

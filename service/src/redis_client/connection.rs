@@ -27,7 +27,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo as _, RedisResult, TlsCertificate
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::config::{RedisConfig, variable};
+use crate::config::{RedisConfig, variable_name};
 use crate::tls;
 
 /// Connecting is tried this often before those who wait for it are told.
@@ -138,12 +138,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
-    let server = || variable("redis.url");
+    let server = || variable_name("redis.url");
     let address = server_at(url, config).with_context(server)?;
     let Some(path) = &config.ca_certificate else {
         return redis::Client::open(address).with_context(server);
     };
-    let variable = variable("redis.ca_certificate");
+    let variable = variable_name("redis.ca_certificate");
     let unusable = || format!("{variable}: {} can't be used", path.display());
     // The client itself would take an empty file, and trust nobody.
     tls::client::verifying(Some(path), &variable)?;

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::error::StorageError;
 use super::statement_instrumentation::StatementInstrumentation;
-use crate::config::{DatabaseConfig, SslMode, variable};
+use crate::config::{DatabaseConfig, SslMode, variable_name};
 use crate::resilience::deadline;
 use crate::tls;
 
@@ -94,14 +94,14 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(url: &str, config: &DatabaseConfig, main: Handle) -> anyhow::Result<Self> {
-        let (mode, mut session) = SslMode::split_from(url)
-            .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable("database.url")))?;
+        let (mode, mut session) = SslMode::parse_url(url)
+            .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable_name("database.url")))?;
         let tls = match mode {
             SslMode::Disable => None,
             SslMode::Require => Some(tls::client::unverifying()),
             SslMode::VerifyFull => {
                 let ca = config.ca_certificate.as_deref();
-                let from = variable("database.ca_certificate");
+                let from = variable_name("database.ca_certificate");
                 Some(tls::client::verifying(ca, &from)?)
             }
         };

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 use super::certificates;
-use crate::config::{HttpConfig, variable};
+use crate::config::{HttpConfig, variable_name};
 
 /// What the API listener needs for TLS 1.2 and 1.3; `None` without a certificate.
 ///
@@ -21,7 +21,7 @@ pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
     let (Some(certificate), Some(key)) = (&http.tls_certificate, &http.tls_key) else {
         return Ok(None);
     };
-    let variables = (variable("http.tls_certificate"), variable("http.tls_key"));
+    let variables = (variable_name("http.tls_certificate"), variable_name("http.tls_key"));
     let chain = certificates(certificate, &variables.0)?;
     require_valid_today(&chain, certificate, &variables.0)?;
     let private = PrivateKeyDer::from_pem_file(key)

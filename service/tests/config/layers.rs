@@ -3,7 +3,7 @@
 use std::fs;
 
 use garde::Validate;
-use orderly::config::{self, Entry, Environment, Origin, Settings};
+use orderly::config::{self, ConfigEntry, Environment, Origin, Settings};
 
 use super::{Place, entry, place};
 
@@ -123,7 +123,7 @@ fn the_directory_may_be_named_by_a_variable() {
 #[test]
 fn every_setting_can_be_set_by_its_variable() {
     let mut here = place("every-setting");
-    for Entry { key, value, .. } in here.load().entries().into_iter().skip(1) {
+    for ConfigEntry { key, value, .. } in here.load().entries().into_iter().skip(1) {
         let text = match value {
             serde_json::Value::Null => String::new(),
             serde_json::Value::String(text) => text,
@@ -132,7 +132,7 @@ fn every_setting_can_be_set_by_its_variable() {
                 .join(","),
             other => other.to_string(),
         };
-        here = here.variable(&config::variable(&key), &text);
+        here = here.variable(&config::variable_name(&key), &text);
     }
     for entry in here.load().entries().iter().skip(1) {
         assert_eq!(entry.origin, Origin::Environment, "{}", entry.key);

@@ -15,12 +15,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use orderly::config::{self, Entry, Inputs, Loaded};
+use orderly::config::{self, ConfigEntry, ConfigSources, LoadedConfig};
 
 /// A directory with a configuration in it, and an environment of its own.
 struct Place {
     directory: PathBuf,
-    inputs: Inputs,
+    inputs: ConfigSources,
 }
 
 /// Each test gives its own name, so that none sees another's files.
@@ -32,9 +32,9 @@ fn place(test: &str) -> Place {
         fs::remove_dir_all(&directory).unwrap();
     }
     fs::create_dir_all(directory.join("config")).unwrap();
-    let mut inputs = Inputs {
+    let mut inputs = ConfigSources {
         dotenv: directory.join(".env"),
-        ..Inputs::default()
+        ..ConfigSources::default()
     };
     inputs.flags.config_dir = Some(directory.join("config"));
     Place { directory, inputs }
@@ -56,7 +56,7 @@ impl Place {
         self
     }
 
-    fn load(&self) -> Loaded {
+    fn load(&self) -> LoadedConfig {
         config::load_from(&self.inputs)
             .map_err(|error| error.to_string())
             .unwrap()
@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-fn entry(loaded: &Loaded, key: &str) -> Entry {
+fn entry(loaded: &LoadedConfig, key: &str) -> ConfigEntry {
     loaded
         .entries()
         .into_iter()

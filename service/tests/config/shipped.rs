@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use insta::assert_snapshot;
-use orderly::config::{Loaded, LogFormat};
+use orderly::config::{LoadedConfig, LogFormat};
 
 use super::{ed25519_pem, place};
 
@@ -27,7 +27,7 @@ fn the_shipped_files_fit() {
     assert_eq!(production.settings.log.format, LogFormat::Json);
 
     // default.toml shows the built-in values, and must not drift from them.
-    let values = |loaded: Loaded| -> Vec<_> {
+    let values = |loaded: LoadedConfig| -> Vec<_> {
         loaded
             .entries()
             .into_iter()

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orderly::app::reload::Reloaded;
-use orderly::config::{self, Inputs, Settings};
+use orderly::config::{self, ConfigSources, Settings};
 
 use crate::support::app::{TestApp, settings};
 
@@ -74,7 +74,7 @@ async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
     assert_eq!(app.metric(successful).await, Some(1.0));
 
     // One that is right, one that is not.
-    let mut inputs = Inputs::default();
+    let mut inputs = ConfigSources::default();
     inputs.flags.set = vec![
         ("shed.floor".into(), "470".into()),
         ("shed.ceiling".into(), "0".into()),
