@@ -24,13 +24,13 @@ section! {
         hash_iterations: u32 = 2, within(2..=10);
         /// Hashes computed at once, 1 to 64. Each takes a core and its memory, so a storm of log-ins queues here
         /// and does not eat the machine.
-        hash_slots: usize = 2, within(1..=64);
+        max_concurrent_hashes: usize = 2, within(1..=64);
     }
     durations {
         /// How long an access token is valid, 1m to 1h. It cannot be revoked before.
         token_lifetime = Duration::from_mins(15), within(Duration::from_mins(1)..=Duration::from_hours(1));
         /// How long a log-in waits for a hash slot before 503, 10ms to 1m.
-        hash_wait = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        hash_queue_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }
 

@@ -4,8 +4,8 @@
 //! OWASP Password Storage Cheat Sheet one hash takes 19 MiB and some 20 ms of a
 //! core. So it must not run on an async thread, where it would stall every other
 //! request, and a storm of log-ins must not start a thousand at once. A
-//! semaphore of `auth.hash_slots` lets that many run on blocking threads; whoever
-//! waits longer than `auth.hash_wait` is turned away.
+//! semaphore of `auth.max_concurrent_hashes` lets that many run on blocking threads; whoever
+//! waits longer than `auth.hash_queue_timeout` is turned away.
 //!
 //! An unknown user costs the same hash as a wrong password
 //! ([`Passwords::verify`] with no hash), so the time of the answer does not tell
@@ -28,7 +28,7 @@ use crate::domain::user::Password;
 /// Why no hash was computed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
-    /// All slots stayed busy for `auth.hash_wait`: try again later.
+    /// All slots stayed busy for `auth.hash_queue_timeout`: try again later.
     #[error("too many passwords are being hashed")]
     Busy,
     /// A stored hash can't be read, or the hasher failed: a bug.
@@ -59,8 +59,8 @@ impl Passwords {
         let nobodys_hash = hash(&argon2, "nobody's password, which opens nothing")?;
         Ok(Self {
             argon2,
-            slots: Arc::new(Semaphore::new(config.hash_slots)),
-            wait: config.hash_wait,
+            slots: Arc::new(Semaphore::new(config.max_concurrent_hashes)),
+            wait: config.hash_queue_timeout,
             nobodys_hash: nobodys_hash.into(),
             hashes,
         })

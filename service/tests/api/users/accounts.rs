@@ -46,7 +46,7 @@ async fn an_address_is_taken_whatever_its_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_registered_ten_times_at_once_makes_one_user() {
-    let app = TestApp::start_with(|settings| settings.auth.hash_slots = 10).await;
+    let app = TestApp::start_with(|settings| settings.auth.max_concurrent_hashes = 10).await;
     let body = ada();
     let registering = (0..10).map(|_| app.post("/v1/users", "", &body));
     let answers = futures_util::future::join_all(registering).await;

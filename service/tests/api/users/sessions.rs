@@ -105,8 +105,8 @@ async fn hashes(app: &TestApp) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_log_ins_is_served_or_turned_away() {
     let app = TestApp::start_with(|settings| {
-        settings.auth.hash_slots = 1;
-        settings.auth.hash_wait = Duration::from_millis(10);
+        settings.auth.max_concurrent_hashes = 1;
+        settings.auth.hash_queue_timeout = Duration::from_millis(10);
         // Long enough that a storm meets a busy slot, on any machine.
         settings.auth.hash_iterations = 10;
     })
