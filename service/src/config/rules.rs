@@ -84,7 +84,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
     let lock_timeout = ("database.lock_timeout", database.lock_timeout);
     let statement_timeout = ("database.statement_timeout", database.statement_timeout);
     let payment_timeout = ("payments.timeout", payments.timeout);
-    let slow_call = ("breaker.slow_call", breaker.slow_call);
+    let slow_call = ("breaker.slow_call_duration_threshold", breaker.slow_call_duration_threshold);
     let ttl = ("cache.ttl", cache.ttl);
     [
         shorter(
@@ -101,7 +101,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
             ("http.request_timeout", settings.http.request_timeout),
         ),
         shorter(
-            ("breaker.redis_slow_call", breaker.redis_slow_call),
+            ("breaker.redis_slow_call_duration_threshold", breaker.redis_slow_call_duration_threshold),
             ("redis.response_timeout", redis.response_timeout),
         ),
         shorter(slow_call, payment_timeout),

@@ -6,7 +6,7 @@
 //! section 5.2):
 //!
 //! ```text
-//!           too many failures or slow calls            open_for is over
+//!           too many failures or slow calls            open_duration over
 //!  closed ----------------------------------> open ---------------------> half-open
 //!    ^                                         ^                           |     |
 //!    |              a probe fails or is slow   +---------------------------+     |
@@ -88,7 +88,7 @@ impl Breaker {
             *window = Window::new(config.window);
         }
         // Enough under the new rule is enough now: no further probe may come to tell.
-        if matches!(inner.phase, Phase::HalfOpen { succeeded, .. } if succeeded >= config.probes) {
+        if matches!(inner.phase, Phase::HalfOpen { succeeded, .. } if succeeded >= config.half_open_calls) {
             self.enter(&mut inner, Phase::Closed(Window::new(config.window)));
         }
         inner.config = config;
@@ -118,7 +118,7 @@ impl Breaker {
         if matches!(inner.phase, Phase::Open { until } if now >= until) {
             self.enter(&mut inner, Phase::half_open());
         }
-        let probes = inner.config.probes;
+        let probes = inner.config.half_open_calls;
         let refused_for = match &mut inner.phase {
             Phase::Closed(_) => None,
             Phase::Open { until } => Some(*until - now),
@@ -149,11 +149,11 @@ impl Breaker {
         match &inner.phase {
             Phase::Closed(_) => None,
             Phase::Open { until } if Instant::now() < *until => Some(0),
-            Phase::Open { .. } => Some(inner.config.probes),
+            Phase::Open { .. } => Some(inner.config.half_open_calls),
             Phase::HalfOpen {
                 under_way,
                 succeeded,
-            } => Some(inner.config.probes.saturating_sub(under_way + succeeded)),
+            } => Some(inner.config.half_open_calls.saturating_sub(under_way + succeeded)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Breaker {
         let took = permit.began.elapsed();
         let outcome = verdict.map(|verdict| match verdict {
             Verdict::Failure => Outcome::Failure,
-            Verdict::Success if took >= inner.config.slow_call => Outcome::Slow,
+            Verdict::Success if took >= inner.config.slow_call_duration_threshold => Outcome::Slow,
             Verdict::Success => Outcome::Success,
         });
         if let Some(outcome) = outcome {
@@ -176,8 +176,8 @@ impl Breaker {
             (Phase::Closed(window), Some(outcome)) => {
                 window.record(outcome);
                 let opens = window.calls() >= config.minimum_calls
-                    && (window.failure_share() >= config.failure_rate
-                        || window.slow_share() >= config.slow_rate);
+                    && (window.failure_share() >= config.failure_rate_threshold
+                        || window.slow_share() >= config.slow_call_rate_threshold);
                 opens.then(|| Phase::open(config))
             }
             (
@@ -189,7 +189,7 @@ impl Breaker {
             ) => {
                 *under_way -= 1;
                 *succeeded += 1;
-                (*succeeded >= config.probes).then(|| Phase::Closed(Window::new(config.window)))
+                (*succeeded >= config.half_open_calls).then(|| Phase::Closed(Window::new(config.window)))
             }
             (Phase::HalfOpen { .. }, Some(_)) => Some(Phase::open(config)),
             (Phase::HalfOpen { under_way, .. }, None) => {
@@ -236,7 +236,7 @@ impl Breaker {
 
 impl Phase {
     fn open(config: &BreakerConfig) -> Self {
-        let until = Instant::now() + config.open_for;
+        let until = Instant::now() + config.open_duration;
         Self::Open { until }
     }
 

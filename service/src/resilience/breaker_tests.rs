@@ -6,13 +6,13 @@ const SECOND: Duration = Duration::from_secs(1);
 fn breaker() -> Breaker {
     let config = BreakerConfig {
         minimum_calls: 4,
-        failure_rate: 0.5,
-        slow_rate: 0.5,
-        probes: 2,
+        failure_rate_threshold: 0.5,
+        slow_call_rate_threshold: 0.5,
+        half_open_calls: 2,
         window: 10 * SECOND,
-        slow_call: SECOND,
-        redis_slow_call: SECOND,
-        open_for: 5 * SECOND,
+        slow_call_duration_threshold: SECOND,
+        redis_slow_call_duration_threshold: SECOND,
+        open_duration: 5 * SECOND,
     };
     let metrics = BreakerMetrics::new().unwrap();
     Breaker::new("test", config, metrics)
@@ -148,7 +148,7 @@ async fn fewer_probes_than_have_succeeded_close_it() {
     succeed(&breaker, 1);
     assert_eq!(breaker.state(), BreakerState::HalfOpen, "one of two");
     let config = BreakerConfig {
-        probes: 1,
+        half_open_calls: 1,
         ..breaker.lock().config.clone()
     };
     breaker.reconfigure(config);

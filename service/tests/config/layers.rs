@@ -69,10 +69,10 @@ fn lists_and_switches_may_come_from_the_environment_and_from_files() {
 
 #[test]
 fn a_share_may_be_set_by_a_variable() {
-    let here = place("share").variable("ORDERLY__BREAKER__FAILURE_RATE", "0.25");
-    assert_eq!(here.load().settings.breaker.failure_rate, 0.25);
+    let here = place("share").variable("ORDERLY__BREAKER__FAILURE_RATE_THRESHOLD", "0.25");
+    assert_eq!(here.load().settings.breaker.failure_rate_threshold, 0.25);
     let mistakes = place("no-share")
-        .variable("ORDERLY__BREAKER__FAILURE_RATE", "half")
+        .variable("ORDERLY__BREAKER__FAILURE_RATE_THRESHOLD", "half")
         .mistakes();
     assert!(
         mistakes.contains("expected a number such as 0.5"),

@@ -11,16 +11,16 @@ fn what_would_never_take_effect_is_refused() {
         .variable("ORDERLY__SHED__CEILING", "8")
         .variable("ORDERLY__RETRY__BACKOFF_CAP", "1ms")
         .variable("ORDERLY__REDIS__BACKOFF_BASE", "2s")
-        .variable("ORDERLY__BREAKER__SLOW_CALL", "4s")
+        .variable("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "4s")
         .variable("ORDERLY__CACHE__TTL", "1s")
         .variable("ORDERLY__CACHE__LOCAL_TTL", "2s")
         .variable("ORDERLY__CACHE__NEGATIVE_TTL", "3s");
     assert_snapshot!(here.mistakes(), @"
     The configuration has 6 problems:
 
-      ORDERLY__BREAKER__SLOW_CALL (environment)
-        does not fit: breaker.slow_call = 4s (environment), payments.read_timeout = 4s (default)
-        breaker.slow_call must be shorter than payments.read_timeout
+      ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD (environment)
+        does not fit: breaker.slow_call_duration_threshold = 4s (environment), payments.read_timeout = 4s (default)
+        breaker.slow_call_duration_threshold must be shorter than payments.read_timeout
 
       ORDERLY__RETRY__BACKOFF_CAP (environment)
         does not fit: retry.backoff_base = 50ms (default), retry.backoff_cap = 1ms (environment)
@@ -46,12 +46,12 @@ fn what_would_never_take_effect_is_refused() {
     here.variable("ORDERLY__SHED__CEILING", "16")
         .variable("ORDERLY__RETRY__BACKOFF_CAP", "50ms")
         .variable("ORDERLY__REDIS__BACKOFF_BASE", "1s")
-        .variable("ORDERLY__BREAKER__SLOW_CALL", "3s")
+        .variable("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "3s")
         .variable("ORDERLY__CACHE__TTL", "3s")
         .load();
     let quick = place("relations-quick").variable("ORDERLY__PAYMENTS__TIMEOUT", "3s");
     let mistakes = quick.mistakes();
-    let slow_call = "breaker.slow_call must be shorter than payments.timeout";
+    let slow_call = "breaker.slow_call_duration_threshold must be shorter than payments.timeout";
     assert!(mistakes.contains(slow_call), "{mistakes}");
 }
 

@@ -29,7 +29,7 @@ async fn gateway_down() {
 
 /// Runbook: `docs/runbooks/gateway_slow.md`
 ///
-/// Slower than `breaker.slow_call`, and still within `payments.read_timeout`.
+/// Slower than `breaker.slow_call_duration_threshold`, and still within `payments.read_timeout`.
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_slow() {
     let slow = async |stage: &mut Stage| {

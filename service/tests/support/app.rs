@@ -168,8 +168,8 @@ pub fn patient() -> Settings {
     settings.redis.connect_timeout = Duration::from_secs(20);
     settings.redis.response_timeout = Duration::from_secs(20);
     settings.rate_limit.shared_timeout = Duration::from_secs(20);
-    settings.breaker.slow_call = Duration::from_secs(30);
-    settings.breaker.redis_slow_call = Duration::from_secs(30);
+    settings.breaker.slow_call_duration_threshold = Duration::from_secs(30);
+    settings.breaker.redis_slow_call_duration_threshold = Duration::from_secs(30);
     settings
 }
 

@@ -49,7 +49,7 @@ pub async fn redis() -> redis::aio::MultiplexedConnection {
 /// Has a service reach Redis through the door.
 pub fn redis_through(door: &Door, settings: &mut Settings) {
     settings.redis.url = Some(format!("redis://{}/", door.address()).into());
-    settings.breaker.open_for = Duration::from_millis(100);
+    settings.breaker.open_duration = Duration::from_millis(100);
     // Who asks for metrics waits for the health checks, and nothing comes through a door
     // that is blocked.
     settings.health.timeout = Duration::from_secs(1);

@@ -125,7 +125,7 @@ async fn a_frozen_redis_is_not_waited_for() {
     let app = TestApp::start_with(|settings| {
         redis_through(&redis, settings);
         settings.redis.response_timeout = Duration::from_millis(100);
-        settings.breaker.open_for = Duration::from_secs(600);
+        settings.breaker.open_duration = Duration::from_secs(600);
         settings.breaker.window = Duration::from_secs(600);
     })
     .await;

@@ -161,7 +161,7 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 1;
         settings.breaker.minimum_calls = 1;
-        settings.breaker.open_for = Duration::from_mins(10);
+        settings.breaker.open_duration = Duration::from_mins(10);
         settings.health.cache = Duration::ZERO;
     })
     .await;

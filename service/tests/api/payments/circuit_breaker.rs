@@ -21,7 +21,7 @@ struct Tries {
 async fn while_it_is_open_orders_wait_for_their_payment_and_burn_no_tries() {
     let app = TestApp::start_with(|settings| {
         settings.breaker.minimum_calls = 4;
-        settings.breaker.open_for = Duration::from_millis(500);
+        settings.breaker.open_duration = Duration::from_millis(500);
         settings.payments.max_attempts = 100;
     })
     .await;

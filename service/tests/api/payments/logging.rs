@@ -49,7 +49,7 @@ async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothi
     let mut worker = worker(&app, Duration::from_mins(10));
     let opens_at_once = BreakerConfig {
         minimum_calls: 1,
-        open_for: Duration::from_mins(10),
+        open_duration: Duration::from_mins(10),
         ..BreakerConfig::default()
     };
     let metrics = BreakerMetrics::new().unwrap();

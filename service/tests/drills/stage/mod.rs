@@ -45,8 +45,8 @@ const QUICK: &[&str] = &[
     "payments.backoff_cap=1s",
     "events.poll_interval=200ms",
     "breaker.window=5s",
-    "breaker.slow_call=1s",
-    "breaker.open_for=1s",
+    "breaker.slow_call_duration_threshold=1s",
+    "breaker.open_duration=1s",
     "shutdown.drain_delay=0s",
     // A busy machine is no overload; `overload` has bounds of its own.
     "shed.floor=100",
