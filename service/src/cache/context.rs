@@ -50,7 +50,7 @@ impl Context {
 
     /// `time`, less what the jitter takes.
     fn jittered(&self, time: Duration) -> Duration {
-        time.mul_f64(1.0 - self.config.jitter * rand::random::<f64>())
+        time.mul_f64(1.0 - self.config.ttl_jitter * rand::random::<f64>())
     }
 
     /// What was found by a read that began then.
@@ -134,7 +134,7 @@ impl Context {
             }
         };
         let (fresh_for, retain_for) = match entry.value {
-            Some(_) => (self.config.ttl, self.config.ttl.max(self.config.stale_for)),
+            Some(_) => (self.config.ttl, self.config.ttl.max(self.config.stale_if_error)),
             None => (self.config.negative_ttl, self.config.negative_ttl),
         };
         let fresh_for = self.jittered(fresh_for);

@@ -49,7 +49,7 @@ where
         let config = &context.config;
         let local = Cache::builder()
             .max_capacity(config.local_capacity)
-            .time_to_live(config.stale_for.max(config.local_ttl))
+            .time_to_live(config.stale_if_error.max(config.local_ttl))
             .build();
         Self {
             local,
@@ -109,7 +109,7 @@ where
 
     fn can_serve_stale_immediately(&self, entry: &CacheEntry<V>) -> bool {
         entry.refresh_failed_at.is_some_and(|at| at.elapsed() < DATABASE_RETRY_INTERVAL)
-            && entry.can_serve_stale(self.context.config.stale_for)
+            && entry.can_serve_stale(self.context.config.stale_if_error)
     }
 
     fn join_or_start<F>(
@@ -173,7 +173,7 @@ where
     /// An old entry, of the process or else of Redis, in place of a new one.
     fn find_stale(&self, key: &K, redis_entry: Option<CacheEntry<V>>) -> Option<CacheEntry<V>> {
         let config = &self.context.config;
-        let can_serve = |entry: &CacheEntry<V>| entry.can_serve_stale(config.stale_for);
+        let can_serve = |entry: &CacheEntry<V>| entry.can_serve_stale(config.stale_if_error);
         let (layer, entry) = match self.local.get(key).filter(can_serve) {
             Some(entry) => ("local", entry),
             None => ("redis", redis_entry.filter(can_serve)?),

@@ -61,8 +61,8 @@ impl CacheFixture {
             local_ttl: SECOND,
             negative_ttl: SECOND / 2,
             load_timeout: 2 * SECOND,
-            stale_for: 60 * SECOND,
-            jitter: 0.0,
+            stale_if_error: 60 * SECOND,
+            ttl_jitter: 0.0,
             ..CacheConfig::default()
         };
         Self::with_config(config)
@@ -190,7 +190,7 @@ async fn when_the_database_is_back_the_next_answer_but_one_is_its_own() {
 async fn entries_that_were_made_together_do_not_end_together() {
     let fixture = CacheFixture::with_config(CacheConfig {
         local_ttl: SECOND,
-        jitter: 0.5,
+        ttl_jitter: 0.5,
         ..CacheConfig::default()
     });
     let began = Instant::now();

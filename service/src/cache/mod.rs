@@ -15,7 +15,7 @@
 //! | other replicas | `cache.local_ttl` (1 s) after Redis was told, which takes milliseconds |
 //! | other replicas, when the process was killed before it told Redis, or can't reach it | `cache.ttl` (1 min) |
 //! | other replicas, without Redis | `cache.local_ttl` |
-//! | anybody while the database is away | up to `cache.stale_for` (1 h), and the answer says so: `x-stale: true` |
+//! | anybody while the database is away | up to `cache.stale_if_error` (1 h), and the answer says so: `x-stale: true` |
 //!
 //! **Invalidated after the commit, never before.** Forgotten before, the entry
 //! would be filled again from the old row while the transaction still runs, and
@@ -32,7 +32,7 @@
 //! Facebook", NSDI 2013, section 3.2.1).
 //!
 //! **And then:** entries that were made together don't end together
-//! (`cache.jitter`); that a product does not exist is remembered, for a moment
+//! (`cache.ttl_jitter`); that a product does not exist is remembered, for a moment
 //! (`cache.negative_ttl`); Redis is behind its circuit breaker, so that a frozen one
 //! does not slow down reads.
 //!

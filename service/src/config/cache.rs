@@ -15,7 +15,7 @@ section! {
         local_capacity: u64 = 10_000, within(1..=10_000_000);
         /// How much sooner than its time an entry may end, at random: 0 to 0.9 (a share of the time). Entries that
         /// were made together then do not end together.
-        jitter: f64 = 0.1, within(0.0..=0.9);
+        ttl_jitter: f64 = 0.1, within(0.0..=0.9);
     }
     durations {
         /// How long an entry in Redis is fresh, 1s to 1d. A change ends it at once; this only bounds what is left
@@ -28,7 +28,7 @@ section! {
         negative_ttl = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// How long an entry may be served, marked as stale, while the database is away, 0s to 1d, counted from when
         /// it was read.
-        stale_for = Duration::from_hours(1), within(Duration::ZERO..=Duration::from_hours(24));
+        stale_if_error = Duration::from_hours(1), within(Duration::ZERO..=Duration::from_hours(24));
         /// How long one read of the database may take, 10ms to 1m. Then a stale entry is served, if there is one.
         load_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
     }

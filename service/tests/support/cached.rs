@@ -23,7 +23,7 @@ pub fn for_ever(settings: &mut Settings) {
     settings.cache.ttl = 60 * MINUTE;
     settings.cache.local_ttl = MINUTE;
     settings.cache.negative_ttl = MINUTE;
-    settings.cache.jitter = 0.0;
+    settings.cache.ttl_jitter = 0.0;
     settings.http.request_timeout = MINUTE;
     settings.database.statement_timeout = MINUTE;
     settings.database.lock_timeout = MINUTE;
