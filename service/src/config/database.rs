@@ -28,7 +28,7 @@ section! {
     }
     durations {
         /// How long a request waits for a free connection, 10ms to 1m.
-        pool_wait = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        acquire_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long opening a connection may take, 100ms to 1m.
         connect_timeout = Duration::from_secs(3), within(Duration::from_millis(100)..=Duration::from_mins(1));
         /// How long putting a used connection to use again may take, 10ms to 1m.
@@ -44,7 +44,7 @@ section! {
         /// 10m. Longer than `statement_timeout`, so that a slow server is not taken for a dead one.
         tcp_user_timeout = Duration::from_secs(15), within(Duration::from_secs(1)..=Duration::from_mins(10));
         /// A statement that takes longer is logged, without its values, 1ms to 1m.
-        slow_statement = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+        slow_statement_threshold = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// `statement_timeout`: how long one statement may run, 10ms to 10m.
         statement_timeout = Duration::from_secs(8), within(Duration::from_millis(10)..=Duration::from_mins(10));
         /// `lock_timeout`: how long a statement waits for a row lock, 10ms to 10m. Shorter than `statement_timeout`,

@@ -12,7 +12,7 @@ section! {
         /// Entries the stream keeps, about, 1000 to 100000000 (`XADD … MAXLEN ~`).
         max_length: u64 = 100_000, within(1000..=100_000_000);
         /// Events moved in one round, 1 to 1000.
-        batch: i64 = 100, within(1..=1000);
+        batch_size: i64 = 100, within(1..=1000);
     }
     durations {
         /// How often the relay looks for events when it has none, 10ms to 1m.

@@ -91,7 +91,7 @@ impl OutboxRelay {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
-            let published = round(publish_events(conn, &self.publisher, self.config.batch)).await?;
+            let published = round(publish_events(conn, &self.publisher, self.config.batch_size)).await?;
             if published == 0 {
                 break;
             }

@@ -121,7 +121,7 @@ impl Connector {
         Ok(Self {
             session: Arc::new(session),
             tls: tls.map(MakeRustlsConnect::new),
-            slow_statement: config.slow_statement,
+            slow_statement: config.slow_statement_threshold,
             connect_timeout: config.connect_timeout,
             main,
         })

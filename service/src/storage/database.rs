@@ -131,7 +131,7 @@ impl Database {
         })
     }
 
-    /// Borrows a connection, waiting no longer than `database.pool_wait` and no
+    /// Borrows a connection, waiting no longer than `database.acquire_timeout` and no
     /// longer than the request's deadline.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Database {
     /// [`StorageError::DeadlineExceeded`].
     pub async fn connection(&self) -> Result<Connection, StorageError> {
         let timeouts = Timeouts {
-            wait: Some(deadline::bound(self.config.pool_wait)?),
+            wait: Some(deadline::bound(self.config.acquire_timeout)?),
             create: Some(deadline::bound(self.config.connect_timeout)?),
             recycle: Some(self.config.recycle_timeout),
         };

@@ -22,7 +22,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
             "ORDERLY__AUTH__TOKEN_LIFETIME=2h\nORDERLY__HTTP__BIND=localhost",
         )
         .variable("ORDERLY__DATABASE__POOL_SIZE", "many")
-        .variable("ORDERLY__DATABASE__POOL_WAIT", "10")
+        .variable("ORDERLY__DATABASE__ACQUIRE_TIMEOUT", "10")
         .variable("ORDERLY__HTTP__WORKERS", "0")
         .flag("log.filter", "orderly=loud")
         .flag("payments.gateway_url", "pay.example");
@@ -61,7 +61,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
         is "many"
         expected a whole number; allowed: 1 to 1000
 
-      ORDERLY__DATABASE__POOL_WAIT (environment)
+      ORDERLY__DATABASE__ACQUIRE_TIMEOUT (environment)
         is "10"
         expected a duration such as 500ms, 10s or 15m
 

@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// Waits that end before the outage does, in the proportions of the defaults.
 const IMPATIENT: &[&str] = &[
     "http.request_timeout=4s",
-    "database.pool_wait=1s",
+    "database.acquire_timeout=1s",
     "database.connect_timeout=1s",
     "database.lock_timeout=1500ms",
     "database.statement_timeout=3s",
@@ -30,7 +30,7 @@ const IMPATIENT: &[&str] = &[
 /// The waits of the pool and the cache never end by themselves: only the deadline, or the
 /// loss of the connection, can.
 const PATIENT: &[&str] = &[
-    "database.pool_wait=20s",
+    "database.acquire_timeout=20s",
     "database.connect_timeout=20s",
     "cache.load_timeout=20s",
 ];

@@ -53,7 +53,7 @@ impl Process {
             ("shutdown.drain_delay", "0s"),
             // A busy machine is no lost database.
             ("health.timeout", "1m"),
-            ("database.pool_wait", "1m"),
+            ("database.acquire_timeout", "1m"),
             ("database.connect_timeout", "1m"),
         ];
         for (key, value) in defaults.iter().chain(settings) {

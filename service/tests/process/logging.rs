@@ -126,7 +126,7 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
         .set("ORDERLY__HTTP__SLOW_REQUEST", "100ms")
-        .set("ORDERLY__DATABASE__SLOW_STATEMENT", "1ms");
+        .set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1ms");
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;
@@ -151,7 +151,7 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT", "1s");
+    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1s");
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;

@@ -157,7 +157,7 @@ pub fn patient() -> Settings {
     };
     settings.http.request_timeout = Duration::from_mins(1);
     settings.health.timeout = Duration::from_secs(20);
-    settings.database.pool_wait = Duration::from_secs(50);
+    settings.database.acquire_timeout = Duration::from_secs(50);
     settings.database.connect_timeout = Duration::from_secs(50);
     settings.database.statement_timeout = Duration::from_secs(50);
     settings.database.lock_timeout = Duration::from_secs(45);

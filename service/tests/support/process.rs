@@ -41,7 +41,7 @@ impl Orderly {
             .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
             .set("ORDERLY__SHUTDOWN__DRAIN_DELAY", "0s")
             .set("ORDERLY__HEALTH__TIMEOUT", "20s")
-            .set("ORDERLY__DATABASE__POOL_WAIT", "1m")
+            .set("ORDERLY__DATABASE__ACQUIRE_TIMEOUT", "1m")
             .set("ORDERLY__DATABASE__CONNECT_TIMEOUT", "1m")
             .set("ORDERLY__CACHE__LOAD_TIMEOUT", "1m")
             .set("ORDERLY__REDIS__CONNECT_TIMEOUT", "20s")

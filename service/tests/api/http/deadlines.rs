@@ -136,7 +136,7 @@ async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
 async fn waiting_for_a_connection_ends_at_the_deadline_too() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 1;
-        settings.database.pool_wait = Duration::from_secs(10);
+        settings.database.acquire_timeout = Duration::from_secs(10);
     })
     .await;
     let held = app.app.services.database.connection().await.unwrap();

@@ -91,7 +91,7 @@ async fn a_lost_postgres_un_readies_until_it_is_back() {
 async fn a_flood_of_requests_does_not_un_ready() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 2;
-        settings.database.pool_wait = Duration::from_mins(1);
+        settings.database.acquire_timeout = Duration::from_mins(1);
         settings.database.lock_timeout = Duration::from_mins(1);
         settings.http.request_timeout = Duration::from_mins(1);
         settings.health.cache = Duration::ZERO;
