@@ -38,11 +38,11 @@ section! {
         /// The deadline of a request, 100ms to 5m. A client may ask for less with `x-request-timeout-ms`, never for more.
         request_timeout = Duration::from_secs(10), within(Duration::from_millis(100)..=Duration::from_mins(5));
         /// A request that runs for longer is logged while it still runs, 10ms to 1m.
-        slow_request = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        slow_request_threshold = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long a client may take to send the body once its headers are here, 100ms to 1m (slow POST defence).
         request_body_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
         /// How long a client may take to send the request line and headers, 100ms to 1m (slowloris defence).
-        request_head_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
+        request_header_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
     }
 }
 

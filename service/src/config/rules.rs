@@ -97,7 +97,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
             ("database.tcp_user_timeout", database.tcp_user_timeout),
         ),
         shorter(
-            ("http.slow_request", settings.http.slow_request),
+            ("http.slow_request_threshold", settings.http.slow_request_threshold),
             ("http.request_timeout", settings.http.request_timeout),
         ),
         shorter(

@@ -103,10 +103,10 @@ pub(crate) fn start(
     .workers(http.workers)
     .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)
-    .client_request_timeout(http.request_head_timeout)
+    .client_request_timeout(http.request_header_timeout)
     // The drain has a deadline of its own, see `lifecycle::shutdown`.
     .shutdown_timeout(u64::from(u32::MAX))
-    .tls_handshake_timeout(http.request_head_timeout)
+    .tls_handshake_timeout(http.request_header_timeout)
     .disable_signals();
     let server = match tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,

@@ -94,7 +94,7 @@ async fn orders_in_a_while(load: &Load) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients() {
     let settings = [
-        "http.request_head_timeout=2s",
+        "http.request_header_timeout=2s",
         "http.request_body_timeout=2s",
         "shed.ceiling=100",
     ];

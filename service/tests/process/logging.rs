@@ -125,7 +125,7 @@ async fn a_line_for_people_has_the_ids_at_its_end() {
 async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
-        .set("ORDERLY__HTTP__SLOW_REQUEST", "100ms")
+        .set("ORDERLY__HTTP__SLOW_REQUEST_THRESHOLD", "100ms")
         .set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1ms");
     let served = Served::start(&orderly).await;
     let token = served.customer().await;

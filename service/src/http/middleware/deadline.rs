@@ -3,7 +3,7 @@
 //! `http.request_timeout`, or what the client asks for with the header
 //! `x-request-timeout-ms` if that is less. When the time is over the handler is
 //! dropped, its statement is cancelled, and the client gets 504. A request that
-//! runs for longer than `http.slow_request` is logged while it still runs: one
+//! runs for longer than `http.slow_request_threshold` is logged while it still runs: one
 //! that hangs for good would never show up in the access log.
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) async fn set_deadline(
     };
     let deadline = Instant::now() + asked.min(config.request_timeout);
     let work = deadline::within(deadline, next.call(request));
-    let work = watched(work, config.slow_request);
+    let work = watched(work, config.slow_request_threshold);
     match work.await {
         Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
         Err(over) => {

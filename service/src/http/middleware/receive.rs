@@ -3,7 +3,7 @@
 //! A client that sends its body a byte at a time costs itself nothing. If it had one of
 //! the places that [`super::shed`] gives out while it does, a few dozen such clients
 //! would be all it takes to have everybody else refused ("slow POST", the body's
-//! counterpart of the slow loris, which `http.request_head_timeout` is against). So the
+//! counterpart of the slow loris, which `http.request_header_timeout` is against). So the
 //! body is received first, in `http.request_body_timeout`, and up to
 //! `http.body_limit_bytes`; then the request gets its place and its deadline.
 //!

@@ -153,7 +153,7 @@ async fn waiting_for_a_connection_ends_at_the_deadline_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_ask_for_less_and_never_for_more() {
     let app = TestApp::start_with(|settings| {
-        settings.http.slow_request = Duration::from_millis(100);
+        settings.http.slow_request_threshold = Duration::from_millis(100);
         settings.http.request_timeout = Duration::from_millis(300);
     })
     .await;

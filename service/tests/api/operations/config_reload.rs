@@ -31,7 +31,7 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
     new.rate_limit.enabled = true;
     new.rate_limit.read_burst = 7;
     new.database.pool_size = 11;
-    new.http.slow_request = Duration::from_secs(1);
+    new.http.slow_request_threshold = Duration::from_secs(1);
     let reloaded = app.app.reloader.reload(Ok(new)).unwrap();
     let expected = Reloaded {
         taken_up: vec![
@@ -40,7 +40,7 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
             "rate_limit.read_burst".into(),
             "shed.floor".into(),
         ],
-        needs_restart: vec!["database.pool_size".into(), "http.slow_request".into()],
+        needs_restart: vec!["database.pool_size".into(), "http.slow_request_threshold".into()],
     };
     assert_eq!(reloaded, expected);
     assert_eq!(limit(&app).await, 470.0);

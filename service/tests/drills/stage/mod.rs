@@ -28,7 +28,7 @@ const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 /// What paces retries, leases and probes, cut down so that a drill takes seconds. Whoever waits
 /// for the database may wait for long: a busy machine must not look like a lost dependency.
 const QUICK: &[&str] = &[
-    "http.slow_request=1s",
+    "http.slow_request_threshold=1s",
     "http.request_timeout=40s",
     "orders.idempotency_wait=500ms",
     "database.acquire_timeout=30s",
