@@ -19,16 +19,16 @@ pub(super) fn checks(settings: &Settings, parts: &Parts) -> Health {
         Box::new(Migrations(database.clone())),
         Box::new(JobBacklog {
             database: database.clone(),
-            most: config.job_backlog,
+            most: config.job_backlog_threshold,
         }),
         Box::new(Gateway(parts.gateway.breaker.clone())),
         Box::new(Memory {
-            degraded_from: config.memory_used,
+            degraded_from: config.memory_used_threshold,
         }),
-        Box::new(Disk::new(config.disk_path.clone(), config.disk_free)),
+        Box::new(Disk::new(config.disk_path.clone(), config.disk_free_threshold)),
         Box::new(EventLoop {
             loops: parts.event_loops.clone(),
-            degraded_from: config.event_loop_lag,
+            degraded_from: config.event_loop_lag_threshold,
             lag: parts.metrics.event_loop_lag.clone(),
         }),
     ];

@@ -81,7 +81,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct EventLoop {
     /// The loops.
     pub(crate) loops: EventLoops,
-    /// `health.event_loop_lag`
+    /// `health.event_loop_lag_threshold`
     pub(crate) degraded_from: Duration,
     /// `orderly_event_loop_lag_seconds`
     pub(crate) lag: Gauge,

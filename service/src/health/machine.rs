@@ -19,7 +19,7 @@ use super::{Check, Finding};
 /// the file cache that can go at once. Version 2 of cgroups only ("Control Group
 /// v2", Linux kernel documentation, section 5-2).
 pub(crate) struct Memory {
-    /// `health.memory_used`
+    /// `health.memory_used_threshold`
     pub(crate) degraded_from: f64,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Degraded below the share `free` of the file system at `path`: `health.disk_free`,
+    /// Degraded below the share `free` of the file system at `path`: `health.disk_free_threshold`,
     /// `health.disk_path`.
     pub(crate) fn new(path: PathBuf, free: f64) -> Self {
         Self {

@@ -11,7 +11,7 @@
 //!
 //! The checks run at the same time, each with a timeout, so that one that hangs
 //! names itself and hides no other. What a check found is told again for
-//! `health.cache`, and one that runs is joined and not run twice: probes are no load,
+//! `health.cache_ttl`, and one that runs is joined and not run twice: probes are no load,
 //! however many there are (`watched.rs`). None of them needs a connection of the
 //! pool for requests: a flood of those can't make the service look dead.
 //!

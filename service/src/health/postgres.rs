@@ -104,7 +104,7 @@ fn schema_verdict(schema: &SchemaState) -> Finding {
 pub(crate) struct JobBacklog {
     /// The pool to ask.
     pub(crate) database: Database,
-    /// `health.job_backlog`
+    /// `health.job_backlog_threshold`
     pub(crate) most: i64,
 }
 

@@ -51,7 +51,7 @@ impl Watched {
         Self {
             check,
             timeout: config.timeout,
-            cache: config.cache,
+            cache: config.cache_ttl,
             gauge,
             main,
             latest: Mutex::default(),
@@ -196,7 +196,7 @@ mod tests {
         };
         let config = HealthConfig {
             timeout: Duration::from_millis(800),
-            cache: Duration::from_secs(1),
+            cache_ttl: Duration::from_secs(1),
             ..HealthConfig::default()
         };
         let gauge = IntGauge::new("status", "status").unwrap();

@@ -66,7 +66,7 @@ async fn a_service_that_is_well_says_so_check_by_check() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_postgres_un_readies_until_it_is_back() {
     let app = TestApp::start_with(|settings| {
-        settings.health.cache = Duration::ZERO;
+        settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
     app.database.take_away().await;
@@ -94,7 +94,7 @@ async fn a_flood_of_requests_does_not_un_ready() {
         settings.database.acquire_timeout = Duration::from_mins(1);
         settings.database.lock_timeout = Duration::from_mins(1);
         settings.http.request_timeout = Duration::from_mins(1);
-        settings.health.cache = Duration::ZERO;
+        settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
     let mut conn = app.database.connect().await;
@@ -121,7 +121,7 @@ async fn a_flood_of_requests_does_not_un_ready() {
 async fn jobs_that_hold_every_connection_do_not_un_ready() {
     let app = TestApp::start_with(|settings| {
         settings.database.background_pool_size = 2;
-        settings.health.cache = Duration::ZERO;
+        settings.health.cache_ttl = Duration::ZERO;
         // Long enough for a Postgres that is only busy.
         settings.health.timeout = Duration::from_secs(2);
     })
@@ -140,7 +140,7 @@ async fn jobs_that_hold_every_connection_do_not_un_ready() {
 async fn a_lost_redis_degrades_and_stays_ready() {
     let app = TestApp::start_with(|settings| {
         settings.redis.url = Some("redis://127.0.0.1:1".to_owned().into());
-        settings.health.cache = Duration::ZERO;
+        settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
     let redis = check_becomes(&app, "redis", "degraded").await;
@@ -162,7 +162,7 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
         settings.payments.max_attempts = 1;
         settings.breaker.minimum_calls = 1;
         settings.breaker.open_duration = Duration::from_mins(10);
-        settings.health.cache = Duration::ZERO;
+        settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
     let admin = app.admin().await;
@@ -185,7 +185,7 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_degrades_and_stays_ready() {
-    let app = TestApp::start_with(|settings| settings.health.cache = Duration::ZERO).await;
+    let app = TestApp::start_with(|settings| settings.health.cache_ttl = Duration::ZERO).await;
     let mut conn = app.database.connect().await;
     execute(
         &mut conn,
@@ -202,7 +202,7 @@ async fn a_newer_schema_degrades_and_stays_ready() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_found_is_told_again_without_looking() {
     let app = TestApp::start_with(|settings| {
-        settings.health.cache = Duration::from_mins(1);
+        settings.health.cache_ttl = Duration::from_mins(1);
     })
     .await;
     let first = check(&app, "migrations").await;
