@@ -9,9 +9,9 @@ section! {
     pub struct OrdersConfig {}
     durations {
         /// How long the answer to a key is kept, 1m to 30 days.
-        idempotency_lifetime = Duration::from_hours(24), within(Duration::from_mins(1)..=Duration::from_hours(720));
+        idempotency_key_ttl = Duration::from_hours(24), within(Duration::from_mins(1)..=Duration::from_hours(720));
         /// How long a request waits for another one with the same key before 409, 10ms to 1m. Shorter than
         /// `database.lock_timeout`, which ends the same wait with an error instead.
-        idempotency_wait = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        idempotency_wait_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
     let ttl = ("cache.ttl", cache.ttl);
     [
         shorter(
-            ("orders.idempotency_wait", orders.idempotency_wait),
+            ("orders.idempotency_wait_timeout", orders.idempotency_wait_timeout),
             lock_timeout,
         ),
         shorter(lock_timeout, statement_timeout),

@@ -6,7 +6,7 @@
 //!
 //! - the first one commits: the second finds the row and its stored answer;
 //! - the first one rolls back: the row is gone, and the second claims it;
-//! - the first one takes longer than `orders.idempotency_wait`: the second gives
+//! - the first one takes longer than `orders.idempotency_wait_timeout`: the second gives
 //!   up and tells its client to come back.
 //!
 //! A key without an answer was never used, even if its row was committed: whoever

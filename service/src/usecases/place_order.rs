@@ -141,8 +141,8 @@ async fn place_or_replay(
         key: &request.idempotency_key,
         fingerprint: &fingerprint,
         now,
-        expires_at: now + config.idempotency_lifetime,
-        wait: config.idempotency_wait,
+        expires_at: now + config.idempotency_key_ttl,
+        wait: config.idempotency_wait_timeout,
     };
     let lines = request.basket.lines();
     let product_ids: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();

@@ -9,16 +9,16 @@ use super::{ed25519_pem, place};
 #[test]
 fn settings_are_judged_against_each_other() {
     let here = place("rules")
-        .variable("ORDERLY__ORDERS__IDEMPOTENCY_WAIT", "6s")
+        .variable("ORDERLY__ORDERS__IDEMPOTENCY_WAIT_TIMEOUT", "6s")
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "5s")
         .variable("ORDERLY__PAYMENTS__LEASE", "5s")
         .variable("ORDERLY__PAYMENTS__BACKOFF_CAP", "100ms");
     assert_snapshot!(here.mistakes(), @"
     The configuration has 4 problems:
 
-      ORDERLY__ORDERS__IDEMPOTENCY_WAIT (environment)
-        does not fit: orders.idempotency_wait = 6s (environment), database.lock_timeout = 5s (default)
-        orders.idempotency_wait must be shorter than database.lock_timeout
+      ORDERLY__ORDERS__IDEMPOTENCY_WAIT_TIMEOUT (environment)
+        does not fit: orders.idempotency_wait_timeout = 6s (environment), database.lock_timeout = 5s (default)
+        orders.idempotency_wait_timeout must be shorter than database.lock_timeout
 
       ORDERLY__DATABASE__STATEMENT_TIMEOUT (environment)
         does not fit: database.lock_timeout = 5s (default), database.statement_timeout = 5s (environment)

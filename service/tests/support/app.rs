@@ -161,7 +161,7 @@ pub fn patient() -> Settings {
     settings.database.connect_timeout = Duration::from_secs(50);
     settings.database.statement_timeout = Duration::from_secs(50);
     settings.database.lock_timeout = Duration::from_secs(45);
-    settings.orders.idempotency_wait = Duration::from_secs(40);
+    settings.orders.idempotency_wait_timeout = Duration::from_secs(40);
     settings.auth.hash_queue_timeout = Duration::from_secs(50);
     settings.cache.load_timeout = Duration::from_secs(50);
     // A Redis that is only slow would be done without, and its events published again.

@@ -20,7 +20,7 @@ use crate::usecases::{Services, cancel_order, ship_order, view_orders};
 #[utoipa::path(
     post, path = "/v1/orders", operation_id = "place_order", tag = "orders", security(("bearer" = [])),
     params(("idempotency-key" = String, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = "Names this request, for 24 hours by default (orders.idempotency_lifetime); a fresh UUID will do")),
+        description = "Names this request, for 24 hours by default (orders.idempotency_key_ttl); a fresh UUID will do")),
     request_body = PlaceOrderRequest,
     responses(
         (status = 201, description = "Placed; its payment is on the way", body = OrderResponse,

@@ -142,7 +142,7 @@ async fn an_order_needs_a_key() {
 async fn an_expired_key_can_be_used_for_something_else() {
     // Keys that expire the moment they are written.
     let expiring = |settings: &mut orderly::config::Settings| {
-        settings.orders.idempotency_lifetime = Duration::ZERO;
+        settings.orders.idempotency_key_ttl = Duration::ZERO;
     };
     let app = TestApp::start_with(expiring).await;
     let admin = app.admin().await;

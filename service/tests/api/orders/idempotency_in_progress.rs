@@ -12,7 +12,7 @@ const KEY: &str = "a-key";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_progress_is_a_409_that_says_come_back() {
     let app = TestApp::start_with(|settings| {
-        settings.orders.idempotency_wait = Duration::from_millis(50);
+        settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
     })
     .await;
     let admin = app.admin().await;

@@ -232,7 +232,7 @@ async fn a_body_of_another_shape_is_refused() {
 async fn a_product_that_stays_locked_is_a_503_that_says_come_back() {
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(100);
-        settings.orders.idempotency_wait = Duration::from_millis(50);
+        settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
     })
     .await;
     let admin = app.admin().await;
