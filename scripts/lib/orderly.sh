@@ -11,7 +11,7 @@ select_ports() {
 }
 
 start_gateway() {
-  export ORDERLY__SANDBOX_GATEWAY__LEDGER="$DATA/gateway-ledger.json"
+  export ORDERLY__SANDBOX_GATEWAY__LEDGER_PATH="$DATA/gateway-ledger.json"
   export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT"
   start_process "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
   wait_until 30 "orderly sandbox-gateway" is_http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||

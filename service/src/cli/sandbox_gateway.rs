@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let config = settings.sandbox_gateway;
     let address = SocketAddr::new(config.bind, config.port);
-    let gateway = SandboxGateway::start(address, args.ledger.or(config.ledger))
+    let gateway = SandboxGateway::start(address, args.ledger.or(config.ledger_path))
         .await
         .with_context(|| {
             format!("ORDERLY__SANDBOX_GATEWAY__PORT: the sandbox gateway can't start on {address}")

@@ -12,10 +12,10 @@ section! {
         /// Payments under way at once in this process, 1 to 256.
         concurrency: usize = 8, within(1..=256);
         /// Tries before a payment is given up and waits for a person (`orderly jobs`), 1 to 100; but never before
-        /// `give_up_after`.
+        /// `min_retry_duration`.
         max_attempts: u32 = 8, within(1..=100);
         /// Idle connections kept open to the gateway, 0 to 256.
-        idle_connections: usize = 8, within(0..=256);
+        max_idle_connections: usize = 8, within(0..=256);
     }
     durations {
         /// How long connecting to the gateway may take, 10ms to 1m.
@@ -27,12 +27,12 @@ section! {
         /// How long an idle connection to the gateway is kept, 1s to 10m.
         idle_timeout = Duration::from_mins(1), within(Duration::from_secs(1)..=Duration::from_mins(10));
         /// How long a payment is tried at least, 0s to 30d: no outage of the gateway that is shorter costs a payment.
-        give_up_after = Duration::from_hours(24), within(Duration::ZERO..=Duration::from_hours(24 * 30));
+        min_retry_duration = Duration::from_hours(24), within(Duration::ZERO..=Duration::from_hours(24 * 30));
         /// How often the job looks for due payments when it has none, 10ms to 1m.
         poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long a claimed payment is hidden from other replicas, 1s to 1h. Longer than all calls
         /// (`timeout` times `retry.attempts`), or a second replica would take up a payment that is under way.
-        lease = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
+        lease_duration = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
         /// Wait before the second try, 1ms to 1m; it doubles with each further one.
         backoff_base = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// The longest wait between two tries, 1ms to 1h; at least `backoff_base`.

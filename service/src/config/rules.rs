@@ -108,7 +108,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
         shorter(slow_call, ("payments.read_timeout", payments.read_timeout)),
         TimeoutConstraint {
             inner: vec![payment_timeout; retry.attempts.max(1) as usize],
-            outer: ("payments.lease", payments.lease),
+            outer: ("payments.lease_duration", payments.lease_duration),
             allows_equal: false,
         },
         at_most(

@@ -13,6 +13,6 @@ section! {
         /// TCP port, 0 to 65535. 0 takes any free port, for tests.
         port: u16 = 8090;
         /// File in which it notes every charge, so that a drill can count them after a crash. Unset: memory only.
-        ledger: Option<PathBuf> = None;
+        ledger_path: Option<PathBuf> = None;
     }
 }

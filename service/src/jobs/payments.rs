@@ -9,7 +9,7 @@
 //!   (the order's id), so asking again charges nothing.
 //! - The gateway says no: the order has failed, its stock goes back.
 //! - The gateway says nothing, or that it can't: try again later, with backoff;
-//!   after `payments.max_attempts` tries, and not before `payments.give_up_after`,
+//!   after `payments.max_attempts` tries, and not before `payments.min_retry_duration`,
 //!   the job is given up and waits for a person (`orderly jobs`).
 //! - The gateway's circuit breaker is open: nobody is asked, no try is used up.
 //! - The service stops: what was asked is settled, what was only leased is handed
@@ -107,7 +107,7 @@ impl PaymentWorker {
         let lease = async {
             let mut conn = self.services.database.connection().await?;
             let token = new_v7(Utc::now());
-            payment_jobs::lease(&mut conn, token, self.config.lease, limit).await
+            payment_jobs::lease(&mut conn, token, self.config.lease_duration, limit).await
         };
         round(lease).await.unwrap_or_else(|error: StorageError| {
             tracing::warn!(%error, "no payment jobs can be leased");
@@ -121,7 +121,7 @@ impl PaymentWorker {
         if stop.is_cancelled() {
             self.note(job, self.hand_back(job, Duration::ZERO).await);
         } else {
-            let lease = Instant::now() + self.config.lease;
+            let lease = Instant::now() + self.config.lease_duration;
             let work = deadline::within(lease, self.work_on(job));
             let span = span(job);
             if work.instrument(span.clone()).await.is_err() {
@@ -224,7 +224,7 @@ impl PaymentWorker {
     /// Whether nothing is to be hoped from another try. Both: an outage is no reason,
     /// however many tries fall into it, and neither is a long wait with few of them.
     fn is_enough(&self, job: &LeasedJob) -> bool {
-        job.attempt >= self.config.max_attempts && job.age >= self.config.give_up_after
+        job.attempt >= self.config.max_attempts && job.age >= self.config.min_retry_duration
     }
 
     async fn give_up(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {

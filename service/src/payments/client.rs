@@ -111,7 +111,7 @@ impl PaymentGateway {
             .connect_timeout(config.connect_timeout)
             .read_timeout(config.read_timeout)
             .timeout(config.timeout)
-            .pool_max_idle_per_host(config.idle_connections)
+            .pool_max_idle_per_host(config.max_idle_connections)
             .pool_idle_timeout(config.idle_timeout)
             // A payment goes where the configuration says, and nowhere else.
             .redirect(redirect::Policy::none())

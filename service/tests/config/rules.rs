@@ -11,7 +11,7 @@ fn settings_are_judged_against_each_other() {
     let here = place("rules")
         .variable("ORDERLY__ORDERS__IDEMPOTENCY_WAIT_TIMEOUT", "6s")
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "5s")
-        .variable("ORDERLY__PAYMENTS__LEASE", "5s")
+        .variable("ORDERLY__PAYMENTS__LEASE_DURATION", "5s")
         .variable("ORDERLY__PAYMENTS__BACKOFF_CAP", "100ms");
     assert_snapshot!(here.mistakes(), @"
     The configuration has 4 problems:
@@ -24,9 +24,9 @@ fn settings_are_judged_against_each_other() {
         does not fit: database.lock_timeout = 5s (default), database.statement_timeout = 5s (environment)
         database.lock_timeout must be shorter than database.statement_timeout
 
-      ORDERLY__PAYMENTS__LEASE (environment)
-        does not fit: payments.timeout = 5s (default), payments.timeout = 5s (default), payments.lease = 5s (environment)
-        payments.timeout + payments.timeout must be shorter than payments.lease
+      ORDERLY__PAYMENTS__LEASE_DURATION (environment)
+        does not fit: payments.timeout = 5s (default), payments.timeout = 5s (default), payments.lease_duration = 5s (environment)
+        payments.timeout + payments.timeout must be shorter than payments.lease_duration
 
       ORDERLY__PAYMENTS__BACKOFF_CAP (environment)
         does not fit: payments.backoff_base = 500ms (default), payments.backoff_cap = 100ms (environment)

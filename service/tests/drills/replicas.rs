@@ -134,7 +134,7 @@ async fn two_replicas() {
     let settings = [
         "payments.read_timeout=3s",
         "payments.timeout=3s",
-        "payments.lease=7s",
+        "payments.lease_duration=7s",
     ];
     let mut stage = Stage::with_replicas("two_replicas", 2, &settings).await;
     stage.gateway.faults(json!({"latency_ms": 200})).await;

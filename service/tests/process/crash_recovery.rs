@@ -13,7 +13,7 @@ fn orderly(database: &TestDatabase, gateway_url: &str) -> Orderly {
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", gateway_url)
         .set("ORDERLY__PAYMENTS__TIMEOUT", "400ms")
         .set("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "300ms")
-        .set("ORDERLY__PAYMENTS__LEASE", "1s")
+        .set("ORDERLY__PAYMENTS__LEASE_DURATION", "1s")
 }
 
 async fn ledger(client: &Client, gateway_url: &str) -> Vec<Value> {

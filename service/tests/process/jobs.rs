@@ -12,7 +12,7 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
     let orderly = Orderly::on(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url)
         .set("ORDERLY__PAYMENTS__MAX_ATTEMPTS", "1")
-        .set("ORDERLY__PAYMENTS__GIVE_UP_AFTER", "0s");
+        .set("ORDERLY__PAYMENTS__MIN_RETRY_DURATION", "0s");
     let served = Served::start(&orderly).await;
     let faults = async |faults: Value| {
         let put = served.client.put(format!("{gateway_url}/faults"));

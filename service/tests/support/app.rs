@@ -183,7 +183,7 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     settings.payments.gateway_url = gateway.url();
     settings.payments.poll_interval = Duration::from_millis(100);
     settings.payments.max_attempts = 1_000_000;
-    settings.payments.give_up_after = Duration::ZERO;
+    settings.payments.min_retry_duration = Duration::ZERO;
     settings.payments.backoff_base = Duration::from_millis(10);
     settings.payments.backoff_cap = Duration::from_millis(100);
     settings.shutdown.drain_delay = Duration::ZERO;

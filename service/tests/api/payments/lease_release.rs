@@ -24,7 +24,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
     let metrics = Metrics::new().unwrap();
     let databases = app::databases(&settings, &metrics).unwrap();
     let mut config = settings.payments.clone();
-    config.lease = HOUR;
+    config.lease_duration = HOUR;
     let breaker = Breaker::new("test", settings.breaker.clone(), metrics.breakers.clone());
     PaymentWorker {
         services: app::services(&settings, &metrics, databases.background).unwrap(),

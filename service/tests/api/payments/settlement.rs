@@ -179,7 +179,7 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
 async fn an_outage_costs_no_payment_however_many_tries_fall_into_it() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 2;
-        settings.payments.give_up_after = Duration::from_hours(1);
+        settings.payments.min_retry_duration = Duration::from_hours(1);
     })
     .await;
     let shop = Shop::open(app).await;
@@ -236,7 +236,7 @@ async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothin
     // One payment at a time, and the first can't be written down.
     let app = TestApp::start_with(|settings| {
         settings.payments.concurrency = 1;
-        settings.payments.lease = Duration::from_mins(5);
+        settings.payments.lease_duration = Duration::from_mins(5);
     })
     .await;
     let shop = Shop::open(app).await;
@@ -258,7 +258,7 @@ async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothin
 async fn a_payment_that_can_not_be_written_down_is_given_up_in_the_end() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 2;
-        settings.payments.lease = Duration::from_secs(1);
+        settings.payments.lease_duration = Duration::from_secs(1);
     })
     .await;
     let shop = Shop::open(app).await;

@@ -57,7 +57,7 @@ pub async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
 /// A worker for the test to drive; its leases last for `lease`.
 pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
     let mut config = settings(&app.database, &app.gateway).payments;
-    config.lease = lease;
+    config.lease_duration = lease;
     PaymentWorker {
         services: app.app.services.clone(),
         gateway: gateway(&app.gateway.url()),
