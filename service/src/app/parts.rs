@@ -107,8 +107,8 @@ fn retry(settings: &Settings, dependency: &'static str, metrics: &Metrics) -> Re
             base: config.backoff_base,
             cap: config.backoff_cap,
         },
-        attempts: config.attempts,
-        budget: RetryBudget::new(config.budget),
+        attempts: config.max_attempts,
+        budget: RetryBudget::new(config.budget_ratio),
         dependency,
         retries: metrics.retries.clone(),
     }

@@ -31,7 +31,7 @@ section! {
         /// How often the job looks for due payments when it has none, 10ms to 1m.
         poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long a claimed payment is hidden from other replicas, 1s to 1h. Longer than all calls
-        /// (`timeout` times `retry.attempts`), or a second replica would take up a payment that is under way.
+        /// (`timeout` times `retry.max_attempts`), or a second replica would take up a payment that is under way.
         lease_duration = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
         /// Wait before the second try, 1ms to 1m; it doubles with each further one.
         backoff_base = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));

@@ -42,6 +42,6 @@ section! {
     }
     durations {
         /// How long Redis may take to decide, 1ms to 1s; after that this process decides alone.
-        shared_timeout = Duration::from_millis(100), within(Duration::from_millis(1)..=Duration::from_secs(1));
+        redis_timeout = Duration::from_millis(100), within(Duration::from_millis(1)..=Duration::from_secs(1));
     }
 }

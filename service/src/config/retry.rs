@@ -8,9 +8,9 @@ section! {
     /// How often what is safe to repeat is tried again at once, and how much load that may add.
     pub struct RetryConfig {
         /// Tries in all, 1 (never again) to 5.
-        attempts: u32 = 2, within(1..=5);
+        max_attempts: u32 = 2, within(1..=5);
         /// Retries for each call, at most, over time: 0 to 0.2 (one in five).
-        budget: f64 = 0.1, within(0.0..=0.2);
+        budget_ratio: f64 = 0.1, within(0.0..=0.2);
     }
     durations {
         /// The longest wait before the second try, 1ms to 10s; it doubles with each further one.

@@ -107,7 +107,7 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
         shorter(slow_call, payment_timeout),
         shorter(slow_call, ("payments.read_timeout", payments.read_timeout)),
         TimeoutConstraint {
-            inner: vec![payment_timeout; retry.attempts.max(1) as usize],
+            inner: vec![payment_timeout; retry.max_attempts.max(1) as usize],
             outer: ("payments.lease_duration", payments.lease_duration),
             allows_equal: false,
         },

@@ -10,7 +10,7 @@
 //! ahead of now than a whole burst is refused, and changes nothing.
 //!
 //! Who counts? With Redis, `shared.rs` counts for all replicas together. Without it,
-//! or when it does not answer within `rate_limit.shared_timeout`, `local.rs` counts
+//! or when it does not answer within `rate_limit.redis_timeout`, `local.rs` counts
 //! for this process alone, and nobody waits. What then, each [`Class`] says:
 //!
 //! - *Reads and writes fail open*: each replica grants the whole limit. A client
@@ -136,7 +136,7 @@ impl RateLimits {
             return Ok(None);
         }
         let limit = &rules.limits[class as usize];
-        let patience = rules.config.shared_timeout;
+        let patience = rules.config.redis_timeout;
         let (policy, decision, source) = match self.ask_redis(class, limit, key, patience).await {
             Some(decision) => (limit.together, decision, "redis"),
             None => (limit.alone, limit.local.check(key), "local"),

@@ -3,7 +3,7 @@
 //! Asking again mends a hiccup. But when a dependency is down, retries multiply
 //! the load on it at the worst moment: three tries at each of three layers are 27
 //! calls. So every retry is paid for from a budget: each call puts in a fraction
-//! (`retry.budget`, 10 to 20 %), each retry takes out one. In good times there is
+//! (`retry.budget_ratio`, 10 to 20 %), each retry takes out one. In good times there is
 //! always enough; in bad times retries add at most that fraction ("Site
 //! Reliability Engineering", O'Reilly 2016, chapter 21: per-client retry budget).
 //!

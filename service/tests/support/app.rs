@@ -167,7 +167,7 @@ pub fn patient() -> Settings {
     // A Redis that is only slow would be done without, and its events published again.
     settings.redis.connect_timeout = Duration::from_secs(20);
     settings.redis.response_timeout = Duration::from_secs(20);
-    settings.rate_limit.shared_timeout = Duration::from_secs(20);
+    settings.rate_limit.redis_timeout = Duration::from_secs(20);
     settings.breaker.slow_call_duration_threshold = Duration::from_secs(30);
     settings.breaker.redis_slow_call_duration_threshold = Duration::from_secs(30);
     settings
