@@ -60,7 +60,7 @@ impl Parts {
             ),
             redis,
             gateway: gateway(settings, &metrics)?,
-            in_flight: InFlightLimit::new(settings.shed.clone(), metrics.in_flight.clone()),
+            in_flight: InFlightLimit::new(settings.load_shedding.clone(), metrics.in_flight.clone()),
             event_loops: EventLoops::default(),
             metrics,
             databases,

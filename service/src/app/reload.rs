@@ -59,7 +59,7 @@ fn targets(parts: &Parts) -> Vec<Target> {
         Target::new("rate_limit", move |new| {
             limits.reconfigure(new.rate_limit.clone())
         }),
-        Target::new("shed", move |new| in_flight.reconfigure(new.shed.clone())),
+        Target::new("load_shedding", move |new| in_flight.reconfigure(new.load_shedding.clone())),
     ]
 }
 

@@ -16,7 +16,7 @@ use crate::telemetry::{self, logging::LastLines};
 ///
 /// SIGTERM or Ctrl-C stops it: /readyz says 503, requests are answered for shutdown.drain_delay more, then those in
 /// flight, then the jobs end. A second one ends it at once. SIGHUP, or a change in the configuration directory, makes
-/// it read its configuration again: log.filter, breaker.*, rate_limit.* and shed.* are taken up, the rest needs a restart.
+/// it read its configuration again: log.filter, breaker.*, rate_limit.* and load_shedding.* are taken up, the rest needs a restart.
 ///
 /// Exit codes: 0 stopped, all was done; 3 stopped, but a phase ran over its deadline and something was cut off;
 /// 130 or 143 a second SIGINT or SIGTERM; 1 failure; 78 wrong configuration.

@@ -37,11 +37,11 @@ mod tests {
         let old = Settings::default();
         assert!(changed_keys(&old, &old).is_empty());
         let mut new = old.clone();
-        new.shed.floor += 1;
+        new.load_shedding.min_limit += 1;
         new.http.port = 1;
         new.redis.url = Some("redis://a".to_owned().into());
         new.environment = Environment::Test;
-        let all = ["environment", "http.port", "redis.url", "shed.floor"];
+        let all = ["environment", "http.port", "load_shedding.min_limit", "redis.url"];
         assert_eq!(changed_keys(&old, &new), all);
 
         let mut newer = new.clone();

@@ -20,7 +20,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         database,
         redis,
         auth,
-        shed,
+        load_shedding: shed,
         ..
     } = settings;
     let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
@@ -29,7 +29,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let unused_postgres_ca =
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
-    let limits_reversed = shed.floor > shed.ceiling;
+    let limits_reversed = shed.min_limit > shed.max_limit;
     let conflict = |key, other, fault, cure| Conflict {
         key,
         other_key: other,
@@ -79,10 +79,10 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         }),
         limits_reversed.then(|| {
             conflict(
-                "shed.floor",
-                "shed.ceiling",
-                "is above shed.ceiling",
-                "lower it, or raise shed.ceiling",
+                "load_shedding.min_limit",
+                "load_shedding.max_limit",
+                "is above load_shedding.max_limit",
+                "lower it, or raise load_shedding.max_limit",
             )
         }),
     ]

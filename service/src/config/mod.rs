@@ -71,7 +71,7 @@ pub(crate) use retry::RetryConfig;
 pub(crate) use sandbox_gateway::SandboxGatewayConfig;
 pub(crate) use schema::{SettingSchema, schema};
 pub(crate) use secret::{REDACTED, Secret};
-pub(crate) use shed::ShedConfig;
+pub(crate) use shed::LoadSheddingConfig;
 pub(crate) use shutdown::ShutdownConfig;
 pub use telemetry::TelemetryConfig;
 
@@ -93,7 +93,7 @@ section::sections! {
         breaker: BreakerConfig,
         retry: RetryConfig,
         cache: CacheConfig,
-        shed: ShedConfig,
+        load_shedding: LoadSheddingConfig,
         health: HealthConfig,
         shutdown: ShutdownConfig,
     }

@@ -6,12 +6,12 @@ use super::section::{section, within};
 
 section! {
     /// The limit on requests in flight, which adapts to how long they take.
-    pub struct ShedConfig {
+    pub struct LoadSheddingConfig {
         /// The limit never falls below this, 1 to 10000. Not below the pool's size: its connections would
-        /// idle. At most `ceiling`.
-        floor: u32 = 16, within(1..=10_000);
+        /// idle. At most `max_limit`.
+        min_limit: u32 = 16, within(1..=10_000);
         /// The limit never rises above this, 1 to 100000.
-        ceiling: u32 = 512, within(1..=100_000);
+        max_limit: u32 = 512, within(1..=100_000);
     }
     durations {
         /// A request that took longer has waited for others: the limit falls. 1ms to 1m.

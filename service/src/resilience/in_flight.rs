@@ -8,13 +8,13 @@
 //! decrease (D.-M. Chiu and R. Jain, "Analysis of the Increase and Decrease
 //! Algorithms for Congestion Avoidance in Computer Networks", 1989).
 //!
-//! - A request that took longer than `shed.target_latency` has waited for others:
+//! - A request that took longer than `load_shedding.target_latency` has waited for others:
 //!   the limit falls by a tenth, at most once in a target latency, since what is
 //!   in flight now was let in under the old limit.
 //! - One that was served, and quick, while the limit was in use lets it rise, by one
 //!   for each round of as many requests as the limit. One that was refused or failed
 //!   proves no room: a database that has enough to do is quick to say no.
-//! - It stays between `shed.floor` and `shed.ceiling`.
+//! - It stays between `load_shedding.min_limit` and `load_shedding.max_limit`.
 //!
 //! See it break: the tests below, and the drill `overload`.
 
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::ShedConfig;
+use crate::config::LoadSheddingConfig;
 use crate::telemetry::metrics::InFlightMetrics;
 
 const DECREASE: f64 = 0.9;
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 struct Inner {
-    config: ShedConfig,
+    config: LoadSheddingConfig,
     limit: f64,
     in_flight: u32,
     last_decrease: Instant,
@@ -47,8 +47,8 @@ struct Inner {
 impl InFlightLimit {
     /// A limit that begins halfway: at its floor it would shed the first burst of a
     /// service that has only just started, and has proved nothing.
-    pub(crate) fn new(config: ShedConfig, metrics: InFlightMetrics) -> Self {
-        let halfway = f64::midpoint(config.floor.into(), config.ceiling.into());
+    pub(crate) fn new(config: LoadSheddingConfig, metrics: InFlightMetrics) -> Self {
+        let halfway = f64::midpoint(config.min_limit.into(), config.max_limit.into());
         metrics.limit.set(halfway as i64);
         Self(Arc::new(Shared {
             metrics,
@@ -62,7 +62,7 @@ impl InFlightLimit {
     }
 
     /// Uses other bounds from now on.
-    pub(crate) fn reconfigure(&self, config: ShedConfig) {
+    pub(crate) fn reconfigure(&self, config: LoadSheddingConfig) {
         let mut inner = self.lock();
         inner.config = config;
         let limit = inner.limit;
@@ -104,7 +104,7 @@ impl InFlightLimit {
     }
 
     fn set_limit(&self, inner: &mut Inner, limit: f64) {
-        let (floor, ceiling) = (inner.config.floor.into(), inner.config.ceiling.into());
+        let (floor, ceiling) = (inner.config.min_limit.into(), inner.config.max_limit.into());
         inner.limit = limit.max(floor).min(ceiling);
         self.0.metrics.limit.set(inner.limit as i64);
     }
@@ -142,9 +142,9 @@ mod tests {
 
     fn limit(floor: u32, ceiling: u32) -> InFlightLimit {
         let metrics = InFlightMetrics::new().unwrap();
-        let config = ShedConfig {
-            floor,
-            ceiling,
+        let config = LoadSheddingConfig {
+            min_limit: floor,
+            max_limit: ceiling,
             target_latency: Duration::from_millis(100),
         };
         let limit = InFlightLimit::new(config, metrics);

@@ -8,7 +8,7 @@ use super::place;
 #[test]
 fn what_would_never_take_effect_is_refused() {
     let here = place("relations")
-        .variable("ORDERLY__SHED__CEILING", "8")
+        .variable("ORDERLY__LOAD_SHEDDING__MAX_LIMIT", "8")
         .variable("ORDERLY__RETRY__BACKOFF_CAP", "1ms")
         .variable("ORDERLY__REDIS__BACKOFF_BASE", "2s")
         .variable("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "4s")
@@ -38,12 +38,12 @@ fn what_would_never_take_effect_is_refused() {
         does not fit: cache.negative_ttl = 3s (environment), cache.ttl = 1s (environment)
         cache.negative_ttl must not be longer than cache.ttl
 
-      ORDERLY__SHED__FLOOR
-        is above shed.ceiling
-        lower it, or raise shed.ceiling
+      ORDERLY__LOAD_SHEDDING__MIN_LIMIT
+        is above load_shedding.max_limit
+        lower it, or raise load_shedding.max_limit
     ");
     // Equal is as good where nothing has to be left.
-    here.variable("ORDERLY__SHED__CEILING", "16")
+    here.variable("ORDERLY__LOAD_SHEDDING__MAX_LIMIT", "16")
         .variable("ORDERLY__RETRY__BACKOFF_CAP", "50ms")
         .variable("ORDERLY__REDIS__BACKOFF_BASE", "1s")
         .variable("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "3s")

@@ -40,9 +40,9 @@ const SLOW_ORDERS: &str = "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plp
 async fn overload() {
     let settings = [
         "database.pool_size=4",
-        "shed.floor=4",
-        "shed.ceiling=64",
-        "shed.target_latency=400ms",
+        "load_shedding.min_limit=4",
+        "load_shedding.max_limit=64",
+        "load_shedding.target_latency=400ms",
     ];
     let mut stage = Stage::set("overload", &settings).await;
     let slow = stage.database().await.batch_execute(SLOW_ORDERS).await;
@@ -96,7 +96,7 @@ async fn slow_clients() {
     let settings = [
         "http.request_header_timeout=2s",
         "http.request_body_timeout=2s",
-        "shed.ceiling=100",
+        "load_shedding.max_limit=100",
     ];
     let mut stage = Stage::set("slow_clients", &settings).await;
     let api = stage.service().api;

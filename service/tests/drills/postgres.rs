@@ -24,7 +24,7 @@ const IMPATIENT: &[&str] = &[
     "database.lock_timeout=1500ms",
     "database.statement_timeout=3s",
     // What cannot be served must be shed, or those who ask again keep it from coming back.
-    "shed.floor=16",
+    "load_shedding.min_limit=16",
 ];
 
 /// The waits of the pool and the cache never end by themselves: only the deadline, or the

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::configured::Process;
 use crate::support::eventually::eventually;
 
-/// Begins halfway between `shed.floor` and `shed.ceiling`.
+/// Begins halfway between `load_shedding.min_limit` and `load_shedding.max_limit`.
 const LIMIT: &str = "orderly_requests_in_flight_limit ";
 const FAILURES: &str = "orderly_config_reload_failures_total ";
 const SUCCESSFUL: &str = "orderly_config_last_reload_successful ";
@@ -56,7 +56,7 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_never_rests_is_read_all_the_same() {
     let process = Process::start("restless", &[]).await;
-    fs::write(process.config.join("local.toml"), "shed.floor = 330").unwrap();
+    fs::write(process.config.join("local.toml"), "load_shedding.min_limit = 330").unwrap();
     eventually("the file is taken up", async || {
         fs::write(process.config.join("noise"), "").unwrap();
         (process.metric(LIMIT).await == 330.0).then_some(())
@@ -72,7 +72,7 @@ async fn a_config_map_is_swapped_by_a_symbolic_link() {
         fs::create_dir(&directory).unwrap();
         fs::write(
             directory.join("local.toml"),
-            format!("shed.floor = {floor}"),
+            format!("load_shedding.min_limit = {floor}"),
         )
         .unwrap();
         symlink(name, process.config.join("..data_tmp")).unwrap();
@@ -91,11 +91,11 @@ async fn sighup_reads_again_what_no_watch_can_see() {
     // The file is elsewhere: nothing happens in the directory when it changes.
     let process = Process::start("hangup", &[]).await;
     let elsewhere = process.config.with_file_name("hangup-elsewhere.toml");
-    fs::write(&elsewhere, "shed.floor = 330").unwrap();
+    fs::write(&elsewhere, "load_shedding.min_limit = 330").unwrap();
     symlink(&elsewhere, process.config.join("local.toml")).unwrap();
     metric_becomes(&process, LIMIT, 330.0).await;
 
-    fs::write(&elsewhere, "shed.floor = 440\nlog.filter = 'debug'").unwrap();
+    fs::write(&elsewhere, "load_shedding.min_limit = 440\nlog.filter = 'debug'").unwrap();
     process.signal("HUP");
     metric_becomes(&process, LIMIT, 440.0).await;
     eventually("debug lines are logged", async || {

@@ -221,8 +221,8 @@ async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
 async fn what_is_shed_is_counted_and_no_error_in_the_log() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
-        .set("ORDERLY__SHED__FLOOR", "1")
-        .set("ORDERLY__SHED__CEILING", "1");
+        .set("ORDERLY__LOAD_SHEDDING__MIN_LIMIT", "1")
+        .set("ORDERLY__LOAD_SHEDDING__MAX_LIMIT", "1");
     let served = Served::start(&orderly).await;
     let mut blocker = database.connect().await;
     let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";

@@ -190,7 +190,7 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     // Hundreds of log-ins from one address are what a test is.
     settings.rate_limit.enabled = false;
     // A test may be a crowd, and a slow machine is no flood.
-    settings.shed.floor = 400;
+    settings.load_shedding.min_limit = 400;
     // Databases have their own, but all tests share one Redis.
     settings.cache.key_prefix = format!("cache:{}", database.name());
     // What another replica or a job has changed is seen at once; a test that is about

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use crate::support::app::TestApp;
 
 fn one_at_a_time(settings: &mut Settings) {
-    settings.shed.floor = 1;
-    settings.shed.ceiling = 1;
+    settings.load_shedding.min_limit = 1;
+    settings.load_shedding.max_limit = 1;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,9 +42,9 @@ async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
 async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
     let app = TestApp::start_with(|settings| {
         // It begins halfway, and one answer that counts would bring it to 2.
-        settings.shed.floor = 1;
-        settings.shed.ceiling = 2;
-        settings.shed.target_latency = Duration::from_secs(60);
+        settings.load_shedding.min_limit = 1;
+        settings.load_shedding.max_limit = 2;
+        settings.load_shedding.target_latency = Duration::from_secs(60);
         settings.rate_limit.enabled = true;
         settings.rate_limit.read_per_minute = 1;
         settings.rate_limit.read_burst = 1;

@@ -26,7 +26,7 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
     let app = TestApp::start().await;
     assert_eq!(limit(&app).await, AT_FIRST);
     let mut new = as_started(&app);
-    new.shed.floor = 470;
+    new.load_shedding.min_limit = 470;
     new.breaker.minimum_calls = 2;
     new.rate_limit.enabled = true;
     new.rate_limit.read_burst = 7;
@@ -38,7 +38,7 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
             "breaker.minimum_calls".into(),
             "rate_limit.enabled".into(),
             "rate_limit.read_burst".into(),
-            "shed.floor".into(),
+            "load_shedding.min_limit".into(),
         ],
         needs_restart: vec!["database.pool_size".into(), "http.slow_request_threshold".into()],
     };
@@ -76,8 +76,8 @@ async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
     // One that is right, one that is not.
     let mut inputs = ConfigSources::default();
     inputs.flags.set = vec![
-        ("shed.floor".into(), "470".into()),
-        ("shed.ceiling".into(), "0".into()),
+        ("load_shedding.min_limit".into(), "470".into()),
+        ("load_shedding.max_limit".into(), "0".into()),
     ];
     let read = config::load_from(&inputs).map(|loaded| loaded.settings);
     app.app.reloader.reload(read).unwrap_err();

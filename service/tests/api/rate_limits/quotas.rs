@@ -27,8 +27,8 @@ pub fn generous(settings: &mut Settings) {
     limits.login_burst = 1000;
     limits.account_burst = 1000;
     limits.register_burst = 1000;
-    settings.shed.floor = 400;
-    settings.shed.ceiling = 400;
+    settings.load_shedding.min_limit = 400;
+    settings.load_shedding.max_limit = 400;
 }
 
 pub fn five_log_ins(settings: &mut Settings) {

@@ -49,7 +49,7 @@ const QUICK: &[&str] = &[
     "breaker.open_duration=1s",
     "shutdown.drain_delay=0s",
     // A busy machine is no overload; `overload` has bounds of its own.
-    "shed.floor=100",
+    "load_shedding.min_limit=100",
     // All customers come from one address.
     "rate_limit.login_burst=100",
     "rate_limit.register_burst=100",
