@@ -132,9 +132,9 @@ impl App {
     pub async fn stop(self) -> anyhow::Result<()> {
         let ShutdownConfig {
             drain_delay,
-            drain,
-            jobs,
-            pools,
+            drain_timeout: drain,
+            jobs_timeout: jobs,
+            pools_timeout: pools,
             ..
         } = self.shutdown;
         let (supervisor, databases) = (self.jobs, self.databases);

@@ -128,10 +128,10 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
         TimeoutConstraint {
             inner: vec![
                 ("shutdown.drain_delay", shutdown.drain_delay),
-                ("shutdown.drain", shutdown.drain),
-                ("shutdown.jobs", shutdown.jobs),
-                ("shutdown.pools", shutdown.pools),
-                ("shutdown.telemetry", shutdown.telemetry),
+                ("shutdown.drain_timeout", shutdown.drain_timeout),
+                ("shutdown.jobs_timeout", shutdown.jobs_timeout),
+                ("shutdown.pools_timeout", shutdown.pools_timeout),
+                ("shutdown.telemetry_timeout", shutdown.telemetry_timeout),
             ],
             outer: ("shutdown.grace_period", shutdown.grace_period),
             allows_equal: true,
@@ -150,6 +150,6 @@ pub(super) fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint
             ),
             request_timeout,
         ),
-        shorter(request_timeout, ("shutdown.drain", settings.shutdown.drain)),
+        shorter(request_timeout, ("shutdown.drain_timeout", settings.shutdown.drain_timeout)),
     ]
 }

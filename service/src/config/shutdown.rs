@@ -16,12 +16,12 @@ section! {
         drain_delay = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
         /// For requests in flight, 0s to 10m. Longer than `http.request_timeout`, after which there are none;
         /// otherwise the start warns.
-        drain = Duration::from_secs(20), within(Duration::ZERO..=Duration::from_mins(10));
+        drain_timeout = Duration::from_secs(20), within(Duration::ZERO..=Duration::from_mins(10));
         /// For background jobs, 0s to 10m.
-        jobs = Duration::from_secs(10), within(Duration::ZERO..=Duration::from_mins(10));
+        jobs_timeout = Duration::from_secs(10), within(Duration::ZERO..=Duration::from_mins(10));
         /// For connections to come back to their pools, 0s to 10m.
-        pools = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
+        pools_timeout = Duration::from_secs(5), within(Duration::ZERO..=Duration::from_mins(10));
         /// For the last spans to be exported, 0s to 10m. What is not by then is lost, and no failure.
-        telemetry = Duration::from_secs(2), within(Duration::ZERO..=Duration::from_mins(10));
+        telemetry_timeout = Duration::from_secs(2), within(Duration::ZERO..=Duration::from_mins(10));
     }
 }

@@ -8,10 +8,10 @@
 //! | phase | what happens | its deadline | when that is over |
 //! |---|---|---|---|
 //! | `drain_delay` | `/readyz` says 503, requests are still answered, with `Connection: close` | `shutdown.drain_delay` | it always takes that long |
-//! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain` | they are cut |
-//! | `jobs` | what a job has begun it ends, what it has only leased it hands back | `shutdown.jobs` | their leases end later |
-//! | `pools` | connections come back and are closed | `shutdown.pools` | Postgres notices when the process is gone |
-//! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::finish`]) | `shutdown.telemetry` | they are lost, which is no failure |
+//! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain_timeout` | they are cut |
+//! | `jobs` | what a job has begun it ends, what it has only leased it hands back | `shutdown.jobs_timeout` | their leases end later |
+//! | `pools` | connections come back and are closed | `shutdown.pools_timeout` | Postgres notices when the process is gone |
+//! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::finish`]) | `shutdown.telemetry_timeout` | they are lost, which is no failure |
 //! | (log) | the last lines are written ([`crate::telemetry::logging::LastLines`]) | half a second | they are lost |
 //!
 //! Each has a deadline of its own, so that one that hangs can't take the time of

@@ -59,15 +59,15 @@ fn what_would_never_take_effect_is_refused() {
 fn what_is_only_less_good_is_warned_of_at_the_start() {
     assert!(config::warnings(&place("no-advice").load().settings).is_empty());
     let here = place("advice")
-        .variable("ORDERLY__SHUTDOWN__DRAIN", "1s")
+        .variable("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s")
         .variable("ORDERLY__HTTP__REQUEST_TIMEOUT", "3s");
     assert_snapshot!(config::warnings(&here.load().settings).join("\n"), @"
     database.statement_timeout = 8s, http.request_timeout = 3s: database.statement_timeout should be shorter than http.request_timeout
-    http.request_timeout = 3s, shutdown.drain = 1s: http.request_timeout should be shorter than shutdown.drain
+    http.request_timeout = 3s, shutdown.drain_timeout = 1s: http.request_timeout should be shorter than shutdown.drain_timeout
     ");
     // It has no database: it gets no further than this.
     let started = here.run(&["serve"]);
     let log =
         String::from_utf8(started.stdout).unwrap() + &String::from_utf8(started.stderr).unwrap();
-    assert!(log.contains("shutdown.drain = 1s"), "{log}");
+    assert!(log.contains("shutdown.drain_timeout = 1s"), "{log}");
 }

@@ -47,15 +47,15 @@ fn a_setting_that_is_wrong_itself_is_not_judged_against_others() {
 fn the_phases_of_a_shutdown_must_fit_into_its_grace_period() {
     let here = place("grace")
         .file("config/default.toml", "[shutdown]\ngrace_period = '42s'")
-        .variable("ORDERLY__SHUTDOWN__JOBS", "11s");
+        .variable("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", "11s");
     assert_snapshot!(here.mistakes(), @"
     The configuration has 1 problem:
 
-      ORDERLY__SHUTDOWN__JOBS (environment)
-        does not fit: shutdown.drain_delay = 5s (default), shutdown.drain = 20s (default), shutdown.jobs = 11s (environment), shutdown.pools = 5s (default), shutdown.telemetry = 2s (default), shutdown.grace_period = 42s (config/default.toml)
-        shutdown.drain_delay + shutdown.drain + shutdown.jobs + shutdown.pools + shutdown.telemetry must not be longer than shutdown.grace_period
+      ORDERLY__SHUTDOWN__JOBS_TIMEOUT (environment)
+        does not fit: shutdown.drain_delay = 5s (default), shutdown.drain_timeout = 20s (default), shutdown.jobs_timeout = 11s (environment), shutdown.pools_timeout = 5s (default), shutdown.telemetry_timeout = 2s (default), shutdown.grace_period = 42s (config/default.toml)
+        shutdown.drain_delay + shutdown.drain_timeout + shutdown.jobs_timeout + shutdown.pools_timeout + shutdown.telemetry_timeout must not be longer than shutdown.grace_period
     ");
-    here.variable("ORDERLY__SHUTDOWN__JOBS", "10s").load();
+    here.variable("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", "10s").load();
 }
 
 #[test]

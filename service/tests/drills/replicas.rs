@@ -18,7 +18,7 @@ use crate::support::sql::{number, texts};
 const SOON: Duration = Duration::from_secs(20);
 /// Longer than the proxy takes to see that a replica is not ready any more.
 const DRAIN: &str = "shutdown.drain_delay=1s";
-/// Less than `shutdown.drain` alone: no idle connection has held it to the end of that.
+/// Less than `shutdown.drain_timeout` alone: no idle connection has held it to the end of that.
 const STOPS_WITHIN: Duration = Duration::from_secs(18);
 /// Nobody was forgotten by a replica that went.
 const AS_ALWAYS: Duration = Duration::from_secs(8);

@@ -22,8 +22,8 @@ const SOON: Duration = Duration::from_secs(25);
 fn patient(database: &TestDatabase) -> Orderly {
     Orderly::on(database)
         .set("ORDERLY__SHUTDOWN__GRACE_PERIOD", "1h")
-        .set("ORDERLY__SHUTDOWN__DRAIN", FOREVER)
-        .set("ORDERLY__SHUTDOWN__JOBS", FOREVER)
+        .set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", FOREVER)
+        .set("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", FOREVER)
         .set("ORDERLY__HTTP__REQUEST_TIMEOUT", "5m")
         .set("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "6m")
         .set("ORDERLY__DATABASE__TCP_USER_TIMEOUT", "7m")
@@ -109,7 +109,7 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
     let database = seeded_database().await;
-    let orderly = patient(&database).set("ORDERLY__SHUTDOWN__DRAIN", "1s");
+    let orderly = patient(&database).set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s");
     let served = Served::start(&orderly).await;
     let token = served.customer().await;
     let product = served.product().await;

@@ -16,8 +16,8 @@ const LONG: [(&str, &str); 7] = [
     ("database.statement_timeout", "7m"),
     ("database.tcp_user_timeout", "8m"),
     ("shutdown.grace_period", "1h"),
-    ("shutdown.drain", "10m"),
-    ("shutdown.jobs", "10m"),
+    ("shutdown.drain_timeout", "10m"),
+    ("shutdown.jobs_timeout", "10m"),
 ];
 
 fn and<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -122,7 +122,7 @@ async fn a_file_that_hangs_does_not_hold_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
-    let mut process = Process::start("over", &and(&[("shutdown.drain", "10ms")])).await;
+    let mut process = Process::start("over", &and(&[("shutdown.drain_timeout", "10ms")])).await;
     let (request, conn) = in_flight(&process).await;
     process.signal("INT");
     assert_eq!(process.ends().await.code(), Some(3));

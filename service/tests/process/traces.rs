@@ -22,7 +22,7 @@ fn traced(orderly: Orderly, collector: &Collector) -> Orderly {
     orderly
         .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url)
         // A busy machine takes its time to export the last spans, which these tests are about.
-        .set("ORDERLY__SHUTDOWN__TELEMETRY", "20s")
+        .set("ORDERLY__SHUTDOWN__TELEMETRY_TIMEOUT", "20s")
 }
 
 fn names(spans: &[Seen]) -> Vec<&str> {
@@ -242,7 +242,7 @@ async fn a_collector_that_hangs_delays_nobody() {
         .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &black_hole().await)
         .set("ORDERLY__TELEMETRY__EXPORT_TIMEOUT", "1m")
         .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
-        .set("ORDERLY__SHUTDOWN__TELEMETRY", "100ms");
+        .set("ORDERLY__SHUTDOWN__TELEMETRY_TIMEOUT", "100ms");
     let served = Arc::new(Served::start(&orderly).await);
     // More than the queue of spans has room for, and each in less time than one export
     // waits for the collector.

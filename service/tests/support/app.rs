@@ -196,7 +196,7 @@ pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
     // What another replica or a job has changed is seen at once; a test that is about
     // the cache sets its own.
     settings.cache.local_ttl = Duration::from_millis(1);
-    settings.shutdown.drain = Duration::from_secs(5);
+    settings.shutdown.drain_timeout = Duration::from_secs(5);
     settings
 }
 

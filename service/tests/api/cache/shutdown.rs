@@ -23,7 +23,7 @@ async fn goods_put_back_while_a_replica_stops_are_seen_by_the_others() {
         settings.cache.local_ttl = Duration::from_millis(1);
         redis_through(&redis, settings);
         settings.payments.lease_duration = Duration::from_mins(5);
-        settings.shutdown.jobs = Duration::from_secs(30);
+        settings.shutdown.jobs_timeout = Duration::from_secs(30);
     })
     .await;
     let product = app.product(&app.admin().await, 250, 5).await;

@@ -81,7 +81,7 @@ async fn an_idle_http2_client_does_not_hold_up_the_stop() {
         settings.http.tls_certificate = Some(leaf.certificate.clone());
         settings.http.tls_key = Some(leaf.key.clone());
         // Nobody waits for this: to run over it is an error.
-        settings.shutdown.drain = Duration::from_secs(20);
+        settings.shutdown.drain_timeout = Duration::from_secs(20);
     })
     .await;
     let client = client(&authority, |it| it);
