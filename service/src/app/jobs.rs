@@ -24,7 +24,7 @@ pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
         outcomes: parts.metrics.payments.clone(),
     };
     let woken = Arc::clone(&wakeups);
-    supervisor.start("payments", move |stop| {
+    supervisor.spawn("payments", move |stop| {
         worker.clone().run(Arc::clone(&woken), stop)
     });
 
@@ -35,24 +35,24 @@ pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
         published: parts.metrics.events_published.clone(),
     };
     let woken = Arc::clone(&wakeups);
-    supervisor.start("outbox_relay", move |stop| {
+    supervisor.spawn("outbox_relay", move |stop| {
         relay.clone().run(Arc::clone(&woken), stop)
     });
 
     let (bell, pool) = (parts.services.job_notifier.clone(), database.clone());
-    supervisor.start("doorbell_out", move |stop| {
+    supervisor.spawn("doorbell_out", move |stop| {
         doorbell::pass_on(pool.clone(), bell.clone(), stop)
     });
     let pool = database.clone();
-    supervisor.start("doorbell_in", move |stop| {
+    supervisor.spawn("doorbell_in", move |stop| {
         doorbell::listen(pool.clone(), Arc::clone(&wakeups), stop)
     });
     let pool = database.clone();
-    supervisor.start("expired_keys", move |stop| {
+    supervisor.spawn("expired_keys", move |stop| {
         expired_keys::run(pool.clone(), stop)
     });
     let loops = parts.event_loops.clone();
-    supervisor.start("event_loop", move |stop| {
+    supervisor.spawn("event_loop", move |stop| {
         let beat = loops.clone().beat("main");
         async move {
             stop.run_until_cancelled(beat).await;
@@ -60,23 +60,23 @@ pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
     });
     if parts.redis.is_some() {
         let cache = parts.services.products.clone();
-        supervisor.start("invalidations", move |stop| {
+        supervisor.spawn("invalidations", move |stop| {
             invalidations::run(cache.clone(), stop)
         });
     }
     let pools = parts.databases.clone();
-    supervisor.start("idle_connections", move |stop| {
+    supervisor.spawn("idle_connections", move |stop| {
         idle_connections::run(pools.clone(), stop)
     });
     let limits = parts.limits.clone();
-    supervisor.start("rate_limit_sweep", move |stop| {
+    supervisor.spawn("rate_limit_sweep", move |stop| {
         rate_limit_sweep::run(limits.clone(), stop)
     });
     let (queues, interval) = (
         parts.metrics.queues.clone(),
         settings.payments.poll_interval,
     );
-    supervisor.start("queue_depth", move |stop| {
+    supervisor.spawn("queue_depth", move |stop| {
         queue_depth::run(database.clone(), queues.clone(), interval, stop)
     });
     supervisor

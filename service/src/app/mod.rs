@@ -23,7 +23,7 @@ use crate::events::Publisher;
 use crate::http::connections::Connections;
 use crate::http::{admin, server};
 use crate::lifecycle::readiness::Readiness;
-use crate::lifecycle::shutdown::{self, Phase};
+use crate::lifecycle::shutdown::{self, ShutdownPhase};
 use crate::lifecycle::supervisor::Supervisor;
 use crate::storage::database::Databases;
 use crate::tls;
@@ -107,7 +107,7 @@ impl App {
         };
         let api = run(server::start(api, tls, http, shared)?);
         let jobs = jobs::start(settings, &parts);
-        readiness.begin();
+        readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
         Ok(Self {
             address,
@@ -152,12 +152,12 @@ impl App {
             databases.close().await;
             Ok(())
         };
-        self.readiness.end();
-        let ended = shutdown::run(vec![
-            Phase::pause("drain_delay", drain_delay),
-            Phase::bounded("drain", drain, self.api.drain(self.connections)),
-            Phase::bounded("jobs", jobs, end_jobs),
-            Phase::bounded("pools", pools, close_pools),
+        self.readiness.mark_stopping();
+        let ended = shutdown::run_phases(vec![
+            ShutdownPhase::delay("drain_delay", drain_delay),
+            ShutdownPhase::with_deadline("drain", drain, self.api.drain(self.connections)),
+            ShutdownPhase::with_deadline("jobs", jobs, end_jobs),
+            ShutdownPhase::with_deadline("pools", pools, close_pools),
         ])
         .await;
         // Until now a probe was told that this shuts down.

@@ -27,7 +27,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, ConfigFlags};
-use crate::lifecycle::shutdown::Overrun;
+use crate::lifecycle::shutdown::ShutdownTimedOut;
 use crate::telemetry::logging::LastLines;
 
 const EX_CONFIG: u8 = 78;
@@ -102,7 +102,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(EX_CONFIG);
     }
     eprintln!("orderly: {error:#}");
-    if error.is::<Overrun>() {
+    if error.is::<ShutdownTimedOut>() {
         return ExitCode::from(RAN_OVER);
     }
     ExitCode::FAILURE

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::middleware::problems::write_problems;
 use super::problem::{Problem, ProblemKind};
 use crate::health::{Health, Report, Status};
-use crate::lifecycle::readiness::{Readiness, Stage};
+use crate::lifecycle::readiness::{Readiness, LifecycleState};
 
 struct Admin {
     health: Health,
@@ -79,17 +79,17 @@ async fn live() -> HttpResponse {
 }
 
 async fn started(admin: web::Data<Admin>) -> HttpResponse {
-    match admin.readiness.stage() {
-        Stage::Starting => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
-        Stage::Running | Stage::Stopping => HttpResponse::Ok().json(json!({ "status": "started" })),
+    match admin.readiness.state() {
+        LifecycleState::Starting => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
+        LifecycleState::Ready | LifecycleState::Stopping => HttpResponse::Ok().json(json!({ "status": "started" })),
     }
 }
 
 async fn ready(admin: web::Data<Admin>) -> HttpResponse {
-    let reason = match admin.readiness.stage() {
-        Stage::Starting => Some("starting".to_owned()),
-        Stage::Stopping => Some("shutting down".to_owned()),
-        Stage::Running => lost(&admin.health.essentials().await),
+    let reason = match admin.readiness.state() {
+        LifecycleState::Starting => Some("starting".to_owned()),
+        LifecycleState::Stopping => Some("shutting down".to_owned()),
+        LifecycleState::Ready => lost(&admin.health.essentials().await),
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Where the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Stage {
+pub(crate) enum LifecycleState {
     /// Not everything is up.
     Starting,
     /// It does its work.
-    Running,
+    Ready,
     /// The end has begun.
     Stopping,
 }
@@ -21,21 +21,21 @@ pub(crate) struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
     /// Everything is up.
-    pub(crate) fn begin(&self) {
-        self.0.store(Stage::Running as u8, Ordering::Release);
+    pub(crate) fn mark_ready(&self) {
+        self.0.store(LifecycleState::Ready as u8, Ordering::Release);
     }
 
     /// The end has begun.
-    pub(crate) fn end(&self) {
-        self.0.store(Stage::Stopping as u8, Ordering::Release);
+    pub(crate) fn mark_stopping(&self) {
+        self.0.store(LifecycleState::Stopping as u8, Ordering::Release);
     }
 
     /// Where it is now.
-    pub(crate) fn stage(&self) -> Stage {
+    pub(crate) fn state(&self) -> LifecycleState {
         match self.0.load(Ordering::Acquire) {
-            0 => Stage::Starting,
-            1 => Stage::Running,
-            _ => Stage::Stopping,
+            0 => LifecycleState::Starting,
+            1 => LifecycleState::Ready,
+            _ => LifecycleState::Stopping,
         }
     }
 }

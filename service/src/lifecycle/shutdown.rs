@@ -33,18 +33,18 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
-type Work = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+type PhaseFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// One step of the end.
-pub(crate) struct Phase {
+pub(crate) struct ShutdownPhase {
     name: &'static str,
     deadline: Option<Duration>,
-    work: Work,
+    work: PhaseFuture,
 }
 
-impl Phase {
+impl ShutdownPhase {
     /// Work that is dropped when `deadline` is over.
-    pub(crate) fn bounded(
+    pub(crate) fn with_deadline(
         name: &'static str,
         deadline: Duration,
         work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -57,12 +57,12 @@ impl Phase {
     }
 
     /// A wait, in which others do something.
-    pub(crate) fn pause(name: &'static str, length: Duration) -> Self {
+    pub(crate) fn delay(name: &'static str, duration: Duration) -> Self {
         Self {
             name,
             deadline: None,
             work: Box::pin(async move {
-                sleep(length).await;
+                sleep(duration).await;
                 Ok(())
             }),
         }
@@ -72,7 +72,7 @@ impl Phase {
 /// Some phases were not done when their deadline was over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the shutdown ran over its deadline in: {}", .phases.join(", "))]
-pub(crate) struct Overrun {
+pub(crate) struct ShutdownTimedOut {
     /// Which ones.
     pub(crate) phases: Vec<&'static str>,
 }
@@ -81,41 +81,41 @@ pub(crate) struct Overrun {
 ///
 /// # Errors
 /// The first failure of a phase, or else [`Overrun`].
-pub(crate) async fn run(phases: Vec<Phase>) -> anyhow::Result<()> {
-    let (mut failed, mut over) = (Ok(()), Vec::new());
-    for Phase {
+pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()> {
+    let (mut first_error, mut timed_out) = (Ok(()), Vec::new());
+    for ShutdownPhase {
         name,
         deadline,
         work,
     } in phases
     {
-        let began = Instant::now();
+        let started = Instant::now();
         let span = tracing::info_span!("shutdown_phase", phase = name);
-        let deadline_seconds = deadline.as_ref().map(seconds);
+        let deadline_seconds = deadline.as_ref().map(as_rounded_seconds);
         tracing::info!(phase = name, deadline_seconds, "shutting down");
-        let ended = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
-        let took_seconds = seconds(&began.elapsed());
-        match ended {
-            Ok(Ok(())) => tracing::info!(phase = name, took_seconds, "phase ended"),
+        let result = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
+        let duration_seconds = as_rounded_seconds(&started.elapsed());
+        match result {
+            Ok(Ok(())) => tracing::info!(phase = name, duration_seconds, "phase ended"),
             Ok(Err(error)) => {
-                tracing::error!(phase = name, took_seconds, %error, "phase failed");
-                failed = failed.and(Err(error.context(name)));
+                tracing::error!(phase = name, duration_seconds, %error, "phase failed");
+                first_error = first_error.and(Err(error.context(name)));
             }
             Err(_) => {
-                tracing::warn!(phase = name, took_seconds, "phase ran over its deadline");
-                over.push(name);
+                tracing::warn!(phase = name, duration_seconds, "phase ran over its deadline");
+                timed_out.push(name);
             }
         }
     }
-    failed?;
-    if over.is_empty() {
+    first_error?;
+    if timed_out.is_empty() {
         return Ok(());
     }
-    Err(Overrun { phases: over }.into())
+    Err(ShutdownTimedOut { phases: timed_out }.into())
 }
 
 /// As people read them: to the millisecond.
-fn seconds(duration: &Duration) -> f64 {
+fn as_rounded_seconds(duration: &Duration) -> f64 {
     duration.as_millis() as f64 / 1e3
 }
 
@@ -127,12 +127,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    type Log = Arc<Mutex<Vec<(&'static str, Duration)>>>;
+    type CompletedPhases = Arc<Mutex<Vec<(&'static str, Duration)>>>;
 
     /// Notes when it is done, `takes` after it began.
-    fn phase(log: &Log, name: &'static str, takes: Duration, deadline: Duration) -> Phase {
+    fn phase(log: &CompletedPhases, name: &'static str, takes: Duration, deadline: Duration) -> ShutdownPhase {
         let (log, start) = (Arc::clone(log), Instant::now());
-        Phase::bounded(name, deadline, async move {
+        ShutdownPhase::with_deadline(name, deadline, async move {
             sleep(takes).await;
             log.lock().unwrap().push((name, start.elapsed()));
             Ok(())
@@ -141,13 +141,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn phases_follow_each_other() {
-        let log = Log::default();
+        let log = CompletedPhases::default();
         let phases = vec![
-            Phase::pause("wait", 5 * SECOND),
+            ShutdownPhase::delay("wait", 5 * SECOND),
             phase(&log, "one", SECOND, 9 * SECOND),
             phase(&log, "two", SECOND, 9 * SECOND),
         ];
-        run(phases).await.unwrap();
+        run_phases(phases).await.unwrap();
         assert_eq!(
             *log.lock().unwrap(),
             [("one", 6 * SECOND), ("two", 7 * SECOND)]
@@ -156,26 +156,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_is_left_and_takes_no_time_of_the_others() {
-        let log = Log::default();
+        let log = CompletedPhases::default();
         let phases = vec![
             phase(&log, "hangs", 99 * SECOND, 2 * SECOND),
             phase(&log, "next", SECOND, 2 * SECOND),
             phase(&log, "hangs too", 99 * SECOND, 2 * SECOND),
         ];
-        let over = run(phases).await.unwrap_err();
+        let over = run_phases(phases).await.unwrap_err();
         let phases = vec!["hangs", "hangs too"];
-        assert_eq!(*over.downcast_ref::<Overrun>().unwrap(), Overrun { phases });
+        assert_eq!(*over.downcast_ref::<ShutdownTimedOut>().unwrap(), ShutdownTimedOut { phases });
         assert_eq!(*log.lock().unwrap(), [("next", 3 * SECOND)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_told_after_all_is_done() {
-        let log = Log::default();
+        let log = CompletedPhases::default();
         let phases = vec![
-            Phase::bounded("fails", SECOND, async { Err(anyhow::anyhow!("why")) }),
+            ShutdownPhase::with_deadline("fails", SECOND, async { Err(anyhow::anyhow!("why")) }),
             phase(&log, "next", SECOND, 2 * SECOND),
         ];
-        let error = run(phases).await.unwrap_err();
+        let error = run_phases(phases).await.unwrap_err();
         assert_eq!(format!("{error:#}"), "fails: why");
         assert_eq!(*log.lock().unwrap(), [("next", SECOND)]);
     }

@@ -14,19 +14,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::resilience::backoff::Backoff;
 
-const BACKOFF: Backoff = Backoff {
+const RESTART_BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(1),
     cap: Duration::from_secs(30),
 };
 
 /// A task that ran for this long has recovered: its next wait is short again.
-const RECOVERED: Duration = Duration::from_secs(60);
+const RECOVERED_AFTER: Duration = Duration::from_secs(60);
 
 /// The tasks that run, and the way to end them.
 #[derive(Clone)]
 pub(crate) struct Supervisor {
     stop: CancellationToken,
-    running: TaskTracker,
+    tasks: TaskTracker,
     restarts: IntCounterVec,
 }
 
@@ -35,14 +35,14 @@ impl Supervisor {
     pub(crate) fn new(restarts: IntCounterVec) -> Self {
         Self {
             stop: CancellationToken::new(),
-            running: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             restarts,
         }
     }
 
     /// Starts `task`, and starts it again whenever it ends before it was told to.
     /// It is told by the token that it gets.
-    pub(crate) fn start<F>(
+    pub(crate) fn spawn<F>(
         &self,
         name: &'static str,
         task: impl Fn(CancellationToken) -> F + Send + 'static,
@@ -50,31 +50,31 @@ impl Supervisor {
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, restarts) = (self.stop.clone(), self.restarts.clone());
-        self.running.spawn(async move {
+        self.tasks.spawn(async move {
             let mut failures = 0;
             loop {
-                let began = Instant::now();
-                let ended = tokio::spawn(task(stop.clone())).await;
+                let started = Instant::now();
+                let result = tokio::spawn(task(stop.clone())).await;
                 if stop.is_cancelled() {
                     return;
                 }
-                failures = if began.elapsed() < RECOVERED {
+                failures = if started.elapsed() < RECOVERED_AFTER {
                     failures + 1
                 } else {
                     1
                 };
-                let why = ended
+                let reason = result
                     .err()
                     .map_or("it returned".to_owned(), |error| error.to_string());
                 tracing::error!(
                     task = name,
-                    why,
+                    reason,
                     "a background task ended; it is started again"
                 );
                 restarts.with_label_values(&[name]).inc();
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(BACKOFF.delay(failures, rand::random())) => {}
+                    () = tokio::time::sleep(RESTART_BACKOFF.delay(failures, rand::random())) => {}
                 }
             }
         });
@@ -85,8 +85,8 @@ impl Supervisor {
     /// and another replica takes over.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
-        self.running.close();
-        self.running.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         let supervisor = supervisor();
         let (runs, third) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
         let (counted, reached) = (Arc::clone(&runs), Arc::clone(&third));
-        supervisor.start("shaky", move |stop| {
+        supervisor.spawn("shaky", move |stop| {
             let (runs, third) = (Arc::clone(&counted), Arc::clone(&reached));
             async move {
                 if runs.fetch_add(1, Ordering::SeqCst) < 2 {

@@ -73,7 +73,7 @@ async fn stops_cleanly_under_load(signal: &str) {
     let phases: Vec<_> = of("phase ended").map(|line| &line["phase"]).collect();
     assert_eq!(phases, ["drain_delay", "drain", "jobs", "pools"], "{log:?}");
     for line in of("phase ended") {
-        assert!(line["took_seconds"].is_f64(), "{line}");
+        assert!(line["duration_seconds"].is_f64(), "{line}");
     }
     // The first has none: it always takes its time.
     let deadlines: Vec<_> = of("shutting down")

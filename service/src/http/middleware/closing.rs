@@ -14,7 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
 use crate::http::connections::Connections;
-use crate::lifecycle::readiness::{Readiness, Stage};
+use crate::lifecycle::readiness::{Readiness, LifecycleState};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -28,7 +28,7 @@ pub(crate) async fn close_when_stopping<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let _in_flight = (request.version() == Version::HTTP_2).then(|| connections.http2_request());
     let mut response = next.call(request).await?;
-    if readiness.stage() == Stage::Stopping {
+    if readiness.state() == LifecycleState::Stopping {
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
