@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::app::reload::Reloader;
 use crate::config::{self, ConfigFlags};
-use crate::lifecycle::config_watch::ConfigWatch;
+use crate::lifecycle::config_watch::ConfigWatcher;
 use crate::lifecycle::signals::StopSignals;
 use crate::telemetry::{self, logging::LastLines};
 
@@ -31,7 +31,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         tracing::warn!(warning, "the configuration can be better");
     }
     telemetry::panics::log_them();
-    let mut watch = ConfigWatch::begin(&loaded.directory)?;
+    let mut watcher = ConfigWatcher::start(&loaded.directory)?;
     let app = tokio::select! {
         started = App::start(&loaded.settings) => started?,
         signal = signals.next() => {
@@ -41,7 +41,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     };
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        failed = reload_when_changed(&mut watch, &app.reloader, flags) => return failed,
+        failed = reload_on_change(&mut watcher, &app.reloader, flags) => return failed,
     };
     tracing::info!(signal = signal.as_str(), "stopping");
     let stop = async {
@@ -61,8 +61,8 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
 }
 
 /// Goes on until something is wrong with the process itself.
-async fn reload_when_changed(
-    watch: &mut ConfigWatch,
+async fn reload_on_change(
+    watcher: &mut ConfigWatcher,
     reloader: &Reloader,
     flags: &ConfigFlags,
 ) -> anyhow::Result<()> {
@@ -70,10 +70,10 @@ async fn reload_when_changed(
         let reason = watch.next().await;
         tracing::info!(reason, "reading the configuration again");
         let flags = flags.clone();
-        let read = spawn_blocking(move || config::load(&flags))
+        let loaded = spawn_blocking(move || config::load(&flags))
             .await
             .context("reading the configuration")?;
         // Said and counted; what the service does stays the same.
-        let _mistakes = reloader.reload(read.map(|loaded| loaded.settings));
+        let _outcome = reloader.reload(loaded.map(|loaded| loaded.settings));
     }
 }

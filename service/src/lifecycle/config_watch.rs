@@ -19,43 +19,43 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::signals::reload_requests;
+use super::signals::listen_for_reload;
 
 /// A change is over when nothing has happened for this long: an editor's write and
 /// rename, or the links of a ConfigMap, are one change.
-const QUIET: Duration = Duration::from_millis(200);
+const DEBOUNCE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A directory that never comes to rest, since somebody logs into it, is read all the same.
-const LONGEST: Duration = Duration::from_secs(2);
+const MAX_DEBOUNCE: Duration = Duration::from_secs(2);
 
 /// Reasons to read the configuration again.
-pub(crate) struct ConfigWatch {
+pub(crate) struct ConfigWatcher {
     hangup: Signal,
-    changes: Receiver<()>,
+    change_events: Receiver<()>,
     /// Watches until it is dropped.
     _watcher: Option<RecommendedWatcher>,
 }
 
-impl ConfigWatch {
+impl ConfigWatcher {
     /// Begins to listen for SIGHUP and for changes in `directory`, if there is one.
     /// If that can't be watched, a warning says so and SIGHUP is all there is.
     ///
     /// # Errors
     /// If the process may not listen for signals.
-    pub(crate) fn begin(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn start(directory: &Path) -> std::io::Result<Self> {
         // One event that waits is enough to say that there was one.
-        let (notice, changes) = channel(1);
+        let (sender, changes) = channel(1);
         let on_event = move |event: notify::Result<Event>| {
             // To read the files is an event, too; it must not lead to the next read.
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _there_is_one_already = notice.try_send(());
+                let _already_pending = sender.try_send(());
             }
         };
-        let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
+        let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
-        if let Err(error) = &watched
+        if let Err(error) = &watcher
             && directory.exists()
         {
             tracing::warn!(
@@ -65,9 +65,9 @@ impl ConfigWatch {
             );
         }
         Ok(Self {
-            hangup: reload_requests()?,
-            changes,
-            _watcher: watched.ok(),
+            hangup: listen_for_reload()?,
+            change_events: changes,
+            _watcher: watcher.ok(),
         })
     }
 
@@ -75,10 +75,10 @@ impl ConfigWatch {
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.hangup.recv() => "SIGHUP",
-            Some(()) = self.changes.recv() => {
-                let over = Instant::now() + LONGEST;
-                let more = async { while let Ok(Some(())) = timeout(QUIET, self.changes.recv()).await {} };
-                let _quiet_or_not = timeout_at(over, more).await;
+            Some(()) = self.change_events.recv() => {
+                let deadline = Instant::now() + MAX_DEBOUNCE;
+                let settled = async { while let Ok(Some(())) = timeout(DEBOUNCE_INTERVAL, self.change_events.recv()).await {} };
+                let _settled_or_timed_out = timeout_at(deadline, settled).await;
                 "the files changed"
             }
         }
