@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::parts::Parts;
+use super::parts::Components;
 use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;
@@ -12,68 +12,68 @@ use crate::jobs::{
 use crate::lifecycle::supervisor::Supervisor;
 
 /// Starts every job under a supervisor, on the pool for jobs and probes.
-pub(super) fn start(settings: &Settings, parts: &Parts) -> Supervisor {
-    let supervisor = Supervisor::new(parts.metrics.task_restarts.clone());
+pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Supervisor {
+    let supervisor = Supervisor::new(components.metrics.task_restarts.clone());
     let wakeups = Arc::new(Wakeups::default());
-    let database = parts.databases.background.clone();
+    let database = components.databases.background.clone();
 
     let worker = PaymentWorker {
-        services: parts.services.with_database(database.clone()),
-        gateway: parts.gateway.clone(),
+        services: components.services.with_database(database.clone()),
+        gateway: components.gateway.clone(),
         config: settings.payments.clone(),
-        outcomes: parts.metrics.payments.clone(),
+        outcomes: components.metrics.payments.clone(),
     };
-    let woken = Arc::clone(&wakeups);
+    let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("payments", move |stop| {
-        worker.clone().run(Arc::clone(&woken), stop)
+        worker.clone().run(Arc::clone(&job_wakeups), stop)
     });
 
     let relay = OutboxRelay {
         database: database.clone(),
-        publisher: Arc::clone(&parts.publisher),
+        publisher: Arc::clone(&components.publisher),
         config: settings.events.clone(),
-        published: parts.metrics.events_published.clone(),
+        published: components.metrics.events_published.clone(),
     };
-    let woken = Arc::clone(&wakeups);
+    let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("outbox_relay", move |stop| {
-        relay.clone().run(Arc::clone(&woken), stop)
+        relay.clone().run(Arc::clone(&job_wakeups), stop)
     });
 
-    let (bell, pool) = (parts.services.job_notifier.clone(), database.clone());
-    supervisor.spawn("doorbell_out", move |stop| {
-        doorbell::pass_on(pool.clone(), bell.clone(), stop)
+    let (notifier, pool) = (components.services.job_notifier.clone(), database.clone());
+    supervisor.spawn("job_notification_sender", move |stop| {
+        doorbell::pass_on(pool.clone(), notifier.clone(), stop)
     });
     let pool = database.clone();
-    supervisor.spawn("doorbell_in", move |stop| {
+    supervisor.spawn("job_notification_listener", move |stop| {
         doorbell::listen(pool.clone(), Arc::clone(&wakeups), stop)
     });
     let pool = database.clone();
     supervisor.spawn("expired_keys", move |stop| {
         expired_keys::run(pool.clone(), stop)
     });
-    let loops = parts.event_loops.clone();
-    supervisor.spawn("event_loop", move |stop| {
-        let beat = loops.clone().beat("main");
+    let loops = components.event_loops.clone();
+    supervisor.spawn("event_loop_lag", move |stop| {
+        let probe = loops.clone().beat("main");
         async move {
-            stop.run_until_cancelled(beat).await;
+            stop.run_until_cancelled(probe).await;
         }
     });
-    if parts.redis.is_some() {
-        let cache = parts.services.products.clone();
+    if components.redis.is_some() {
+        let cache = components.services.products.clone();
         supervisor.spawn("invalidations", move |stop| {
             invalidations::run(cache.clone(), stop)
         });
     }
-    let pools = parts.databases.clone();
+    let pools = components.databases.clone();
     supervisor.spawn("idle_connections", move |stop| {
         idle_connections::run(pools.clone(), stop)
     });
-    let limits = parts.limits.clone();
+    let limits = components.limits.clone();
     supervisor.spawn("rate_limit_sweep", move |stop| {
         rate_limit_sweep::run(limits.clone(), stop)
     });
     let (queues, interval) = (
-        parts.metrics.queues.clone(),
+        components.metrics.queues.clone(),
         settings.payments.poll_interval,
     );
     supervisor.spawn("queue_depth", move |stop| {

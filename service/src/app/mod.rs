@@ -16,7 +16,7 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use parts::{database, databases, require_current_schema, services};
+pub use parts::{build_database, build_databases, require_current_schema, build_services};
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;
@@ -28,7 +28,7 @@ use crate::lifecycle::supervisor::Supervisor;
 use crate::storage::database::Databases;
 use crate::tls;
 use crate::usecases::Services;
-use parts::Parts;
+use parts::Components;
 use reload::Reloader;
 
 /// A service that runs.
@@ -45,20 +45,20 @@ pub struct App {
     pub reloader: Reloader,
     readiness: Readiness,
     connections: Connections,
-    api: Running,
-    admin: Running,
+    api: RunningServer,
+    admin: RunningServer,
     jobs: Supervisor,
     databases: Databases,
     shutdown: ShutdownConfig,
 }
 
 /// A server; it ends when this is dropped.
-struct Running {
+struct RunningServer {
     handle: ServerHandle,
     task: AbortOnDropHandle<std::io::Result<()>>,
 }
 
-impl Running {
+impl RunningServer {
     /// Takes no new connections, closes idle ones, answers what is in flight. To
     /// drop this before it is done cuts what still is.
     async fn drain(self, connections: Connections) -> anyhow::Result<()> {
@@ -76,46 +76,46 @@ impl App {
     /// # Errors
     /// What is missing: a setting, the database, its schema, a free port.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let parts = Parts::make(settings)?;
+        let components = Components::build(settings)?;
         let (http, admin) = (&settings.http, &settings.admin);
         let tls = tls::server::config(http)?;
-        let admin = bind(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
+        let admin = bind_listener(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
         let admin_address = admin.local_addr()?;
         let readiness = Readiness::default();
-        let admin = run(admin::start(
+        let admin = spawn_server(admin::start(
             admin,
-            health::checks(settings, &parts),
+            health::build_health(settings, &components),
             readiness.clone(),
-            parts.metrics.registry.clone(),
+            components.metrics.registry.clone(),
         )?);
-        require_current_schema(&parts.databases.background).await?;
-        if let Publisher::InProcess(_) = *parts.publisher {
+        require_current_schema(&components.databases.background).await?;
+        if let Publisher::InProcess(_) = *components.publisher {
             tracing::warn!("no ORDERLY__REDIS__URL: events and the cache stay in this process");
         }
 
-        let api = bind(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
+        let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
         let connections = Connections::default();
         let shared = server::Shared {
-            services: parts.services.clone(),
-            in_flight: parts.in_flight.clone(),
+            services: components.services.clone(),
+            in_flight: components.in_flight.clone(),
             readiness: readiness.clone(),
             connections: connections.clone(),
-            event_loops: parts.event_loops.clone(),
-            limits: parts.limits.clone(),
-            metrics: parts.metrics.clone(),
+            event_loops: components.event_loops.clone(),
+            limits: components.limits.clone(),
+            metrics: components.metrics.clone(),
         };
-        let api = run(server::start(api, tls, http, shared)?);
-        let jobs = jobs::start(settings, &parts);
+        let api = spawn_server(server::start(api, tls, http, shared)?);
+        let jobs = jobs::spawn_jobs(settings, &components);
         readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
         Ok(Self {
             address,
             admin_address,
-            reloader: Reloader::new(settings, &parts),
-            services: parts.services,
-            publisher: parts.publisher,
-            databases: parts.databases,
+            reloader: Reloader::new(settings, &components),
+            services: components.services,
+            publisher: components.publisher,
+            databases: components.databases,
             readiness,
             connections,
             api,
@@ -139,7 +139,7 @@ impl App {
         } = self.shutdown;
         let (supervisor, databases) = (self.jobs, self.databases);
         let products = self.services.products;
-        let end_jobs = async move {
+        let stop_jobs = async move {
             supervisor.stop().await;
             // A payment that was declined meanwhile has put goods back, and the job that
             // would tell the other replicas has ended like the rest.
@@ -153,28 +153,28 @@ impl App {
             Ok(())
         };
         self.readiness.mark_stopping();
-        let ended = shutdown::run_phases(vec![
+        let result = shutdown::run_phases(vec![
             ShutdownPhase::delay("drain_delay", drain_delay),
             ShutdownPhase::with_deadline("drain", drain, self.api.drain(self.connections)),
-            ShutdownPhase::with_deadline("jobs", jobs, end_jobs),
+            ShutdownPhase::with_deadline("jobs", jobs, stop_jobs),
             ShutdownPhase::with_deadline("pools", pools, close_pools),
         ])
         .await;
         // Until now a probe was told that this shuts down.
         drop(self.admin);
         tracing::info!("stopped");
-        ended
+        result
     }
 }
 
-fn bind(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListener> {
+fn bind_listener(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind((address, port)).with_context(|| {
         format!("{variable}: {address}:{port} can't be listened on; free it or choose another port")
     })
 }
 
-fn run(server: Server) -> Running {
-    Running {
+fn spawn_server(server: Server) -> RunningServer {
+    RunningServer {
         handle: server.handle(),
         task: AbortOnDropHandle::new(tokio::spawn(server)),
     }

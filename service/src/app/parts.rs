@@ -27,7 +27,7 @@ use crate::telemetry::metrics::{Metrics, process};
 use crate::usecases::Services;
 
 /// What a service is made of.
-pub(super) struct Parts {
+pub(super) struct Components {
     pub(super) metrics: Metrics,
     pub(super) databases: Databases,
     pub(super) services: Services,
@@ -39,17 +39,17 @@ pub(super) struct Parts {
     pub(super) limits: RateLimits,
 }
 
-impl Parts {
-    pub(super) fn make(settings: &Settings) -> anyhow::Result<Self> {
+impl Components {
+    pub(super) fn build(settings: &Settings) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         for collector in process::collectors(Handle::current())? {
             metrics.registry.register(collector)?;
         }
-        let databases = databases(settings, &metrics)?;
-        let redis = redis(settings, &metrics)?;
+        let databases = build_databases(settings, &metrics)?;
+        let redis = build_redis(settings, &metrics)?;
         let services = Services {
-            products: cache(settings, &metrics, redis.clone()),
-            ..services(settings, &metrics, databases.requests.clone())?
+            products: build_cache(settings, &metrics, redis.clone()),
+            ..build_services(settings, &metrics, databases.requests.clone())?
         };
         Ok(Self {
             publisher: Arc::new(Publisher::new(redis.clone(), &settings.events)?),
@@ -59,7 +59,7 @@ impl Parts {
                 metrics.rate_limits.clone(),
             ),
             redis,
-            gateway: gateway(settings, &metrics)?,
+            gateway: build_gateway(settings, &metrics)?,
             in_flight: InFlightLimit::new(settings.load_shedding.clone(), metrics.in_flight.clone()),
             event_loops: EventLoops::default(),
             metrics,
@@ -69,29 +69,29 @@ impl Parts {
     }
 }
 
-fn gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<GuardedGateway> {
+fn build_gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<GuardedGateway> {
     let breaker = settings.breaker.clone();
     Ok(GuardedGateway {
         gateway: PaymentGateway::new(&settings.payments)?,
         breaker: Breaker::new("payments", breaker, metrics.breakers.clone()),
-        retry: retry(settings, "payments", metrics),
+        retry: build_retry(settings, "payments", metrics),
         metrics: metrics.gateway.clone(),
     })
 }
 
-fn redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<RedisClient>> {
+fn build_redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<RedisClient>> {
     let Some(url) = &settings.redis.url else {
         return Ok(None);
     };
     let breaker = settings.breaker.for_redis();
     let breaker = Breaker::new("redis", breaker, metrics.breakers.clone());
-    let seconds = metrics.redis_seconds.clone();
-    let main = Handle::current();
-    let client = RedisClient::new(url.expose(), &settings.redis, breaker, seconds, main)?;
+    let latency = metrics.redis_seconds.clone();
+    let runtime = Handle::current();
+    let client = RedisClient::new(url.expose(), &settings.redis, breaker, latency, runtime)?;
     Ok(Some(client))
 }
 
-fn cache(
+fn build_cache(
     settings: &Settings,
     metrics: &Metrics,
     redis: Option<RedisClient>,
@@ -100,7 +100,7 @@ fn cache(
     ProductCache::new(&settings.cache, redis, requests, Handle::current())
 }
 
-fn retry(settings: &Settings, dependency: &'static str, metrics: &Metrics) -> Retry {
+fn build_retry(settings: &Settings, dependency: &'static str, metrics: &Metrics) -> Retry {
     let config = &settings.retry;
     Retry {
         backoff: Backoff {
@@ -118,15 +118,15 @@ fn retry(settings: &Settings, dependency: &'static str, metrics: &Metrics) -> Re
 ///
 /// # Errors
 /// What is wrong with the settings.
-pub fn services(
+pub fn build_services(
     settings: &Settings,
     metrics: &Metrics,
     database: Database,
 ) -> anyhow::Result<Services> {
     Ok(Services {
         database,
-        read_retry: retry(settings, "database", metrics),
-        products: cache(settings, metrics, None),
+        read_retry: build_retry(settings, "database", metrics),
+        products: build_cache(settings, metrics, None),
         passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
         tokens: Arc::new(Tokens::new(&settings.auth)?),
         job_notifier: JobNotifier::default(),
@@ -139,7 +139,7 @@ pub fn services(
 ///
 /// # Errors
 /// If the database's URL is missing or none.
-pub fn databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Databases> {
+pub fn build_databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Databases> {
     let url = settings.database.url()?;
     let pools = PoolMetrics::new(&metrics.registry)?;
     Databases::new(url.expose(), &settings.database, Handle::current(), &pools)
@@ -149,8 +149,8 @@ pub fn databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Datab
 ///
 /// # Errors
 /// If its URL is missing or none.
-pub fn database(settings: &Settings) -> anyhow::Result<Database> {
-    Ok(databases(settings, &Metrics::new()?)?.requests)
+pub fn build_database(settings: &Settings) -> anyhow::Result<Database> {
+    Ok(build_databases(settings, &Metrics::new()?)?.requests)
 }
 
 /// Refuses a database whose schema this binary does not know.

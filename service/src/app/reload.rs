@@ -14,7 +14,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::parts::Parts;
+use super::parts::Components;
 use crate::config::{ConfigError, Settings, changed_keys};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::ReloadMetrics;
@@ -41,9 +41,9 @@ impl Target {
 }
 
 /// What a reload can change, one line each.
-fn targets(parts: &Parts) -> Vec<Target> {
-    let (payments, redis) = (parts.gateway.breaker.clone(), parts.redis.clone());
-    let (in_flight, limits) = (parts.in_flight.clone(), parts.limits.clone());
+fn targets(components: &Components) -> Vec<Target> {
+    let (payments, redis) = (components.gateway.breaker.clone(), components.redis.clone());
+    let (in_flight, limits) = (components.in_flight.clone(), components.limits.clone());
     vec![
         Target::new("log.filter", |new| {
             if let Err(error) = logging::change_filter(&new.log.filter) {
@@ -85,12 +85,12 @@ pub struct Reloaded {
 }
 
 impl Reloader {
-    pub(super) fn new(settings: &Settings, parts: &Parts) -> Self {
+    pub(super) fn new(settings: &Settings, components: &Components) -> Self {
         Self(Arc::new(Inner {
-            targets: targets(parts),
+            targets: targets(components),
             started_with: settings.clone(),
             taken_up: Mutex::new(settings.clone()),
-            metrics: parts.metrics.reload.clone(),
+            metrics: components.metrics.reload.clone(),
         }))
     }
 

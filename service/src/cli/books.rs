@@ -40,7 +40,7 @@ struct Ledger {
 
 pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
-    let database = app::database(&settings)?;
+    let database = app::build_database(&settings)?;
     app::require_current_schema(&database).await?;
     let mut conn = database.dedicated_connection().await?;
     if args.ledger {

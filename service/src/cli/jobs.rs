@@ -43,7 +43,7 @@ enum Command {
 
 pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
-    let database = app::database(&settings)?;
+    let database = app::build_database(&settings)?;
     app::require_current_schema(&database).await?;
     let mut conn = database.connection().await?;
     match args.command {

@@ -19,7 +19,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     if settings.environment == Environment::Production {
         bail!("ORDERLY_ENV is production: demo users with known passwords have no place there");
     }
-    let services = app::services(&settings, &Metrics::new()?, app::database(&settings)?)?;
+    let services = app::build_services(&settings, &Metrics::new()?, app::build_database(&settings)?)?;
     app::require_current_schema(&services.database).await?;
     let (users, products) = seed::seed(&services).await?;
     super::print(&format!(

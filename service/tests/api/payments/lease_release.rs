@@ -22,12 +22,12 @@ const HOUR: Duration = Duration::from_hours(1);
 fn worker(app: &TestApp) -> PaymentWorker {
     let settings = settings(&app.database, &app.gateway);
     let metrics = Metrics::new().unwrap();
-    let databases = app::databases(&settings, &metrics).unwrap();
+    let databases = app::build_databases(&settings, &metrics).unwrap();
     let mut config = settings.payments.clone();
     config.lease_duration = HOUR;
     let breaker = Breaker::new("test", settings.breaker.clone(), metrics.breakers.clone());
     PaymentWorker {
-        services: app::services(&settings, &metrics, databases.background).unwrap(),
+        services: app::build_services(&settings, &metrics, databases.background).unwrap(),
         gateway: GuardedGateway {
             gateway: PaymentGateway::new(&config).unwrap(),
             breaker,
