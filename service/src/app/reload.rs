@@ -20,46 +20,46 @@ use crate::telemetry::logging;
 use crate::telemetry::metrics::ReloadMetrics;
 
 /// Settings that can be changed while the service runs.
-struct Target {
+struct ReloadTarget {
     /// A key, or a section with all of its keys.
-    keys: &'static str,
-    take_up: Box<dyn Fn(&Settings) + Send + Sync>,
+    key_prefix: &'static str,
+    apply: Box<dyn Fn(&Settings) + Send + Sync>,
 }
 
-impl Target {
-    fn new(keys: &'static str, take_up: impl Fn(&Settings) + Send + Sync + 'static) -> Self {
+impl ReloadTarget {
+    fn new(key_prefix: &'static str, apply: impl Fn(&Settings) + Send + Sync + 'static) -> Self {
         Self {
-            keys,
-            take_up: Box::new(take_up),
+            key_prefix,
+            apply: Box::new(apply),
         }
     }
 
-    fn has(&self, key: &str) -> bool {
-        key.strip_prefix(self.keys)
+    fn matches(&self, key: &str) -> bool {
+        key.strip_prefix(self.key_prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
 /// What a reload can change, one line each.
-fn targets(components: &Components) -> Vec<Target> {
+fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
     let (payments, redis) = (components.gateway.breaker.clone(), components.redis.clone());
     let (in_flight, limits) = (components.in_flight.clone(), components.limits.clone());
     vec![
-        Target::new("log.filter", |new| {
+        ReloadTarget::new("log.filter", |new| {
             if let Err(error) = logging::change_filter(&new.log.filter) {
                 tracing::error!(%error, "the log filter stays as it was");
             }
         }),
-        Target::new("breaker", move |new| {
+        ReloadTarget::new("breaker", move |new| {
             payments.reconfigure(new.breaker.clone());
             if let Some(redis) = &redis {
                 redis.reconfigure(new.breaker.for_redis());
             }
         }),
-        Target::new("rate_limit", move |new| {
+        ReloadTarget::new("rate_limit", move |new| {
             limits.reconfigure(new.rate_limit.clone())
         }),
-        Target::new("load_shedding", move |new| in_flight.reconfigure(new.load_shedding.clone())),
+        ReloadTarget::new("load_shedding", move |new| in_flight.reconfigure(new.load_shedding.clone())),
     ]
 }
 
@@ -69,17 +69,17 @@ fn targets(components: &Components) -> Vec<Target> {
 pub struct Reloader(Arc<Inner>);
 
 struct Inner {
-    targets: Vec<Target>,
-    started_with: Settings,
-    taken_up: Mutex<Settings>,
+    targets: Vec<ReloadTarget>,
+    startup_settings: Settings,
+    current_settings: Mutex<Settings>,
     metrics: ReloadMetrics,
 }
 
 /// What a reload came to.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct ReloadOutcome {
     /// Keys whose new values are used from now on.
-    pub taken_up: Vec<String>,
+    pub applied: Vec<String>,
     /// Keys whose new values wait for a restart.
     pub needs_restart: Vec<String>,
 }
@@ -87,9 +87,9 @@ pub struct Reloaded {
 impl Reloader {
     pub(super) fn new(settings: &Settings, components: &Components) -> Self {
         Self(Arc::new(Inner {
-            targets: targets(components),
-            started_with: settings.clone(),
-            taken_up: Mutex::new(settings.clone()),
+            targets: reload_targets(components),
+            startup_settings: settings.clone(),
+            current_settings: Mutex::new(settings.clone()),
             metrics: components.metrics.reload.clone(),
         }))
     }
@@ -98,46 +98,46 @@ impl Reloader {
     ///
     /// # Errors
     /// The mistakes.
-    pub fn reload(&self, read: Result<Settings, ConfigError>) -> Result<Reloaded, ConfigError> {
+    pub fn reload(&self, loaded: Result<Settings, ConfigError>) -> Result<ReloadOutcome, ConfigError> {
         let metrics = &self.0.metrics;
-        match read {
+        match loaded {
             Ok(settings) => {
                 metrics.last_successful.set(1);
-                Ok(self.take_up(settings))
+                Ok(self.apply(settings))
             }
-            Err(mistakes) => {
+            Err(error) => {
                 metrics.last_successful.set(0);
                 metrics.failures.inc();
-                tracing::error!(%mistakes, "the configuration was not reloaded");
-                Err(mistakes)
+                tracing::error!(%error, "the configuration was not reloaded");
+                Err(error)
             }
         }
     }
 
-    fn take_up(&self, new: Settings) -> Reloaded {
+    fn apply(&self, new: Settings) -> ReloadOutcome {
         let Inner {
             targets,
-            started_with,
+            startup_settings: started_with,
             ..
         } = &*self.0;
-        let mut current = (self.0.taken_up.lock()).unwrap_or_else(PoisonError::into_inner);
-        let mut reloaded = Reloaded {
-            taken_up: changed_keys(&current, &new),
+        let mut current = (self.0.current_settings.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut reloaded = ReloadOutcome {
+            applied: changed_keys(&current, &new),
             needs_restart: changed_keys(started_with, &new),
         };
-        let can_reload = |key: &str| targets.iter().any(|target| target.has(key));
-        reloaded.taken_up.retain(|key| can_reload(key));
-        reloaded.needs_restart.retain(|key| !can_reload(key));
+        let is_reloadable = |key: &str| targets.iter().any(|target| target.matches(key));
+        reloaded.applied.retain(|key| is_reloadable(key));
+        reloaded.needs_restart.retain(|key| !is_reloadable(key));
         for target in targets {
-            if reloaded.taken_up.iter().any(|key| target.has(key)) {
-                (target.take_up)(&new);
+            if reloaded.applied.iter().any(|key| target.matches(key)) {
+                (target.apply)(&new);
             }
         }
         *current = new;
         for key in &reloaded.needs_restart {
             tracing::warn!(key, "a changed setting is not used before a restart");
         }
-        tracing::info!(changed = ?reloaded.taken_up, "the configuration was reloaded");
+        tracing::info!(changed = ?reloaded.applied, "the configuration was reloaded");
         reloaded
     }
 }

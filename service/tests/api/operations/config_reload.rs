@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use orderly::app::reload::Reloaded;
+use orderly::app::reload::ReloadOutcome;
 use orderly::config::{self, ConfigSources, Settings};
 
 use crate::support::app::{TestApp, settings};
@@ -33,8 +33,8 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
     new.database.pool_size = 11;
     new.http.slow_request_threshold = Duration::from_secs(1);
     let reloaded = app.app.reloader.reload(Ok(new)).unwrap();
-    let expected = Reloaded {
-        taken_up: vec![
+    let expected = ReloadOutcome {
+        applied: vec![
             "breaker.minimum_calls".into(),
             "rate_limit.enabled".into(),
             "rate_limit.read_burst".into(),
@@ -58,7 +58,7 @@ async fn what_still_waits_for_a_restart_is_said_each_time_and_no_more_when_it_is
     for _ in 0..2 {
         let reloaded = app.app.reloader.reload(Ok(new.clone())).unwrap();
         assert_eq!(reloaded.needs_restart, ["http.port"]);
-        assert!(reloaded.taken_up.is_empty());
+        assert!(reloaded.applied.is_empty());
     }
     let undone = app.app.reloader.reload(Ok(as_started(&app))).unwrap();
     assert!(undone.needs_restart.is_empty());
