@@ -1,4 +1,4 @@
-//! `orderly books`: whether goods, orders and money add up.
+//! `orderly check-invariants`: whether goods, orders and money add up.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::payments::sandbox::LedgerEntry;
 use crate::usecases::check_invariants::{InvariantResult, check_invariants, reconcile_payments, payments_in_progress};
 
 /// How much of what breaks a rule is shown to people.
-const SHOWN: usize = 5;
+const MAX_VIOLATIONS_SHOWN: usize = 5;
 
 /// Check the books: that goods, orders and money add up. Exit code 1 if they do not.
 ///
@@ -34,7 +34,7 @@ pub(super) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Ledger {
+struct LedgerResponse {
     entries: Vec<LedgerEntry>,
 }
 
@@ -46,13 +46,13 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     if args.ledger {
         let deadline = Instant::now() + Duration::from_secs(args.wait);
         loop {
-            let left = payments_in_progress(&mut conn).await?.len();
-            if left == 0 {
+            let pending = payments_in_progress(&mut conn).await?.len();
+            if pending == 0 {
                 break;
             }
             if Instant::now() > deadline {
                 bail!(
-                    "{left} payments are still under way after {} s: is the service up?",
+                    "{pending} payments are still under way after {} s: is the service up?",
                     args.wait
                 );
             }
@@ -67,11 +67,11 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     super::print(&if args.json {
         serde_json::to_string_pretty(&results)?
     } else {
-        table(&results)?
+        render_table(&results)?
     })?;
     match results
         .iter()
-        .filter(|one| !one.violations.is_empty())
+        .filter(|result| !result.violations.is_empty())
         .count()
     {
         0 => Ok(()),
@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     }
 }
 
-async fn read_ledger(gateway: &str) -> anyhow::Result<Ledger> {
+async fn read_ledger(gateway: &str) -> anyhow::Result<LedgerResponse> {
     let url = format!("{}/ledger", gateway.trim_end_matches('/'));
     let ledger = async {
         let client = reqwest::Client::builder()
@@ -100,7 +100,7 @@ async fn read_ledger(gateway: &str) -> anyhow::Result<Ledger> {
         .with_context(|| format!("reading the ledger of the sandbox gateway at {url}"))
 }
 
-fn table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
+fn render_table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
     let mut table = String::new();
     for InvariantResult { invariant, violations } in results {
         if violations.is_empty() {
@@ -108,10 +108,10 @@ fn table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
             continue;
         }
         writeln!(table, "BROKEN  {invariant}, by {}:", violations.len())?;
-        for what in violations.iter().take(SHOWN) {
-            writeln!(table, "          {what}")?;
+        for violation in violations.iter().take(MAX_VIOLATIONS_SHOWN) {
+            writeln!(table, "          {violation}")?;
         }
-        if violations.len() > SHOWN {
+        if violations.len() > MAX_VIOLATIONS_SHOWN {
             writeln!(table, "          … (--json has all of them)")?;
         }
     }

@@ -5,7 +5,7 @@
 //! back, must be what the order says.
 //!
 //! Every test of behaviour, every drill and every load test ends with this; so may
-//! a backup that was restored (`orderly books`).
+//! a backup that was restored (`orderly check-invariants`).
 
 use std::collections::BTreeMap;
 

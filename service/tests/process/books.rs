@@ -1,4 +1,4 @@
-//! `orderly books`: what an operator asks after a bad day.
+//! `orderly check-invariants`: what an operator asks after a bad day.
 
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::Value;
@@ -18,7 +18,7 @@ async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
     served.order_reaches(&token, &order, "paid").await;
     served.stop("TERM").await;
 
-    let good = orderly.succeed(&["books", "--ledger"]).await;
+    let good = orderly.succeed(&["check-invariants", "--ledger"]).await;
     assert!(good.lines().all(|line| line.starts_with("ok ")), "{good}");
     assert!(good.contains("the gateway took"), "{good}");
 
@@ -26,7 +26,7 @@ async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
     let mut conn = database.connect().await;
     let forge = format!("UPDATE payments SET charge_id = 'ch_forged' WHERE order_id = '{id}'");
     conn.batch_execute(&forge).await.unwrap();
-    orderly.succeed(&["books"]).await; // the database alone can't tell
+    orderly.succeed(&["check-invariants"]).await; // the database alone can't tell
     expect_broken(&orderly, "what the gateway took", id).await;
 
     let lose =
@@ -34,14 +34,14 @@ async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
     conn.batch_execute(lose).await.unwrap();
     let product = product["id"].as_str().unwrap();
     expect_broken(&orderly, "stock + sold = received", product).await;
-    let text = orderly.run(&["books"]).await;
+    let text = orderly.run(&["check-invariants"]).await;
     assert_eq!(text.code, Some(1));
     assert!(text.stdout.contains("BROKEN  stock"), "{}", text.stdout);
     assert!(text.stderr.contains("a rule is broken"), "{}", text.stderr);
 }
 
 async fn expect_broken(orderly: &Orderly, rule: &str, by: &str) {
-    let ended = orderly.run(&["books", "--ledger", "--json"]).await;
+    let ended = orderly.run(&["check-invariants", "--ledger", "--json"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let verdicts: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
     let verdict = (verdicts.iter()).find(|one| one["invariant"].as_str().unwrap().starts_with(rule));

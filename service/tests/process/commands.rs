@@ -180,7 +180,7 @@ async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
         "healthcheck",
         "config",
         "jobs",
-        "books",
+        "check-invariants",
         "openapi",
         "sandbox-gateway",
         "gateway-faults",

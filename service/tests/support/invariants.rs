@@ -1,6 +1,6 @@
 //! The books: what must be true of every database and its gateway's ledger,
 //! whatever was done to them, once no payment job is under way any more. The rules
-//! are those of `orderly books`, in `usecases/check_invariants.rs`.
+//! are those of `orderly check-invariants`, in `usecases/check_invariants.rs`.
 
 use diesel_async::AsyncPgConnection;
 use orderly::payments::sandbox::{LedgerEntry, SandboxGateway};
