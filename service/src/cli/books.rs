@@ -64,7 +64,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         let ledger = read_ledger(&settings.payments.gateway_url).await?;
         results.push(reconcile_payments(&mut conn, ledger.entries).await?);
     }
-    super::print(&if args.json {
+    super::print_stdout(&if args.json {
         serde_json::to_string_pretty(&results)?
     } else {
         render_table(&results)?

@@ -25,29 +25,29 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     if args.schema {
-        return super::print(&serde_json::to_string_pretty(&config::schema())?);
+        return super::print_stdout(&serde_json::to_string_pretty(&config::schema())?);
     }
     let entries = config::load(flags)?.entries();
-    super::print(&if args.json {
-        as_json(&entries)?
+    super::print_stdout(&if args.json {
+        render_json(&entries)?
     } else {
-        as_table(&entries)?
+        render_table(&entries)?
     })
 }
 
-fn as_json(entries: &[ConfigEntry]) -> serde_json::Result<String> {
+fn render_json(entries: &[ConfigEntry]) -> serde_json::Result<String> {
     let entries: Vec<Value> = (entries.iter())
         .map(|entry| json!({ "key": entry.key, "value": entry.value, "origin": entry.origin.to_string() }))
         .collect();
     serde_json::to_string_pretty(&entries)
 }
 
-fn as_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
+fn render_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
     let rows: Vec<(&str, String, String)> = (entries.iter())
         .map(|entry| {
             (
                 entry.key.as_str(),
-                shown(&entry.value),
+                display_value(&entry.value),
                 entry.origin.to_string(),
             )
         })
@@ -69,7 +69,7 @@ fn as_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
     Ok(table)
 }
 
-fn shown(value: &Value) -> String {
+fn display_value(value: &Value) -> String {
     match value {
         Value::Null => "(unset)".into(),
         Value::String(text) => text.clone(),

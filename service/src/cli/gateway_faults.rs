@@ -38,12 +38,12 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
             .header(CONTENT_TYPE, "application/json")
             .body(faults),
     };
-    let answer = (request.send().await).with_context(|| {
+    let response = (request.send().await).with_context(|| {
         format!("{url} does not answer: start the gateway with orderly sandbox-gateway")
     })?;
-    let (status, body) = (answer.status(), answer.text().await?);
+    let (status, body) = (response.status(), response.text().await?);
     if !status.is_success() {
         bail!("{url} says {status}: {body}");
     }
-    super::print(&body)
+    super::print_stdout(&body)
 }

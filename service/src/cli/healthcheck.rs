@@ -29,13 +29,13 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         .no_proxy()
         .timeout(Duration::from_secs(args.timeout))
         .build()?;
-    let answer = client
+    let response = client
         .get(&url)
         .send()
         .await
         .with_context(|| format!("{url} does not answer"))?;
-    if !answer.status().is_success() {
-        bail!("{url} says {}: {}", answer.status(), answer.text().await?);
+    if !response.status().is_success() {
+        bail!("{url} says {}: {}", response.status(), response.text().await?);
     }
-    super::print("ready")
+    super::print_stdout("ready")
 }

@@ -16,11 +16,11 @@ use crate::storage::job_notifier;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: JobsCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum JobsCommand {
     /// List the payments that were given up, oldest first
     List {
         /// Print a JSON array, for scripts
@@ -47,28 +47,28 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     app::require_current_schema(&database).await?;
     let mut conn = database.connection().await?;
     match args.command {
-        Command::List { json, limit } => {
+        JobsCommand::List { json, limit } => {
             let dead = dead_jobs::list(&mut conn, limit).await?;
-            super::print(&if json {
+            super::print_stdout(&if json {
                 serde_json::to_string_pretty(&dead)?
             } else {
-                table(&dead)?
+                render_table(&dead)?
             })
         }
-        Command::Requeue { order_id, .. } => {
+        JobsCommand::Requeue { order_id, .. } => {
             let requeued = dead_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
             job_notifier::send(&mut conn).await?;
             match (requeued, order_id) {
                 (0, Some(id)) => {
                     bail!("no payment of order {id} was given up; see orderly jobs list")
                 }
-                (n, _) => super::print(&format!("{n} back in the queue")),
+                (n, _) => super::print_stdout(&format!("{n} back in the queue")),
             }
         }
     }
 }
 
-fn table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
+fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
     if dead.is_empty() {
         return Ok("no payment was given up".to_owned());
     }
@@ -78,7 +78,7 @@ fn table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
     );
     for job in dead {
         let amount = format!("{} {}", job.amount_minor, job.currency);
-        let given_up = job
+        let dead_since = job
             .dead_at
             .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
         writeln!(
@@ -87,7 +87,7 @@ fn table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
             job.order_id,
             job.kind,
             job.attempts,
-            given_up.unwrap_or_default(),
+            dead_since.unwrap_or_default(),
             job.last_error.as_deref().unwrap_or("-"),
         )?;
     }

@@ -15,7 +15,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-const HEAD: &str = "\
+const PAGE_HEADER: &str = "\
 # Metrics
 
 What `GET /metrics` on the admin listener shows, for Prometheus. Made by `orderly metrics`
@@ -29,15 +29,15 @@ What `GET /metrics` on the admin listener shows, for Prometheus. Made by `orderl
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = descriptions()?;
-    super::print(&if args.json {
+    super::print_stdout(&if args.json {
         serde_json::to_string_pretty(&metrics)?
     } else {
-        as_page(&metrics)?
+        render_page(&metrics)?
     })
 }
 
-fn as_page(metrics: &[Description]) -> Result<String, std::fmt::Error> {
-    let mut page = HEAD.to_owned();
+fn render_page(metrics: &[Description]) -> Result<String, std::fmt::Error> {
+    let mut page = PAGE_HEADER.to_owned();
     for metric in metrics {
         let Description {
             name,

@@ -31,16 +31,16 @@ use crate::lifecycle::shutdown::ShutdownTimedOut;
 use crate::telemetry::logging::LastLines;
 
 const EX_CONFIG: u8 = 78;
-const RAN_OVER: u8 = 3;
+const EXIT_SHUTDOWN_TIMED_OUT: u8 = 3;
 
 /// A reference user/order microservice.
 #[derive(Parser)]
 #[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
-struct Cli {
+struct CliArgs {
     #[command(flatten)]
     flags: ConfigFlags,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 const AFTER_HELP: &str = "\
@@ -51,7 +51,7 @@ A secret may be in a file that ORDERLY__SECTION__KEY_FILE names. `orderly config
 Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration; `orderly serve --help` has more of its own.";
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     Serve(serve::Args),
     Migrate(migrate::Args),
     Seed(seed::Args),
@@ -69,47 +69,47 @@ enum Command {
 /// Runs the command that the process was started with.
 pub async fn run() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
-    let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let Cli { flags, command } = Cli::parse();
-    let _written_last = LastLines;
+    let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let CliArgs { flags, command } = CliArgs::parse();
+    let _log_flush_guard = LastLines;
     match dispatch(command, &flags).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error),
+        Err(error) => report_error(&error),
     }
 }
 
-async fn dispatch(command: Command, flags: &ConfigFlags) -> anyhow::Result<()> {
+async fn dispatch(command: CliCommand, flags: &ConfigFlags) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => serve::run(args, flags).await,
-        Command::Migrate(args) => migrate::run(args, flags).await,
-        Command::Seed(args) => seed::run(args, flags).await,
-        Command::Healthcheck(args) => healthcheck::run(args, flags).await,
-        Command::Config(args) => config::run(&args, flags),
-        Command::Jobs(args) => jobs::run(args, flags).await,
-        Command::Metrics(args) => metrics::run(&args),
-        Command::CheckInvariants(args) => books::run(args, flags).await,
-        Command::Openapi(args) => openapi::run(args),
-        Command::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
-        Command::GatewayFaults(args) => gateway_faults::run(args, flags).await,
-        Command::Version(args) => version::run(&args),
+        CliCommand::Serve(args) => serve::run(args, flags).await,
+        CliCommand::Migrate(args) => migrate::run(args, flags).await,
+        CliCommand::Seed(args) => seed::run(args, flags).await,
+        CliCommand::Healthcheck(args) => healthcheck::run(args, flags).await,
+        CliCommand::Config(args) => config::run(&args, flags),
+        CliCommand::Jobs(args) => jobs::run(args, flags).await,
+        CliCommand::Metrics(args) => metrics::run(&args),
+        CliCommand::CheckInvariants(args) => books::run(args, flags).await,
+        CliCommand::Openapi(args) => openapi::run(args),
+        CliCommand::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
+        CliCommand::GatewayFaults(args) => gateway_faults::run(args, flags).await,
+        CliCommand::Version(args) => version::run(&args),
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the command line talks to people")]
-fn report(error: &anyhow::Error) -> ExitCode {
+fn report_error(error: &anyhow::Error) -> ExitCode {
     if error.is::<ConfigError>() {
         eprintln!("{error}");
         return ExitCode::from(EX_CONFIG);
     }
     eprintln!("orderly: {error:#}");
     if error.is::<ShutdownTimedOut>() {
-        return ExitCode::from(RAN_OVER);
+        return ExitCode::from(EXIT_SHUTDOWN_TIMED_OUT);
     }
     ExitCode::FAILURE
 }
 
 /// Writes to standard output. A reader that has seen enough (`orderly config | head`) is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
+fn print_stdout(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("writing to standard output")

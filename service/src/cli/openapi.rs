@@ -7,5 +7,5 @@ use crate::http::openapi;
 pub(super) struct Args {}
 
 pub(super) fn run(_: Args) -> anyhow::Result<()> {
-    super::print(&openapi::document()?)
+    super::print_stdout(&openapi::document()?)
 }

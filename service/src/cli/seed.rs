@@ -22,7 +22,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let services = app::build_services(&settings, &Metrics::new()?, app::build_database(&settings)?)?;
     app::require_current_schema(&services.database).await?;
     let (users, products) = seed::seed(&services).await?;
-    super::print(&format!(
+    super::print_stdout(&format!(
         "users: {} added, {} there already\nproducts: {} added, {} there already",
         users.added, users.existing, products.added, products.existing
     ))

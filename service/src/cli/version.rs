@@ -4,7 +4,7 @@ use chrono::DateTime;
 use serde::Serialize;
 
 /// What `--version` prints after the name.
-pub(super) const LINE: &str = concat!(
+pub(super) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
     env!("ORDERLY_BUILT_COMMIT"),
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Build {
+struct BuildInfo {
     version: &'static str,
     commit: &'static str,
     build_date: String,
@@ -32,7 +32,7 @@ struct Build {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let build = Build {
+    let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
         commit: env!("ORDERLY_BUILT_COMMIT"),
         build_date: build_date(),
@@ -40,16 +40,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         target: env!("ORDERLY_BUILT_TARGET"),
     };
     if args.json {
-        return super::print(&serde_json::to_string_pretty(&build)?);
+        return super::print_stdout(&serde_json::to_string_pretty(&build)?);
     }
-    let Build {
+    let BuildInfo {
         version,
         commit,
         build_date,
         rustc,
         target,
     } = build;
-    super::print(&format!(
+    super::print_stdout(&format!(
         "orderly     {version}
 commit      {commit}
 build date  {build_date}
