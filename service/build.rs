@@ -11,21 +11,21 @@ use std::process::Command;
 
 fn main() {
     let commit =
-        variable("ORDERLY_BUILD_COMMIT").or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
-    let time = variable("ORDERLY_BUILD_EPOCH")
-        .or_else(|| variable("SOURCE_DATE_EPOCH"))
-        .or_else(|| git(&["log", "-1", "--format=%ct"]));
-    let rustc = variable("RUSTC").and_then(|rustc| output(&rustc, &["--version"]));
-    let facts = [
+        env_var("ORDERLY_BUILD_COMMIT").or_else(|| git_output(&["rev-parse", "--short=12", "HEAD"]));
+    let commit_time = env_var("ORDERLY_BUILD_EPOCH")
+        .or_else(|| env_var("SOURCE_DATE_EPOCH"))
+        .or_else(|| git_output(&["log", "-1", "--format=%ct"]));
+    let rustc = env_var("RUSTC").and_then(|rustc| command_output(&rustc, &["--version"]));
+    let build_info = [
         ("COMMIT", commit),
-        ("EPOCH_SECONDS", time),
+        ("EPOCH_SECONDS", commit_time),
         ("RUSTC", rustc),
-        ("TARGET", variable("TARGET")),
+        ("TARGET", env_var("TARGET")),
     ];
-    for (name, fact) in facts {
+    for (name, value) in build_info {
         println!(
             "cargo::rustc-env=ORDERLY_BUILT_{name}={}",
-            fact.as_deref().unwrap_or("unknown")
+            value.as_deref().unwrap_or("unknown")
         );
     }
 
@@ -37,22 +37,22 @@ fn main() {
     // `.git/`, so git is asked. A path that does not exist would make every build dirty.
     for name in ["HEAD", "logs/HEAD"] {
         if let Some(path) =
-            git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists())
+            git_output(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists())
         {
             println!("cargo::rerun-if-changed={path}");
         }
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+fn env_var(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn git(arguments: &[&str]) -> Option<String> {
-    output("git", arguments)
+fn git_output(arguments: &[&str]) -> Option<String> {
+    command_output("git", arguments)
 }
 
-fn output(program: &str, arguments: &[&str]) -> Option<String> {
+fn command_output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
