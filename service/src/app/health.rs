@@ -2,7 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::parts::Components;
+use super::components::Components;
 use crate::config::Settings;
 use crate::health::dependencies::{Gateway, Redis};
 use crate::health::event_loop::EventLoop;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::parts::Components;
+use super::components::Components;
 use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;

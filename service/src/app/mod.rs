@@ -6,7 +6,7 @@
 mod health;
 mod jobs;
 pub(crate) mod metrics;
-mod parts;
+mod components;
 pub mod reload;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use parts::{build_database, build_databases, require_current_schema, build_services};
+pub use components::{build_database, build_databases, require_current_schema, build_services};
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;
@@ -28,7 +28,7 @@ use crate::lifecycle::supervisor::Supervisor;
 use crate::storage::database::Databases;
 use crate::tls;
 use crate::usecases::Services;
-use parts::Components;
+use components::Components;
 use reload::Reloader;
 
 /// A service that runs.

@@ -14,7 +14,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::parts::Components;
+use super::components::Components;
 use crate::config::{ConfigError, Settings, changed_keys};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::ReloadMetrics;

@@ -7,7 +7,7 @@
 //! wrong configuration, so that a supervisor can tell what a restart may mend from what it cannot; 128 and the number
 //! of the signal that ended it.
 
-mod books;
+mod check_invariants;
 mod config;
 mod gateway_faults;
 mod healthcheck;
@@ -59,7 +59,7 @@ enum CliCommand {
     Config(config::Args),
     Jobs(jobs::Args),
     Metrics(metrics::Args),
-    CheckInvariants(books::Args),
+    CheckInvariants(check_invariants::Args),
     Openapi(openapi::Args),
     SandboxGateway(sandbox_gateway::Args),
     GatewayFaults(gateway_faults::Args),
@@ -87,7 +87,7 @@ async fn dispatch(command: CliCommand, flags: &ConfigFlags) -> anyhow::Result<()
         CliCommand::Config(args) => config::run(&args, flags),
         CliCommand::Jobs(args) => jobs::run(args, flags).await,
         CliCommand::Metrics(args) => metrics::run(&args),
-        CliCommand::CheckInvariants(args) => books::run(args, flags).await,
+        CliCommand::CheckInvariants(args) => check_invariants::run(args, flags).await,
         CliCommand::Openapi(args) => openapi::run(args),
         CliCommand::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
         CliCommand::GatewayFaults(args) => gateway_faults::run(args, flags).await,

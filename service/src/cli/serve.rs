@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::app::reload::Reloader;
 use crate::config::{self, ConfigFlags};
-use crate::lifecycle::config_watch::ConfigWatcher;
+use crate::lifecycle::config_watcher::ConfigWatcher;
 use crate::lifecycle::signals::StopSignals;
 use crate::telemetry::{self, logging::LastLines};
 

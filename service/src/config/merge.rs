@@ -10,11 +10,11 @@ use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::companions::{Conflict, conflicts};
+use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::layers::{LayerValue, flatten};
-use super::nearest::closest_match;
-use super::rules::{TimeoutConstraint, required_constraints};
+use super::closest_match::closest_match;
+use super::timeout_constraints::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, REDACTED, Settings, keys};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.

@@ -19,7 +19,7 @@ mod auth;
 mod breaker;
 mod cache;
 mod changes;
-mod companions;
+mod cross_field;
 mod database;
 mod error;
 mod events;
@@ -28,7 +28,7 @@ mod http;
 mod layers;
 mod log;
 mod merge;
-mod nearest;
+mod closest_match;
 mod network;
 mod orders;
 mod origin;
@@ -36,12 +36,12 @@ mod payments;
 mod rate_limit;
 mod redis;
 mod retry;
-mod rules;
+mod timeout_constraints;
 mod sandbox_gateway;
 mod schema;
 mod secret;
 mod section;
-mod shed;
+mod load_shedding;
 mod shutdown;
 mod telemetry;
 
@@ -71,7 +71,7 @@ pub(crate) use retry::RetryConfig;
 pub(crate) use sandbox_gateway::SandboxGatewayConfig;
 pub(crate) use schema::{SettingSchema, schema};
 pub(crate) use secret::{REDACTED, Secret};
-pub(crate) use shed::LoadSheddingConfig;
+pub(crate) use load_shedding::LoadSheddingConfig;
 pub(crate) use shutdown::ShutdownConfig;
 pub use telemetry::TelemetryConfig;
 
@@ -231,7 +231,7 @@ pub fn load_from(inputs: &ConfigSources) -> Result<LoadedConfig, ConfigError> {
 
 /// What is allowed, but better otherwise: sentences for the log of the start.
 pub fn warnings(settings: &Settings) -> Vec<String> {
-    let violated = rules::recommended_constraints(settings)
+    let violated = timeout_constraints::recommended_constraints(settings)
         .into_iter()
         .filter(|rule| !rule.is_satisfied());
     violated.map(|rule| rule.warning()).collect()

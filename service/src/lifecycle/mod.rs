@@ -1,6 +1,6 @@
 //! Coming up, changing, and going down.
 
-pub(crate) mod config_watch;
+pub(crate) mod config_watcher;
 pub(crate) mod readiness;
 pub(crate) mod shutdown;
 pub(crate) mod signals;
