@@ -35,7 +35,7 @@ const EXIT_SHUTDOWN_TIMED_OUT: u8 = 3;
 
 /// A reference user/order microservice.
 #[derive(Parser)]
-#[command(name = "orderly", version = version::LINE, propagate_version = true, after_help = AFTER_HELP)]
+#[command(name = "orderly", version = version::VERSION, propagate_version = true, after_help = AFTER_HELP)]
 struct CliArgs {
     #[command(flatten)]
     flags: ConfigFlags,

@@ -67,7 +67,7 @@ async fn reload_on_change(
     flags: &ConfigFlags,
 ) -> anyhow::Result<()> {
     loop {
-        let reason = watch.next().await;
+        let reason = watcher.next().await;
         tracing::info!(reason, "reading the configuration again");
         let flags = flags.clone();
         let loaded = spawn_blocking(move || config::load(&flags))

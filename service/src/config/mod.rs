@@ -136,7 +136,7 @@ pub struct ConfigFlags {
     /// Override one setting, e.g. --set http.port=9000. May be repeated.
     ///
     /// Wins over the environment and the files. Not for secrets: other users of the machine see a command line.
-    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
 
     /// Where default.toml, {environment}.toml and local.toml are [default: $ORDERLY_CONFIG_DIR, or ./config]

@@ -33,14 +33,14 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
     let file = process.config.join("local.toml");
     metric_becomes(&process, LIMIT, 264.0).await;
 
-    fs::write(&file, "[shed]\nfloor = 330\n[http]\nworkers = 3").unwrap();
+    fs::write(&file, "[load_shedding]\nmin_limit = 330\n[http]\nworkers = 3").unwrap();
     metric_becomes(&process, LIMIT, 330.0).await;
     let warning = process
         .says("a changed setting is not used before a restart")
         .await;
     assert_eq!(warning["key"], "http.workers");
 
-    replace(&file, "[shed]\nfloor = 440\nceiling = 0");
+    replace(&file, "[load_shedding]\nmin_limit = 440\nmax_limit = 0");
     eventually("the failure is counted", async || {
         (process.metric(FAILURES).await >= 1.0).then_some(())
     })
@@ -48,7 +48,7 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
     assert_eq!(process.metric(SUCCESSFUL).await, 0.0);
     assert_eq!(process.metric(LIMIT).await, 330.0);
 
-    replace(&file, "[shed]\nfloor = 500");
+    replace(&file, "[load_shedding]\nmin_limit = 500");
     metric_becomes(&process, LIMIT, 500.0).await;
     assert_eq!(process.metric(SUCCESSFUL).await, 1.0);
 }
@@ -67,12 +67,12 @@ async fn a_directory_that_never_rests_is_read_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_map_is_swapped_by_a_symbolic_link() {
     let process = Process::start("config-map", &[]).await;
-    let version = |name: &str, floor: u32| {
+    let version = |name: &str, min_limit: u32| {
         let directory = process.config.join(name);
         fs::create_dir(&directory).unwrap();
         fs::write(
             directory.join("local.toml"),
-            format!("load_shedding.min_limit = {floor}"),
+            format!("load_shedding.min_limit = {min_limit}"),
         )
         .unwrap();
         symlink(name, process.config.join("..data_tmp")).unwrap();

@@ -36,9 +36,9 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
     let expected = ReloadOutcome {
         applied: vec![
             "breaker.minimum_calls".into(),
+            "load_shedding.min_limit".into(),
             "rate_limit.enabled".into(),
             "rate_limit.read_burst".into(),
-            "load_shedding.min_limit".into(),
         ],
         needs_restart: vec!["database.pool_size".into(), "http.slow_request_threshold".into()],
     };
