@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::context::{Context, Lookup};
 use super::entry::{CacheEntry, LoadError, CachedRead, CacheValue};
 use crate::resilience::deadline;
-use crate::resilience::single_flight::{Outcome, SingleFlight};
+use crate::resilience::single_flight::{SharedResult, SingleFlight};
 
 /// For this long after the database did not answer, stale entries are served
 /// without waiting for it.
@@ -116,7 +116,7 @@ where
         &self,
         key: &K,
         load: impl Fn() -> F + Send + 'static,
-    ) -> Outcome<Result<CacheEntry<V>, E>>
+    ) -> SharedResult<Result<CacheEntry<V>, E>>
     where
         F: Future<Output = Result<Option<V>, E>> + Send + 'static,
     {
@@ -130,7 +130,7 @@ where
                 local.insert(store_key, entry.clone());
             }
         };
-        self.single_flight.board(key, lookup, work, store)
+        self.single_flight.join_or_start(key, lookup, work, store)
     }
 
     async fn fetch<F>(self, key: K, load: impl Fn() -> F) -> Result<CacheEntry<V>, E>

@@ -30,27 +30,27 @@ use tracing::Instrument as _;
 /// The flights under way, by key. Clones share them.
 pub(crate) struct SingleFlight<K, V> {
     inner: Arc<Mutex<Inner<K, V>>>,
-    main: Handle,
+    runtime: Handle,
 }
 
 struct Inner<K, V> {
-    flights: HashMap<K, Flight<V>>,
-    started: u64,
+    calls: HashMap<K, InFlightCall<V>>,
+    last_id: u64,
 }
 
-struct Flight<V> {
-    number: u64,
-    outcome: Outcome<V>,
+struct InFlightCall<V> {
+    id: u64,
+    result: SharedResult<V>,
 }
 
 /// Waits for the outcome; `None` if the flight panicked. Dropping it harms nobody.
-pub(crate) type Outcome<V> = Shared<BoxFuture<'static, Option<V>>>;
+pub(crate) type SharedResult<V> = Shared<BoxFuture<'static, Option<V>>>;
 
 impl<K, V> Clone for SingleFlight<K, V> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
-            main: self.main.clone(),
+            runtime: self.runtime.clone(),
         }
     }
 }
@@ -61,14 +61,14 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights yet. They will run on `main`, which must outlive who asks.
-    pub(crate) fn new(main: Handle) -> Self {
+    pub(crate) fn new(runtime: Handle) -> Self {
         let inner = Inner {
-            flights: HashMap::new(),
-            started: 0,
+            calls: HashMap::new(),
+            last_id: 0,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
-            main,
+            runtime,
         }
     }
 
@@ -78,42 +78,42 @@ where
     /// `look` is a last look whether somebody has just landed with the answer. It,
     /// `keep` and the `then` of [`forget`](Self::forget) never overlap. They are
     /// called under a lock: they must be quick, and must not come back here.
-    pub(crate) fn board<F>(
+    pub(crate) fn join_or_start<F>(
         &self,
         key: &K,
-        look: impl FnOnce() -> Option<V>,
+        lookup: impl FnOnce() -> Option<V>,
         work: impl FnOnce() -> F,
-        keep: impl FnOnce(&V) + Send + 'static,
-    ) -> Outcome<V>
+        store: impl FnOnce(&V) + Send + 'static,
+    ) -> SharedResult<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut inner = lock(&self.inner);
-        if let Some(flight) = inner.flights.get(key) {
-            return flight.outcome.clone();
+        if let Some(flight) = inner.calls.get(key) {
+            return flight.result.clone();
         }
-        if let Some(landed) = look() {
-            return std::future::ready(Some(landed)).boxed().shared();
+        if let Some(found) = lookup() {
+            return std::future::ready(Some(found)).boxed().shared();
         }
-        inner.started += 1;
-        let mut landing = Landing {
-            number: inner.started,
+        inner.last_id += 1;
+        let mut guard = InFlightGuard {
+            id: inner.last_id,
             key: key.clone(),
             inner: Arc::clone(&self.inner),
         };
         let work = work();
         let flight = async move {
             let outcome = work.await;
-            landing.land(|| keep(&outcome));
+            guard.finish(|| store(&outcome));
             outcome
         };
-        let task = self.main.spawn(flight.in_current_span());
+        let task = self.runtime.spawn(flight.in_current_span());
         let outcome = task.map(Result::ok).boxed().shared();
-        let flight = Flight {
-            number: inner.started,
-            outcome: outcome.clone(),
+        let flight = InFlightCall {
+            id: inner.last_id,
+            result: outcome.clone(),
         };
-        inner.flights.insert(key.clone(), flight);
+        inner.calls.insert(key.clone(), flight);
         outcome
     }
 
@@ -121,32 +121,32 @@ where
     /// it, and its outcome is not kept. `then` is called before another can start.
     pub(crate) fn forget(&self, key: &K, then: impl FnOnce()) {
         let mut inner = lock(&self.inner);
-        inner.flights.remove(key);
+        inner.calls.remove(key);
         then();
     }
 }
 
 /// Ends the flight when it is dropped, whatever became of it.
-struct Landing<K: Eq + Hash, V> {
-    number: u64,
+struct InFlightGuard<K: Eq + Hash, V> {
+    id: u64,
     key: K,
     inner: Arc<Mutex<Inner<K, V>>>,
 }
 
-impl<K: Eq + Hash, V> Landing<K, V> {
-    fn land(&mut self, keep: impl FnOnce()) {
+impl<K: Eq + Hash, V> InFlightGuard<K, V> {
+    fn finish(&mut self, store: impl FnOnce()) {
         let mut inner = lock(&self.inner);
-        let flight = inner.flights.get(&self.key);
-        if flight.is_some_and(|flight| flight.number == self.number) {
-            inner.flights.remove(&self.key);
-            keep();
+        let flight = inner.calls.get(&self.key);
+        if flight.is_some_and(|flight| flight.id == self.id) {
+            inner.calls.remove(&self.key);
+            store();
         }
     }
 }
 
-impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+impl<K: Eq + Hash, V> Drop for InFlightGuard<K, V> {
     fn drop(&mut self) {
-        self.land(|| ());
+        self.finish(|| ());
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
         }
 
         /// The outcome of a flight is its number.
-        fn board(&self) -> Outcome<u32> {
+        fn board(&self) -> SharedResult<u32> {
             let (runway, taken_off) = (Arc::clone(&self.runway), Arc::clone(&self.taken_off));
             let kept = Arc::clone(&self.kept);
             let work = || {
@@ -194,7 +194,7 @@ mod tests {
                 }
             };
             let keep = move |number: &u32| lock(&kept).push(*number);
-            self.flights.board(&"key", || None, work, keep)
+            self.flights.join_or_start(&"key", || None, work, keep)
         }
 
         fn kept(&self) -> Vec<u32> {
@@ -243,7 +243,7 @@ mod tests {
         let soon = Instant::now() + Duration::from_secs(1);
         let board = async {
             let work = || async { deadline::remaining() };
-            flights.board(&"key", || None, work, |_| ()).await
+            flights.join_or_start(&"key", || None, work, |_| ()).await
         };
         assert_eq!(deadline::within(soon, board).await, Ok(Some(None)));
     }
@@ -252,16 +252,16 @@ mod tests {
     async fn a_flight_that_panics_is_over() {
         let flights = SingleFlight::<_, u32>::new(Handle::current());
         let crash = || async { panic!("lost a wing") };
-        assert_eq!(flights.board(&"key", || None, crash, |_| ()).await, None);
+        assert_eq!(flights.join_or_start(&"key", || None, crash, |_| ()).await, None);
         let next = || async { 7 };
-        assert_eq!(flights.board(&"key", || None, next, |_| ()).await, Some(7));
+        assert_eq!(flights.join_or_start(&"key", || None, next, |_| ()).await, Some(7));
     }
 
     #[tokio::test]
     async fn no_flight_starts_when_one_has_just_landed() {
         let flights = SingleFlight::new(Handle::current());
         let work = || async { 2 };
-        let outcome = flights.board(&"key", || Some(1), work, |_| ()).await;
+        let outcome = flights.join_or_start(&"key", || Some(1), work, |_| ()).await;
         assert_eq!(outcome, Some(1));
     }
 }
