@@ -165,27 +165,27 @@ mod tests {
     use tokio::time::Instant;
 
     /// Flights of one key that land when they are allowed to.
-    struct Airport {
-        flights: SingleFlight<&'static str, u32>,
-        kept: Arc<Mutex<Vec<u32>>>,
-        runway: Arc<Semaphore>,
-        taken_off: Arc<AtomicU32>,
+    struct SingleFlightFixture {
+        single_flight: SingleFlight<&'static str, u32>,
+        stored: Arc<Mutex<Vec<u32>>>,
+        finish_permits: Arc<Semaphore>,
+        started: Arc<AtomicU32>,
     }
 
-    impl Airport {
+    impl SingleFlightFixture {
         fn new() -> Self {
             Self {
-                flights: SingleFlight::new(Handle::current()),
-                kept: Arc::default(),
-                runway: Arc::new(Semaphore::new(0)),
-                taken_off: Arc::default(),
+                single_flight: SingleFlight::new(Handle::current()),
+                stored: Arc::default(),
+                finish_permits: Arc::new(Semaphore::new(0)),
+                started: Arc::default(),
             }
         }
 
         /// The outcome of a flight is its number.
-        fn board(&self) -> SharedResult<u32> {
-            let (runway, taken_off) = (Arc::clone(&self.runway), Arc::clone(&self.taken_off));
-            let kept = Arc::clone(&self.kept);
+        fn join_or_start(&self) -> SharedResult<u32> {
+            let (runway, taken_off) = (Arc::clone(&self.finish_permits), Arc::clone(&self.started));
+            let kept = Arc::clone(&self.stored);
             let work = || {
                 let number = taken_off.fetch_add(1, Ordering::SeqCst) + 1;
                 async move {
@@ -194,47 +194,47 @@ mod tests {
                 }
             };
             let keep = move |number: &u32| lock(&kept).push(*number);
-            self.flights.join_or_start(&"key", || None, work, keep)
+            self.single_flight.join_or_start(&"key", || None, work, keep)
         }
 
-        fn kept(&self) -> Vec<u32> {
-            lock(&self.kept).clone()
+        fn stored(&self) -> Vec<u32> {
+            lock(&self.stored).clone()
         }
     }
 
     #[tokio::test]
     async fn who_comes_while_one_is_under_way_boards_it() {
-        let airport = Airport::new();
-        let passengers: Vec<_> = (0..100).map(|_| airport.board()).collect();
-        airport.runway.add_permits(1);
-        for outcome in futures_util::future::join_all(passengers).await {
+        let airport = SingleFlightFixture::new();
+        let callers: Vec<_> = (0..100).map(|_| airport.join_or_start()).collect();
+        airport.finish_permits.add_permits(1);
+        for outcome in futures_util::future::join_all(callers).await {
             assert_eq!(outcome, Some(1));
         }
-        assert_eq!(airport.kept(), [1]);
-        assert_eq!(airport.board().await, Some(2), "it has landed");
+        assert_eq!(airport.stored(), [1]);
+        assert_eq!(airport.join_or_start().await, Some(2), "it has landed");
     }
 
     #[tokio::test]
     async fn who_comes_after_a_change_does_not_get_the_answer_from_before_it() {
-        let airport = Airport::new();
-        let before = airport.board();
-        airport.flights.forget(&"key", || ());
-        let after = airport.board();
-        airport.runway.add_permits(2);
+        let airport = SingleFlightFixture::new();
+        let before = airport.join_or_start();
+        airport.single_flight.forget(&"key", || ());
+        let after = airport.join_or_start();
+        airport.finish_permits.add_permits(2);
         assert_eq!((before.await, after.await), (Some(1), Some(2)));
-        assert_eq!(airport.kept(), [2]);
+        assert_eq!(airport.stored(), [2]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_flight_goes_on_when_the_first_one_leaves() {
-        let airport = Airport::new();
+        let airport = SingleFlightFixture::new();
         let impatient = Instant::now() + Duration::from_millis(1);
-        let left = deadline::within(impatient, airport.board()).await;
+        let left = deadline::within(impatient, airport.join_or_start()).await;
         assert!(left.is_err());
-        let patient = airport.board();
-        airport.runway.add_permits(1);
+        let patient = airport.join_or_start();
+        airport.finish_permits.add_permits(1);
         assert_eq!(patient.await, Some(1));
-        assert_eq!(airport.kept(), [1]);
+        assert_eq!(airport.stored(), [1]);
     }
 
     #[tokio::test(start_paused = true)]
