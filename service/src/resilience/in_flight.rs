@@ -26,13 +26,13 @@ use tokio::time::Instant;
 use crate::config::LoadSheddingConfig;
 use crate::telemetry::metrics::InFlightMetrics;
 
-const DECREASE: f64 = 0.9;
+const DECREASE_FACTOR: f64 = 0.9;
 
 /// The limit. Clones share it.
 #[derive(Clone)]
-pub(crate) struct InFlightLimit(Arc<Shared>);
+pub(crate) struct InFlightLimit(Arc<InFlightShared>);
 
-struct Shared {
+struct InFlightShared {
     metrics: InFlightMetrics,
     inner: Mutex<Inner>,
 }
@@ -48,12 +48,12 @@ impl InFlightLimit {
     /// A limit that begins halfway: at its floor it would shed the first burst of a
     /// service that has only just started, and has proved nothing.
     pub(crate) fn new(config: LoadSheddingConfig, metrics: InFlightMetrics) -> Self {
-        let halfway = f64::midpoint(config.min_limit.into(), config.max_limit.into());
-        metrics.limit.set(halfway as i64);
-        Self(Arc::new(Shared {
+        let initial = f64::midpoint(config.min_limit.into(), config.max_limit.into());
+        metrics.limit.set(initial as i64);
+        Self(Arc::new(InFlightShared {
             metrics,
             inner: Mutex::new(Inner {
-                limit: halfway,
+                limit: initial,
                 config,
                 in_flight: 0,
                 last_decrease: Instant::now(),
@@ -70,7 +70,7 @@ impl InFlightLimit {
     }
 
     /// Takes a place for one request, or `None`: shed it.
-    pub(crate) fn try_enter(&self) -> Option<Place> {
+    pub(crate) fn try_acquire(&self) -> Option<InFlightPermit> {
         let mut inner = self.lock();
         if f64::from(inner.in_flight) >= inner.limit.floor() {
             self.0.metrics.shed.inc();
@@ -78,14 +78,14 @@ impl InFlightLimit {
         }
         inner.in_flight += 1;
         self.0.metrics.in_flight.set(inner.in_flight.into());
-        Some(Place {
+        Some(InFlightPermit {
             limit: self.clone(),
             began: Instant::now(),
             served: false,
         })
     }
 
-    fn leave(&self, took: Duration, served: bool) {
+    fn release(&self, took: Duration, served: bool) {
         let mut inner = self.lock();
         let in_use = f64::from(inner.in_flight) >= inner.limit / 2.0;
         inner.in_flight -= 1;
@@ -94,7 +94,7 @@ impl InFlightLimit {
         if took > target {
             if inner.last_decrease.elapsed() >= target {
                 inner.last_decrease = Instant::now();
-                let limit = inner.limit * DECREASE;
+                let limit = inner.limit * DECREASE_FACTOR;
                 self.set_limit(&mut inner, limit);
             }
         } else if in_use && served {
@@ -115,22 +115,22 @@ impl InFlightLimit {
 }
 
 /// The place of one request; given back, with the time it took, when dropped.
-pub(crate) struct Place {
+pub(crate) struct InFlightPermit {
     limit: InFlightLimit,
     began: Instant,
     served: bool,
 }
 
-impl Place {
+impl InFlightPermit {
     /// Gives it back after the request got what it asked for.
-    pub(crate) fn served(mut self) {
+    pub(crate) fn succeed(mut self) {
         self.served = true;
     }
 }
 
-impl Drop for Place {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
-        self.limit.leave(self.began.elapsed(), self.served);
+        self.limit.release(self.began.elapsed(), self.served);
     }
 }
 
@@ -153,16 +153,16 @@ mod tests {
     }
 
     /// As many requests at once as are let in.
-    fn crowd(limit: &InFlightLimit) -> Vec<Place> {
-        std::iter::from_fn(|| limit.try_enter()).collect()
+    fn acquire_all(limit: &InFlightLimit) -> Vec<InFlightPermit> {
+        std::iter::from_fn(|| limit.try_acquire()).collect()
     }
 
     /// The same, served after `millis` each; how many were they?
-    async fn round(limit: &InFlightLimit, millis: u64) -> usize {
-        let places = crowd(limit);
+    async fn serve_round(limit: &InFlightLimit, millis: u64) -> usize {
+        let permits = acquire_all(limit);
         advance(Duration::from_millis(millis)).await;
-        let count = places.len();
-        places.into_iter().for_each(Place::served);
+        let count = permits.len();
+        permits.into_iter().for_each(InFlightPermit::succeed);
         count
     }
 
@@ -170,12 +170,12 @@ mod tests {
     async fn quick_answers_raise_it_by_one_a_round_up_to_the_ceiling() {
         let limit = limit(4, 6);
         let rounds = [
-            round(&limit, 10).await,
-            round(&limit, 10).await,
-            round(&limit, 10).await,
-            round(&limit, 10).await,
-            round(&limit, 10).await,
-            round(&limit, 10).await,
+            serve_round(&limit, 10).await,
+            serve_round(&limit, 10).await,
+            serve_round(&limit, 10).await,
+            serve_round(&limit, 10).await,
+            serve_round(&limit, 10).await,
+            serve_round(&limit, 10).await,
         ];
         assert_eq!(rounds[0], 4);
         assert!(rounds.is_sorted());
@@ -190,16 +190,16 @@ mod tests {
     async fn slow_answers_lower_it_once_a_round_down_to_the_floor() {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
-        assert_eq!(round(&limit, 200).await, 50);
+        assert_eq!(serve_round(&limit, 200).await, 50);
         assert_eq!(
-            round(&limit, 200).await,
+            serve_round(&limit, 200).await,
             45,
             "a tenth, not a tenth for each"
         );
         for _ in 0..50 {
-            round(&limit, 200).await;
+            serve_round(&limit, 200).await;
         }
-        assert_eq!(round(&limit, 0).await, 10);
+        assert_eq!(serve_round(&limit, 0).await, 10);
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,12 +207,12 @@ mod tests {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
         for _ in 0..10 {
-            drop(crowd(&limit));
+            drop(acquire_all(&limit));
         }
         assert_eq!(limit.lock().limit, 50.0);
-        let places = crowd(&limit);
+        let permits = acquire_all(&limit);
         advance(Duration::from_millis(200)).await;
-        drop(places);
+        drop(permits);
         assert_eq!(limit.lock().limit, 45.0);
     }
 
@@ -220,7 +220,7 @@ mod tests {
     async fn an_idle_limit_does_not_rise() {
         let limit = limit(10, 100);
         for _ in 0..1000 {
-            limit.try_enter().unwrap().served();
+            limit.try_acquire().unwrap().succeed();
         }
         assert_eq!(limit.lock().limit, 10.0);
     }
@@ -228,10 +228,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_over_the_limit_is_shed_and_counted() {
         let limit = limit(1, 1);
-        let place = limit.try_enter().unwrap();
-        assert!(limit.try_enter().is_none());
+        let permit = limit.try_acquire().unwrap();
+        assert!(limit.try_acquire().is_none());
         assert_eq!(limit.0.metrics.shed.get(), 1);
-        drop(place);
-        assert!(limit.try_enter().is_some());
+        drop(permit);
+        assert!(limit.try_acquire().is_some());
     }
 }

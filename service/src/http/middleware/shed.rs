@@ -25,13 +25,13 @@ pub(crate) async fn shed(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Some(place) = limit.try_enter() else {
+    let Some(permit) = limit.try_acquire() else {
         let problem = Problem::shed("too many requests are in flight");
         return Ok(request.into_response(problem.error_response()));
     };
     let response = next.call(request).await?.map_into_boxed_body();
     if was_served(response.status()) {
-        place.served();
+        permit.succeed();
     }
     Ok(response)
 }
