@@ -65,7 +65,7 @@ pub enum GuardedError {
 impl GuardedGateway {
     /// How many calls the breaker would let through now; `None` means any number.
     pub(crate) fn room(&self) -> Option<u32> {
-        self.breaker.room()
+        self.breaker.available_permits()
     }
 
     /// Takes the money of an order; see [`PaymentGateway::charge`].

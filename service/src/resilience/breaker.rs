@@ -34,16 +34,16 @@ use crate::telemetry::metrics::BreakerMetrics;
 /// No call: the breaker is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open")]
-pub(crate) struct Refused {
+pub(crate) struct CircuitOpen {
     /// When a probe may pass.
     pub(crate) retry_after: Duration,
 }
 
 /// A circuit breaker for one dependency. Clones are the same breaker.
 #[derive(Clone)]
-pub struct Breaker(Arc<Shared>);
+pub struct Breaker(Arc<BreakerShared>);
 
-struct Shared {
+struct BreakerShared {
     name: &'static str,
     metrics: BreakerMetrics,
     inner: Mutex<Inner>,
@@ -51,12 +51,12 @@ struct Shared {
 
 struct Inner {
     config: BreakerConfig,
-    phase: Phase,
+    phase: BreakerPhase,
     /// Counts the transitions: a call that began before the last one is not counted.
     epoch: u64,
 }
 
-enum Phase {
+enum BreakerPhase {
     Closed(Window),
     Open { until: Instant },
     HalfOpen { under_way: u32, succeeded: u32 },
@@ -66,8 +66,8 @@ impl Breaker {
     /// A closed breaker for the dependency `name`.
     pub fn new(name: &'static str, config: BreakerConfig, metrics: BreakerMetrics) -> Self {
         metrics.state.with_label_values(&[name]).set(0);
-        let phase = Phase::Closed(Window::new(config.window));
-        Self(Arc::new(Shared {
+        let phase = BreakerPhase::Closed(Window::new(config.window));
+        Self(Arc::new(BreakerShared {
             name,
             metrics,
             inner: Mutex::new(Inner {
@@ -82,14 +82,14 @@ impl Breaker {
     /// length of the window changed.
     pub(crate) fn reconfigure(&self, config: BreakerConfig) {
         let mut inner = self.lock();
-        if let Phase::Closed(window) = &mut inner.phase
+        if let BreakerPhase::Closed(window) = &mut inner.phase
             && config.window != window.length()
         {
             *window = Window::new(config.window);
         }
         // Enough under the new rule is enough now: no further probe may come to tell.
-        if matches!(inner.phase, Phase::HalfOpen { succeeded, .. } if succeeded >= config.half_open_calls) {
-            self.enter(&mut inner, Phase::Closed(Window::new(config.window)));
+        if matches!(inner.phase, BreakerPhase::HalfOpen { succeeded, .. } if succeeded >= config.half_open_calls) {
+            self.transition_to(&mut inner, BreakerPhase::Closed(Window::new(config.window)));
         }
         inner.config = config;
     }
@@ -99,11 +99,11 @@ impl Breaker {
     pub(crate) fn state(&self) -> BreakerState {
         let inner = self.lock();
         let state = match inner.phase {
-            Phase::Closed(_) => BreakerState::Closed,
-            Phase::Open { until } if Instant::now() < until => BreakerState::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+            BreakerPhase::Closed(_) => BreakerState::Closed,
+            BreakerPhase::Open { until } if Instant::now() < until => BreakerState::Open,
+            BreakerPhase::Open { .. } | BreakerPhase::HalfOpen { .. } => BreakerState::HalfOpen,
         };
-        self.show(state);
+        self.update_gauge(state);
         state
     }
 
@@ -112,58 +112,58 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Refused`] while open, or half-open with all probes under way.
-    pub(crate) fn try_acquire(&self) -> Result<Permit, Refused> {
+    pub(crate) fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
         let now = Instant::now();
         let mut inner = self.lock();
-        if matches!(inner.phase, Phase::Open { until } if now >= until) {
-            self.enter(&mut inner, Phase::half_open());
+        if matches!(inner.phase, BreakerPhase::Open { until } if now >= until) {
+            self.transition_to(&mut inner, BreakerPhase::half_open());
         }
         let probes = inner.config.half_open_calls;
-        let refused_for = match &mut inner.phase {
-            Phase::Closed(_) => None,
-            Phase::Open { until } => Some(*until - now),
-            Phase::HalfOpen {
+        let rejected_for = match &mut inner.phase {
+            BreakerPhase::Closed(_) => None,
+            BreakerPhase::Open { until } => Some(*until - now),
+            BreakerPhase::HalfOpen {
                 under_way,
                 succeeded,
             } if *under_way + *succeeded < probes => {
                 *under_way += 1;
                 None
             }
-            Phase::HalfOpen { .. } => Some(Duration::from_secs(1)),
+            BreakerPhase::HalfOpen { .. } => Some(Duration::from_secs(1)),
         };
-        if let Some(retry_after) = refused_for {
+        if let Some(retry_after) = rejected_for {
             self.count("refused");
-            return Err(Refused { retry_after });
+            return Err(CircuitOpen { retry_after });
         }
         Ok(Permit {
             breaker: self.clone(),
             epoch: inner.epoch,
             began: now,
-            told: false,
+            is_reported: false,
         })
     }
 
     /// How many calls would be let through right now; `None` means any number.
-    pub(crate) fn room(&self) -> Option<u32> {
+    pub(crate) fn available_permits(&self) -> Option<u32> {
         let inner = self.lock();
         match &inner.phase {
-            Phase::Closed(_) => None,
-            Phase::Open { until } if Instant::now() < *until => Some(0),
-            Phase::Open { .. } => Some(inner.config.half_open_calls),
-            Phase::HalfOpen {
+            BreakerPhase::Closed(_) => None,
+            BreakerPhase::Open { until } if Instant::now() < *until => Some(0),
+            BreakerPhase::Open { .. } => Some(inner.config.half_open_calls),
+            BreakerPhase::HalfOpen {
                 under_way,
                 succeeded,
             } => Some(inner.config.half_open_calls.saturating_sub(under_way + succeeded)),
         }
     }
 
-    fn conclude(&self, permit: &Permit, verdict: Option<Verdict>) {
+    fn record_result(&self, permit: &Permit, reported: Option<ReportedResult>) {
         let mut inner = self.lock();
         let took = permit.began.elapsed();
-        let outcome = verdict.map(|verdict| match verdict {
-            Verdict::Failure => Outcome::Failure,
-            Verdict::Success if took >= inner.config.slow_call_duration_threshold => Outcome::Slow,
-            Verdict::Success => Outcome::Success,
+        let outcome = reported.map(|verdict| match verdict {
+            ReportedResult::Failure => Outcome::Failure,
+            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => Outcome::Slow,
+            ReportedResult::Success => Outcome::Success,
         });
         if let Some(outcome) = outcome {
             self.count(outcome.as_str());
@@ -173,15 +173,15 @@ impl Breaker {
         }
         let Inner { config, phase, .. } = &mut *inner;
         let next = match (phase, outcome) {
-            (Phase::Closed(window), Some(outcome)) => {
+            (BreakerPhase::Closed(window), Some(outcome)) => {
                 window.record(outcome);
                 let opens = window.calls() >= config.minimum_calls
                     && (window.failure_share() >= config.failure_rate_threshold
                         || window.slow_share() >= config.slow_call_rate_threshold);
-                opens.then(|| Phase::open(config))
+                opens.then(|| BreakerPhase::open(config))
             }
             (
-                Phase::HalfOpen {
+                BreakerPhase::HalfOpen {
                     succeeded,
                     under_way,
                 },
@@ -189,29 +189,29 @@ impl Breaker {
             ) => {
                 *under_way -= 1;
                 *succeeded += 1;
-                (*succeeded >= config.half_open_calls).then(|| Phase::Closed(Window::new(config.window)))
+                (*succeeded >= config.half_open_calls).then(|| BreakerPhase::Closed(Window::new(config.window)))
             }
-            (Phase::HalfOpen { .. }, Some(_)) => Some(Phase::open(config)),
-            (Phase::HalfOpen { under_way, .. }, None) => {
+            (BreakerPhase::HalfOpen { .. }, Some(_)) => Some(BreakerPhase::open(config)),
+            (BreakerPhase::HalfOpen { under_way, .. }, None) => {
                 *under_way -= 1;
                 None
             }
-            (Phase::Closed(_), None) | (Phase::Open { .. }, _) => None,
+            (BreakerPhase::Closed(_), None) | (BreakerPhase::Open { .. }, _) => None,
         };
         if let Some(next) = next {
-            self.enter(&mut inner, next);
+            self.transition_to(&mut inner, next);
         }
     }
 
-    fn enter(&self, inner: &mut Inner, phase: Phase) {
+    fn transition_to(&self, inner: &mut Inner, phase: BreakerPhase) {
         inner.epoch += 1;
         inner.phase = phase;
         let state = match inner.phase {
-            Phase::Closed(_) => BreakerState::Closed,
-            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
-            Phase::Open { .. } => BreakerState::Open,
+            BreakerPhase::Closed(_) => BreakerState::Closed,
+            BreakerPhase::HalfOpen { .. } => BreakerState::HalfOpen,
+            BreakerPhase::Open { .. } => BreakerState::Open,
         };
-        self.show(state);
+        self.update_gauge(state);
         tracing::warn!(
             breaker = self.0.name,
             state = state.as_str(),
@@ -219,7 +219,7 @@ impl Breaker {
         );
     }
 
-    fn show(&self, state: BreakerState) {
+    fn update_gauge(&self, state: BreakerState) {
         let gauge = self.0.metrics.state.with_label_values(&[self.0.name]);
         gauge.set(state as i64);
     }
@@ -234,7 +234,7 @@ impl Breaker {
     }
 }
 
-impl Phase {
+impl BreakerPhase {
     fn open(config: &BreakerConfig) -> Self {
         let until = Instant::now() + config.open_duration;
         Self::Open { until }
@@ -250,7 +250,7 @@ impl Phase {
 }
 
 #[derive(Clone, Copy)]
-enum Verdict {
+enum ReportedResult {
     Success,
     Failure,
 }
@@ -261,27 +261,27 @@ pub(crate) struct Permit {
     breaker: Breaker,
     epoch: u64,
     began: Instant,
-    told: bool,
+    is_reported: bool,
 }
 
 impl Permit {
     /// The dependency answered, whatever it said.
     pub(crate) fn succeed(mut self) {
-        self.told = true;
-        self.breaker.conclude(&self, Some(Verdict::Success));
+        self.is_reported = true;
+        self.breaker.record_result(&self, Some(ReportedResult::Success));
     }
 
     /// The dependency did not answer, or said that it can't.
     pub(crate) fn fail(mut self) {
-        self.told = true;
-        self.breaker.conclude(&self, Some(Verdict::Failure));
+        self.is_reported = true;
+        self.breaker.record_result(&self, Some(ReportedResult::Failure));
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.told {
-            self.breaker.conclude(self, None);
+        if !self.is_reported {
+            self.breaker.record_result(self, None);
         }
     }
 }

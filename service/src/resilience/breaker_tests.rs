@@ -73,10 +73,10 @@ async fn old_failures_are_forgotten() {
 async fn probes_are_bounded_and_all_must_succeed() {
     let breaker = breaker();
     fail(&breaker, 4);
-    assert_eq!(breaker.room(), Some(0));
+    assert_eq!(breaker.available_permits(), Some(0));
     advance(5 * SECOND).await;
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
-    assert_eq!(breaker.room(), Some(2));
+    assert_eq!(breaker.available_permits(), Some(2));
     let (one, two) = (
         breaker.try_acquire().unwrap(),
         breaker.try_acquire().unwrap(),
@@ -86,7 +86,7 @@ async fn probes_are_bounded_and_all_must_succeed() {
     assert!(breaker.try_acquire().is_err(), "the other still is");
     two.succeed();
     assert_eq!(breaker.state(), BreakerState::Closed);
-    assert_eq!(breaker.room(), None);
+    assert_eq!(breaker.available_permits(), None);
 }
 
 #[tokio::test(start_paused = true)]
