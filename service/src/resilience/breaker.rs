@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use super::breaker_state::BreakerState;
-use super::window::{Outcome, Window};
+use super::window::{CallOutcome, Window};
 use crate::config::BreakerConfig;
 use crate::telemetry::metrics::BreakerMetrics;
 
@@ -161,9 +161,9 @@ impl Breaker {
         let mut inner = self.lock();
         let took = permit.began.elapsed();
         let outcome = reported.map(|verdict| match verdict {
-            ReportedResult::Failure => Outcome::Failure,
-            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => Outcome::Slow,
-            ReportedResult::Success => Outcome::Success,
+            ReportedResult::Failure => CallOutcome::Failure,
+            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => CallOutcome::Slow,
+            ReportedResult::Success => CallOutcome::Success,
         });
         if let Some(outcome) = outcome {
             self.count(outcome.as_str());
@@ -176,8 +176,8 @@ impl Breaker {
             (BreakerPhase::Closed(window), Some(outcome)) => {
                 window.record(outcome);
                 let opens = window.calls() >= config.minimum_calls
-                    && (window.failure_share() >= config.failure_rate_threshold
-                        || window.slow_share() >= config.slow_call_rate_threshold);
+                    && (window.failure_rate() >= config.failure_rate_threshold
+                        || window.slow_rate() >= config.slow_call_rate_threshold);
                 opens.then(|| BreakerPhase::open(config))
             }
             (
@@ -185,7 +185,7 @@ impl Breaker {
                     succeeded,
                     under_way,
                 },
-                Some(Outcome::Success),
+                Some(CallOutcome::Success),
             ) => {
                 *under_way -= 1;
                 *succeeded += 1;

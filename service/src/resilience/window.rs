@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-const SLOTS: usize = 10;
+const BUCKETS: usize = 10;
 
 /// What came of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     /// Answered in time.
     Success,
     /// Answered, but slowly.
@@ -20,7 +20,7 @@ pub(super) enum Outcome {
     Failure,
 }
 
-impl Outcome {
+impl CallOutcome {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -31,7 +31,7 @@ impl Outcome {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Slot {
+struct Bucket {
     calls: u32,
     failed: u32,
     slow: u32,
@@ -39,8 +39,8 @@ struct Slot {
 
 /// The calls of the last `length`.
 pub(super) struct Window {
-    slots: [Slot; SLOTS],
-    slot_length: Duration,
+    buckets: [Bucket; BUCKETS],
+    bucket_length: Duration,
     began: Instant,
     /// The number of the slot that is being filled, counted from `began`.
     current: u64,
@@ -49,49 +49,49 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(length: Duration) -> Self {
         Self {
-            slots: [Slot::default(); SLOTS],
-            slot_length: length / SLOTS as u32,
+            buckets: [Bucket::default(); BUCKETS],
+            bucket_length: length / BUCKETS as u32,
             began: Instant::now(),
             current: 0,
         }
     }
 
     pub(super) fn length(&self) -> Duration {
-        self.slot_length * SLOTS as u32
+        self.bucket_length * BUCKETS as u32
     }
 
-    pub(super) fn record(&mut self, outcome: Outcome) {
-        self.forget();
-        let slot = &mut self.slots[(self.current % SLOTS as u64) as usize];
-        slot.calls += 1;
-        slot.failed += u32::from(outcome == Outcome::Failure);
-        slot.slow += u32::from(outcome == Outcome::Slow);
+    pub(super) fn record(&mut self, outcome: CallOutcome) {
+        self.expire_buckets();
+        let bucket = &mut self.buckets[(self.current % BUCKETS as u64) as usize];
+        bucket.calls += 1;
+        bucket.failed += u32::from(outcome == CallOutcome::Failure);
+        bucket.slow += u32::from(outcome == CallOutcome::Slow);
     }
 
     pub(super) fn calls(&self) -> u32 {
-        self.slots.iter().map(|slot| slot.calls).sum()
+        self.buckets.iter().map(|slot| slot.calls).sum()
     }
 
-    pub(super) fn failure_share(&self) -> f64 {
-        self.share(|slot| slot.failed)
+    pub(super) fn failure_rate(&self) -> f64 {
+        self.rate(|slot| slot.failed)
     }
 
-    pub(super) fn slow_share(&self) -> f64 {
-        self.share(|slot| slot.slow)
+    pub(super) fn slow_rate(&self) -> f64 {
+        self.rate(|slot| slot.slow)
     }
 
-    fn share(&self, of: impl Fn(&Slot) -> u32) -> f64 {
-        let part: u32 = self.slots.iter().map(of).sum();
+    fn rate(&self, of: impl Fn(&Bucket) -> u32) -> f64 {
+        let part: u32 = self.buckets.iter().map(of).sum();
         f64::from(part) / f64::from(self.calls().max(1))
     }
 
     /// Empties the slots whose time is over.
-    fn forget(&mut self) {
-        let slot_nanos = self.slot_length.as_nanos().max(1);
-        let now = u64::try_from(self.began.elapsed().as_nanos() / slot_nanos).unwrap_or(u64::MAX);
-        let passed = now.saturating_sub(self.current).min(SLOTS as u64);
+    fn expire_buckets(&mut self) {
+        let bucket_nanos = self.bucket_length.as_nanos().max(1);
+        let now = u64::try_from(self.began.elapsed().as_nanos() / bucket_nanos).unwrap_or(u64::MAX);
+        let passed = now.saturating_sub(self.current).min(BUCKETS as u64);
         for n in 1..=passed {
-            self.slots[((self.current + n) % SLOTS as u64) as usize] = Slot::default();
+            self.buckets[((self.current + n) % BUCKETS as u64) as usize] = Bucket::default();
         }
         self.current = now;
     }
