@@ -107,7 +107,7 @@ fn build_retry(settings: &Settings, dependency: &'static str, metrics: &Metrics)
             base: config.backoff_base,
             cap: config.backoff_cap,
         },
-        attempts: config.max_attempts,
+        max_attempts: config.max_attempts,
         budget: RetryBudget::new(config.budget_ratio),
         dependency,
         retries: metrics.retries.clone(),

@@ -145,7 +145,7 @@ where
             Lookup::Miss { stale, fill_token } => (stale, fill_token),
         };
         let limit = Instant::now() + context.config.load_timeout;
-        let loaded = match deadline::within(limit, load()).await {
+        let loaded = match deadline::with_deadline(limit, load()).await {
             Ok(loaded) => loaded,
             Err(exceeded) => Err(exceeded.into()),
         };

@@ -109,7 +109,7 @@ impl Watched {
 
 /// What a check finds within `limit`, whatever it does.
 async fn finding(check: &dyn Check, limit: Duration) -> Finding {
-    let look = deadline::within(Instant::now() + limit, check.look());
+    let look = deadline::with_deadline(Instant::now() + limit, check.look());
     match AssertUnwindSafe(look).catch_unwind().await {
         Ok(Ok(Ok(finding))) => finding,
         Ok(Ok(Err(error))) => lost(check, &format!("{error:#}")),

@@ -48,7 +48,7 @@ impl Wakeups {
 async fn round<T, E: From<DeadlineExceeded>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    deadline::within(Instant::now() + ROUND, work).await?
+    deadline::with_deadline(Instant::now() + ROUND, work).await?
 }
 
 /// Waits for `pause`, or until told to stop. `true`: go on.

@@ -122,7 +122,7 @@ impl PaymentWorker {
             self.note(job, self.hand_back(job, Duration::ZERO).await);
         } else {
             let lease = Instant::now() + self.config.lease_duration;
-            let work = deadline::within(lease, self.work_on(job));
+            let work = deadline::with_deadline(lease, self.work_on(job));
             let span = span(job);
             if work.instrument(span.clone()).await.is_err() {
                 let _in_it = span.enter();

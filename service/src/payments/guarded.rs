@@ -168,7 +168,7 @@ mod tests {
                     base: Duration::ZERO,
                     cap: Duration::ZERO,
                 },
-                attempts: 2,
+                max_attempts: 2,
                 budget: RetryBudget::new(1.0),
                 dependency: "payments",
                 retries: metrics::retries().unwrap(),

@@ -143,7 +143,7 @@ impl RedisClient {
         T: Send + 'static,
     {
         let timeout = self.0.timeout.min(patience);
-        let limit = deadline::bound(timeout).map_err(|_| NoRedis::TimedOut)?;
+        let limit = deadline::bounded_timeout(timeout).map_err(|_| NoRedis::TimedOut)?;
         let permit = self.0.breaker.try_acquire().map_err(|_| NoRedis::Refused)?;
         let line = self.0.connection.line();
         let manager = line.manager();
@@ -218,7 +218,7 @@ mod tests {
         };
 
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
-        let hurried = deadline::trusting(began + limit, ping()).await;
+        let hurried = deadline::with_unenforced_deadline(began + limit, ping()).await;
         assert!(matches!(hurried, Err(NoRedis::TimedOut)), "{hurried:?}");
         assert_eq!(began.elapsed().as_millis(), limit.as_millis());
         assert_eq!(client.state(), BreakerState::Closed);

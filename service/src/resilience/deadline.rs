@@ -29,7 +29,7 @@ pub struct DeadlineExceeded;
 ///
 /// # Errors
 /// [`DeadlineExceeded`].
-pub async fn within<T>(
+pub async fn with_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = T>,
 ) -> Result<T, DeadlineExceeded> {
@@ -42,7 +42,7 @@ pub async fn within<T>(
 /// Tells `work` its deadline and does not hold it to that: so a test can see whether it
 /// keeps it by itself.
 #[cfg(test)]
-pub(crate) fn trusting<T>(
+pub(crate) fn with_unenforced_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = T> {
@@ -50,7 +50,7 @@ pub(crate) fn trusting<T>(
 }
 
 /// `work` with the deadline of who calls this, on whichever task it is run.
-pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub(crate) fn with_current_deadline<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let deadline = DEADLINE.try_with(|deadline| *deadline).ok();
     async move {
         match deadline {
@@ -70,7 +70,7 @@ pub fn remaining() -> Option<Duration> {
 ///
 /// # Errors
 /// [`DeadlineExceeded`] if nothing is left: do not even begin.
-pub(crate) fn bound(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
+pub(crate) fn bounded_timeout(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
     match remaining() {
         None => Ok(timeout),
         Some(Duration::ZERO) => Err(DeadlineExceeded),
@@ -87,12 +87,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_cut_to_what_is_left() {
-        assert_eq!(bound(5 * SECOND), Ok(5 * SECOND), "no deadline");
-        within(Instant::now() + 3 * SECOND, async {
-            assert_eq!(bound(5 * SECOND), Ok(3 * SECOND));
-            assert_eq!(bound(SECOND), Ok(SECOND));
+        assert_eq!(bounded_timeout(5 * SECOND), Ok(5 * SECOND), "no deadline");
+        with_deadline(Instant::now() + 3 * SECOND, async {
+            assert_eq!(bounded_timeout(5 * SECOND), Ok(3 * SECOND));
+            assert_eq!(bounded_timeout(SECOND), Ok(SECOND));
             tokio::time::advance(2 * SECOND).await;
-            assert_eq!(bound(5 * SECOND), Ok(SECOND));
+            assert_eq!(bounded_timeout(5 * SECOND), Ok(SECOND));
         })
         .await
         .unwrap();
@@ -101,7 +101,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn work_ends_at_its_deadline() {
         let began = Instant::now();
-        let worked = within(began + SECOND, tokio::time::sleep(9 * SECOND)).await;
+        let worked = with_deadline(began + SECOND, tokio::time::sleep(9 * SECOND)).await;
         assert_eq!(worked, Err(DeadlineExceeded));
         assert_eq!(began.elapsed(), SECOND);
     }
@@ -109,7 +109,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_begins_after_the_deadline() {
         let over = Instant::now();
-        let tried = DEADLINE.scope(over, async { bound(SECOND) }).await;
+        let tried = DEADLINE.scope(over, async { bounded_timeout(SECOND) }).await;
         assert_eq!(tried, Err(DeadlineExceeded));
     }
 }

@@ -25,12 +25,12 @@ use super::deadline;
 /// Counted in thousandths, so that a fraction can be put in.
 const ONE_RETRY: i64 = 1000;
 /// No more than this is saved up: a quiet hour must not pay for a storm.
-const MOST_SAVED: i64 = 10 * ONE_RETRY;
+const MAX_BALANCE: i64 = 10 * ONE_RETRY;
 
 /// What may be spent on retries of one dependency. Clones share it.
 #[derive(Clone)]
 pub struct RetryBudget {
-    saved: Arc<AtomicI64>,
+    balance: Arc<AtomicI64>,
     per_call: i64,
 }
 
@@ -38,21 +38,21 @@ impl RetryBudget {
     /// A full budget to which each call adds `share` of a retry, from 0 to 1.
     pub fn new(share: f64) -> Self {
         Self {
-            saved: Arc::new(AtomicI64::new(MOST_SAVED)),
+            balance: Arc::new(AtomicI64::new(MAX_BALANCE)),
             per_call: (share.clamp(0.0, 1.0) * ONE_RETRY as f64) as i64,
         }
     }
 
-    fn put_in(&self) {
-        let add = |saved: i64| Some((saved + self.per_call).min(MOST_SAVED));
+    fn deposit(&self) {
+        let add = |saved: i64| Some((saved + self.per_call).min(MAX_BALANCE));
         let _always_some = self
-            .saved
+            .balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    fn take_out(&self) -> bool {
+    fn try_withdraw(&self) -> bool {
         let take = |saved: i64| (saved >= ONE_RETRY).then_some(saved - ONE_RETRY);
-        self.saved
+        self.balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok()
     }
@@ -64,7 +64,7 @@ pub struct Retry {
     /// The wait between two tries.
     pub backoff: Backoff,
     /// Tries in all, at least 1.
-    pub attempts: u32,
+    pub max_attempts: u32,
     /// Pays for all but the first.
     pub budget: RetryBudget,
     /// Whom it asks, for the metric.
@@ -82,12 +82,12 @@ impl Retry {
     pub(crate) async fn run<T, E, F>(
         &self,
         mut operation: impl FnMut() -> F,
-        worth: impl Fn(&E) -> bool,
+        is_retryable: impl Fn(&E) -> bool,
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.budget.put_in();
+        self.budget.deposit();
         let mut attempt = 1;
         loop {
             let began = Instant::now();
@@ -95,17 +95,17 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if attempt >= self.attempts || !worth(&error) {
+            if attempt >= self.max_attempts || !worth(&error) {
                 return Err(error);
             }
             let wait = self.backoff.delay(attempt, rand::random());
             let needed = wait + began.elapsed();
-            let fits = deadline::remaining().is_none_or(|left| needed < left);
-            if !fits {
+            let fits_deadline = deadline::remaining().is_none_or(|left| needed < left);
+            if !fits_deadline {
                 self.count("no_time");
                 return Err(error);
             }
-            if !self.budget.take_out() {
+            if !self.budget.try_withdraw() {
                 self.count("no_budget");
                 return Err(error);
             }
@@ -134,7 +134,7 @@ mod tests {
                 base: Duration::from_millis(100),
                 cap: Duration::from_secs(1),
             },
-            attempts: 3,
+            max_attempts: 3,
             budget: RetryBudget::new(share),
             dependency: "database",
             retries: metrics::retries().unwrap(),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     /// How many retries were made, not paid for, and too late.
-    fn counted(retry: &Retry) -> [u64; 3] {
+    fn outcome_counts(retry: &Retry) -> [u64; 3] {
         ["made", "no_budget", "no_time"].map(|outcome| {
             retry
                 .retries
@@ -151,7 +151,7 @@ mod tests {
         })
     }
 
-    async fn tries(retry: &Retry, worth: bool) -> u32 {
+    async fn count_attempts(retry: &Retry, is_retryable: bool) -> u32 {
         let mut tries = 0;
         let failed: Result<(), &str> = retry
             .run(
@@ -185,9 +185,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_what_is_worth_it_is_tried_again() {
         let retry = retry(0.1);
-        assert_eq!(tries(&retry, true).await, 3);
-        assert_eq!(tries(&retry, false).await, 1);
-        assert_eq!(counted(&retry), [2, 0, 0]);
+        assert_eq!(count_attempts(&retry, true).await, 3);
+        assert_eq!(count_attempts(&retry, false).await, 1);
+        assert_eq!(outcome_counts(&retry), [2, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,16 +195,16 @@ mod tests {
         let retry = retry(0.1);
         let mut all = 0;
         for _ in 0..1000 {
-            all += tries(&retry, true).await;
+            all += count_attempts(&retry, true).await;
         }
         let retries = all - 1000;
         assert!(
             (100..=110).contains(&retries),
             "{retries} retries of 1000 calls"
         );
-        let [made, no_budget, _] = counted(&retry);
-        assert_eq!(made, u64::from(retries));
-        assert!(no_budget >= 890, "{no_budget}");
+        let [retried, budget_exhausted, _] = outcome_counts(&retry);
+        assert_eq!(retried, u64::from(retries));
+        assert!(budget_exhausted >= 890, "{budget_exhausted}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,11 +219,11 @@ mod tests {
         };
         let retry = retry(1.0);
         let deadline = Instant::now() + Duration::from_secs(1);
-        let failed = deadline::within(deadline, retry.run(slow, |_| true)).await;
+        let failed = deadline::with_deadline(deadline, retry.run(slow, |_| true)).await;
         // It learns of the failure, instead of running into the deadline.
         assert_eq!(failed, Ok(Err("no")));
         assert_eq!(tries, 1);
-        assert_eq!(counted(&retry), [0, 0, 1]);
+        assert_eq!(outcome_counts(&retry), [0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -237,7 +237,7 @@ mod tests {
         };
         let deadline = Instant::now() + Duration::from_millis(1);
         assert_eq!(
-            deadline::within(deadline, tries(&retry, true))
+            deadline::with_deadline(deadline, count_attempts(&retry, true))
                 .await
                 .unwrap(),
             1

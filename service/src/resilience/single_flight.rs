@@ -229,7 +229,7 @@ mod tests {
     async fn the_flight_goes_on_when_the_first_one_leaves() {
         let airport = SingleFlightFixture::new();
         let impatient = Instant::now() + Duration::from_millis(1);
-        let left = deadline::within(impatient, airport.join_or_start()).await;
+        let left = deadline::with_deadline(impatient, airport.join_or_start()).await;
         assert!(left.is_err());
         let patient = airport.join_or_start();
         airport.finish_permits.add_permits(1);
@@ -245,7 +245,7 @@ mod tests {
             let work = || async { deadline::remaining() };
             flights.join_or_start(&"key", || None, work, |_| ()).await
         };
-        assert_eq!(deadline::within(soon, board).await, Ok(Some(None)));
+        assert_eq!(deadline::with_deadline(soon, board).await, Ok(Some(None)));
     }
 
     #[tokio::test]

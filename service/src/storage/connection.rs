@@ -156,7 +156,7 @@ impl Connector {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let work = deadline::carried(work).in_current_span();
+        let work = deadline::with_current_deadline(work).in_current_span();
         match AbortOnDropHandle::new(self.main.spawn(work)).await {
             Ok(done) => Ok(done),
             Err(ended) => match ended.try_into_panic() {

@@ -140,8 +140,8 @@ impl Database {
     /// [`StorageError::DeadlineExceeded`].
     pub async fn connection(&self) -> Result<Connection, StorageError> {
         let timeouts = Timeouts {
-            wait: Some(deadline::bound(self.config.acquire_timeout)?),
-            create: Some(deadline::bound(self.config.connect_timeout)?),
+            wait: Some(deadline::bounded_timeout(self.config.acquire_timeout)?),
+            create: Some(deadline::bounded_timeout(self.config.connect_timeout)?),
             recycle: Some(self.config.recycle_timeout),
         };
         let began = Instant::now();
@@ -151,11 +151,11 @@ impl Database {
         match borrowed {
             Ok(pooled) => Ok(Connection::new(pooled, self.connector.clone())),
             Err(PoolError::Timeout(deadpool::managed::TimeoutType::Wait)) => {
-                deadline::bound(Duration::MAX)?;
+                deadline::bounded_timeout(Duration::MAX)?;
                 Err(StorageError::PoolExhausted)
             }
             Err(PoolError::Timeout(_)) => {
-                deadline::bound(Duration::MAX)?;
+                deadline::bounded_timeout(Duration::MAX)?;
                 Err(StorageError::Unavailable(
                     "timed out while connecting".to_owned(),
                 ))

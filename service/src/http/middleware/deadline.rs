@@ -36,7 +36,7 @@ pub(crate) async fn set_deadline(
         Err(problem) => return Ok(ServiceResponse::from_err(problem, http_request)),
     };
     let deadline = Instant::now() + asked.min(config.request_timeout);
-    let work = deadline::within(deadline, next.call(request));
+    let work = deadline::with_deadline(deadline, next.call(request));
     let work = watched(work, config.slow_request_threshold);
     match work.await {
         Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),

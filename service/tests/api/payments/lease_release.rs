@@ -36,7 +36,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
                     base: Duration::ZERO,
                     cap: Duration::ZERO,
                 },
-                attempts: 1,
+                max_attempts: 1,
                 budget: RetryBudget::new(0.0),
                 dependency: "payments",
                 retries: metrics.retries.clone(),

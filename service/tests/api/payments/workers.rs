@@ -83,7 +83,7 @@ fn gateway(url: &str) -> GuardedGateway {
                 base: settings.retry.backoff_base,
                 cap: settings.retry.backoff_cap,
             },
-            attempts: 1,
+            max_attempts: 1,
             budget: RetryBudget::new(0.0),
             dependency: "payments",
             retries: metrics::retries().unwrap(),

@@ -198,7 +198,7 @@ async fn asked_from_a_runtime_of_its_own(database: &Database) {
     assert_ne!(there.unwrap(), here);
 
     let deadline = Instant::now() + Duration::from_secs(60);
-    let left = deadline::within(deadline, async {
+    let left = deadline::with_deadline(deadline, async {
         let left = database.run_on_db_runtime(async { deadline::remaining() });
         left.await.unwrap()
     });
