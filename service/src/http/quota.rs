@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::problem::{Problem, ProblemKind};
-use crate::limits::{Admitted, Class, OverLimit, Policy};
+use crate::limits::{Admitted, RequestClass, RateLimited, Policy};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -24,21 +24,21 @@ pub(crate) fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
     both(class, policy, remaining, policy.interval)
 }
 
-impl From<OverLimit> for Problem {
-    fn from(over: OverLimit) -> Self {
-        let seconds = whole_seconds(over.retry_after);
-        let detail = format!("{over}; wait {seconds} s");
+impl From<RateLimited> for Problem {
+    fn from(rate_limited: RateLimited) -> Self {
+        let seconds = whole_seconds(rate_limited.retry_after);
+        let detail = format!("{rate_limited}; wait {seconds} s");
         let mut problem = Self::new(ProblemKind::RateLimited, detail)
             .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
         problem
             .headers
-            .extend(both(over.class, over.policy, 0, over.retry_after));
+            .extend(both(rate_limited.class, rate_limited.policy, 0, rate_limited.retry_after));
         problem
     }
 }
 
 fn both(
-    class: Class,
+    class: RequestClass,
     policy: Policy,
     remaining: u32,
     until_more: Duration,

@@ -10,32 +10,32 @@ use crate::domain::ids::UserId;
 /// The first 128 bits of a SHA-256: whatever a client sends, a key takes 16 bytes,
 /// and Redis learns no address of anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key([u8; 16]);
+pub(crate) struct ClientKey([u8; 16]);
 
-impl Key {
+impl ClientKey {
     /// A user, wherever they are.
-    pub(crate) fn of_user(id: UserId) -> Self {
-        Self::of("user", id.to_string().as_bytes())
+    pub(crate) fn for_user(id: UserId) -> Self {
+        Self::hash("user", id.to_string().as_bytes())
     }
 
     /// An address. Of an IPv6 address only the first 64 bits: the rest the client
     /// picks as it likes (RFC 4291, section 2.5.4; RFC 8981).
-    pub(crate) fn of_address(address: IpAddr) -> Self {
+    pub(crate) fn for_address(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self::of("ipv4", &address.octets()),
+            IpAddr::V4(address) => Self::hash("ipv4", &address.octets()),
             IpAddr::V6(address) => {
                 let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
-                Self::of("ipv6", &network.octets())
+                Self::hash("ipv6", &network.octets())
             }
         }
     }
 
     /// An account, by its e-mail address in any case, whether it exists or not.
-    pub(crate) fn of_account(email: &str) -> Self {
-        Self::of("account", email.to_lowercase().as_bytes())
+    pub(crate) fn for_account(email: &str) -> Self {
+        Self::hash("account", email.to_lowercase().as_bytes())
     }
 
-    fn of(kind: &str, name: &[u8]) -> Self {
+    fn hash(kind: &str, name: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(kind)
             .chain_update([0])
@@ -47,13 +47,13 @@ impl Key {
     }
 
     /// One of `count` keys, by the hash.
-    pub(super) fn fold(self, count: u16) -> Self {
-        let slot = u16::from_be_bytes([self.0[0], self.0[1]]) % count;
-        Self::of("shared", &slot.to_be_bytes())
+    pub(super) fn to_overflow_key(self, count: u16) -> Self {
+        let index = u16::from_be_bytes([self.0[0], self.0[1]]) % count;
+        Self::hash("shared", &index.to_be_bytes())
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_network() {
-        let key = |address: &str| Key::of_address(address.parse().unwrap());
+        let key = |address: &str| ClientKey::for_address(address.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn an_account_has_no_case() {
         assert_eq!(
-            Key::of_account("Ada@Example.com"),
-            Key::of_account("ada@example.com")
+            ClientKey::for_account("Ada@Example.com"),
+            ClientKey::for_account("ada@example.com")
         );
     }
 }

@@ -22,13 +22,13 @@ use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
 
-use super::{Decision, Key, Policy};
+use super::{Decision, ClientKey, Policy};
 
 const SHARED_QUOTAS: u16 = 1024;
 
 /// The limiter of one class.
 pub(super) struct LocalLimiter<C: Clock = DefaultClock> {
-    clients: RateLimiter<Key, Bounded, C, StateInformationMiddleware>,
+    clients: RateLimiter<ClientKey, Bounded, C, StateInformationMiddleware>,
 }
 
 impl<C: Clock> LocalLimiter<C> {
@@ -47,12 +47,12 @@ impl<C: Clock> LocalLimiter<C> {
     }
 
     /// Decides on one request.
-    pub(super) fn check(&self, key: &Key) -> Decision {
+    pub(super) fn check(&self, key: &ClientKey) -> Decision {
         match self.clients.check_key(key) {
             Ok(state) => Decision::Allowed {
                 remaining: state.remaining_burst_capacity(),
             },
-            Err(not_until) => Decision::Refused {
+            Err(not_until) => Decision::Rejected {
                 retry_after: not_until.wait_time_from(self.clients.clock().now()),
             },
         }
@@ -68,27 +68,27 @@ impl<C: Clock> LocalLimiter<C> {
 
 /// A map of clients that does not grow beyond its cap.
 struct Bounded {
-    states: DashMapStateStore<Key>,
+    states: DashMapStateStore<ClientKey>,
     max_keys: usize,
 }
 
 impl StateStore for Bounded {
-    type Key = Key;
+    type Key = ClientKey;
 
-    fn measure_and_replace<T, F, E>(&self, key: &Key, f: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, key: &ClientKey, f: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         if self.states.contains_key(key) || self.states.len() < self.max_keys {
             self.states.measure_and_replace(key, f)
         } else {
-            let shared = key.fold(SHARED_QUOTAS);
+            let shared = key.to_overflow_key(SHARED_QUOTAS);
             self.states.measure_and_replace(&shared, f)
         }
     }
 }
 
-impl ShrinkableKeyedStateStore<Key> for Bounded {
+impl ShrinkableKeyedStateStore<ClientKey> for Bounded {
     fn retain_recent(&self, drop_below: Nanos) {
         ShrinkableKeyedStateStore::retain_recent(&self.states, drop_below);
     }
@@ -129,8 +129,8 @@ mod tests {
         (LocalLimiter::new(policy, max_keys, clock.clone()), clock)
     }
 
-    fn key(number: u32) -> Key {
-        Key::of_account(&number.to_string())
+    fn key(number: u32) -> ClientKey {
+        ClientKey::for_account(&number.to_string())
     }
 
     fn is_allowed(decision: Decision) -> bool {
@@ -147,7 +147,7 @@ mod tests {
                 Decision::Allowed { remaining: 2 },
                 Decision::Allowed { remaining: 1 },
                 Decision::Allowed { remaining: 0 },
-                Decision::Refused {
+                Decision::Rejected {
                     retry_after: SECOND
                 },
             ]
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(allowed, max - 1 + shared, "those beyond share");
         assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
         // What the map has room for: an entry is a key, its state and a byte of the table.
-        let entry_bytes = size_of::<(Key, u64)>() + 1;
+        let entry_bytes = size_of::<(ClientKey, u64)>() + 1;
         let states = limiter.clients.into_state_store().states;
         let mib = (states.capacity() * entry_bytes) as f64 / f64::from(1 << 20);
         assert!((1.0..8.0).contains(&mib), "{mib} MiB");

@@ -31,8 +31,8 @@ use std::time::Duration;
 
 use governor::clock::DefaultClock;
 
-pub(crate) use key::Key;
-pub(crate) use policy::{Class, Policy};
+pub(crate) use key::ClientKey;
+pub(crate) use policy::{RequestClass, Policy};
 
 use crate::config::RateLimitConfig;
 use crate::redis_client::RedisClient;
@@ -43,14 +43,14 @@ use shared::SharedLimiter;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Allowed { remaining: u32 },
-    Refused { retry_after: Duration },
+    Rejected { retry_after: Duration },
 }
 
 /// A request within the limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admitted {
     /// What was counted.
-    pub(crate) class: Class,
+    pub(crate) class: RequestClass,
     /// Under which limit.
     pub(crate) policy: Policy,
     /// What is left of the quota.
@@ -60,9 +60,9 @@ pub(crate) struct Admitted {
 /// A request over the limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests of the class {}", class.as_str())]
-pub(crate) struct OverLimit {
+pub(crate) struct RateLimited {
     /// What was counted.
-    pub(crate) class: Class,
+    pub(crate) class: RequestClass,
     /// Over which limit.
     pub(crate) policy: Policy,
     /// When there will be room for the next one.
@@ -82,7 +82,7 @@ struct Shared {
 /// The configuration, and what was made of it.
 struct Rules {
     config: Arc<RateLimitConfig>,
-    limits: [Limit; Class::ALL.len()],
+    limits: [Limit; RequestClass::ALL.len()],
 }
 
 #[derive(Clone)]
@@ -128,9 +128,9 @@ impl RateLimits {
     /// [`OverLimit`].
     pub(crate) async fn check(
         &self,
-        class: Class,
-        key: &Key,
-    ) -> Result<Option<Admitted>, OverLimit> {
+        class: RequestClass,
+        key: &ClientKey,
+    ) -> Result<Option<Admitted>, RateLimited> {
         let rules = self.rules();
         if !rules.config.enabled {
             return Ok(None);
@@ -149,10 +149,10 @@ impl RateLimits {
                 policy,
                 remaining,
             })),
-            Decision::Refused { retry_after } => {
+            Decision::Rejected { retry_after } => {
                 let labels = &[class.as_str()];
                 metrics.refused.with_label_values(labels).inc();
-                Err(OverLimit {
+                Err(RateLimited {
                     class,
                     policy,
                     retry_after,
@@ -165,7 +165,7 @@ impl RateLimits {
     /// milliseconds when there are many.
     pub(crate) fn sweep(&self) {
         let rules = self.rules();
-        for class in Class::ALL {
+        for class in RequestClass::ALL {
             let left = rules.limits[class as usize].local.sweep();
             let keys = self.0.metrics.keys.with_label_values(&[class.as_str()]);
             keys.set(i64::try_from(left).unwrap_or(i64::MAX));
@@ -174,9 +174,9 @@ impl RateLimits {
 
     async fn ask_redis(
         &self,
-        class: Class,
+        class: RequestClass,
         limit: &Limit,
-        key: &Key,
+        key: &ClientKey,
         patience: Duration,
     ) -> Option<Decision> {
         let shared = self.0.shared.as_ref()?;
@@ -194,7 +194,7 @@ impl RateLimits {
 
 impl Rules {
     fn new(config: RateLimitConfig, is_shared: bool, before: Option<&Self>) -> Self {
-        let limits = Class::ALL.map(|class| {
+        let limits = RequestClass::ALL.map(|class| {
             let together = class.policy(&config);
             let alone = if is_shared && class.is_strict() {
                 together.divided_by(config.replicas)

@@ -7,7 +7,7 @@ use crate::config::RateLimitConfig;
 
 /// Requests that share a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum RequestClass {
     /// Changes nothing.
     Read,
     /// Changes something.
@@ -20,7 +20,7 @@ pub(crate) enum Class {
     Account,
 }
 
-impl Class {
+impl RequestClass {
     pub(super) const ALL: [Self; 5] = [
         Self::Read,
         Self::Write,

@@ -10,10 +10,10 @@ fn config(login_burst: u32, read_burst: u32) -> RateLimitConfig {
 }
 
 async fn log_ins(limits: &RateLimits, tries: usize) -> usize {
-    let key = Key::of_account("somebody");
+    let key = ClientKey::for_account("somebody");
     let mut allowed = 0;
     for _ in 0..tries {
-        allowed += usize::from(limits.check(Class::Login, &key).await.is_ok());
+        allowed += usize::from(limits.check(RequestClass::Login, &key).await.is_ok());
     }
     allowed
 }

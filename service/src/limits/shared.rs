@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{Class, Decision, Key, Policy};
+use super::{RequestClass, Decision, ClientKey, Policy};
 use crate::redis_client::{NoRedis, RedisClient};
 
 /// The limiter in Redis.
@@ -33,9 +33,9 @@ impl SharedLimiter {
     /// Decides on one request, in no more than `patience`.
     pub(super) async fn check(
         &self,
-        class: Class,
+        class: RequestClass,
         policy: Policy,
-        key: &Key,
+        key: &ClientKey,
         patience: Duration,
     ) -> Result<Decision, NoRedis> {
         let script = Arc::clone(&self.script);
@@ -58,7 +58,7 @@ impl SharedLimiter {
                 remaining: u32::try_from(number).unwrap_or(u32::MAX),
             }
         } else {
-            Decision::Refused {
+            Decision::Rejected {
                 retry_after: Duration::from_micros(number),
             }
         })

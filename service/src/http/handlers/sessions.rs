@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::http::extract::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{LogInRequest, SessionResponse};
-use crate::limits::{Class, Key, RateLimits};
+use crate::limits::{RequestClass, ClientKey, RateLimits};
 use crate::usecases::{Services, log_in};
 
 /// Log in.
@@ -28,8 +28,8 @@ pub(crate) async fn log_in(
     Json(request): Json<LogInRequest>,
 ) -> Result<HttpResponse, Problem> {
     // Before anything is looked up or hashed, and for accounts that do not exist too.
-    let account = Key::of_account(&request.email);
-    limits.check(Class::Account, &account).await?;
+    let account = ClientKey::for_account(&request.email);
+    limits.check(RequestClass::Account, &account).await?;
     let token = log_in::log_in(&services, request.email, request.password).await?;
     Ok(HttpResponse::Created()
         // RFC 6749, section 5.1: a token must not stay in a cache.

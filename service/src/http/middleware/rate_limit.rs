@@ -18,7 +18,7 @@ use crate::http::client_address::client_address;
 use crate::http::extract;
 use crate::http::problem::Problem;
 use crate::http::quota;
-use crate::limits::{Class, Key, RateLimits};
+use crate::limits::{RequestClass, ClientKey, RateLimits};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -42,25 +42,25 @@ pub(crate) async fn limit_rate(
     Ok(response)
 }
 
-fn class_of(method: &Method, path: &str) -> Class {
+fn class_of(method: &Method, path: &str) -> RequestClass {
     match (method, path) {
-        (&Method::POST, "/v1/sessions") => Class::Login,
-        (&Method::POST, "/v1/users") => Class::Register,
-        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Class::Read,
-        _ => Class::Write,
+        (&Method::POST, "/v1/sessions") => RequestClass::Login,
+        (&Method::POST, "/v1/users") => RequestClass::Register,
+        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => RequestClass::Read,
+        _ => RequestClass::Write,
     }
 }
 
-fn key_of(class: Class, request: &ServiceRequest, limits: &RateLimits) -> Key {
+fn key_of(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {
     let http_request = request.request();
     if !class.is_strict()
         && let Ok(identity) = extract::identity(http_request)
     {
-        return Key::of_user(identity.user_id);
+        return ClientKey::for_user(identity.user_id);
     }
     let config = limits.config();
     // Without a peer there is no connection: only a test of actix itself has none.
     let address =
         client_address(http_request, &config.trusted_proxies).unwrap_or([0, 0, 0, 0].into());
-    Key::of_address(address)
+    ClientKey::for_address(address)
 }
