@@ -24,11 +24,11 @@ use governor::{Quota, RateLimiter};
 
 use super::{Decision, ClientKey, Policy};
 
-const SHARED_QUOTAS: u16 = 1024;
+const OVERFLOW_KEYS: u16 = 1024;
 
 /// The limiter of one class.
 pub(super) struct LocalLimiter<C: Clock = DefaultClock> {
-    clients: RateLimiter<ClientKey, Bounded, C, StateInformationMiddleware>,
+    limiter: RateLimiter<ClientKey, BoundedStore, C, StateInformationMiddleware>,
 }
 
 impl<C: Clock> LocalLimiter<C> {
@@ -37,42 +37,42 @@ impl<C: Clock> LocalLimiter<C> {
         let quota = Quota::with_period(policy.interval)
             .unwrap_or(Quota::per_second(policy.burst))
             .allow_burst(policy.burst);
-        let store = Bounded {
+        let store = BoundedStore {
             states: DashMapStateStore::default(),
             max_keys,
         };
         Self {
-            clients: RateLimiter::new(quota, store, clock),
+            limiter: RateLimiter::new(quota, store, clock),
         }
     }
 
     /// Decides on one request.
     pub(super) fn check(&self, key: &ClientKey) -> Decision {
-        match self.clients.check_key(key) {
+        match self.limiter.check_key(key) {
             Ok(state) => Decision::Allowed {
                 remaining: state.remaining_burst_capacity(),
             },
             Err(not_until) => Decision::Rejected {
-                retry_after: not_until.wait_time_from(self.clients.clock().now()),
+                retry_after: not_until.wait_time_from(self.limiter.clock().now()),
             },
         }
     }
 
     /// Forgets the clients whose quota is whole again; returns how many are left.
     pub(super) fn sweep(&self) -> usize {
-        self.clients.retain_recent();
-        self.clients.shrink_to_fit();
-        self.clients.len()
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+        self.limiter.len()
     }
 }
 
 /// A map of clients that does not grow beyond its cap.
-struct Bounded {
+struct BoundedStore {
     states: DashMapStateStore<ClientKey>,
     max_keys: usize,
 }
 
-impl StateStore for Bounded {
+impl StateStore for BoundedStore {
     type Key = ClientKey;
 
     fn measure_and_replace<T, F, E>(&self, key: &ClientKey, f: F) -> Result<T, E>
@@ -82,13 +82,13 @@ impl StateStore for Bounded {
         if self.states.contains_key(key) || self.states.len() < self.max_keys {
             self.states.measure_and_replace(key, f)
         } else {
-            let shared = key.to_overflow_key(SHARED_QUOTAS);
+            let shared = key.to_overflow_key(OVERFLOW_KEYS);
             self.states.measure_and_replace(&shared, f)
         }
     }
 }
 
-impl ShrinkableKeyedStateStore<ClientKey> for Bounded {
+impl ShrinkableKeyedStateStore<ClientKey> for BoundedStore {
     fn retain_recent(&self, drop_below: Nanos) {
         ShrinkableKeyedStateStore::retain_recent(&self.states, drop_below);
     }
@@ -167,13 +167,13 @@ mod tests {
         let allowed = (1..1_000_000)
             .filter(|number| is_allowed(limiter.check(&key(*number))))
             .count();
-        let shared = usize::from(SHARED_QUOTAS);
-        assert_eq!(limiter.clients.len(), max + shared);
+        let shared = usize::from(OVERFLOW_KEYS);
+        assert_eq!(limiter.limiter.len(), max + shared);
         assert_eq!(allowed, max - 1 + shared, "those beyond share");
         assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
         // What the map has room for: an entry is a key, its state and a byte of the table.
         let entry_bytes = size_of::<(ClientKey, u64)>() + 1;
-        let states = limiter.clients.into_state_store().states;
+        let states = limiter.limiter.into_state_store().states;
         let mib = (states.capacity() * entry_bytes) as f64 / f64::from(1 << 20);
         assert!((1.0..8.0).contains(&mib), "{mib} MiB");
     }

@@ -71,9 +71,9 @@ pub(crate) struct RateLimited {
 
 /// The limits. Clones share them.
 #[derive(Clone)]
-pub(crate) struct RateLimits(Arc<Shared>);
+pub(crate) struct RateLimits(Arc<RateLimitsShared>);
 
-struct Shared {
+struct RateLimitsShared {
     rules: RwLock<Arc<Rules>>,
     shared: Option<SharedLimiter>,
     metrics: RateLimitMetrics,
@@ -82,15 +82,15 @@ struct Shared {
 /// The configuration, and what was made of it.
 struct Rules {
     config: Arc<RateLimitConfig>,
-    limits: [Limit; RequestClass::ALL.len()],
+    limits: [ClassLimit; RequestClass::ALL.len()],
 }
 
 #[derive(Clone)]
-struct Limit {
+struct ClassLimit {
     /// When all replicas count together.
-    together: Policy,
+    shared_policy: Policy,
     /// When this one counts alone.
-    alone: Policy,
+    local_policy: Policy,
     local: Arc<LocalLimiter>,
 }
 
@@ -102,7 +102,7 @@ impl RateLimits {
         metrics: RateLimitMetrics,
     ) -> Self {
         let rules = Rules::new(config, redis.is_some(), None);
-        Self(Arc::new(Shared {
+        Self(Arc::new(RateLimitsShared {
             rules: RwLock::new(Arc::new(rules)),
             shared: redis.map(SharedLimiter::new),
             metrics,
@@ -136,10 +136,10 @@ impl RateLimits {
             return Ok(None);
         }
         let limit = &rules.limits[class as usize];
-        let patience = rules.config.redis_timeout;
-        let (policy, decision, source) = match self.ask_redis(class, limit, key, patience).await {
-            Some(decision) => (limit.together, decision, "redis"),
-            None => (limit.alone, limit.local.check(key), "local"),
+        let timeout = rules.config.redis_timeout;
+        let (policy, decision, source) = match self.check_shared(class, limit, key, timeout).await {
+            Some(decision) => (limit.shared_policy, decision, "redis"),
+            None => (limit.local_policy, limit.local.check(key), "local"),
         };
         let metrics = &self.0.metrics;
         metrics.decisions.with_label_values(&[source]).inc();
@@ -172,16 +172,16 @@ impl RateLimits {
         }
     }
 
-    async fn ask_redis(
+    async fn check_shared(
         &self,
         class: RequestClass,
-        limit: &Limit,
+        limit: &ClassLimit,
         key: &ClientKey,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<Decision> {
         let shared = self.0.shared.as_ref()?;
-        let answer = shared.check(class, limit.together, key, patience).await;
-        answer
+        let decision = shared.check(class, limit.shared_policy, key, patience).await;
+        decision
             .inspect_err(|error| tracing::debug!(%error, "the rate limit is this process's own"))
             .ok()
     }
@@ -193,7 +193,7 @@ impl RateLimits {
 }
 
 impl Rules {
-    fn new(config: RateLimitConfig, is_shared: bool, before: Option<&Self>) -> Self {
+    fn new(config: RateLimitConfig, is_shared: bool, previous: Option<&Self>) -> Self {
         let limits = RequestClass::ALL.map(|class| {
             let together = class.policy(&config);
             let alone = if is_shared && class.is_strict() {
@@ -201,10 +201,10 @@ impl Rules {
             } else {
                 together
             };
-            let same = before
+            let same = previous
                 .filter(|before| before.config.max_keys == config.max_keys)
                 .map(|before| &before.limits[class as usize])
-                .filter(|before| before.alone == alone);
+                .filter(|before| before.local_policy == alone);
             let local = match same {
                 Some(before) => Arc::clone(&before.local),
                 None => {
@@ -212,9 +212,9 @@ impl Rules {
                     Arc::new(LocalLimiter::new(alone, config.max_keys, clock))
                 }
             };
-            Limit {
-                together,
-                alone,
+            ClassLimit {
+                shared_policy: together,
+                local_policy: alone,
                 local,
             }
         });

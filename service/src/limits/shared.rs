@@ -36,7 +36,7 @@ impl SharedLimiter {
         class: RequestClass,
         policy: Policy,
         key: &ClientKey,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Decision, NoRedis> {
         let script = Arc::clone(&self.script);
         let key = format!("orderly:rate_limit:{}:{key}", class.as_str());
