@@ -8,13 +8,13 @@ use crate::health::dependencies::{Gateway, Redis};
 use crate::health::event_loop::EventLoop;
 use crate::health::machine::{Disk, Memory};
 use crate::health::postgres::{JobBacklog, Migrations, Postgres};
-use crate::health::{Check, Health};
+use crate::health::{HealthCheck, Health};
 
 /// All of them; a service without Redis has no check of it.
 pub(super) fn build_health(settings: &Settings, components: &Components) -> Health {
     let config = &settings.health;
     let database = &components.databases.background;
-    let mut checks: Vec<Box<dyn Check>> = vec![
+    let mut checks: Vec<Box<dyn HealthCheck>> = vec![
         Box::new(Postgres::new(database.clone())),
         Box::new(Migrations(database.clone())),
         Box::new(JobBacklog {

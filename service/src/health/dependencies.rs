@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use redis::cmd;
 use serde_json::json;
 
-use super::{Check, Finding, Status};
+use super::{HealthCheck, CheckResult, HealthStatus};
 use crate::redis_client::RedisClient;
 use crate::resilience::breaker::{Breaker, BreakerState};
 
@@ -15,12 +15,12 @@ pub(crate) struct Redis(
     pub RedisClient,
 );
 
-impl Check for Redis {
+impl HealthCheck for Redis {
     fn name(&self) -> &'static str {
         "redis"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let ping = |mut conn| async move { cmd("PING").query_async::<()>(&mut conn).await };
             let error = self
@@ -31,7 +31,7 @@ impl Check for Redis {
                 .map(|error| error.to_string());
             let mut finding = breaker_verdict(self.0.state());
             if let Some(error) = error {
-                finding.status = Status::Degraded;
+                finding.status = HealthStatus::Degraded;
                 finding.details["error"] = json!(error);
             }
             Ok(finding)
@@ -46,19 +46,19 @@ pub(crate) struct Gateway(
     pub Breaker,
 );
 
-impl Check for Gateway {
+impl HealthCheck for Gateway {
     fn name(&self) -> &'static str {
         "gateway"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async { Ok(breaker_verdict(self.0.state())) })
     }
 }
 
-fn breaker_verdict(state: BreakerState) -> Finding {
+fn breaker_verdict(state: BreakerState) -> CheckResult {
     let details = json!({ "breaker": state.as_str() });
-    Finding::degraded_if(state != BreakerState::Closed, details)
+    CheckResult::degraded_if(state != BreakerState::Closed, details)
 }
 
 #[cfg(test)]
@@ -68,8 +68,8 @@ mod tests {
     #[test]
     fn a_breaker_that_is_not_closed_degrades() {
         let status = |state| breaker_verdict(state).status;
-        assert_eq!(status(BreakerState::Closed), Status::Healthy);
-        assert_eq!(status(BreakerState::HalfOpen), Status::Degraded);
-        assert_eq!(status(BreakerState::Open), Status::Degraded);
+        assert_eq!(status(BreakerState::Closed), HealthStatus::Healthy);
+        assert_eq!(status(BreakerState::HalfOpen), HealthStatus::Degraded);
+        assert_eq!(status(BreakerState::Open), HealthStatus::Degraded);
     }
 }

@@ -16,7 +16,7 @@ use prometheus::Gauge;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Check, Finding};
+use super::{HealthCheck, CheckResult};
 
 const BEAT: Duration = Duration::from_millis(100);
 
@@ -87,25 +87,25 @@ pub(crate) struct EventLoop {
     pub(crate) lag: Gauge,
 }
 
-impl Check for EventLoop {
+impl HealthCheck for EventLoop {
     fn name(&self) -> &'static str {
         "event_loop"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async { Ok(self.verdict(self.loops.latest())) })
     }
 }
 
 impl EventLoop {
-    fn verdict(&self, latest: Option<(&'static str, Duration)>) -> Finding {
+    fn verdict(&self, latest: Option<(&'static str, Duration)>) -> CheckResult {
         let Some((name, late)) = latest else {
             self.lag.set(0.0);
-            return Finding::not_measured("no event loop beats yet");
+            return CheckResult::not_measured("no event loop beats yet");
         };
         self.lag.set(late.as_secs_f64());
         let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
-        Finding::degraded_if(late >= self.degraded_from, details)
+        CheckResult::degraded_if(late >= self.degraded_from, details)
     }
 }
 
@@ -113,7 +113,7 @@ impl EventLoop {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::health::Status;
+    use crate::health::HealthStatus;
     use crate::telemetry::metrics::event_loop_lag;
     use tokio::time::{advance, sleep};
 
@@ -154,12 +154,12 @@ mod tests {
             lag: event_loop_lag().unwrap(),
         };
         let late = check.verdict(Some(("a", limit)));
-        assert_eq!(late.status, Status::Degraded);
+        assert_eq!(late.status, HealthStatus::Degraded);
         assert_eq!(late.details, json!({"loop": "a", "lag_ms": 250.0}));
         assert_eq!(check.lag.get(), 0.25);
         let none = check.verdict(None);
         let details = json!({"not_measured": "no event loop beats yet"});
-        assert_eq!((none.status, none.details), (Status::Healthy, details));
+        assert_eq!((none.status, none.details), (HealthStatus::Healthy, details));
         assert_eq!(check.lag.get(), 0.0);
     }
 }

@@ -10,7 +10,7 @@ use tokio::fs::read_to_string;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{Check, Finding};
+use super::{HealthCheck, CheckResult};
 
 /// Memory of the own cgroup against its limit: over that the kernel kills, whatever
 /// the machine has left.
@@ -25,25 +25,25 @@ pub(crate) struct Memory {
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-impl Check for Memory {
+impl HealthCheck for Memory {
     fn name(&self) -> &'static str {
         "memory"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let own = read_to_string("/proc/self/cgroup")
                 .await
                 .unwrap_or_default();
             let cgroup = own_cgroup(&own);
             let Ok(limit) = read_to_string(cgroup.join("memory.max")).await else {
-                return Ok(Finding::not_measured(
+                return Ok(CheckResult::not_measured(
                     "there is no cgroup with a memory.max",
                 ));
             };
             // The kernel writes "max" where there is none.
             let Ok(limit) = limit.trim().parse() else {
-                return Ok(Finding::not_measured("the cgroup has no memory limit"));
+                return Ok(CheckResult::not_measured("the cgroup has no memory limit"));
             };
             let current = read_to_string(cgroup.join("memory.current")).await?;
             let stat = read_to_string(cgroup.join("memory.stat")).await?;
@@ -73,9 +73,9 @@ fn working_set(current: &str, stat: &str) -> Option<u64> {
     Some(current.saturating_sub(inactive))
 }
 
-fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> Finding {
+fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> CheckResult {
     let details = json!({ "used_bytes": used, "limit_bytes": limit });
-    Finding::degraded_if(used as f64 / limit as f64 >= degraded_from, details)
+    CheckResult::degraded_if(used as f64 / limit as f64 >= degraded_from, details)
 }
 
 /// Free space of a file system: a full one breaks the logs and whatever else writes.
@@ -100,12 +100,12 @@ impl Disk {
     }
 }
 
-impl Check for Disk {
+impl HealthCheck for Disk {
     fn name(&self) -> &'static str {
         "disk"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let only = Arc::clone(&self.look).acquire_owned().await?;
             let path = self.path.clone();
@@ -124,21 +124,21 @@ impl Check for Disk {
     }
 }
 
-fn disk_verdict(free: u64, total: u64, least: f64) -> Finding {
+fn disk_verdict(free: u64, total: u64, least: f64) -> CheckResult {
     let details = json!({ "free_bytes": free, "total_bytes": total });
-    Finding::degraded_if((free as f64) < total as f64 * least, details)
+    CheckResult::degraded_if((free as f64) < total as f64 * least, details)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Status;
+    use crate::health::HealthStatus;
 
     #[test]
     fn memory_near_its_limit_degrades() {
         let status = |used| memory_verdict(used, 100, 0.9).status;
-        assert_eq!(status(89), Status::Healthy);
-        assert_eq!(status(90), Status::Degraded);
+        assert_eq!(status(89), HealthStatus::Healthy);
+        assert_eq!(status(90), HealthStatus::Degraded);
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_disk_that_is_nearly_full_degrades() {
         let status = |free| disk_verdict(free, 1000, 0.05).status;
-        assert_eq!(status(50), Status::Healthy);
-        assert_eq!(status(49), Status::Degraded);
+        assert_eq!(status(50), HealthStatus::Healthy);
+        assert_eq!(status(49), HealthStatus::Degraded);
     }
 }

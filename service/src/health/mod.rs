@@ -50,7 +50,7 @@ use watched::Watched;
 /// How something is. The numbers are those of `orderly_health_check_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
+pub(crate) enum HealthStatus {
     /// As it should be.
     Healthy = 0,
     /// Somebody should look; requests can be answered.
@@ -61,35 +61,35 @@ pub(crate) enum Status {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Finding {
+pub(crate) struct CheckResult {
     /// How it is.
-    pub(crate) status: Status,
+    pub(crate) status: HealthStatus,
     /// The figures behind that: a JSON object.
     pub(crate) details: Value,
 }
 
-impl Finding {
+impl CheckResult {
     /// Degraded if `wrong`, else healthy.
-    pub(crate) fn degraded_if(wrong: bool, details: Value) -> Self {
-        let status = if wrong {
-            Status::Degraded
+    pub(crate) fn degraded_if(is_degraded: bool, details: Value) -> Self {
+        let status = if is_degraded {
+            HealthStatus::Degraded
         } else {
-            Status::Healthy
+            HealthStatus::Healthy
         };
         Self { status, details }
     }
 
     /// Healthy, for want of anything to compare with.
-    pub(crate) fn not_measured(why: &str) -> Self {
+    pub(crate) fn not_measured(reason: &str) -> Self {
         Self {
-            status: Status::Healthy,
-            details: json!({ "not_measured": why }),
+            status: HealthStatus::Healthy,
+            details: json!({ "not_measured": reason }),
         }
     }
 }
 
 /// Something to look at.
-pub(crate) trait Check: Send + Sync + 'static {
+pub(crate) trait HealthCheck: Send + Sync + 'static {
     /// Its name in reports and metrics.
     fn name(&self) -> &'static str;
 
@@ -100,24 +100,24 @@ pub(crate) trait Check: Send + Sync + 'static {
 
     /// Looks. An error, or taking longer than `health.timeout`, is unhealthy for
     /// what is essential and degraded for the rest.
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>>;
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>>;
 }
 
 /// All checks, or some.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct HealthReport {
     /// The worst of them.
-    pub(crate) status: Status,
+    pub(crate) status: HealthStatus,
     /// Each by its name.
     pub(crate) checks: BTreeMap<&'static str, CheckReport>,
 }
 
-impl Report {
+impl HealthReport {
     fn of(checks: impl IntoIterator<Item = (&'static str, CheckReport)>) -> Self {
         let checks: BTreeMap<_, _> = checks.into_iter().collect();
         let status = checks.values().map(|check| check.status).max();
         Self {
-            status: status.unwrap_or(Status::Healthy),
+            status: status.unwrap_or(HealthStatus::Healthy),
             checks,
         }
     }
@@ -131,32 +131,32 @@ impl Health {
     /// Looks at nothing yet. The checks run on `main`, whoever asks for them;
     /// `metric` is `orderly_health_check_status{check}`.
     pub(crate) fn new(
-        checks: Vec<Box<dyn Check>>,
+        checks: Vec<Box<dyn HealthCheck>>,
         config: &HealthConfig,
         metric: &IntGaugeVec,
-        main: &Handle,
+        runtime: &Handle,
     ) -> Self {
-        let watch = |check: Box<dyn Check>| {
+        let cached = |check: Box<dyn HealthCheck>| {
             let gauge = metric.with_label_values(&[check.name()]);
-            Watched::new(check.into(), config, gauge, main.clone())
+            Watched::new(check.into(), config, gauge, runtime.clone())
         };
-        Self(checks.into_iter().map(watch).collect())
+        Self(checks.into_iter().map(cached).collect())
     }
 
     /// Every check.
-    pub(crate) async fn report(&self) -> Report {
-        self.ask(|_| true).await
+    pub(crate) async fn report(&self) -> HealthReport {
+        self.run_checks(|_| true).await
     }
 
     /// The checks of what the service can't do without.
-    pub(crate) async fn essentials(&self) -> Report {
-        self.ask(Watched::is_essential).await
+    pub(crate) async fn essential_report(&self) -> HealthReport {
+        self.run_checks(Watched::is_essential).await
     }
 
-    async fn ask(&self, which: impl Fn(&Watched) -> bool) -> Report {
-        let asked = (self.0.iter())
+    async fn run_checks(&self, is_selected: impl Fn(&Watched) -> bool) -> HealthReport {
+        let reports = (self.0.iter())
             .filter(|check| which(check))
             .map(|check| async { (check.name(), check.ask().await) });
-        Report::of(join_all(asked).await)
+        HealthReport::of(join_all(reports).await)
     }
 }

@@ -6,7 +6,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Check, Finding, Status};
+use super::{HealthCheck, CheckResult, HealthStatus};
 use crate::storage::database::{Database, ping};
 use crate::storage::error::StorageError;
 use crate::storage::migrations::{self, SchemaState};
@@ -49,7 +49,7 @@ impl Postgres {
     }
 }
 
-impl Check for Postgres {
+impl HealthCheck for Postgres {
     fn name(&self) -> &'static str {
         "postgres"
     }
@@ -58,11 +58,11 @@ impl Check for Postgres {
         true
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             self.round_trip().await?;
-            Ok(Finding {
-                status: Status::Healthy,
+            Ok(CheckResult {
+                status: HealthStatus::Healthy,
                 details: json!({}),
             })
         })
@@ -76,12 +76,12 @@ pub(crate) struct Migrations(
     pub Database,
 );
 
-impl Check for Migrations {
+impl HealthCheck for Migrations {
     fn name(&self) -> &'static str {
         "migrations"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.0.connection().await?;
             Ok(schema_verdict(&migrations::schema_state(&mut conn).await?))
@@ -89,14 +89,14 @@ impl Check for Migrations {
     }
 }
 
-fn schema_verdict(schema: &SchemaState) -> Finding {
+fn schema_verdict(schema: &SchemaState) -> CheckResult {
     let details = |schema: &str, versions: &[String]| -> Value {
         json!({ "schema": schema, "versions": versions })
     };
     match schema {
-        SchemaState::Current => Finding::degraded_if(false, json!({ "schema": "current" })),
-        SchemaState::Behind(missing) => Finding::degraded_if(true, details("behind", missing)),
-        SchemaState::Ahead(unknown) => Finding::degraded_if(true, details("ahead", unknown)),
+        SchemaState::Current => CheckResult::degraded_if(false, json!({ "schema": "current" })),
+        SchemaState::Behind(missing) => CheckResult::degraded_if(true, details("behind", missing)),
+        SchemaState::Ahead(unknown) => CheckResult::degraded_if(true, details("ahead", unknown)),
     }
 }
 
@@ -108,12 +108,12 @@ pub(crate) struct JobBacklog {
     pub(crate) most: i64,
 }
 
-impl Check for JobBacklog {
+impl HealthCheck for JobBacklog {
     fn name(&self) -> &'static str {
         "job_backlog"
     }
 
-    fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+    fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
             let QueueDepth { waiting, dead, .. } = payment_jobs::depth(&mut conn).await?;
@@ -122,9 +122,9 @@ impl Check for JobBacklog {
     }
 }
 
-fn backlog_verdict(waiting: i64, dead: i64, most: i64) -> Finding {
+fn backlog_verdict(waiting: i64, dead: i64, most: i64) -> CheckResult {
     let details = json!({ "waiting": waiting, "dead": dead, "most": most });
-    Finding::degraded_if(waiting > most || dead > 0, details)
+    CheckResult::degraded_if(waiting > most || dead > 0, details)
 }
 
 #[cfg(test)]
@@ -135,20 +135,20 @@ mod tests {
     fn another_schema_is_named_and_degrades() {
         assert_eq!(
             schema_verdict(&SchemaState::Current).status,
-            Status::Healthy
+            HealthStatus::Healthy
         );
         let ahead = schema_verdict(&SchemaState::Ahead(vec!["7".to_owned()]));
-        assert_eq!(ahead.status, Status::Degraded);
+        assert_eq!(ahead.status, HealthStatus::Degraded);
         assert_eq!(ahead.details, json!({"schema": "ahead", "versions": ["7"]}));
         let behind = schema_verdict(&SchemaState::Behind(vec!["6".to_owned()]));
-        assert_eq!(behind.status, Status::Degraded);
+        assert_eq!(behind.status, HealthStatus::Degraded);
     }
 
     #[test]
     fn a_long_queue_and_a_dead_job_degrade() {
         let status = |waiting, dead| backlog_verdict(waiting, dead, 10).status;
-        assert_eq!(status(10, 0), Status::Healthy);
-        assert_eq!(status(11, 0), Status::Degraded);
-        assert_eq!(status(0, 1), Status::Degraded);
+        assert_eq!(status(10, 0), HealthStatus::Healthy);
+        assert_eq!(status(11, 0), HealthStatus::Degraded);
+        assert_eq!(status(0, 1), HealthStatus::Degraded);
     }
 }

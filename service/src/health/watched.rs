@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Check, Finding, Status};
+use super::{HealthCheck, CheckResult, HealthStatus};
 use crate::config::HealthConfig;
 use crate::resilience::deadline;
 
@@ -20,7 +20,7 @@ use crate::resilience::deadline;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CheckReport {
     /// How it is.
-    pub(crate) status: Status,
+    pub(crate) status: HealthStatus,
     /// How long the look took, in milliseconds.
     pub(crate) latency_ms: f64,
     /// The figures behind it, or `error`.
@@ -33,7 +33,7 @@ pub(crate) struct CheckReport {
 type Look = watch::Receiver<Option<CheckReport>>;
 
 pub(super) struct Watched {
-    check: Arc<dyn Check>,
+    check: Arc<dyn HealthCheck>,
     timeout: Duration,
     cache: Duration,
     gauge: IntGauge,
@@ -43,7 +43,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(
-        check: Arc<dyn Check>,
+        check: Arc<dyn HealthCheck>,
         config: &HealthConfig,
         gauge: IntGauge,
         main: Handle,
@@ -95,7 +95,7 @@ impl Watched {
         self.main.spawn(async move {
             let began = Instant::now();
             let finding = finding(check.as_ref(), limit).await;
-            let Finding { status, details } = &finding;
+            let CheckResult { status, details } = &finding;
             let before = gauge.get();
             gauge.set(*status as i64);
             if before != *status as i64 {
@@ -108,8 +108,8 @@ impl Watched {
 }
 
 /// What a check finds within `limit`, whatever it does.
-async fn finding(check: &dyn Check, limit: Duration) -> Finding {
-    let look = deadline::with_deadline(Instant::now() + limit, check.look());
+async fn finding(check: &dyn HealthCheck, limit: Duration) -> CheckResult {
+    let look = deadline::with_deadline(Instant::now() + limit, check.run());
     match AssertUnwindSafe(look).catch_unwind().await {
         Ok(Ok(Ok(finding))) => finding,
         Ok(Ok(Err(error))) => lost(check, &format!("{error:#}")),
@@ -118,18 +118,18 @@ async fn finding(check: &dyn Check, limit: Duration) -> Finding {
     }
 }
 
-fn lost(check: &dyn Check, error: &str) -> Finding {
+fn lost(check: &dyn HealthCheck, error: &str) -> CheckResult {
     let status = match check.is_essential() {
-        true => Status::Unhealthy,
-        false => Status::Degraded,
+        true => HealthStatus::Unhealthy,
+        false => HealthStatus::Degraded,
     };
-    Finding {
+    CheckResult {
         status,
         details: json!({ "error": error }),
     }
 }
 
-fn report(began: Instant, Finding { status, details }: Finding) -> CheckReport {
+fn report(began: Instant, CheckResult { status, details }: CheckResult) -> CheckReport {
     CheckReport {
         status,
         latency_ms: began.elapsed().as_micros() as f64 / 1e3,
@@ -149,7 +149,7 @@ mod tests {
 
     #[derive(Clone, Copy)]
     enum Does {
-        Find(Status),
+        Find(HealthStatus),
         Fail,
         Hang,
         Panic,
@@ -161,7 +161,7 @@ mod tests {
         looks: Arc<AtomicU32>,
     }
 
-    impl Check for Fake {
+    impl HealthCheck for Fake {
         fn name(&self) -> &'static str {
             "fake"
         }
@@ -170,12 +170,12 @@ mod tests {
             self.essential
         }
 
-        fn look(&self) -> BoxFuture<'_, anyhow::Result<Finding>> {
+        fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
             Box::pin(async {
                 self.looks.fetch_add(1, Ordering::SeqCst);
                 sleep(Duration::from_millis(10)).await;
                 match self.does {
-                    Does::Find(status) => Ok(Finding {
+                    Does::Find(status) => Ok(CheckResult {
                         status,
                         details: json!({}),
                     }),
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_who_ask_at_once_share_one_look() {
-        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
         let reports = futures_util::future::join_all((0..100).map(|_| watched.ask())).await;
         assert!(reports.iter().all(|report| report.latency_ms >= 10.0));
         assert_eq!(looks.load(Ordering::SeqCst), 1);
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_found_is_told_again_for_a_while() {
-        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
         watched.ask().await;
         advance(Duration::from_millis(999)).await;
         watched.ask().await;
@@ -226,20 +226,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_does_not_stop_the_look_for_others() {
-        let (watched, looks) = watched(Does::Find(Status::Healthy), true);
+        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
         let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
         assert!(impatient.is_err());
-        assert_eq!(watched.ask().await.status, Status::Healthy);
+        assert_eq!(watched.ask().await.status, HealthStatus::Healthy);
         assert_eq!(looks.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_waited_for_is_found_all_the_same_and_grows_old() {
-        let (watched, looks) = watched(Does::Find(Status::Degraded), true);
+        let (watched, looks) = watched(Does::Find(HealthStatus::Degraded), true);
         let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
         assert!(impatient.is_err());
         sleep(Duration::from_mins(5)).await;
-        assert_eq!(watched.gauge.get(), Status::Degraded as i64);
+        assert_eq!(watched.gauge.get(), HealthStatus::Degraded as i64);
         watched.ask().await;
         assert_eq!(looks.load(Ordering::SeqCst), 2, "not what it found then");
     }
@@ -251,7 +251,7 @@ mod tests {
             (Does::Hang, "no answer within 800ms"),
             (Does::Panic, "the check panicked"),
         ] {
-            for (essential, status) in [(true, Status::Unhealthy), (false, Status::Degraded)] {
+            for (essential, status) in [(true, HealthStatus::Unhealthy), (false, HealthStatus::Degraded)] {
                 let (watched, _) = watched(does, essential);
                 let report = watched.ask().await;
                 assert_eq!(report.status, status, "{error}");

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::middleware::problems::write_problems;
 use super::problem::{Problem, ProblemKind};
-use crate::health::{Health, Report, Status};
+use crate::health::{Health, HealthReport, HealthStatus};
 use crate::lifecycle::readiness::{Readiness, LifecycleState};
 
 struct Admin {
@@ -89,7 +89,7 @@ async fn ready(admin: web::Data<Admin>) -> HttpResponse {
     let reason = match admin.readiness.state() {
         LifecycleState::Starting => Some("starting".to_owned()),
         LifecycleState::Stopping => Some("shutting down".to_owned()),
-        LifecycleState::Ready => lost(&admin.health.essentials().await),
+        LifecycleState::Ready => lost(&admin.health.essential_report().await),
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),
@@ -99,11 +99,11 @@ async fn ready(admin: web::Data<Admin>) -> HttpResponse {
 }
 
 /// What can't be done without and is gone.
-fn lost(essentials: &Report) -> Option<String> {
+fn lost(essentials: &HealthReport) -> Option<String> {
     essentials
         .checks
         .iter()
-        .find(|(_, check)| check.status == Status::Unhealthy)
+        .find(|(_, check)| check.status == HealthStatus::Unhealthy)
         .map(|(name, check)| match &check.details["error"] {
             Value::String(error) => format!("{name}: {error}"),
             _ => (*name).to_owned(),
@@ -111,10 +111,10 @@ fn lost(essentials: &Report) -> Option<String> {
 }
 
 async fn healthy(admin: web::Data<Admin>) -> HttpResponse {
-    let Report { status, checks } = admin.health.report().await;
+    let HealthReport { status, checks } = admin.health.report().await;
     let mut answer = match status {
-        Status::Unhealthy => HttpResponse::ServiceUnavailable(),
-        Status::Healthy | Status::Degraded => HttpResponse::Ok(),
+        HealthStatus::Unhealthy => HttpResponse::ServiceUnavailable(),
+        HealthStatus::Healthy | HealthStatus::Degraded => HttpResponse::Ok(),
     };
     answer.json(json!({
         "status": status,
