@@ -32,7 +32,7 @@ pub(crate) mod dependencies;
 pub(crate) mod event_loop;
 pub(crate) mod machine;
 pub(crate) mod postgres;
-mod watched;
+mod cached_check;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::config::HealthConfig;
-pub(crate) use watched::CheckReport;
-use watched::Watched;
+pub(crate) use cached_check::CheckReport;
+use cached_check::CachedCheck;
 
 /// How something is. The numbers are those of `orderly_health_check_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -125,7 +125,7 @@ impl HealthReport {
 
 /// The checks of a service. Clones share what was found.
 #[derive(Clone)]
-pub(crate) struct Health(Arc<[Watched]>);
+pub(crate) struct Health(Arc<[CachedCheck]>);
 
 impl Health {
     /// Looks at nothing yet. The checks run on `main`, whoever asks for them;
@@ -138,7 +138,7 @@ impl Health {
     ) -> Self {
         let cached = |check: Box<dyn HealthCheck>| {
             let gauge = metric.with_label_values(&[check.name()]);
-            Watched::new(check.into(), config, gauge, runtime.clone())
+            CachedCheck::new(check.into(), config, gauge, runtime.clone())
         };
         Self(checks.into_iter().map(cached).collect())
     }
@@ -150,13 +150,13 @@ impl Health {
 
     /// The checks of what the service can't do without.
     pub(crate) async fn essential_report(&self) -> HealthReport {
-        self.run_checks(Watched::is_essential).await
+        self.run_checks(CachedCheck::is_essential).await
     }
 
-    async fn run_checks(&self, is_selected: impl Fn(&Watched) -> bool) -> HealthReport {
+    async fn run_checks(&self, is_selected: impl Fn(&CachedCheck) -> bool) -> HealthReport {
         let reports = (self.0.iter())
             .filter(|check| which(check))
-            .map(|check| async { (check.name(), check.ask().await) });
+            .map(|check| async { (check.name(), check.report().await) });
         HealthReport::of(join_all(reports).await)
     }
 }

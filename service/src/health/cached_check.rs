@@ -26,34 +26,34 @@ pub(crate) struct CheckReport {
     /// The figures behind it, or `error`.
     pub(crate) details: Value,
     #[serde(skip)]
-    found_at: Instant,
+    completed_at: Instant,
 }
 
 /// A look under way (`None`), or what it found; all who wait for it wait for the same one.
-type Look = watch::Receiver<Option<CheckReport>>;
+type PendingReport = watch::Receiver<Option<CheckReport>>;
 
-pub(super) struct Watched {
+pub(super) struct CachedCheck {
     check: Arc<dyn HealthCheck>,
     timeout: Duration,
-    cache: Duration,
+    max_age: Duration,
     gauge: IntGauge,
-    main: Handle,
-    latest: Mutex<Option<Look>>,
+    runtime: Handle,
+    latest: Mutex<Option<PendingReport>>,
 }
 
-impl Watched {
+impl CachedCheck {
     pub(super) fn new(
         check: Arc<dyn HealthCheck>,
         config: &HealthConfig,
         gauge: IntGauge,
-        main: Handle,
+        runtime: Handle,
     ) -> Self {
         Self {
             check,
             timeout: config.timeout,
-            cache: config.cache_ttl,
+            max_age: config.cache_ttl,
             gauge,
-            main,
+            runtime,
             latest: Mutex::default(),
         }
     }
@@ -67,58 +67,58 @@ impl Watched {
     }
 
     /// What it found just now, or finds when it looks.
-    pub(super) async fn ask(&self) -> CheckReport {
-        let mut look = {
+    pub(super) async fn report(&self) -> CheckReport {
+        let mut pending = {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             match &*latest {
                 Some(look) if self.is_fresh(look) => look.clone(),
-                _ => latest.insert(self.look()).clone(),
+                _ => latest.insert(self.start()).clone(),
             }
         };
-        let asked_at = Instant::now();
-        match look.wait_for(Option::is_some).await.as_deref() {
+        let requested_at = Instant::now();
+        match pending.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(report)) => report.clone(),
             // Dropped with its runtime.
-            _ => report(asked_at, lost(self.check.as_ref(), "the service is ending")),
+            _ => build_report(requested_at, failed(self.check.as_ref(), "the service is ending")),
         }
     }
 
-    fn is_fresh(&self, look: &Look) -> bool {
-        (look.borrow().as_ref()).is_none_or(|report| report.found_at.elapsed() < self.cache)
+    fn is_fresh(&self, pending: &PendingReport) -> bool {
+        (pending.borrow().as_ref()).is_none_or(|report| report.completed_at.elapsed() < self.max_age)
     }
 
     /// Looks in a task of its own, to the end: what was found counts from then on, even
     /// if all who asked have left.
-    fn look(&self) -> Look {
+    fn start(&self) -> PendingReport {
         let (check, limit, gauge) = (Arc::clone(&self.check), self.timeout, self.gauge.clone());
-        let (found, look) = watch::channel(None);
-        self.main.spawn(async move {
+        let (report_sender, pending) = watch::channel(None);
+        self.runtime.spawn(async move {
             let began = Instant::now();
-            let finding = finding(check.as_ref(), limit).await;
+            let finding = run_check(check.as_ref(), limit).await;
             let CheckResult { status, details } = &finding;
             let before = gauge.get();
             gauge.set(*status as i64);
             if before != *status as i64 {
                 tracing::warn!(check = check.name(), ?status, %details, "a health check changed");
             }
-            found.send_replace(Some(report(began, finding)));
+            report_sender.send_replace(Some(build_report(began, finding)));
         });
-        look
+        pending
     }
 }
 
 /// What a check finds within `limit`, whatever it does.
-async fn finding(check: &dyn HealthCheck, limit: Duration) -> CheckResult {
-    let look = deadline::with_deadline(Instant::now() + limit, check.run());
-    match AssertUnwindSafe(look).catch_unwind().await {
+async fn run_check(check: &dyn HealthCheck, limit: Duration) -> CheckResult {
+    let run = deadline::with_deadline(Instant::now() + limit, check.run());
+    match AssertUnwindSafe(run).catch_unwind().await {
         Ok(Ok(Ok(finding))) => finding,
-        Ok(Ok(Err(error))) => lost(check, &format!("{error:#}")),
-        Ok(Err(_)) => lost(check, &format!("no answer within {limit:?}")),
-        Err(_) => lost(check, "the check panicked"),
+        Ok(Ok(Err(error))) => failed(check, &format!("{error:#}")),
+        Ok(Err(_)) => failed(check, &format!("no answer within {limit:?}")),
+        Err(_) => failed(check, "the check panicked"),
     }
 }
 
-fn lost(check: &dyn HealthCheck, error: &str) -> CheckResult {
+fn failed(check: &dyn HealthCheck, error: &str) -> CheckResult {
     let status = match check.is_essential() {
         true => HealthStatus::Unhealthy,
         false => HealthStatus::Degraded,
@@ -129,12 +129,12 @@ fn lost(check: &dyn HealthCheck, error: &str) -> CheckResult {
     }
 }
 
-fn report(began: Instant, CheckResult { status, details }: CheckResult) -> CheckReport {
+fn build_report(began: Instant, CheckResult { status, details }: CheckResult) -> CheckReport {
     CheckReport {
         status,
         latency_ms: began.elapsed().as_micros() as f64 / 1e3,
         details,
-        found_at: Instant::now(),
+        completed_at: Instant::now(),
     }
 }
 
@@ -148,20 +148,20 @@ mod tests {
     use tokio::time::{advance, sleep, timeout};
 
     #[derive(Clone, Copy)]
-    enum Does {
+    enum FakeBehaviour {
         Find(HealthStatus),
         Fail,
         Hang,
         Panic,
     }
 
-    struct Fake {
-        does: Does,
+    struct FakeCheck {
+        does: FakeBehaviour,
         essential: bool,
-        looks: Arc<AtomicU32>,
+        runs: Arc<AtomicU32>,
     }
 
-    impl HealthCheck for Fake {
+    impl HealthCheck for FakeCheck {
         fn name(&self) -> &'static str {
             "fake"
         }
@@ -172,27 +172,27 @@ mod tests {
 
         fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
             Box::pin(async {
-                self.looks.fetch_add(1, Ordering::SeqCst);
+                self.runs.fetch_add(1, Ordering::SeqCst);
                 sleep(Duration::from_millis(10)).await;
                 match self.does {
-                    Does::Find(status) => Ok(CheckResult {
+                    FakeBehaviour::Find(status) => Ok(CheckResult {
                         status,
                         details: json!({}),
                     }),
-                    Does::Fail => bail!("it is gone"),
-                    Does::Hang => std::future::pending().await,
-                    Does::Panic => panic!("a bug"),
+                    FakeBehaviour::Fail => bail!("it is gone"),
+                    FakeBehaviour::Hang => std::future::pending().await,
+                    FakeBehaviour::Panic => panic!("a bug"),
                 }
             })
         }
     }
 
-    fn watched(does: Does, essential: bool) -> (Watched, Arc<AtomicU32>) {
+    fn cached_check(does: FakeBehaviour, essential: bool) -> (CachedCheck, Arc<AtomicU32>) {
         let looks = Arc::new(AtomicU32::new(0));
-        let fake = Fake {
+        let fake = FakeCheck {
             does,
             essential,
-            looks: Arc::clone(&looks),
+            runs: Arc::clone(&looks),
         };
         let config = HealthConfig {
             timeout: Duration::from_millis(800),
@@ -200,60 +200,60 @@ mod tests {
             ..HealthConfig::default()
         };
         let gauge = IntGauge::new("status", "status").unwrap();
-        let watched = Watched::new(Arc::new(fake), &config, gauge, Handle::current());
+        let watched = CachedCheck::new(Arc::new(fake), &config, gauge, Handle::current());
         (watched, looks)
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_who_ask_at_once_share_one_look() {
-        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
-        let reports = futures_util::future::join_all((0..100).map(|_| watched.ask())).await;
+        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
+        let reports = futures_util::future::join_all((0..100).map(|_| watched.report())).await;
         assert!(reports.iter().all(|report| report.latency_ms >= 10.0));
         assert_eq!(looks.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_found_is_told_again_for_a_while() {
-        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
-        watched.ask().await;
+        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
+        watched.report().await;
         advance(Duration::from_millis(999)).await;
-        watched.ask().await;
+        watched.report().await;
         assert_eq!(looks.load(Ordering::SeqCst), 1);
         advance(Duration::from_millis(1)).await;
-        watched.ask().await;
+        watched.report().await;
         assert_eq!(looks.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_does_not_stop_the_look_for_others() {
-        let (watched, looks) = watched(Does::Find(HealthStatus::Healthy), true);
-        let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
+        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
+        let impatient = timeout(Duration::from_millis(1), watched.report()).await;
         assert!(impatient.is_err());
-        assert_eq!(watched.ask().await.status, HealthStatus::Healthy);
+        assert_eq!(watched.report().await.status, HealthStatus::Healthy);
         assert_eq!(looks.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_waited_for_is_found_all_the_same_and_grows_old() {
-        let (watched, looks) = watched(Does::Find(HealthStatus::Degraded), true);
-        let impatient = timeout(Duration::from_millis(1), watched.ask()).await;
+        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Degraded), true);
+        let impatient = timeout(Duration::from_millis(1), watched.report()).await;
         assert!(impatient.is_err());
         sleep(Duration::from_mins(5)).await;
         assert_eq!(watched.gauge.get(), HealthStatus::Degraded as i64);
-        watched.ask().await;
+        watched.report().await;
         assert_eq!(looks.load(Ordering::SeqCst), 2, "not what it found then");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_lost_is_unhealthy_only_if_it_is_essential() {
         for (does, error) in [
-            (Does::Fail, "it is gone"),
-            (Does::Hang, "no answer within 800ms"),
-            (Does::Panic, "the check panicked"),
+            (FakeBehaviour::Fail, "it is gone"),
+            (FakeBehaviour::Hang, "no answer within 800ms"),
+            (FakeBehaviour::Panic, "the check panicked"),
         ] {
             for (essential, status) in [(true, HealthStatus::Unhealthy), (false, HealthStatus::Degraded)] {
-                let (watched, _) = watched(does, essential);
-                let report = watched.ask().await;
+                let (watched, _) = cached_check(does, essential);
+                let report = watched.report().await;
                 assert_eq!(report.status, status, "{error}");
                 assert_eq!(report.details["error"], error);
                 assert_eq!(watched.gauge.get(), status as i64);
