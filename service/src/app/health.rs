@@ -4,10 +4,10 @@ use tokio::runtime::Handle;
 
 use super::components::Components;
 use crate::config::Settings;
-use crate::health::dependencies::{Gateway, Redis};
+use crate::health::dependencies::{GatewayCheck, RedisCheck};
 use crate::health::event_loop::EventLoop;
-use crate::health::machine::{Disk, Memory};
-use crate::health::postgres::{JobBacklog, Migrations, Postgres};
+use crate::health::machine::{DiskCheck, MemoryCheck};
+use crate::health::postgres::{JobBacklogCheck, MigrationsCheck, PostgresCheck};
 use crate::health::{HealthCheck, Health};
 
 /// All of them; a service without Redis has no check of it.
@@ -15,17 +15,17 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
     let config = &settings.health;
     let database = &components.databases.background;
     let mut checks: Vec<Box<dyn HealthCheck>> = vec![
-        Box::new(Postgres::new(database.clone())),
-        Box::new(Migrations(database.clone())),
-        Box::new(JobBacklog {
+        Box::new(PostgresCheck::new(database.clone())),
+        Box::new(MigrationsCheck(database.clone())),
+        Box::new(JobBacklogCheck {
             database: database.clone(),
-            most: config.job_backlog_threshold,
+            limit: config.job_backlog_threshold,
         }),
-        Box::new(Gateway(components.gateway.breaker.clone())),
-        Box::new(Memory {
+        Box::new(GatewayCheck(components.gateway.breaker.clone())),
+        Box::new(MemoryCheck {
             degraded_from: config.memory_used_threshold,
         }),
-        Box::new(Disk::new(config.disk_path.clone(), config.disk_free_threshold)),
+        Box::new(DiskCheck::new(config.disk_path.clone(), config.disk_free_threshold)),
         Box::new(EventLoop {
             loops: components.event_loops.clone(),
             degraded_from: config.event_loop_lag_threshold,
@@ -33,7 +33,7 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
         }),
     ];
     if let Some(redis) = &components.redis {
-        checks.push(Box::new(Redis(redis.clone())));
+        checks.push(Box::new(RedisCheck(redis.clone())));
     }
     let metric = &components.metrics.health_checks;
     Health::new(checks, config, metric, &Handle::current())

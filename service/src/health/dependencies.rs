@@ -10,12 +10,12 @@ use crate::resilience::breaker::{Breaker, BreakerState};
 
 /// Whether Redis answers. The `PING` goes through the breaker, and so also counts
 /// as one of the probes that close it again.
-pub(crate) struct Redis(
+pub(crate) struct RedisCheck(
     /// The client.
     pub RedisClient,
 );
 
-impl HealthCheck for Redis {
+impl HealthCheck for RedisCheck {
     fn name(&self) -> &'static str {
         "redis"
     }
@@ -29,7 +29,7 @@ impl HealthCheck for Redis {
                 .await
                 .err()
                 .map(|error| error.to_string());
-            let mut finding = breaker_verdict(self.0.state());
+            let mut finding = evaluate_breaker(self.0.state());
             if let Some(error) = error {
                 finding.status = HealthStatus::Degraded;
                 finding.details["error"] = json!(error);
@@ -41,22 +41,22 @@ impl HealthCheck for Redis {
 
 /// What the payments have seen of the gateway. It is not asked: every call there
 /// is about somebody's money.
-pub(crate) struct Gateway(
+pub(crate) struct GatewayCheck(
     /// Its breaker.
     pub Breaker,
 );
 
-impl HealthCheck for Gateway {
+impl HealthCheck for GatewayCheck {
     fn name(&self) -> &'static str {
         "gateway"
     }
 
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
-        Box::pin(async { Ok(breaker_verdict(self.0.state())) })
+        Box::pin(async { Ok(evaluate_breaker(self.0.state())) })
     }
 }
 
-fn breaker_verdict(state: BreakerState) -> CheckResult {
+fn evaluate_breaker(state: BreakerState) -> CheckResult {
     let details = json!({ "breaker": state.as_str() });
     CheckResult::degraded_if(state != BreakerState::Closed, details)
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_breaker_that_is_not_closed_degrades() {
-        let status = |state| breaker_verdict(state).status;
+        let status = |state| evaluate_breaker(state).status;
         assert_eq!(status(BreakerState::Closed), HealthStatus::Healthy);
         assert_eq!(status(BreakerState::HalfOpen), HealthStatus::Degraded);
         assert_eq!(status(BreakerState::Open), HealthStatus::Degraded);

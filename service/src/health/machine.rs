@@ -18,14 +18,14 @@ use super::{HealthCheck, CheckResult};
 /// What counts is the working set as Kubernetes sees it: all that is charged, less
 /// the file cache that can go at once. Version 2 of cgroups only ("Control Group
 /// v2", Linux kernel documentation, section 5-2).
-pub(crate) struct Memory {
+pub(crate) struct MemoryCheck {
     /// `health.memory_used_threshold`
     pub(crate) degraded_from: f64,
 }
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-impl HealthCheck for Memory {
+impl HealthCheck for MemoryCheck {
     fn name(&self) -> &'static str {
         "memory"
     }
@@ -48,7 +48,7 @@ impl HealthCheck for Memory {
             let current = read_to_string(cgroup.join("memory.current")).await?;
             let stat = read_to_string(cgroup.join("memory.stat")).await?;
             let used = working_set(&current, &stat).context("memory.current is no number")?;
-            Ok(memory_verdict(used, limit, self.degraded_from))
+            Ok(evaluate_memory(used, limit, self.degraded_from))
         })
     }
 }
@@ -73,7 +73,7 @@ fn working_set(current: &str, stat: &str) -> Option<u64> {
     Some(current.saturating_sub(inactive))
 }
 
-fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> CheckResult {
+fn evaluate_memory(used: u64, limit: u64, degraded_from: f64) -> CheckResult {
     let details = json!({ "used_bytes": used, "limit_bytes": limit });
     CheckResult::degraded_if(used as f64 / limit as f64 >= degraded_from, details)
 }
@@ -82,51 +82,51 @@ fn memory_verdict(used: u64, limit: u64, degraded_from: f64) -> CheckResult {
 ///
 /// A look at a network file system that hangs can't be ended. There is one at a time,
 /// or the looks of an hour would take all threads there are for blocking work.
-pub(crate) struct Disk {
+pub(crate) struct DiskCheck {
     path: PathBuf,
-    free: f64,
-    look: Arc<Semaphore>,
+    min_free: f64,
+    in_progress: Arc<Semaphore>,
 }
 
-impl Disk {
+impl DiskCheck {
     /// Degraded below the share `free` of the file system at `path`: `health.disk_free_threshold`,
     /// `health.disk_path`.
-    pub(crate) fn new(path: PathBuf, free: f64) -> Self {
+    pub(crate) fn new(path: PathBuf, min_free: f64) -> Self {
         Self {
             path,
-            free,
-            look: Arc::new(Semaphore::new(1)),
+            min_free,
+            in_progress: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-impl HealthCheck for Disk {
+impl HealthCheck for DiskCheck {
     fn name(&self) -> &'static str {
         "disk"
     }
 
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
-            let only = Arc::clone(&self.look).acquire_owned().await?;
+            let permit = Arc::clone(&self.in_progress).acquire_owned().await?;
             let path = self.path.clone();
-            let look = move || {
-                let _until_it_returns = only;
+            let stat_file_system = move || {
+                let _until_it_returns = permit;
                 rustix::fs::statvfs(&path)
             };
-            let stat = spawn_blocking(look).await??;
+            let stat = spawn_blocking(stat_file_system).await??;
             let (free, total) = (stat.f_bavail, stat.f_blocks);
-            Ok(disk_verdict(
+            Ok(evaluate_disk(
                 free.saturating_mul(stat.f_frsize),
                 total.saturating_mul(stat.f_frsize),
-                self.free,
+                self.min_free,
             ))
         })
     }
 }
 
-fn disk_verdict(free: u64, total: u64, least: f64) -> CheckResult {
+fn evaluate_disk(free: u64, total: u64, min_free: f64) -> CheckResult {
     let details = json!({ "free_bytes": free, "total_bytes": total });
-    CheckResult::degraded_if((free as f64) < total as f64 * least, details)
+    CheckResult::degraded_if((free as f64) < total as f64 * min_free, details)
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn memory_near_its_limit_degrades() {
-        let status = |used| memory_verdict(used, 100, 0.9).status;
+        let status = |used| evaluate_memory(used, 100, 0.9).status;
         assert_eq!(status(89), HealthStatus::Healthy);
         assert_eq!(status(90), HealthStatus::Degraded);
     }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_nearly_full_degrades() {
-        let status = |free| disk_verdict(free, 1000, 0.05).status;
+        let status = |free| evaluate_disk(free, 1000, 0.05).status;
         assert_eq!(status(50), HealthStatus::Healthy);
         assert_eq!(status(49), HealthStatus::Degraded);
     }

@@ -15,17 +15,17 @@ use crate::storage::payment_jobs::{self, QueueDepth};
 /// Whether Postgres answers. It is asked on a connection of its own: neither
 /// requests nor jobs that hold every connection of their pools can make a Postgres
 /// that is well look lost.
-pub(crate) struct Postgres {
+pub(crate) struct PostgresCheck {
     database: Database,
-    kept: Mutex<Option<AsyncPgConnection>>,
+    connection: Mutex<Option<AsyncPgConnection>>,
 }
 
-impl Postgres {
+impl PostgresCheck {
     /// Connects at the first look.
     pub(crate) fn new(database: Database) -> Self {
         Self {
             database,
-            kept: Mutex::default(),
+            connection: Mutex::default(),
         }
     }
 
@@ -45,11 +45,11 @@ impl Postgres {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<AsyncPgConnection>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl HealthCheck for Postgres {
+impl HealthCheck for PostgresCheck {
     fn name(&self) -> &'static str {
         "postgres"
     }
@@ -71,12 +71,12 @@ impl HealthCheck for Postgres {
 
 /// Whether the schema is the one that this binary knows. A newer one does not take
 /// the service out: that is what a rolling upgrade looks like from the old replicas.
-pub(crate) struct Migrations(
+pub(crate) struct MigrationsCheck(
     /// The pool to ask.
     pub Database,
 );
 
-impl HealthCheck for Migrations {
+impl HealthCheck for MigrationsCheck {
     fn name(&self) -> &'static str {
         "migrations"
     }
@@ -84,12 +84,12 @@ impl HealthCheck for Migrations {
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.0.connection().await?;
-            Ok(schema_verdict(&migrations::schema_state(&mut conn).await?))
+            Ok(evaluate_schema(&migrations::schema_state(&mut conn).await?))
         })
     }
 }
 
-fn schema_verdict(schema: &SchemaState) -> CheckResult {
+fn evaluate_schema(schema: &SchemaState) -> CheckResult {
     let details = |schema: &str, versions: &[String]| -> Value {
         json!({ "schema": schema, "versions": versions })
     };
@@ -101,14 +101,14 @@ fn schema_verdict(schema: &SchemaState) -> CheckResult {
 }
 
 /// Whether too many payment jobs wait, or any was given up and waits for a person.
-pub(crate) struct JobBacklog {
+pub(crate) struct JobBacklogCheck {
     /// The pool to ask.
     pub(crate) database: Database,
     /// `health.job_backlog_threshold`
-    pub(crate) most: i64,
+    pub(crate) limit: i64,
 }
 
-impl HealthCheck for JobBacklog {
+impl HealthCheck for JobBacklogCheck {
     fn name(&self) -> &'static str {
         "job_backlog"
     }
@@ -117,14 +117,14 @@ impl HealthCheck for JobBacklog {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
             let QueueDepth { waiting, dead, .. } = payment_jobs::depth(&mut conn).await?;
-            Ok(backlog_verdict(waiting, dead, self.most))
+            Ok(evaluate_backlog(waiting, dead, self.limit))
         })
     }
 }
 
-fn backlog_verdict(waiting: i64, dead: i64, most: i64) -> CheckResult {
-    let details = json!({ "waiting": waiting, "dead": dead, "most": most });
-    CheckResult::degraded_if(waiting > most || dead > 0, details)
+fn evaluate_backlog(waiting: i64, dead: i64, limit: i64) -> CheckResult {
+    let details = json!({ "waiting": waiting, "dead_lettered": dead, "limit": limit });
+    CheckResult::degraded_if(waiting > limit || dead > 0, details)
 }
 
 #[cfg(test)]
@@ -134,19 +134,19 @@ mod tests {
     #[test]
     fn another_schema_is_named_and_degrades() {
         assert_eq!(
-            schema_verdict(&SchemaState::Current).status,
+            evaluate_schema(&SchemaState::Current).status,
             HealthStatus::Healthy
         );
-        let ahead = schema_verdict(&SchemaState::Ahead(vec!["7".to_owned()]));
+        let ahead = evaluate_schema(&SchemaState::Ahead(vec!["7".to_owned()]));
         assert_eq!(ahead.status, HealthStatus::Degraded);
         assert_eq!(ahead.details, json!({"schema": "ahead", "versions": ["7"]}));
-        let behind = schema_verdict(&SchemaState::Behind(vec!["6".to_owned()]));
+        let behind = evaluate_schema(&SchemaState::Behind(vec!["6".to_owned()]));
         assert_eq!(behind.status, HealthStatus::Degraded);
     }
 
     #[test]
     fn a_long_queue_and_a_dead_job_degrade() {
-        let status = |waiting, dead| backlog_verdict(waiting, dead, 10).status;
+        let status = |waiting, dead| evaluate_backlog(waiting, dead, 10).status;
         assert_eq!(status(10, 0), HealthStatus::Healthy);
         assert_eq!(status(11, 0), HealthStatus::Degraded);
         assert_eq!(status(0, 1), HealthStatus::Degraded);

@@ -174,7 +174,7 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
     let gateway = check_becomes(&app, "gateway", "degraded").await;
     assert_eq!(gateway["details"]["breaker"], "open");
     let backlog = check_becomes(&app, "job_backlog", "degraded").await;
-    assert_eq!(backlog["details"]["dead"], 1);
+    assert_eq!(backlog["details"]["dead_lettered"], 1);
     app.get_admin("/readyz").await.expect(200);
 
     // The books close once nothing is left to be paid.
