@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use super::components::Components;
 use crate::config::Settings;
 use crate::health::dependencies::{GatewayCheck, RedisCheck};
-use crate::health::event_loop::EventLoop;
+use crate::health::event_loop::EventLoopCheck;
 use crate::health::machine::{DiskCheck, MemoryCheck};
 use crate::health::postgres::{JobBacklogCheck, MigrationsCheck, PostgresCheck};
 use crate::health::{HealthCheck, Health};
@@ -26,7 +26,7 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
             degraded_from: config.memory_used_threshold,
         }),
         Box::new(DiskCheck::new(config.disk_path.clone(), config.disk_free_threshold)),
-        Box::new(EventLoop {
+        Box::new(EventLoopCheck {
             loops: components.event_loops.clone(),
             degraded_from: config.event_loop_lag_threshold,
             lag: components.metrics.event_loop_lag.clone(),

@@ -53,7 +53,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     });
     let loops = components.event_loops.clone();
     supervisor.spawn("event_loop_lag", move |stop| {
-        let probe = loops.clone().beat("main");
+        let probe = loops.clone().run_probe("main");
         async move {
             stop.run_until_cancelled(probe).await;
         }

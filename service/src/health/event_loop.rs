@@ -18,57 +18,57 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{HealthCheck, CheckResult};
 
-const BEAT: Duration = Duration::from_millis(100);
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The event loops that beat. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct EventLoops(Arc<Mutex<Vec<Weak<Heart>>>>);
+pub(crate) struct EventLoops(Arc<Mutex<Vec<Weak<LagProbe>>>>);
 
-struct Heart {
+struct LagProbe {
     name: &'static str,
-    pulse: Mutex<Pulse>,
+    sample: Mutex<LagSample>,
 }
 
-struct Pulse {
+struct LagSample {
     due: Instant,
     /// How late it was at worst since somebody looked.
-    worst: Duration,
+    max_lag: Duration,
 }
 
 impl EventLoops {
     /// Beats for the loop that runs this, for as long as that lives.
-    pub(crate) async fn beat(self, name: &'static str) {
-        let heart = Arc::new(Heart {
+    pub(crate) async fn run_probe(self, name: &'static str) {
+        let probe = Arc::new(LagProbe {
             name,
-            pulse: Mutex::new(Pulse {
-                due: Instant::now() + BEAT,
-                worst: Duration::ZERO,
+            sample: Mutex::new(LagSample {
+                due: Instant::now() + TICK_INTERVAL,
+                max_lag: Duration::ZERO,
             }),
         });
-        lock(&self.0).push(Arc::downgrade(&heart));
+        lock(&self.0).push(Arc::downgrade(&probe));
         loop {
-            let due = lock(&heart.pulse).due;
+            let due = lock(&probe.sample).due;
             sleep_until(due).await;
-            let mut pulse = lock(&heart.pulse);
-            pulse.worst = pulse.worst.max(due.elapsed());
-            pulse.due = Instant::now() + BEAT;
+            let mut sample = lock(&probe.sample);
+            sample.max_lag = sample.max_lag.max(due.elapsed());
+            sample.due = Instant::now() + TICK_INTERVAL;
         }
     }
 
     /// The loop that was latest since this was last asked, and how late it was.
-    fn latest(&self) -> Option<(&'static str, Duration)> {
-        let mut hearts = lock(&self.0);
-        hearts.retain(|heart| heart.strong_count() > 0);
-        let late = |heart: Arc<Heart>| {
-            let mut pulse = lock(&heart.pulse);
-            let late = pulse.worst.max(pulse.due.elapsed());
-            pulse.worst = Duration::ZERO;
-            (heart.name, late)
+    fn take_max_lag(&self) -> Option<(&'static str, Duration)> {
+        let mut probes = lock(&self.0);
+        probes.retain(|heart| heart.strong_count() > 0);
+        let take_lag = |probe: Arc<LagProbe>| {
+            let mut sample = lock(&probe.sample);
+            let lag = sample.max_lag.max(sample.due.elapsed());
+            sample.max_lag = Duration::ZERO;
+            (probe.name, lag)
         };
-        hearts
+        probes
             .iter()
             .filter_map(Weak::upgrade)
-            .map(late)
+            .map(take_lag)
             .max_by_key(|(_, late)| *late)
     }
 }
@@ -78,7 +78,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether a loop is late.
-pub(crate) struct EventLoop {
+pub(crate) struct EventLoopCheck {
     /// The loops.
     pub(crate) loops: EventLoops,
     /// `health.event_loop_lag_threshold`
@@ -87,21 +87,21 @@ pub(crate) struct EventLoop {
     pub(crate) lag: Gauge,
 }
 
-impl HealthCheck for EventLoop {
+impl HealthCheck for EventLoopCheck {
     fn name(&self) -> &'static str {
         "event_loop"
     }
 
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
-        Box::pin(async { Ok(self.verdict(self.loops.latest())) })
+        Box::pin(async { Ok(self.evaluate(self.loops.take_max_lag())) })
     }
 }
 
-impl EventLoop {
-    fn verdict(&self, latest: Option<(&'static str, Duration)>) -> CheckResult {
+impl EventLoopCheck {
+    fn evaluate(&self, latest: Option<(&'static str, Duration)>) -> CheckResult {
         let Some((name, late)) = latest else {
             self.lag.set(0.0);
-            return CheckResult::not_measured("no event loop beats yet");
+            return CheckResult::not_measured("no event loop is measured yet");
         };
         self.lag.set(late.as_secs_f64());
         let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
@@ -122,43 +122,43 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_is_blocked_is_late_until_it_woke_and_that_was_told() {
         let loops = EventLoops::default();
-        tokio::spawn(loops.clone().beat("a"));
-        sleep(BEAT / 2).await;
+        tokio::spawn(loops.clone().run_probe("a"));
+        sleep(TICK_INTERVAL / 2).await;
         // The clock goes past the beat, as it does during a blocking call.
         advance(BLOCKED).await;
-        let (name, late) = loops.latest().unwrap();
+        let (name, late) = loops.take_max_lag().unwrap();
         assert_eq!(name, "a");
-        assert!(late >= BLOCKED - BEAT, "{late:?}");
-        sleep(3 * BEAT).await;
-        assert!(loops.latest().unwrap().1 >= BLOCKED - BEAT, "it woke late");
-        sleep(3 * BEAT).await;
-        assert!(loops.latest().unwrap().1 < BEAT, "that is over");
+        assert!(late >= BLOCKED - TICK_INTERVAL, "{late:?}");
+        sleep(3 * TICK_INTERVAL).await;
+        assert!(loops.take_max_lag().unwrap().1 >= BLOCKED - TICK_INTERVAL, "it woke late");
+        sleep(3 * TICK_INTERVAL).await;
+        assert!(loops.take_max_lag().unwrap().1 < TICK_INTERVAL, "that is over");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_ended_is_forgotten() {
         let loops = EventLoops::default();
-        let beating = tokio::spawn(loops.clone().beat("a"));
-        sleep(BEAT).await;
-        beating.abort();
-        beating.await.unwrap_err();
-        assert_eq!(loops.latest(), None);
+        let task = tokio::spawn(loops.clone().run_probe("a"));
+        sleep(TICK_INTERVAL).await;
+        task.abort();
+        task.await.unwrap_err();
+        assert_eq!(loops.take_max_lag(), None);
     }
 
     #[test]
     fn late_is_degraded_named_and_measured() {
         let limit = Duration::from_millis(250);
-        let check = EventLoop {
+        let check = EventLoopCheck {
             loops: EventLoops::default(),
             degraded_from: limit,
             lag: event_loop_lag().unwrap(),
         };
-        let late = check.verdict(Some(("a", limit)));
+        let late = check.evaluate(Some(("a", limit)));
         assert_eq!(late.status, HealthStatus::Degraded);
         assert_eq!(late.details, json!({"loop": "a", "lag_ms": 250.0}));
         assert_eq!(check.lag.get(), 0.25);
-        let none = check.verdict(None);
-        let details = json!({"not_measured": "no event loop beats yet"});
+        let none = check.evaluate(None);
+        let details = json!({"not_measured": "no event loop is measured yet"});
         assert_eq!((none.status, none.details), (HealthStatus::Healthy, details));
         assert_eq!(check.lag.get(), 0.0);
     }

@@ -75,7 +75,7 @@ pub(crate) fn start(
     let limits = web::Data::new(shared.limits);
     let server = HttpServer::new(move || {
         // This runs once on the thread of each worker.
-        actix_web::rt::spawn(event_loops.clone().beat("http_worker"));
+        actix_web::rt::spawn(event_loops.clone().run_probe("http_worker"));
         // The last one wraps all others: metrics and problems see the span.
         App::new()
             .app_data(services.clone())
