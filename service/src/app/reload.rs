@@ -46,7 +46,7 @@ fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
     let (in_flight, limits) = (components.in_flight.clone(), components.limits.clone());
     vec![
         ReloadTarget::new("log.filter", |new| {
-            if let Err(error) = logging::change_filter(&new.log.filter) {
+            if let Err(error) = logging::set_filter(&new.log.filter) {
                 tracing::error!(%error, "the log filter stays as it was");
             }
         }),

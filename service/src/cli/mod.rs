@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, ConfigFlags};
 use crate::lifecycle::shutdown::ShutdownTimedOut;
-use crate::telemetry::logging::LastLines;
+use crate::telemetry::logging::LogFlushGuard;
 
 const EX_CONFIG: u8 = 78;
 const EXIT_SHUTDOWN_TIMED_OUT: u8 = 3;
@@ -71,7 +71,7 @@ pub async fn run() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let CliArgs { flags, command } = CliArgs::parse();
-    let _log_flush_guard = LastLines;
+    let _log_flush_guard = LogFlushGuard;
     match dispatch(command, &flags).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report_error(&error),

@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
     // It stands for somebody else's service: its spans would not be in our traces.
     telemetry::start(&settings.log, &TelemetryConfig::default())?;
-    telemetry::panics::log_them();
+    telemetry::panics::install_hook();
     let mut signals = StopSignals::listen()?;
     let config = settings.sandbox_gateway;
     let address = SocketAddr::new(config.bind, config.port);

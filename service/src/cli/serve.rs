@@ -8,7 +8,7 @@ use crate::app::reload::Reloader;
 use crate::config::{self, ConfigFlags};
 use crate::lifecycle::config_watcher::ConfigWatcher;
 use crate::lifecycle::signals::StopSignals;
-use crate::telemetry::{self, logging::LastLines};
+use crate::telemetry::{self, logging::LogFlushGuard};
 
 /// Run the service: the API, the admin listener and the jobs.
 ///
@@ -30,7 +30,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     for warning in config::warnings(&loaded.settings) {
         tracing::warn!(warning, "the configuration can be better");
     }
-    telemetry::panics::log_them();
+    telemetry::panics::install_hook();
     let mut watcher = ConfigWatcher::start(&loaded.directory)?;
     let app = tokio::select! {
         started = App::start(&loaded.settings) => started?,
@@ -54,7 +54,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         stopped = stop => stopped,
         signal = signals.next() => {
             tracing::warn!(signal = signal.as_str(), "stopped at once");
-            drop(LastLines);
+            drop(LogFlushGuard);
             std::process::exit(signal.exit_code().into());
         }
     }

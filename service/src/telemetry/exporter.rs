@@ -12,12 +12,12 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// An exporter around another one.
 #[derive(Debug)]
-pub(super) struct SaidOnce<E> {
+pub(super) struct LogOnceExporter<E> {
     exporter: E,
     failing: AtomicBool,
 }
 
-impl<E> SaidOnce<E> {
+impl<E> LogOnceExporter<E> {
     pub(super) fn new(exporter: E) -> Self {
         Self {
             exporter,
@@ -26,7 +26,7 @@ impl<E> SaidOnce<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for SaidOnce<E> {
+impl<E: SpanExporter> SpanExporter for LogOnceExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exported = self.exporter.export(batch).await;
         let was_failing = self.failing.swap(exported.is_err(), Ordering::Relaxed);

@@ -21,20 +21,20 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 static WRITER: OnceLock<Arc<LogWriter>> = OnceLock::new();
 
 /// Lines that may wait for whoever reads standard output; one is about 300 bytes.
-const QUEUE: usize = 8192;
+const QUEUE_CAPACITY: usize = 8192;
 
 /// How long the end of the process waits for that reader. One that is well needs less than a
 /// tenth of it.
-const LAST_LINES: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Writes lines to standard output.
 ///
 /// # Errors
 /// If the filter can't be read, or the thread that writes can't be started.
 pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> {
-    let (filter, handle) = reload::Layer::new(read(&config.filter)?);
+    let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
     FILTER.get_or_init(|| handle);
-    let writer = LogWriter::start(std::io::stdout(), QUEUE, log_lines_dropped()?)?;
+    let writer = LogWriter::start(std::io::stdout(), QUEUE_CAPACITY, log_lines_dropped()?)?;
     let writer = WRITER.get_or_init(|| Arc::new(writer));
     let lines = fmt::layer()
         .fmt_fields(Unformatted)
@@ -53,22 +53,22 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
 ///
 /// # Errors
 /// If the filter can't be read, or logging was not started.
-pub(crate) fn change_filter(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn set_filter(filter: &str) -> anyhow::Result<()> {
     let handle = FILTER.get().context("logging was not started")?;
-    Ok(handle.reload(read(filter)?)?)
+    Ok(handle.reload(parse_filter(filter)?)?)
 }
 
 /// Writes the lines that still wait when it is dropped, so also when a panic ends the process.
-pub(crate) struct LastLines;
+pub(crate) struct LogFlushGuard;
 
-impl Drop for LastLines {
+impl Drop for LogFlushGuard {
     fn drop(&mut self) {
         if let Some(writer) = WRITER.get() {
-            writer.finish(LAST_LINES);
+            writer.finish(FLUSH_TIMEOUT);
         }
     }
 }
 
-fn read(filter: &str) -> anyhow::Result<EnvFilter> {
+fn parse_filter(filter: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::try_new(filter).context("log.filter can't be read")
 }

@@ -13,19 +13,19 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
 
 /// Logs every panic of the process from now on.
-pub(crate) fn log_them() {
+pub(crate) fn install_hook() {
     panic::set_hook(Box::new(log));
 }
 
 fn log(panicked: &PanicHookInfo<'_>) {
     let location = panicked.location().map(ToString::to_string);
-    let said = panicked.payload().downcast_ref::<&'static str>().copied();
+    let panic_message = panicked.payload().downcast_ref::<&'static str>().copied();
     let backtrace = Backtrace::capture();
     let backtrace = match backtrace.status() {
         BacktraceStatus::Captured => Some(backtrace.to_string()),
         _ => None,
     };
-    tracing::error!(location, said, backtrace, "a panic");
+    tracing::error!(location, panic_message, backtrace, "a panic");
 }
 
 #[cfg(test)]
@@ -42,9 +42,9 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Log {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -55,7 +55,7 @@ mod tests {
     }
 
     /// For the whole process: a subscriber of one thread does not see the span while it writes a line.
-    fn log_to(log: &Log) {
+    fn log_to(log: &LogBuffer) {
         let log = log.clone();
         let lines = fmt::layer()
             .fmt_fields(Unformatted)
@@ -68,7 +68,7 @@ mod tests {
     }
 
     /// The line that a panic leaves in the trace that it happened in.
-    fn line_of(log: &Log, panics: impl FnOnce() + panic::UnwindSafe) -> Value {
+    fn line_of(log: &LogBuffer, panics: impl FnOnce() + panic::UnwindSafe) -> Value {
         let in_it = tracing::info_span!("request").entered();
         let trace_id = trace_id::current().unwrap();
         panic::catch_unwind(panics).unwrap_err();
@@ -83,11 +83,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_line_with_its_place_and_trace_and_without_values() {
-        let log = Log::default();
+        let log = LogBuffer::default();
         log_to(&log);
         // For all threads: a test that fails in the meantime says so without a message.
         let usual = panic::take_hook();
-        log_them();
+        install_hook();
         let literal = line_of(&log, || panic!("a bug"));
         let value = "canary";
         let quoting = line_of(&log, || panic!("unexpected: {value}"));
@@ -95,7 +95,7 @@ mod tests {
 
         assert_eq!(literal["message"], "a panic");
         assert_eq!(literal["level"], "ERROR");
-        assert_eq!(literal["said"], "a bug");
+        assert_eq!(literal["panic_message"], "a bug");
         let location = literal["location"].as_str().unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
         assert!(quoting["location"].is_string(), "{quoting}");

@@ -32,12 +32,12 @@ fn jaeger() -> Box<dyn TextMapPropagator + Send + Sync> {
 
 /// The context that the caller sent, or none of anybody.
 pub(crate) fn extract(headers: &dyn Extractor) -> Context {
-    let nobody = Context::new();
+    let empty = Context::new();
     // Most requests have neither, and are spared the search.
     if headers.get("traceparent").is_none() && headers.get("uber-trace-id").is_none() {
-        return nobody;
+        return empty;
     }
-    FORMATS.extract_with_context(&nobody, headers)
+    FORMATS.extract_with_context(&empty, headers)
 }
 
 /// Tells whoever is called now which span calls.

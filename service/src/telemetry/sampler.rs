@@ -13,17 +13,17 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, Should
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub(super) struct FollowsItsCause(Sampler);
+pub(super) struct LinkedParentSampler(Sampler);
 
-impl FollowsItsCause {
+impl LinkedParentSampler {
     /// `ratio` is for traces that nobody caused, 0 to 1.
-    pub(super) fn or_ratio(ratio: f64) -> Self {
+    pub(super) fn with_ratio(ratio: f64) -> Self {
         let by_ratio = Box::new(Sampler::TraceIdRatioBased(ratio));
         Self(Sampler::ParentBased(by_ratio))
     }
 }
 
-impl ShouldSample for FollowsItsCause {
+impl ShouldSample for LinkedParentSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -65,7 +65,7 @@ mod tests {
             .map(|flags| Link::with_context(span(*flags)))
             .collect();
         let (id, kind) = (TraceId::from(u128::MAX / 2), SpanKind::Internal);
-        let sampler = FollowsItsCause::or_ratio(ratio);
+        let sampler = LinkedParentSampler::with_ratio(ratio);
         let result = sampler.should_sample(parent.as_ref(), id, "", &kind, &[], &links);
         result.decision == SamplingDecision::RecordAndSample
     }

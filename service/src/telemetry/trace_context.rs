@@ -51,7 +51,7 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
 }
 
 /// The span that an event belongs to.
-pub(super) fn of(event: &Event<'_>) -> Option<SpanContext> {
+pub(super) fn of_event(event: &Event<'_>) -> Option<SpanContext> {
     let id = match event.parent() {
         Some(parent) => Some(parent.clone()),
         None if event.is_contextual() => Span::current().id(),

@@ -28,8 +28,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::exporter::SaidOnce;
-use super::sampler::FollowsItsCause;
+use super::exporter::LogOnceExporter;
+use super::sampler::LinkedParentSampler;
 use crate::config::TelemetryConfig;
 
 /// Spans that may wait for the collector; one is about a kilobyte.
@@ -91,7 +91,7 @@ fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> 
         .with_max_export_batch_size(BATCH)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
-    let processor = BatchSpanProcessor::builder(SaidOnce::new(exporter))
+    let processor = BatchSpanProcessor::builder(LogOnceExporter::new(exporter))
         .with_batch_config(batches)
         .build();
     let resource = Resource::builder_empty()
@@ -103,7 +103,7 @@ fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> 
         .build();
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
-        .with_sampler(FollowsItsCause::or_ratio(config.sampling_ratio))
+        .with_sampler(LinkedParentSampler::with_ratio(config.sampling_ratio))
         .with_span_processor(processor))
 }
 
