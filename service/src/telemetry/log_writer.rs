@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 
 /// How often [`LogWriter::finish`] looks whether all is written.
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Lines that come within this time are written together: under load, waking up the thread and
 /// writing cost more than making the line did. Nobody waits for more where they queue up anyway.
-const GATHER: Duration = Duration::from_millis(10);
+const COALESCE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Lines written together at most.
-const BATCH: usize = 256;
+const BATCH_SIZE: usize = 256;
 
 /// Takes lines, and never waits.
 pub(super) struct LogWriter {
@@ -52,11 +52,11 @@ impl LogWriter {
     ) -> io::Result<Self> {
         let (queue, lines) = sync_channel(capacity);
         let pending = Arc::<AtomicUsize>::default();
-        let left = Arc::clone(&pending);
-        let lost = dropped.clone();
+        let pending_lines = Arc::clone(&pending);
+        let dropped_lines = dropped.clone();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(&lines, out, &left, &lost))?;
+            .spawn(move || write_all(&lines, out, &pending_lines, &dropped_lines))?;
         Ok(Self {
             queue,
             pending,
@@ -65,10 +65,10 @@ impl LogWriter {
     }
 
     /// Waits until all lines are written, or for `limit` if nobody reads them.
-    pub(super) fn finish(&self, limit: Duration) {
+    pub(super) fn flush_within(&self, limit: Duration) {
         let began = Instant::now();
         while self.pending.load(Ordering::Acquire) > 0 && began.elapsed() < limit {
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -76,24 +76,24 @@ impl LogWriter {
 fn write_all(
     lines: &Receiver<Vec<u8>>,
     mut out: impl Write,
-    left: &AtomicUsize,
-    lost: &IntCounter,
+    pending: &AtomicUsize,
+    dropped: &IntCounter,
 ) {
     let mut count = 0;
     while let Ok(mut batch) = lines.recv() {
-        if count <= BATCH {
-            thread::sleep(GATHER);
+        if count <= BATCH_SIZE {
+            thread::sleep(COALESCE_INTERVAL);
         }
         count = 1;
-        for line in lines.try_iter().take(BATCH) {
+        for line in lines.try_iter().take(BATCH_SIZE) {
             batch.extend(line);
             count += 1;
         }
         if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
             // There is no other place left where to say so.
-            lost.inc_by(count as u64);
+            dropped.inc_by(count as u64);
         }
-        left.fetch_sub(count, Ordering::Release);
+        pending.fetch_sub(count, Ordering::Release);
     }
 }
 
@@ -123,12 +123,12 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     /// Writes nothing until the test drops the other end.
-    struct Slow {
+    struct BlockedWriter {
         allowed: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
-    impl Write for Slow {
+    impl Write for BlockedWriter {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
             let _dropped = self.allowed.recv();
             self.written.lock().unwrap().write(line)
@@ -139,10 +139,10 @@ mod tests {
         }
     }
 
-    fn slow(capacity: usize) -> (LogWriter, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
+    fn blocked_writer(capacity: usize) -> (LogWriter, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
         let (allow, allowed) = sync_channel(0);
         let written = Arc::<Mutex<Vec<u8>>>::default();
-        let out = Slow {
+        let out = BlockedWriter {
             allowed,
             written: Arc::clone(&written),
         };
@@ -153,18 +153,18 @@ mod tests {
 
     #[test]
     fn a_line_that_finds_no_place_is_dropped_and_counted() {
-        let (writer, allow, written) = slow(2);
+        let (writer, allow, written) = blocked_writer(2);
         for line in 0..1000 {
             (&writer).write_all(format!("{line}\n").as_bytes()).unwrap();
         }
         let dropped = writer.dropped.get();
-        let most = 1 + BATCH as u64 + 2;
+        let most = 1 + BATCH_SIZE as u64 + 2;
         assert!(
             dropped >= 1000 - most,
             "a batch in hand, and two wait: {dropped}"
         );
         drop(allow);
-        writer.finish(LONG);
+        writer.flush_within(LONG);
         let written = written.lock().unwrap();
         assert!(written.starts_with(b"0\n"), "{written:?}");
         let lines = written.iter().filter(|byte| **byte == b'\n').count();
@@ -173,13 +173,13 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_the_last_line_but_not_for_ever() {
-        let (writer, allow, written) = slow(9);
+        let (writer, allow, written) = blocked_writer(9);
         (&writer).write_all(b"one\n").unwrap();
         (&writer).write_all(b"two\n").unwrap();
-        writer.finish(Duration::from_millis(1));
+        writer.flush_within(Duration::from_millis(1));
         assert!(written.lock().unwrap().is_empty());
         drop(allow);
-        writer.finish(LONG);
+        writer.flush_within(LONG);
         assert_eq!(*written.lock().unwrap(), b"one\ntwo\n");
     }
 }

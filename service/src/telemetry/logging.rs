@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use super::lines::{Json, Pretty, Unformatted};
+use super::log_format::{JsonFormat, PrettyFormat, SkipSpanFields};
 use super::log_writer::LogWriter;
 use super::metrics::process::log_lines_dropped;
 use crate::config::{LogConfig, LogFormat};
@@ -37,14 +37,14 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
     let writer = LogWriter::start(std::io::stdout(), QUEUE_CAPACITY, log_lines_dropped()?)?;
     let writer = WRITER.get_or_init(|| Arc::new(writer));
     let lines = fmt::layer()
-        .fmt_fields(Unformatted)
+        .fmt_fields(SkipSpanFields)
         .with_writer(Arc::clone(writer));
     let lines = match config.format {
         LogFormat::Pretty => lines
             .with_ansi(std::io::stdout().is_terminal())
-            .event_format(Pretty)
+            .event_format(PrettyFormat)
             .boxed(),
-        LogFormat::Json => lines.event_format(Json).boxed(),
+        LogFormat::Json => lines.event_format(JsonFormat).boxed(),
     };
     Ok(lines.with_filter(filter))
 }
@@ -64,7 +64,7 @@ pub(crate) struct LogFlushGuard;
 impl Drop for LogFlushGuard {
     fn drop(&mut self) {
         if let Some(writer) = WRITER.get() {
-            writer.finish(FLUSH_TIMEOUT);
+            writer.flush_within(FLUSH_TIMEOUT);
         }
     }
 }

@@ -9,7 +9,7 @@
 //! fails no shutdown, it only costs the spans it would have got.
 
 mod exporter;
-pub(crate) mod lines;
+pub(crate) mod log_format;
 mod log_writer;
 pub(crate) mod logging;
 pub mod metrics;

@@ -33,7 +33,7 @@ fn log(panicked: &PanicHookInfo<'_>) {
 mod tests {
     use super::*;
     use crate::config::TelemetryConfig;
-    use crate::telemetry::lines::{Json, Unformatted};
+    use crate::telemetry::log_format::{JsonFormat, SkipSpanFields};
     use crate::telemetry::{trace_id, traces};
     use serde_json::Value;
     use std::io::{self, Write};
@@ -58,8 +58,8 @@ mod tests {
     fn log_to(log: &LogBuffer) {
         let log = log.clone();
         let lines = fmt::layer()
-            .fmt_fields(Unformatted)
-            .event_format(Json)
+            .fmt_fields(SkipSpanFields)
+            .event_format(JsonFormat)
             .with_writer(move || log.clone());
         let subscriber = tracing_subscriber::registry()
             .with(lines)

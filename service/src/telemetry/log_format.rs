@@ -22,21 +22,21 @@ use tracing_subscriber::registry::LookupSpan;
 use super::trace_context;
 
 /// For people: `2026-05-04T09:30:00.000000Z  INFO ready address=… trace_id=…`.
-pub(super) struct Pretty;
+pub(super) struct PrettyFormat;
 
 /// For collectors: one JSON object a line, the fields of the event at its top level.
-pub(super) struct Json;
+pub(super) struct JsonFormat;
 
 /// Leaves the fields of spans out.
-pub(super) struct Unformatted;
+pub(super) struct SkipSpanFields;
 
-impl<'writer> FormatFields<'writer> for Unformatted {
+impl<'writer> FormatFields<'writer> for SkipSpanFields {
     fn format_fields<R: RecordFields>(&self, _: Writer<'writer>, _: R) -> fmt::Result {
         Ok(())
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Pretty
+impl<S, N> FormatEvent<S, N> for PrettyFormat
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     N: for<'writer> FormatFields<'writer> + 'static,
@@ -72,7 +72,7 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Json
+impl<S, N> FormatEvent<S, N> for JsonFormat
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     N: for<'writer> FormatFields<'writer> + 'static,
@@ -95,13 +95,13 @@ fn write_json(line: &mut Vec<u8>, event: &Event<'_>) -> serde_json::Result<()> {
     let mut map = json.serialize_map(None)?;
     map.serialize_entry("timestamp", &now())?;
     map.serialize_entry("level", event.metadata().level().as_str())?;
-    let mut fields = Fields {
+    let mut fields = JsonFieldVisitor {
         map: &mut map,
         log_target: None,
         written: Ok(()),
     };
     event.record(&mut fields);
-    let Fields {
+    let JsonFieldVisitor {
         log_target,
         written,
         ..
@@ -122,13 +122,13 @@ fn now() -> String {
 
 /// Writes the fields of an event. Lines of the crate `log` come with their origin in
 /// fields `log.…`, of which only the target is of use.
-struct Fields<'a, M: SerializeMap> {
+struct JsonFieldVisitor<'a, M: SerializeMap> {
     map: &'a mut M,
     log_target: Option<String>,
     written: Result<(), M::Error>,
 }
 
-impl<M: SerializeMap> Fields<'_, M> {
+impl<M: SerializeMap> JsonFieldVisitor<'_, M> {
     fn write(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
         if self.written.is_ok() && !field.name().starts_with("log.") {
             self.written = self.map.serialize_entry(field.name(), value);
@@ -136,7 +136,7 @@ impl<M: SerializeMap> Fields<'_, M> {
     }
 }
 
-impl<M: SerializeMap> Visit for Fields<'_, M> {
+impl<M: SerializeMap> Visit for JsonFieldVisitor<'_, M> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.write(field, &format_args!("{value:?}"));
     }
