@@ -47,7 +47,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let stop = async {
         let stopped = app.stop().await;
         // Last, so that the spans of the shutdown are among them.
-        telemetry::traces::finish(loaded.settings.shutdown.telemetry_timeout).await;
+        telemetry::traces::shutdown(loaded.settings.shutdown.telemetry_timeout).await;
         stopped
     };
     tokio::select! {

@@ -33,13 +33,13 @@ use super::sampler::LinkedParentSampler;
 use crate::config::TelemetryConfig;
 
 /// Spans that may wait for the collector; one is about a kilobyte.
-const QUEUE: usize = 8192;
-const BATCH: usize = 512;
+const QUEUE_CAPACITY: usize = 8192;
+const BATCH_SIZE: usize = 512;
 /// How long a span waits at most for its batch to fill up.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
 
 /// There is one if spans are exported.
-static EXPORTING: OnceLock<SdkTracerProvider> = OnceLock::new();
+static EXPORTING_PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Turns spans into traces.
 ///
@@ -54,8 +54,8 @@ where
         let undecided = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         SdkTracerProvider::builder().with_sampler(undecided).build()
     } else {
-        let provider = exporting(config)?.build();
-        EXPORTING.get_or_init(|| provider.clone());
+        let provider = exporting_provider_builder(config)?.build();
+        EXPORTING_PROVIDER.get_or_init(|| provider.clone());
         provider
     };
     Ok(tracing_opentelemetry::layer()
@@ -66,12 +66,12 @@ where
         .with_tracked_inactivity(false)
         .with_context_activation(false)
         .with_error_events_to_status(false)
-        .with_filter(filter_fn(is_shown).with_max_level_hint(Level::INFO)))
+        .with_filter(filter_fn(is_traced).with_max_level_hint(Level::INFO)))
 }
 
 /// Our own spans, and our own complaints inside of them. The libraries' would be a
 /// hundred times as many.
-fn is_shown(metadata: &Metadata<'_>) -> bool {
+fn is_traced(metadata: &Metadata<'_>) -> bool {
     let least = match metadata.is_span() {
         true => Level::INFO,
         false => Level::WARN,
@@ -79,7 +79,7 @@ fn is_shown(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= least && metadata.target().starts_with("orderly")
 }
 
-fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> {
+fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> {
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(&config.otlp_endpoint)
@@ -87,8 +87,8 @@ fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> 
         .build()
         .context("ORDERLY__TELEMETRY__OTLP_ENDPOINT can't be used")?;
     let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE)
-        .with_max_export_batch_size(BATCH)
+        .with_max_queue_size(QUEUE_CAPACITY)
+        .with_max_export_batch_size(BATCH_SIZE)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
     let processor = BatchSpanProcessor::builder(LogOnceExporter::new(exporter))
@@ -108,15 +108,15 @@ fn exporting(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> 
 }
 
 /// Whether a span that begins now would be exported.
-pub(crate) fn are_sampled() -> bool {
-    EXPORTING.get().is_some()
+pub(crate) fn is_current_span_sampled() -> bool {
+    EXPORTING_PROVIDER.get().is_some()
         && (tracing::Span::current().context().span().span_context()).is_sampled()
 }
 
 /// Like `tracing::info_span!`, but there is no span if nobody would see it.
 macro_rules! sampled_span {
     ($($span:tt)*) => {
-        if $crate::telemetry::traces::are_sampled() {
+        if $crate::telemetry::traces::is_current_span_sampled() {
             tracing::info_span!($($span)*)
         } else {
             tracing::Span::none()
@@ -127,8 +127,8 @@ pub(crate) use sampled_span;
 
 /// Exports what still waits, for no longer than `limit`, and nothing after that. What
 /// could not be exported is lost, which is worth a line and no failure.
-pub(crate) async fn finish(limit: Duration) {
-    let Some(provider) = EXPORTING.get() else {
+pub(crate) async fn shutdown(limit: Duration) {
+    let Some(provider) = EXPORTING_PROVIDER.get() else {
         return;
     };
     // It blocks, and hangs for as long as a collector does.
