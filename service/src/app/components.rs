@@ -85,7 +85,7 @@ fn build_redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<
     };
     let breaker = settings.breaker.for_redis();
     let breaker = Breaker::new("redis", breaker, metrics.breakers.clone());
-    let latency = metrics.redis_seconds.clone();
+    let latency = metrics.redis_latency.clone();
     let runtime = Handle::current();
     let client = RedisClient::new(url.expose(), &settings.redis, breaker, latency, runtime)?;
     Ok(Some(client))

@@ -5,21 +5,21 @@ use tokio::runtime::Handle;
 
 use crate::http::server::{REQUEST_LABELS, REQUEST_METRICS};
 use crate::storage::PoolMetrics;
-use crate::telemetry::metrics::{Description, Metrics, process};
+use crate::telemetry::metrics::{MetricDescription, Metrics, process};
 
 /// All of them, by name. Must be called on a runtime, as it describes one.
 ///
 /// # Errors
 /// If two have one name.
-pub(crate) fn descriptions() -> anyhow::Result<Vec<Description>> {
+pub(crate) fn descriptions() -> anyhow::Result<Vec<MetricDescription>> {
     let metrics = Metrics::new()?;
     let mut collectors: Vec<Box<dyn Collector>> = metrics.collectors();
     collectors.extend(PoolMetrics::new(&metrics.registry)?.collectors());
     collectors.extend(process::collectors(Handle::current())?);
-    let mut descriptions: Vec<Description> = (collectors.iter())
-        .flat_map(|collector| Description::of(collector.as_ref()))
+    let mut descriptions: Vec<MetricDescription> = (collectors.iter())
+        .flat_map(|collector| MetricDescription::of(collector.as_ref()))
         .collect();
-    descriptions.extend(REQUEST_METRICS.map(|(name, kind, help)| Description {
+    descriptions.extend(REQUEST_METRICS.map(|(name, kind, help)| MetricDescription {
         name: name.to_owned(),
         kind,
         labels: REQUEST_LABELS.map(str::to_owned).to_vec(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::app::metrics::descriptions;
-use crate::telemetry::metrics::Description;
+use crate::telemetry::metrics::MetricDescription;
 
 /// List every metric of GET /metrics: name, type, labels and meaning.
 ///
@@ -36,10 +36,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     })
 }
 
-fn render_page(metrics: &[Description]) -> Result<String, std::fmt::Error> {
+fn render_page(metrics: &[MetricDescription]) -> Result<String, std::fmt::Error> {
     let mut page = PAGE_HEADER.to_owned();
     for metric in metrics {
-        let Description {
+        let MetricDescription {
             name,
             kind,
             labels,

@@ -151,7 +151,7 @@ impl RateLimits {
             })),
             Decision::Rejected { retry_after } => {
                 let labels = &[class.as_str()];
-                metrics.refused.with_label_values(labels).inc();
+                metrics.rejected.with_label_values(labels).inc();
                 Err(RateLimited {
                     class,
                     policy,

@@ -122,7 +122,7 @@ impl GuardedGateway {
                 Err(GatewayError::Permanent { .. }) => "permanent",
                 Err(GatewayError::Transient { .. }) => "transient",
             };
-            let seconds = self.metrics.seconds.with_label_values(&[operation, name]);
+            let seconds = self.metrics.duration.with_label_values(&[operation, name]);
             seconds.observe(began.elapsed().as_secs_f64());
             match &outcome {
                 // "We don't take this request" is an answer, too.

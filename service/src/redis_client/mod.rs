@@ -40,7 +40,7 @@ struct Shared {
     connection: Connection,
     timeout: Duration,
     breaker: Breaker,
-    seconds: HistogramVec,
+    latency: HistogramVec,
     main: Handle,
 }
 
@@ -89,14 +89,14 @@ impl RedisClient {
         url: &str,
         config: &RedisConfig,
         breaker: Breaker,
-        seconds: HistogramVec,
+        latency: HistogramVec,
         main: Handle,
     ) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(Shared {
             connection: Connection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
-            seconds,
+            latency,
             main,
         })))
     }
@@ -162,7 +162,7 @@ impl RedisClient {
         );
         let waiting = tokio::time::timeout(limit, task).instrument(span.clone());
         let answered = {
-            let _timer = self.0.seconds.with_label_values(&[command]).start_timer();
+            let _timer = self.0.latency.with_label_values(&[command]).start_timer();
             waiting.await
         };
         let outcome = match answered {
@@ -208,7 +208,7 @@ mod tests {
         };
         let breaker = Breaker::new("redis", opens_at_once, BreakerMetrics::new().unwrap());
         let config = RedisConfig::default();
-        let seconds = metrics::redis_seconds().unwrap();
+        let seconds = metrics::redis_latency().unwrap();
         let waits = seconds.with_label_values(&["PING"]);
         let client = RedisClient::new(&url, &config, breaker, seconds, Handle::current()).unwrap();
         let ping = || {

@@ -3,13 +3,13 @@
 use prometheus::core::Collector;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, Result};
 
-use super::make::{counters, durations, gauge};
+use super::constructors::{counter_vec, duration_histogram_vec, gauge};
 
 /// What calls of the payment gateway show of themselves.
 #[derive(Clone)]
 pub struct GatewayMetrics {
     /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call.
-    pub(crate) seconds: HistogramVec,
+    pub(crate) duration: HistogramVec,
     /// `orderly_gateway_requests_in_flight`
     pub(crate) in_flight: IntGauge,
 }
@@ -21,7 +21,7 @@ impl GatewayMetrics {
     /// None: the names are good.
     pub fn new() -> Result<Self> {
         Ok(Self {
-            seconds: durations(
+            duration: duration_histogram_vec(
                 "gateway_request_duration",
                 "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
                  outcome: charged, declined, voided, refunded, transient (nobody knows), permanent \
@@ -40,7 +40,7 @@ impl GatewayMetrics {
 
     pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         vec![
-            Box::new(self.seconds.clone()),
+            Box::new(self.duration.clone()),
             Box::new(self.in_flight.clone()),
         ]
     }
@@ -50,8 +50,8 @@ impl GatewayMetrics {
 ///
 /// # Errors
 /// None: the name is good.
-pub fn redis_seconds() -> Result<HistogramVec> {
-    durations(
+pub fn redis_latency() -> Result<HistogramVec> {
+    duration_histogram_vec(
         "redis_command_duration",
         "Time until Redis answered, or was given up, by command; what the breaker refuses is not in it",
         &["command"],
@@ -66,7 +66,7 @@ pub fn redis_seconds() -> Result<HistogramVec> {
 /// # Errors
 /// None: the name is good.
 pub fn retries() -> Result<IntCounterVec> {
-    let retries = counters(
+    let retries = counter_vec(
         "retries",
         "Failures worth another try, by dependency (database, payments) and outcome: made (it was \
          tried again), no_budget (retries are used up), no_time (it would not fit the deadline)",

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// A metric, without its values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Description {
+pub(crate) struct MetricDescription {
     /// As it is scraped; a histogram's has `_bucket`, `_sum` and `_count` behind it.
     pub(crate) name: String,
     /// counter, gauge or histogram.
@@ -18,7 +18,7 @@ pub(crate) struct Description {
     pub(crate) help: String,
 }
 
-impl Description {
+impl MetricDescription {
     /// Of each metric of a collector, whether it has values yet or not.
     pub(crate) fn of(collector: &dyn Collector) -> Vec<Self> {
         let families = collector.collect();

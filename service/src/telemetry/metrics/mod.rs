@@ -8,7 +8,7 @@
 
 mod dependencies;
 mod description;
-mod make;
+mod constructors;
 pub(crate) mod process;
 mod queues;
 mod resilience;
@@ -19,10 +19,10 @@ use prometheus::{
     Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
 };
 
-use make::{counter, counters, gauge, gauges, seconds};
+use constructors::{counter, counter_vec, gauge, gauge_vec, float_gauge};
 
-pub use dependencies::{GatewayMetrics, redis_seconds, retries};
-pub(crate) use description::Description;
+pub use dependencies::{GatewayMetrics, redis_latency, retries};
+pub(crate) use description::MetricDescription;
 pub(crate) use queues::QueueMetrics;
 pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
 pub(crate) use shop::ShopMetrics;
@@ -43,7 +43,7 @@ pub struct Metrics {
     /// The payment gateway's.
     pub gateway: GatewayMetrics,
     /// `orderly_redis_command_duration_seconds{command}`
-    pub(crate) redis_seconds: HistogramVec,
+    pub(crate) redis_latency: HistogramVec,
     /// `orderly_retries_total{dependency,outcome}`
     pub retries: IntCounterVec,
     /// Work that waits.
@@ -87,31 +87,31 @@ impl Metrics {
     /// # Errors
     /// If two have one name.
     pub fn new() -> Result<Self> {
-        let metrics = Self::make()?;
+        let metrics = Self::build()?;
         for collector in metrics.collectors() {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
     }
 
-    fn make() -> Result<Self> {
+    fn build() -> Result<Self> {
         Ok(Self {
             registry: Registry::new(),
             shop: ShopMetrics::new()?,
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
-            payments: counters(
+            payments: counter_vec(
                 "payments",
                 "Payment tries by outcome: charged, declined, refunded, voided, retried, waiting \
                  (the breaker is open, or the service stops), buried (given up), panicked",
                 &["outcome"],
             )?,
             gateway: GatewayMetrics::new()?,
-            redis_seconds: redis_seconds()?,
+            redis_latency: redis_latency()?,
             retries: retries()?,
             queues: QueueMetrics::new()?,
             events_published: counter("events_published", "Events published from the outbox")?,
-            task_restarts: counters("task_restarts", "Background tasks started again", &["task"])?,
-            cache_requests: counters(
+            task_restarts: counter_vec("task_restarts", "Background tasks started again", &["task"])?,
+            cache_requests: counter_vec(
                 "cache_requests",
                 "Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss, \
                  error, stale (an old entry stood in for the database)",
@@ -120,7 +120,7 @@ impl Metrics {
             panics: counter("panics", "Handlers that panicked")?,
             breakers: BreakerMetrics::new()?,
             in_flight: InFlightMetrics::new()?,
-            health_checks: gauges(
+            health_checks: gauge_vec(
                 "health_check_status",
                 "Health check: 0 healthy, 1 degraded, 2 unhealthy",
                 &["check"],
@@ -136,7 +136,7 @@ impl Metrics {
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.password_hashes.clone()),
             Box::new(self.payments.clone()),
-            Box::new(self.redis_seconds.clone()),
+            Box::new(self.redis_latency.clone()),
             Box::new(self.retries.clone()),
             Box::new(self.events_published.clone()),
             Box::new(self.task_restarts.clone()),
@@ -162,7 +162,7 @@ impl Metrics {
 /// # Errors
 /// None: the name is good.
 pub(crate) fn event_loop_lag() -> Result<Gauge> {
-    seconds(
+    float_gauge(
         "event_loop_lag_seconds",
         "How late the latest event loop was at worst, from one health check to the next",
     )

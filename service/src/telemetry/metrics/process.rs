@@ -7,7 +7,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Result};
 use tokio::runtime::Handle;
 
-use super::make::{counter, gauge};
+use super::constructors::{counter, gauge};
 
 /// All there is of the process. `runtime` is the main one; each HTTP worker has a
 /// small one of its own, which is not in here.
@@ -17,7 +17,7 @@ use super::make::{counter, gauge};
 pub(crate) fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
     Ok(vec![
         Box::new(build_info()?),
-        Box::new(Runtime::new(runtime)?),
+        Box::new(RuntimeCollector::new(runtime)?),
         Box::new(log_lines_dropped()?),
         #[cfg(target_os = "linux")]
         Box::new(prometheus::process_collector::ProcessCollector::for_self()),
@@ -45,14 +45,14 @@ pub(crate) fn log_lines_dropped() -> Result<IntCounter> {
 }
 
 /// Read when Prometheus asks.
-struct Runtime {
+struct RuntimeCollector {
     handle: Handle,
     workers: IntGauge,
     alive_tasks: IntGauge,
     global_queue_depth: IntGauge,
 }
 
-impl Runtime {
+impl RuntimeCollector {
     fn new(handle: Handle) -> Result<Self> {
         Ok(Self {
             handle,
@@ -70,7 +70,7 @@ impl Runtime {
     }
 }
 
-impl Collector for Runtime {
+impl Collector for RuntimeCollector {
     fn desc(&self) -> Vec<&Desc> {
         self.gauges()
             .into_iter()

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntGauge, IntGaugeVec, Result};
 
-use super::make::{gauge, gauges, seconds};
+use super::constructors::{gauge, gauge_vec, float_gauge};
 
 /// Work that waits.
 #[derive(Clone)]
@@ -26,18 +26,18 @@ pub(crate) struct QueueMetrics {
 impl QueueMetrics {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            payment_jobs: gauges(
+            payment_jobs: gauge_vec(
                 "payment_jobs",
                 "Payment jobs by state: waiting, dead (given up; see orderly jobs)",
                 &["state"],
             )?,
-            payment_jobs_oldest_age: seconds(
+            payment_jobs_oldest_age: float_gauge(
                 "payment_jobs_oldest_age_seconds",
                 "How long the oldest waiting payment job has waited, or while the database is away the \
                  last one seen; 0 without one",
             )?,
             outbox_events: gauge("outbox_events", "Events that wait to be published")?,
-            outbox_oldest_age: seconds(
+            outbox_oldest_age: float_gauge(
                 "outbox_oldest_age_seconds",
                 "How long the oldest unpublished event has waited, or while the database is away the \
                  last one seen; 0 without one",

@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
-use super::make::{counter, counters, gauge, gauges};
+use super::constructors::{counter, counter_vec, gauge, gauge_vec};
 
 /// What the circuit breakers show of themselves, by the label `breaker`: payments or
 /// redis.
@@ -30,7 +30,7 @@ pub struct InFlightMetrics {
 #[derive(Clone)]
 pub struct RateLimitMetrics {
     /// `orderly_rate_limited_total{class}`: requests refused.
-    pub(crate) refused: IntCounterVec,
+    pub(crate) rejected: IntCounterVec,
     /// `orderly_rate_limit_decisions_total{source}`: who decided, redis or local.
     pub(crate) decisions: IntCounterVec,
     /// `orderly_rate_limit_keys{class}`: clients that this process counts.
@@ -44,12 +44,12 @@ impl BreakerMetrics {
     /// None: the names are good.
     pub fn new() -> Result<Self> {
         Ok(Self {
-            state: gauges(
+            state: gauge_vec(
                 "breaker_state",
                 "Circuit breaker (payments, redis): 0 closed, 1 half-open, 2 open",
                 &["breaker"],
             )?,
-            calls: counters(
+            calls: counter_vec(
                 "breaker_calls",
                 "Calls through a circuit breaker by what came of them: success, failure, slow, refused",
                 &["breaker", "outcome"],
@@ -94,17 +94,17 @@ impl RateLimitMetrics {
     /// None: the names are good.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            refused: counters(
+            rejected: counter_vec(
                 "rate_limited",
                 "Requests over a rate limit, by class: read, write, register, login, account",
                 &["class"],
             )?,
-            decisions: counters(
+            decisions: counter_vec(
                 "rate_limit_decisions",
                 "Rate limit decisions by who made them: redis or local",
                 &["source"],
             )?,
-            keys: gauges(
+            keys: gauge_vec(
                 "rate_limit_keys",
                 "Clients counted in this process, by class",
                 &["class"],
@@ -114,7 +114,7 @@ impl RateLimitMetrics {
 
     pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         vec![
-            Box::new(self.refused.clone()),
+            Box::new(self.rejected.clone()),
             Box::new(self.decisions.clone()),
             Box::new(self.keys.clone()),
         ]

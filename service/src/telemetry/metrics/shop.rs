@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, Result};
 
-use super::make::{counter, counters};
+use super::constructors::{counter, counter_vec};
 
 /// How business goes.
 #[derive(Clone)]
@@ -23,17 +23,17 @@ impl ShopMetrics {
     pub(super) fn new() -> Result<Self> {
         let metrics = Self {
             registrations: counter("registrations", "Users who registered")?,
-            logins: counters(
+            logins: counter_vec(
                 "logins",
                 "Log-ins by outcome: success, refused (wrong address or password), failed (the service's own trouble)",
                 &["outcome"],
             )?,
-            orders: counters(
+            orders: counter_vec(
                 "orders",
                 "Orders by the status they came to: pending (placed), paid, shipped, cancelled, payment_failed",
                 &["status"],
             )?,
-            order_value: counters(
+            order_value: counter_vec(
                 "order_value_minor",
                 "Value of the orders placed, in minor units (cents), by currency",
                 &["currency"],

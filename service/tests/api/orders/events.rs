@@ -230,7 +230,7 @@ fn redis_client(settings: &Settings) -> RedisClient {
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", settings.breaker.clone(), metrics);
     let url = settings.redis.url.as_ref().unwrap().expose();
-    let seconds = metrics::redis_seconds().unwrap();
+    let seconds = metrics::redis_latency().unwrap();
     RedisClient::new(url, &settings.redis, breaker, seconds, Handle::current()).unwrap()
 }
 

@@ -15,7 +15,7 @@ use crate::support::eventually::eventually;
 fn client_through(door: &Door, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
     let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
     let url = format!("redis://{}/", door.address());
-    let seconds = metrics::redis_seconds().unwrap();
+    let seconds = metrics::redis_latency().unwrap();
     RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
 }
 

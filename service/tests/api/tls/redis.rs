@@ -19,7 +19,7 @@ async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> 
     };
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", BreakerConfig::default(), metrics);
-    let seconds = metrics::redis_seconds().unwrap();
+    let seconds = metrics::redis_latency().unwrap();
     let client =
         RedisClient::new(&server.url(), &config, breaker, seconds, Handle::current()).unwrap();
     let ping = client.run("PING", |mut connection| async move {
@@ -68,7 +68,7 @@ async fn a_ca_that_cannot_be_used_is_named() {
             BreakerConfig::default(),
             BreakerMetrics::new().unwrap(),
         );
-        let seconds = metrics::redis_seconds().unwrap();
+        let seconds = metrics::redis_latency().unwrap();
         let client = RedisClient::new(
             "rediss://localhost",
             &config,

@@ -9,7 +9,7 @@ pub(super) fn counter(name: &str, help: &str) -> Result<IntCounter> {
     IntCounter::new(format!("orderly_{name}_total"), help)
 }
 
-pub(super) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+pub(super) fn counter_vec(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
     IntCounterVec::new(Opts::new(format!("orderly_{name}_total"), help), labels)
 }
 
@@ -17,16 +17,16 @@ pub(super) fn gauge(name: &str, help: &str) -> Result<IntGauge> {
     IntGauge::new(format!("orderly_{name}"), help)
 }
 
-pub(super) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+pub(super) fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
     IntGaugeVec::new(Opts::new(format!("orderly_{name}"), help), labels)
 }
 
 /// A gauge with a fraction; the name says of what.
-pub(super) fn seconds(name: &str, help: &str) -> Result<Gauge> {
+pub(super) fn float_gauge(name: &str, help: &str) -> Result<Gauge> {
     Gauge::new(format!("orderly_{name}"), help)
 }
 
-pub(super) fn durations(
+pub(super) fn duration_histogram_vec(
     name: &str,
     help: &str,
     labels: &[&str],
