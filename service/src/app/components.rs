@@ -130,7 +130,7 @@ pub fn build_services(
         passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
         tokens: Arc::new(Tokens::new(&settings.auth)?),
         job_notifier: JobNotifier::default(),
-        metrics: metrics.shop.clone(),
+        metrics: metrics.business.clone(),
         orders: settings.orders.clone(),
     })
 }

@@ -37,7 +37,7 @@ use crate::secrets::tokens::Tokens;
 use crate::storage::database::Database;
 use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
-use crate::telemetry::metrics::ShopMetrics;
+use crate::telemetry::metrics::BusinessMetrics;
 
 /// What the stories need. Clones share all of it.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct Services {
     /// Wakes the jobs.
     pub job_notifier: JobNotifier,
     /// Counts what came of the stories.
-    pub(crate) metrics: ShopMetrics,
+    pub(crate) metrics: BusinessMetrics,
     /// How orders are taken.
     pub(crate) orders: OrdersConfig,
 }
@@ -73,7 +73,7 @@ impl Services {
     /// Counts an order that has come to `status`, once that is committed.
     fn record_order_status(&self, status: OrderStatus) {
         let status = status.as_str();
-        self.metrics.orders.with_label_values(&[status]).inc();
+        self.metrics.order_status_changes.with_label_values(&[status]).inc();
     }
 }
 

@@ -12,7 +12,7 @@ mod constructors;
 pub(crate) mod process;
 mod queues;
 mod resilience;
-mod shop;
+mod business;
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -25,7 +25,7 @@ pub use dependencies::{GatewayMetrics, redis_latency, retries};
 pub(crate) use description::MetricDescription;
 pub(crate) use queues::QueueMetrics;
 pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
-pub(crate) use shop::ShopMetrics;
+pub(crate) use business::BusinessMetrics;
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Metrics {
     /// What `/metrics` shows.
     pub registry: Registry,
     /// How business goes.
-    pub(crate) shop: ShopMetrics,
+    pub(crate) business: BusinessMetrics,
     /// `orderly_password_hashes_total`: passwords hashed or verified.
     pub(crate) password_hashes: IntCounter,
     /// `orderly_payments_total{outcome}`: tries to charge or to refund, by what
@@ -97,7 +97,7 @@ impl Metrics {
     fn build() -> Result<Self> {
         Ok(Self {
             registry: Registry::new(),
-            shop: ShopMetrics::new()?,
+            business: BusinessMetrics::new()?,
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
             payments: counter_vec(
                 "payments",
@@ -147,7 +147,7 @@ impl Metrics {
             Box::new(self.reload.failures.clone()),
             Box::new(self.reload.last_successful.clone()),
         ];
-        collectors.extend(self.shop.collectors());
+        collectors.extend(self.business.collectors());
         collectors.extend(self.gateway.collectors());
         collectors.extend(self.queues.collectors());
         collectors.extend(self.breakers.collectors());

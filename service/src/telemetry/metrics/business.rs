@@ -7,19 +7,19 @@ use super::constructors::{counter, counter_vec};
 
 /// How business goes.
 #[derive(Clone)]
-pub(crate) struct ShopMetrics {
+pub(crate) struct BusinessMetrics {
     /// `orderly_registrations_total`: users who registered.
     pub(crate) registrations: IntCounter,
     /// `orderly_logins_total{outcome}`: success, refused (wrong address or password)
     /// or failed (our own trouble).
     pub(crate) logins: IntCounterVec,
     /// `orderly_orders_total{status}`: orders that came to that status.
-    pub(crate) orders: IntCounterVec,
+    pub(crate) order_status_changes: IntCounterVec,
     /// `orderly_order_value_minor_total{currency}`: what was ordered, in minor units.
     pub(crate) order_value: IntCounterVec,
 }
 
-impl ShopMetrics {
+impl BusinessMetrics {
     pub(super) fn new() -> Result<Self> {
         let metrics = Self {
             registrations: counter("registrations", "Users who registered")?,
@@ -28,7 +28,7 @@ impl ShopMetrics {
                 "Log-ins by outcome: success, refused (wrong address or password), failed (the service's own trouble)",
                 &["outcome"],
             )?,
-            orders: counter_vec(
+            order_status_changes: counter_vec(
                 "orders",
                 "Orders by the status they came to: pending (placed), paid, shipped, cancelled, payment_failed",
                 &["status"],
@@ -44,7 +44,7 @@ impl ShopMetrics {
             metrics.logins.with_label_values(&[outcome]);
         }
         for status in ["pending", "paid", "shipped", "cancelled", "payment_failed"] {
-            metrics.orders.with_label_values(&[status]);
+            metrics.order_status_changes.with_label_values(&[status]);
         }
         Ok(metrics)
     }
@@ -53,7 +53,7 @@ impl ShopMetrics {
         vec![
             Box::new(self.registrations.clone()),
             Box::new(self.logins.clone()),
-            Box::new(self.orders.clone()),
+            Box::new(self.order_status_changes.clone()),
             Box::new(self.order_value.clone()),
         ]
     }
