@@ -37,7 +37,7 @@ OPTIONAL_VALUES = {
 # service/tests/consistency.
 OPTIONAL_SERIES = {
     "ALERTS": "no alert fires, or is about to",
-    "orderly_rate_limited_total": "nobody is refused",
+    "orderly_requests_rate_limited_total": "nobody is refused",
     "orderly_task_restarts_total": "no task ends before its time",
 }
 

@@ -123,7 +123,7 @@ pub(crate) const REQUEST_METRICS: [(&str, &str, &str); 2] = [
         "Requests answered, by route template (endpoint; one for all that fit no route), method and status",
     ),
     (
-        "orderly_http_requests_duration_seconds",
+        "orderly_http_request_duration_seconds",
         "histogram",
         "Time to answer a request, to the last byte of the body",
     ),
@@ -137,7 +137,7 @@ fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
         .registry(registry)
         // Paths that fit no route are anybody's invention: one series for all.
         .mask_unmatched_patterns(UNMATCHED)
-        .metrics_configuration(ActixMetricsConfiguration::default())
+        .metrics_configuration(ActixMetricsConfiguration::default().http_requests_duration_seconds_name("http_request_duration_seconds"))
         .build()
         .map_err(|error| anyhow!("the HTTP metrics: {error}"))
 }

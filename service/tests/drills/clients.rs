@@ -201,7 +201,7 @@ async fn rate_limited() {
     // Twice: where Redis is slow to say, the replica counts alone, from the beginning.
     let quota = u64::from(BURST) + (ended - began).as_secs() * u64::from(PER_SECOND);
     assert!(served as u64 <= 2 * quota, "{served} served, of {quota}");
-    let limited = r#"orderly_rate_limited_total{class="read"}"#;
+    let limited = r#"orderly_requests_rate_limited_total{class="read"}"#;
     assert!(stage.service().metric(limited).await >= refusals.len() as f64);
 
     let longest = refusals.into_iter().max().unwrap();

@@ -49,7 +49,7 @@ async fn gateway_flapping() {
             stage.gateway.faults(json!({"error_rate": 1.0})).await;
             breaker_opens(stage.service()).await;
             stage.gateway.faults(json!({})).await;
-            let charged = r#"orderly_payments_total{outcome="charged"}"#;
+            let charged = r#"orderly_payment_attempts_total{outcome="charged"}"#;
             let before = stage.service().metric(charged).await;
             stage
                 .service()

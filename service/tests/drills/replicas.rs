@@ -22,7 +22,7 @@ const DRAIN: &str = "shutdown.drain_delay=1s";
 const STOPS_WITHIN: Duration = Duration::from_secs(18);
 /// Nobody was forgotten by a replica that went.
 const AS_ALWAYS: Duration = Duration::from_secs(8);
-const CHARGED: &str = r#"orderly_payments_total{outcome="charged"}"#;
+const CHARGED: &str = r#"orderly_payment_attempts_total{outcome="charged"}"#;
 
 /// Runbook: `docs/runbooks/sigterm_under_load.md`
 ///

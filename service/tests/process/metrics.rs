@@ -80,7 +80,7 @@ async fn what_is_shown_is_listed_and_labels_are_nobodys_invention() {
     // What needs no trouble to have a value has one.
     for name in [
         "orderly_http_requests_total",
-        "orderly_orders_total",
+        "orderly_order_status_changes_total",
         "orderly_logins_total",
         "orderly_order_value_minor_total",
         "orderly_outbox_events",

@@ -13,7 +13,7 @@ pub(crate) struct BusinessMetrics {
     /// `orderly_logins_total{outcome}`: success, refused (wrong address or password)
     /// or failed (our own trouble).
     pub(crate) logins: IntCounterVec,
-    /// `orderly_orders_total{status}`: orders that came to that status.
+    /// `orderly_order_status_changes_total{status}`: orders that came to that status.
     pub(crate) order_status_changes: IntCounterVec,
     /// `orderly_order_value_minor_total{currency}`: what was ordered, in minor units.
     pub(crate) order_value: IntCounterVec,
@@ -29,7 +29,7 @@ impl BusinessMetrics {
                 &["outcome"],
             )?,
             order_status_changes: counter_vec(
-                "orders",
+                "order_status_changes",
                 "Orders by the status they came to: pending (placed), paid, shipped, cancelled, payment_failed",
                 &["status"],
             )?,

@@ -36,7 +36,7 @@ pub struct Metrics {
     pub(crate) business: BusinessMetrics,
     /// `orderly_password_hashes_total`: passwords hashed or verified.
     pub(crate) password_hashes: IntCounter,
-    /// `orderly_payments_total{outcome}`: tries to charge or to refund, by what
+    /// `orderly_payment_attempts_total{outcome}`: tries to charge or to refund, by what
     /// came of them: charged, declined, refunded, voided, retried, waiting (the
     /// breaker is open, or the service stops), buried or panicked.
     pub payments: IntCounterVec,
@@ -56,7 +56,7 @@ pub struct Metrics {
     /// layers are local, redis and database, asked in this order; the outcomes are
     /// hit, miss, error, and stale (an old entry stood in for the database).
     pub(crate) cache_requests: IntCounterVec,
-    /// `orderly_panics_total`: handlers that panicked.
+    /// `orderly_handler_panics_total`: handlers that panicked.
     pub(crate) panics: IntCounter,
     /// The circuit breakers'.
     pub breakers: BreakerMetrics,
@@ -100,7 +100,7 @@ impl Metrics {
             business: BusinessMetrics::new()?,
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
             payments: counter_vec(
-                "payments",
+                "payment_attempts",
                 "Payment tries by outcome: charged, declined, refunded, voided, retried, waiting \
                  (the breaker is open, or the service stops), buried (given up), panicked",
                 &["outcome"],
@@ -117,7 +117,7 @@ impl Metrics {
                  error, stale (an old entry stood in for the database)",
                 &["layer", "outcome"],
             )?,
-            panics: counter("panics", "Handlers that panicked")?,
+            panics: counter("handler_panics", "Handlers that panicked")?,
             breakers: BreakerMetrics::new()?,
             in_flight: InFlightMetrics::new()?,
             health_checks: gauge_vec(

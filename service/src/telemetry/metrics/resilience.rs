@@ -29,7 +29,7 @@ pub struct InFlightMetrics {
 /// What the rate limits show of themselves.
 #[derive(Clone)]
 pub struct RateLimitMetrics {
-    /// `orderly_rate_limited_total{class}`: requests refused.
+    /// `orderly_requests_rate_limited_total{class}`: requests refused.
     pub(crate) rejected: IntCounterVec,
     /// `orderly_rate_limit_decisions_total{source}`: who decided, redis or local.
     pub(crate) decisions: IntCounterVec,
@@ -95,7 +95,7 @@ impl RateLimitMetrics {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             rejected: counter_vec(
-                "rate_limited",
+                "requests_rate_limited",
                 "Requests over a rate limit, by class: read, write, register, login, account",
                 &["class"],
             )?,

@@ -32,7 +32,7 @@ async fn orders_are_counted_by_status_once_each_and_valued() {
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 9).await;
     let customer = app.customer().await;
-    let orders = |status| format!("orderly_orders_total{{status=\"{status}\"}}");
+    let orders = |status| format!("orderly_order_status_changes_total{{status=\"{status}\"}}");
     app.metric_becomes(&orders("pending"), 0.0).await;
 
     let request = || app.order_request("one", &[(&product, 2)]);

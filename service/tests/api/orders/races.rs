@@ -169,7 +169,7 @@ async fn two_replicas_share_the_jobs_and_do_each_once() {
 
     // Not only that nobody paid twice, which the gateway would have seen to:
     // nobody even asked twice.
-    let charged = "orderly_payments_total{outcome=\"charged\"} ";
+    let charged = "orderly_payment_attempts_total{outcome=\"charged\"} ";
     let all = eventually("each is counted, a moment after its commit", async || {
         let here = app.metric(charged).await.unwrap_or(0.0);
         let there = app.metric_of(&replica, charged).await.unwrap_or(0.0);

@@ -95,7 +95,7 @@ async fn a_declined_order_has_failed_and_its_stock_goes_back() {
     assert_eq!(shop.app.ledger_of(&order), [Decline]);
     assert_eq!(shop.app.database.rows("payment_jobs").await, 0);
     shop.app
-        .metric_becomes("orderly_payments_total{outcome=\"declined\"}", 1.0)
+        .metric_becomes("orderly_payment_attempts_total{outcome=\"declined\"}", 1.0)
         .await;
     shop.app.finish().await;
 }

@@ -79,7 +79,7 @@ async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
         Some("\"login\";q=5;w=300")
     );
     let refused = app
-        .metric("orderly_rate_limited_total{class=\"login\"}")
+        .metric("orderly_requests_rate_limited_total{class=\"login\"}")
         .await;
     assert_eq!(refused, Some(1.0));
     let products = app.get("/v1/products", "").await;
