@@ -119,8 +119,8 @@ impl GuardedGateway {
             drop(in_flight);
             let name = match &outcome {
                 Ok(outcome) => name(outcome),
-                Err(GatewayError::Permanent { .. }) => "permanent",
-                Err(GatewayError::Transient { .. }) => "transient",
+                Err(GatewayError::Permanent { .. }) => "permanent_error",
+                Err(GatewayError::Transient { .. }) => "transient_error",
             };
             let seconds = self.metrics.duration.with_label_values(&[operation, name]);
             seconds.observe(began.elapsed().as_secs_f64());

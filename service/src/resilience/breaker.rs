@@ -132,7 +132,7 @@ impl Breaker {
             BreakerPhase::HalfOpen { .. } => Some(Duration::from_secs(1)),
         };
         if let Some(retry_after) = rejected_for {
-            self.count("refused");
+            self.count("rejected");
             return Err(CircuitOpen { retry_after });
         }
         Ok(Permit {

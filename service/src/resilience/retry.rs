@@ -102,14 +102,14 @@ impl Retry {
             let needed = wait + began.elapsed();
             let fits_deadline = deadline::remaining().is_none_or(|left| needed < left);
             if !fits_deadline {
-                self.count("no_time");
+                self.count("deadline_exceeded");
                 return Err(error);
             }
             if !self.budget.try_withdraw() {
-                self.count("no_budget");
+                self.count("budget_exhausted");
                 return Err(error);
             }
-            self.count("made");
+            self.count("retried");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
@@ -143,7 +143,7 @@ mod tests {
 
     /// How many retries were made, not paid for, and too late.
     fn outcome_counts(retry: &Retry) -> [u64; 3] {
-        ["made", "no_budget", "no_time"].map(|outcome| {
+        ["retried", "budget_exhausted", "deadline_exceeded"].map(|outcome| {
             retry
                 .retries
                 .with_label_values(&["database", outcome])

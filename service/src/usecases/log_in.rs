@@ -22,8 +22,8 @@ pub(crate) async fn log_in(
     let result = authenticate(services, email, password).await;
     let outcome = match result {
         Ok(_) => "success",
-        Err(UseCaseError::InvalidCredentials) => "refused",
-        Err(_) => "failed",
+        Err(UseCaseError::InvalidCredentials) => "invalid_credentials",
+        Err(_) => "error",
     };
     services.metrics.logins.with_label_values(&[outcome]).inc();
     result

@@ -10,8 +10,8 @@ use super::constructors::{counter, counter_vec};
 pub(crate) struct BusinessMetrics {
     /// `orderly_registrations_total`: users who registered.
     pub(crate) registrations: IntCounter,
-    /// `orderly_logins_total{outcome}`: success, refused (wrong address or password)
-    /// or failed (our own trouble).
+    /// `orderly_logins_total{outcome}`: success, invalid_credentials
+    /// or error (internal).
     pub(crate) logins: IntCounterVec,
     /// `orderly_order_status_changes_total{status}`: orders that came to that status.
     pub(crate) order_status_changes: IntCounterVec,
@@ -25,7 +25,7 @@ impl BusinessMetrics {
             registrations: counter("registrations", "Users who registered")?,
             logins: counter_vec(
                 "logins",
-                "Log-ins by outcome: success, refused (wrong address or password), failed (the service's own trouble)",
+                "Log-ins by outcome: success, invalid_credentials, error (the service's own trouble)",
                 &["outcome"],
             )?,
             order_status_changes: counter_vec(
@@ -40,7 +40,7 @@ impl BusinessMetrics {
             )?,
         };
         // From the start, so that a rate over the first one is right.
-        for outcome in ["success", "refused", "failed"] {
+        for outcome in ["success", "invalid_credentials", "error"] {
             metrics.logins.with_label_values(&[outcome]);
         }
         for status in ["pending", "paid", "shipped", "cancelled", "payment_failed"] {

@@ -24,7 +24,7 @@ impl GatewayMetrics {
             duration: duration_histogram_vec(
                 "gateway_request_duration",
                 "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
-                 outcome: charged, declined, voided, refunded, transient (nobody knows), permanent \
+                 outcome: charged, declined, voided, refunded, transient_error (result unknown), permanent_error \
                  (it does not accept the request)",
                 &["operation", "outcome"],
                 &[
@@ -68,13 +68,13 @@ pub fn redis_latency() -> Result<HistogramVec> {
 pub fn retries() -> Result<IntCounterVec> {
     let retries = counter_vec(
         "retries",
-        "Failures worth another try, by dependency (database, payments) and outcome: made (it was \
-         tried again), no_budget (retries are used up), no_time (it would not fit the deadline)",
+        "Failures worth another try, by dependency (database, payments) and outcome: retried (it was \
+         tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
         &["dependency", "outcome"],
     )?;
     // From the start, so that a rate over the first one is right.
     for dependency in ["database", "payments"] {
-        for outcome in ["made", "no_budget", "no_time"] {
+        for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
             retries.with_label_values(&[dependency, outcome]);
         }
     }

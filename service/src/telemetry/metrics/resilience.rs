@@ -11,7 +11,7 @@ use super::constructors::{counter, counter_vec, gauge, gauge_vec};
 pub struct BreakerMetrics {
     /// `orderly_breaker_state`: 0 closed, 1 half-open, 2 open.
     pub(crate) state: IntGaugeVec,
-    /// `orderly_breaker_calls_total{outcome}`: success, failure, slow or refused.
+    /// `orderly_breaker_calls_total{outcome}`: success, failure, slow or rejected.
     pub(crate) calls: IntCounterVec,
 }
 
@@ -51,7 +51,7 @@ impl BreakerMetrics {
             )?,
             calls: counter_vec(
                 "breaker_calls",
-                "Calls through a circuit breaker by what came of them: success, failure, slow, refused",
+                "Calls through a circuit breaker by what came of them: success, failure, slow, rejected",
                 &["breaker", "outcome"],
             )?,
         })
