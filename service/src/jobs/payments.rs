@@ -41,7 +41,7 @@ use crate::usecases::settle_payment::{settle_charge, settle_refund};
 use crate::usecases::{Services, UseCaseError};
 
 /// The outcome of a job that was handed back untried.
-const WAITING: &str = "waiting";
+const WAITING: &str = "released";
 
 /// What the worker needs. Clones share it.
 #[derive(Clone)]
@@ -215,7 +215,7 @@ impl PaymentWorker {
                 again_after_seconds = delay.as_millis() as f64 / 1e3,
                 "a payment was put off"
             );
-            return Ok("retried");
+            return Ok("rescheduled");
         }
         drop(conn);
         self.give_up(job, &reason).await
@@ -231,7 +231,7 @@ impl PaymentWorker {
         let mut conn = self.services.database.connection().await?;
         tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
         payment_jobs::dead_letter(&mut conn, job, reason).await?;
-        Ok("buried")
+        Ok("dead_lettered")
     }
 }
 

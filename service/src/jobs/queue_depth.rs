@@ -55,7 +55,7 @@ async fn measure(database: &Database, queues: &QueueMetrics) -> Result<Oldest, S
 
     let state = |state| queues.payment_jobs.with_label_values(&[state]);
     state("waiting").set(jobs.waiting);
-    state("dead").set(jobs.dead);
+    state("dead_lettered").set(jobs.dead);
     queues.outbox_events.set(events);
     Ok(Oldest {
         job: jobs.oldest,

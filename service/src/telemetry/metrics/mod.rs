@@ -37,8 +37,8 @@ pub struct Metrics {
     /// `orderly_password_hashes_total`: passwords hashed or verified.
     pub(crate) password_hashes: IntCounter,
     /// `orderly_payment_attempts_total{outcome}`: tries to charge or to refund, by what
-    /// came of them: charged, declined, refunded, voided, retried, waiting (the
-    /// breaker is open, or the service stops), buried or panicked.
+    /// came of them: charged, declined, refunded, voided, rescheduled, released (the
+    /// breaker is open, or the service stops), dead_lettered or panicked.
     pub payments: IntCounterVec,
     /// The payment gateway's.
     pub gateway: GatewayMetrics,
@@ -101,8 +101,8 @@ impl Metrics {
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
             payments: counter_vec(
                 "payment_attempts",
-                "Payment tries by outcome: charged, declined, refunded, voided, retried, waiting \
-                 (the breaker is open, or the service stops), buried (given up), panicked",
+                "Payment tries by outcome: charged, declined, refunded, voided, rescheduled, released \
+                 (the breaker is open, or the service stops), dead_lettered, panicked",
                 &["outcome"],
             )?,
             gateway: GatewayMetrics::new()?,

@@ -13,7 +13,7 @@ use super::constructors::{gauge, gauge_vec, float_gauge};
 /// Work that waits.
 #[derive(Clone)]
 pub(crate) struct QueueMetrics {
-    /// `orderly_payment_jobs{state}`: jobs that wait, and jobs given up (dead).
+    /// `orderly_payment_jobs{state}`: jobs that wait, and jobs dead-lettered (dead_lettered).
     pub(crate) payment_jobs: IntGaugeVec,
     /// `orderly_payment_jobs_oldest_age_seconds`
     pub(crate) payment_jobs_oldest_age: Gauge,
@@ -28,7 +28,7 @@ impl QueueMetrics {
         Ok(Self {
             payment_jobs: gauge_vec(
                 "payment_jobs",
-                "Payment jobs by state: waiting, dead (given up; see orderly jobs)",
+                "Payment jobs by state: waiting, dead_lettered (see orderly jobs)",
                 &["state"],
             )?,
             payment_jobs_oldest_age: float_gauge(

@@ -12,7 +12,7 @@ use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::shop::id;
 
-const DEAD: &str = "orderly_payment_jobs{state=\"dead\"}";
+const DEAD: &str = "orderly_payment_jobs{state=\"dead_lettered\"}";
 
 /// A shop with one product, of which there are 5 at 250.
 struct Shop {
