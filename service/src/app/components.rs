@@ -73,8 +73,8 @@ fn build_gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Guard
     let breaker = settings.breaker.clone();
     Ok(GuardedGateway {
         gateway: PaymentGateway::new(&settings.payments)?,
-        breaker: Breaker::new("payments", breaker, metrics.breakers.clone()),
-        retry: build_retry(settings, "payments", metrics),
+        breaker: Breaker::new("gateway", breaker, metrics.breakers.clone()),
+        retry: build_retry(settings, "gateway", metrics),
         metrics: metrics.gateway.clone(),
     })
 }

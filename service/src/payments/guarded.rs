@@ -170,7 +170,7 @@ mod tests {
                 },
                 max_attempts: 2,
                 budget: RetryBudget::new(1.0),
-                dependency: "payments",
+                dependency: "gateway",
                 retries: metrics::retries().unwrap(),
             },
             metrics: GatewayMetrics::new().unwrap(),

@@ -104,7 +104,7 @@ async fn drill(name: &'static str, bad_day: impl AsyncFnOnce(&mut Stage) -> Inst
 }
 
 async fn breaker_opens(service: &Replica) {
-    let breaker = r#"orderly_breaker_state{breaker="payments"}"#;
+    let breaker = r#"orderly_breaker_state{breaker="gateway"}"#;
     service.metric_becomes(breaker, |state| state == 2.0).await;
 }
 

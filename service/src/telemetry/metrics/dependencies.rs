@@ -68,12 +68,12 @@ pub fn redis_latency() -> Result<HistogramVec> {
 pub fn retries() -> Result<IntCounterVec> {
     let retries = counter_vec(
         "retries",
-        "Failures worth another try, by dependency (database, payments) and outcome: retried (it was \
+        "Failures worth another try, by dependency (database, gateway) and outcome: retried (it was \
          tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
         &["dependency", "outcome"],
     )?;
     // From the start, so that a rate over the first one is right.
-    for dependency in ["database", "payments"] {
+    for dependency in ["database", "gateway"] {
         for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
             retries.with_label_values(&[dependency, outcome]);
         }

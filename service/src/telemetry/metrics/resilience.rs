@@ -5,7 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
 use super::constructors::{counter, counter_vec, gauge, gauge_vec};
 
-/// What the circuit breakers show of themselves, by the label `breaker`: payments or
+/// What the circuit breakers show of themselves, by the label `breaker`: gateway or
 /// redis.
 #[derive(Clone)]
 pub struct BreakerMetrics {
@@ -46,7 +46,7 @@ impl BreakerMetrics {
         Ok(Self {
             state: gauge_vec(
                 "breaker_state",
-                "Circuit breaker (payments, redis): 0 closed, 1 half-open, 2 open",
+                "Circuit breaker (gateway, redis): 0 closed, 1 half-open, 2 open",
                 &["breaker"],
             )?,
             calls: counter_vec(

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 
-const STATE: &str = "orderly_breaker_state{breaker=\"payments\"} ";
+const STATE: &str = "orderly_breaker_state{breaker=\"gateway\"} ";
 
 #[derive(diesel::QueryableByName)]
 struct Tries {
@@ -44,7 +44,7 @@ async fn while_it_is_open_orders_wait_for_their_payment_and_burn_no_tries() {
     }
     let mut conn = app.database.connect().await;
     eventually("some probes were refused", async || {
-        let refused = "orderly_breaker_calls_total{breaker=\"payments\",outcome=\"failure\"} ";
+        let refused = "orderly_breaker_calls_total{breaker=\"gateway\",outcome=\"failure\"} ";
         (app.metric(refused).await? >= 8.0).then_some(())
     })
     .await;

@@ -38,7 +38,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
                 },
                 max_attempts: 1,
                 budget: RetryBudget::new(0.0),
-                dependency: "payments",
+                dependency: "gateway",
                 retries: metrics.retries.clone(),
             },
             metrics: metrics.gateway.clone(),

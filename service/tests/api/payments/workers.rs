@@ -77,7 +77,7 @@ fn gateway(url: &str) -> GuardedGateway {
     let breakers = BreakerMetrics::new().unwrap();
     GuardedGateway {
         gateway: PaymentGateway::new(&patient).unwrap(),
-        breaker: Breaker::new("payments", settings.breaker, breakers),
+        breaker: Breaker::new("gateway", settings.breaker, breakers),
         retry: Retry {
             backoff: Backoff {
                 base: settings.retry.backoff_base,
@@ -85,7 +85,7 @@ fn gateway(url: &str) -> GuardedGateway {
             },
             max_attempts: 1,
             budget: RetryBudget::new(0.0),
-            dependency: "payments",
+            dependency: "gateway",
             retries: metrics::retries().unwrap(),
         },
         metrics: GatewayMetrics::new().unwrap(),
