@@ -45,7 +45,7 @@ impl SharedLimiter {
             .redis
             .run_within(
                 "EVALSHA rate_limit",
-                patience,
+                timeout,
                 move |mut connection| async move {
                     let mut call = script.key(key);
                     call.arg(interval_us).arg(policy.burst.get());

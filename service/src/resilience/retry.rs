@@ -95,7 +95,7 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if attempt >= self.max_attempts || !worth(&error) {
+            if attempt >= self.max_attempts || !is_retryable(&error) {
                 return Err(error);
             }
             let wait = self.backoff.delay(attempt, rand::random());
@@ -159,7 +159,7 @@ mod tests {
                     tries += 1;
                     async { Err("no") }
                 },
-                |_| worth,
+                |_| is_retryable,
             )
             .await;
         assert_eq!(failed, Err("no"));
