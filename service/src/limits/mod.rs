@@ -180,7 +180,7 @@ impl RateLimits {
         timeout: Duration,
     ) -> Option<Decision> {
         let shared = self.0.shared.as_ref()?;
-        let decision = shared.check(class, limit.shared_policy, key, patience).await;
+        let decision = shared.check(class, limit.shared_policy, key, timeout).await;
         decision
             .inspect_err(|error| tracing::debug!(%error, "the rate limit is this process's own"))
             .ok()

@@ -66,7 +66,7 @@ async fn a_leased_job_that_was_not_begun_is_handed_back_when_the_worker_stops() 
 
     // The lease was for an hour: the other worker could not have had it before.
     app.order_reaches(&customer, &order, "paid").await;
-    let waiting = stopping.outcomes.with_label_values(&["waiting"]);
+    let released = stopping.outcomes.with_label_values(&["released"]);
     assert_eq!(waiting.get(), 1);
     app.finish().await;
 }
