@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::redis_layer::RedisLayer;
-use crate::redis_client::NoRedis;
+use crate::redis_client::RedisClientError;
 
 /// Keys told in one round trip.
 const BATCH_SIZE: usize = 500;
@@ -51,7 +51,7 @@ impl PendingInvalidations {
     }
 
     /// Tells Redis of all there are.
-    pub(super) async fn flush(&self, redis: &RedisLayer) -> Result<(), NoRedis> {
+    pub(super) async fn flush(&self, redis: &RedisLayer) -> Result<(), RedisClientError> {
         loop {
             let batch: Vec<(String, u64)> = {
                 let state = self.lock();

@@ -24,7 +24,7 @@ use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::page::PageRequest;
 use crate::domain::product::Product;
-use crate::redis_client::{NoRedis, RedisClient};
+use crate::redis_client::{RedisClientError, RedisClient};
 
 /// How many rows of the list are kept: the longest page, and one more to know
 /// whether there is a next one.
@@ -143,7 +143,7 @@ impl<E: LoadError> ProductCache<E> {
     ///
     /// # Errors
     /// If Redis can't be told; try again.
-    pub(crate) async fn flush_invalidations(&self) -> Result<(), NoRedis> {
+    pub(crate) async fn flush_invalidations(&self) -> Result<(), RedisClientError> {
         match &self.context.redis {
             Some(redis) => self.context.pending_invalidations.flush(redis).await,
             None => Ok(()),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use redis::Script;
 use uuid::Uuid;
 
-use crate::redis_client::{NoRedis, RedisClient};
+use crate::redis_client::{RedisClientError, RedisClient};
 
 /// How long who got a lease may take to fill the entry.
 const FILL_TOKEN_TTL: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ impl RedisLayer {
         }
     }
 
-    pub(super) async fn look_up(&self, key: &str) -> Result<RawLookup, NoRedis> {
+    pub(super) async fn look_up(&self, key: &str) -> Result<RawLookup, RedisClientError> {
         let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
         let look_up = move |mut connection| async move {
             let mut call = scripts.look_up.prepare_invoke();
@@ -113,7 +113,7 @@ impl RedisLayer {
         value: String,
         fresh_for: Duration,
         retain_for: Duration,
-    ) -> Result<bool, NoRedis> {
+    ) -> Result<bool, RedisClientError> {
         let (scripts, key) = (Arc::clone(&self.scripts), key.to_owned());
         let fill = move |mut connection| async move {
             let mut call = scripts.fill.prepare_invoke();
@@ -124,7 +124,7 @@ impl RedisLayer {
         self.redis.run("EVALSHA cache_fill", fill).await
     }
 
-    pub(super) async fn invalidate(&self, keys: Vec<String>) -> Result<(), NoRedis> {
+    pub(super) async fn invalidate(&self, keys: Vec<String>) -> Result<(), RedisClientError> {
         let scripts = Arc::clone(&self.scripts);
         let invalidate = move |mut connection| async move {
             let mut call = scripts.invalidate.prepare_invoke();

@@ -29,7 +29,7 @@ impl HealthCheck for RedisCheck {
                 .await
                 .err()
                 .map(|error| error.to_string());
-            let mut finding = evaluate_breaker(self.0.state());
+            let mut finding = evaluate_breaker(self.0.breaker_state());
             if let Some(error) = error {
                 finding.status = HealthStatus::Degraded;
                 finding.details["error"] = json!(error);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use redis::Script;
 
 use super::{RequestClass, Decision, ClientKey, Policy};
-use crate::redis_client::{NoRedis, RedisClient};
+use crate::redis_client::{RedisClientError, RedisClient};
 
 /// The limiter in Redis.
 pub(super) struct SharedLimiter {
@@ -37,13 +37,13 @@ impl SharedLimiter {
         policy: Policy,
         key: &ClientKey,
         timeout: Duration,
-    ) -> Result<Decision, NoRedis> {
+    ) -> Result<Decision, RedisClientError> {
         let script = Arc::clone(&self.script);
         let key = format!("orderly:rate_limit:{}:{key}", class.as_str());
         let interval_us = u64::try_from(policy.interval.as_micros()).unwrap_or(u64::MAX);
         let (allowed, number): (bool, u64) = self
             .redis
-            .run_within(
+            .run_with_timeout(
                 "EVALSHA rate_limit",
                 timeout,
                 move |mut connection| async move {

@@ -3,7 +3,7 @@
 //! Redis is optional: nothing may fail or hang because it does. So a command
 //! waits no longer than `redis.response_timeout` and the request's deadline; when
 //! too many fail or are slow the breaker opens, and callers are told at once to do
-//! without ([`NoRedis`]), instead of waiting for a timeout each.
+//! without ([`RedisClientError`]), instead of waiting for a timeout each.
 //!
 //! Commands are multiplexed over one connection, which is made at the first use
 //! and made again when it breaks or falls silent (`connection.rs`), with bounded
@@ -34,22 +34,22 @@ use crate::telemetry::traces::sampled_span;
 
 /// The client. Clones share the connection and the breaker.
 #[derive(Clone)]
-pub struct RedisClient(Arc<Shared>);
+pub struct RedisClient(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     connection: Connection,
     timeout: Duration,
     breaker: Breaker,
     latency: HistogramVec,
-    main: Handle,
+    runtime: Handle,
 }
 
 /// Why there is no answer from Redis. Whatever it is: do without.
 #[derive(Debug, thiserror::Error)]
-pub enum NoRedis {
+pub enum RedisClientError {
     /// It was not asked.
     #[error("the circuit breaker of Redis is open")]
-    Refused,
+    CircuitOpen,
     /// It did not answer in time.
     #[error("Redis did not answer in time")]
     TimedOut,
@@ -58,20 +58,20 @@ pub enum NoRedis {
     Failed(#[from] redis::RedisError),
 }
 
-impl NoRedis {
+impl RedisClientError {
     /// One of few words.
-    fn kind(&self) -> &'static str {
+    fn error_type(&self) -> &'static str {
         match self {
-            Self::Refused => "refused",
+            Self::CircuitOpen => "circuit_open",
             Self::TimedOut => "timeout",
             Self::Failed(_) => "failed",
         }
     }
 
     /// Whether nothing came back, not even bad news.
-    fn is_silence(&self) -> bool {
+    fn is_timeout(&self) -> bool {
         match self {
-            Self::Refused => false,
+            Self::CircuitOpen => false,
             Self::TimedOut => true,
             Self::Failed(error) => error.is_timeout(),
         }
@@ -92,17 +92,17 @@ impl RedisClient {
         latency: HistogramVec,
         main: Handle,
     ) -> anyhow::Result<Self> {
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Inner {
             connection: Connection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
             latency,
-            main,
+            runtime: main,
         })))
     }
 
     /// Where the breaker stands.
-    pub(crate) fn state(&self) -> BreakerState {
+    pub(crate) fn breaker_state(&self) -> BreakerState {
         self.0.breaker.state()
     }
 
@@ -115,40 +115,40 @@ impl RedisClient {
     /// command, such as `XADD`, and perhaps what for; no values.
     ///
     /// # Errors
-    /// [`NoRedis`].
+    /// [`RedisClientError`].
     pub async fn run<T, F>(
         &self,
         name: &'static str,
         commands: impl FnOnce(ConnectionManager) -> F + Send + 'static,
-    ) -> Result<T, NoRedis>
+    ) -> Result<T, RedisClientError>
     where
         F: Future<Output = redis::RedisResult<T>> + Send,
         T: Send + 'static,
     {
-        self.run_within(name, self.0.timeout, commands).await
+        self.run_with_timeout(name, self.0.timeout, commands).await
     }
 
     /// Runs `commands` for somebody who waits no longer than `patience`.
     ///
     /// # Errors
-    /// [`NoRedis`].
-    pub(crate) async fn run_within<T, F>(
+    /// [`RedisClientError`].
+    pub(crate) async fn run_with_timeout<T, F>(
         &self,
         name: &'static str,
-        patience: Duration,
+        max_wait: Duration,
         commands: impl FnOnce(ConnectionManager) -> F + Send + 'static,
-    ) -> Result<T, NoRedis>
+    ) -> Result<T, RedisClientError>
     where
         F: Future<Output = redis::RedisResult<T>> + Send,
         T: Send + 'static,
     {
         let timeout = self.0.timeout.min(patience);
-        let limit = deadline::bounded_timeout(timeout).map_err(|_| NoRedis::TimedOut)?;
-        let permit = self.0.breaker.try_acquire().map_err(|_| NoRedis::Refused)?;
+        let limit = deadline::bounded_timeout(timeout).map_err(|_| RedisClientError::TimedOut)?;
+        let permit = self.0.breaker.try_acquire().map_err(|_| RedisClientError::CircuitOpen)?;
         let line = self.0.connection.line();
         let manager = line.manager();
-        let exchange = async move { commands(manager).await };
-        let task = AbortOnDropHandle::new(self.0.main.spawn(exchange));
+        let execute = async move { commands(manager).await };
+        let task = AbortOnDropHandle::new(self.0.runtime.spawn(execute));
         let command = name.split(' ').next().unwrap_or(name);
         let span = sampled_span!(
             "redis",
@@ -160,27 +160,27 @@ impl RedisClient {
             db.query.summary = name,
             error.type = Empty,
         );
-        let waiting = tokio::time::timeout(limit, task).instrument(span.clone());
-        let answered = {
+        let response = tokio::time::timeout(limit, task).instrument(span.clone());
+        let result = {
             let _timer = self.0.latency.with_label_values(&[command]).start_timer();
-            waiting.await
+            response.await
         };
-        let outcome = match answered {
-            Ok(Ok(answered)) => answered.map_err(NoRedis::from),
-            Ok(Err(_)) | Err(_) => Err(NoRedis::TimedOut),
+        let outcome = match result {
+            Ok(Ok(answered)) => answered.map_err(RedisClientError::from),
+            Ok(Err(_)) | Err(_) => Err(RedisClientError::TimedOut),
         };
         match &outcome {
-            Err(error) if error.is_silence() => self.0.connection.unanswered(&line),
+            Err(error) if error.is_timeout() => self.0.connection.unanswered(&line),
             _ => line.answered(),
         }
         match &outcome {
             Ok(_) => permit.succeed(),
             Err(error) => {
                 span.record("otel.status_code", "ERROR");
-                span.record("error.type", error.kind());
+                span.record("error.type", error.error_type());
                 match error {
                     // A client in a hurry is not Redis' fault.
-                    NoRedis::TimedOut if limit < timeout => drop(permit),
+                    RedisClientError::TimedOut if limit < timeout => drop(permit),
                     _ => permit.fail(),
                 }
             }
@@ -219,15 +219,15 @@ mod tests {
 
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
         let hurried = deadline::with_unenforced_deadline(began + limit, ping()).await;
-        assert!(matches!(hurried, Err(NoRedis::TimedOut)), "{hurried:?}");
+        assert!(matches!(hurried, Err(RedisClientError::TimedOut)), "{hurried:?}");
         assert_eq!(began.elapsed().as_millis(), limit.as_millis());
-        assert_eq!(client.state(), BreakerState::Closed);
+        assert_eq!(client.breaker_state(), BreakerState::Closed);
 
         let patient = ping().await;
-        assert!(matches!(patient, Err(NoRedis::TimedOut)), "{patient:?}");
-        assert_eq!(client.state(), BreakerState::Open);
+        assert!(matches!(patient, Err(RedisClientError::TimedOut)), "{patient:?}");
+        assert_eq!(client.breaker_state(), BreakerState::Open);
         let refused = ping().await;
-        assert!(matches!(refused, Err(NoRedis::Refused)), "{refused:?}");
+        assert!(matches!(refused, Err(RedisClientError::CircuitOpen)), "{refused:?}");
         assert_eq!(waits.get_sample_count(), 2, "those that were asked");
     }
 }

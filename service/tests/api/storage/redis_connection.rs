@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orderly::config::{BreakerConfig, RedisConfig};
-use orderly::redis_client::{NoRedis, RedisClient};
+use orderly::redis_client::{RedisClientError, RedisClient};
 use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
@@ -19,7 +19,7 @@ fn client_through(door: &Door, config: &RedisConfig, breaker: BreakerConfig) -> 
     RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
 }
 
-async fn ping(client: &RedisClient) -> Result<String, NoRedis> {
+async fn ping(client: &RedisClient) -> Result<String, RedisClientError> {
     let ping = client.run("PING", |mut connection| async move {
         redis::cmd("PING").query_async(&mut connection).await
     });
@@ -46,6 +46,6 @@ async fn a_connection_that_died_silently_is_replaced() {
     eventually("Redis answers", answers).await;
     door.lose();
     let why = ping(&client).await.unwrap_err();
-    assert!(matches!(why, NoRedis::TimedOut | NoRedis::Failed(_)));
+    assert!(matches!(why, RedisClientError::TimedOut | RedisClientError::Failed(_)));
     eventually("Redis answers on another connection", answers).await;
 }
