@@ -31,25 +31,25 @@ use crate::config::{RedisConfig, variable_name};
 use crate::tls;
 
 /// Connecting is tried this often before those who wait for it are told.
-const TRIES_TO_CONNECT: u32 = 2;
+const CONNECT_ATTEMPTS: u32 = 2;
 
 /// Where the connection is found; it is another one from time to time.
-pub(super) struct Connection {
+pub(super) struct RedisConnection {
     client: redis::Client,
     manager: ConnectionManagerConfig,
-    longest_silence: Duration,
-    main: Handle,
-    current: Mutex<Arc<Line>>,
+    unresponsive_limit: Duration,
+    runtime: Handle,
+    current: Mutex<Arc<ManagedConnection>>,
 }
 
 /// One connection, which redis-rs makes again when it breaks.
-pub(super) struct Line {
+pub(super) struct ManagedConnection {
     manager: ConnectionManager,
     /// When a command first went unanswered, if none was answered since.
-    silent_since: Mutex<Option<Instant>>,
+    unresponsive_since: Mutex<Option<Instant>>,
 }
 
-impl Connection {
+impl RedisConnection {
     /// Connects later. `main` is the runtime on which it lives.
     ///
     /// # Errors
@@ -58,40 +58,40 @@ impl Connection {
         let manager = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout))
-            .set_number_of_retries(TRIES_TO_CONNECT as usize - 1)
+            .set_number_of_retries(CONNECT_ATTEMPTS as usize - 1)
             .set_min_delay(config.backoff_base)
             .set_max_delay(config.backoff_cap);
-        let client = client(url, config)?;
-        let line = Line::new(&client, &manager, &main)?;
+        let client = build_client(url, config)?;
+        let line = ManagedConnection::new(&client, &manager, &main)?;
         // No shorter, or an attempt to connect that takes its time would never end well.
-        let connecting = (config.connect_timeout + config.backoff_cap) * TRIES_TO_CONNECT;
+        let connecting = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
         Ok(Self {
-            longest_silence: connecting + config.response_timeout,
+            unresponsive_limit: connecting + config.response_timeout,
             client,
             manager,
-            main,
+            runtime: main,
             current: Mutex::new(Arc::new(line)),
         })
     }
 
     /// The connection of now.
-    pub(super) fn line(&self) -> Arc<Line> {
+    pub(super) fn current(&self) -> Arc<ManagedConnection> {
         lock(&self.current).clone()
     }
 
     /// Notes that a command on `line` was not answered in time.
-    pub(super) fn unanswered(&self, line: &Arc<Line>) {
-        let silent_for = line.unanswered();
+    pub(super) fn record_timeout(&self, line: &Arc<ManagedConnection>) {
+        let unresponsive_for = line.record_timeout();
         let mut current = lock(&self.current);
-        if silent_for < self.longest_silence || !Arc::ptr_eq(&current, line) {
+        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, line) {
             return;
         }
-        match Line::new(&self.client, &self.manager, &self.main) {
+        match ManagedConnection::new(&self.client, &self.manager, &self.runtime) {
             Ok(new) => {
                 *current = Arc::new(new);
-                let silent_ms = silent_for.as_millis();
+                let unresponsive_ms = unresponsive_for.as_millis();
                 tracing::warn!(
-                    silent_ms,
+                    unresponsive_ms,
                     "Redis answers nothing: its connection is left for a new one"
                 );
             }
@@ -100,7 +100,7 @@ impl Connection {
     }
 }
 
-impl Line {
+impl ManagedConnection {
     fn new(
         client: &redis::Client,
         config: &ConnectionManagerConfig,
@@ -108,11 +108,11 @@ impl Line {
     ) -> RedisResult<Self> {
         // All who come while it connects wait for the same attempt, each as long as they
         // like: it may take longer than any of them waits.
-        let _on_main = main.enter();
+        let _runtime_guard = main.enter();
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
         Ok(Self {
             manager,
-            silent_since: Mutex::new(None),
+            unresponsive_since: Mutex::new(None),
         })
     }
 
@@ -122,13 +122,13 @@ impl Line {
     }
 
     /// Notes that something came back.
-    pub(super) fn answered(&self) {
-        *lock(&self.silent_since) = None;
+    pub(super) fn record_response(&self) {
+        *lock(&self.unresponsive_since) = None;
     }
 
     /// Notes that nothing did; since when not?
-    fn unanswered(&self) -> Duration {
-        let mut since = lock(&self.silent_since);
+    fn record_timeout(&self) -> Duration {
+        let mut since = lock(&self.unresponsive_since);
         since.get_or_insert_with(Instant::now).elapsed()
     }
 }
@@ -137,9 +137,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
+fn build_client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
     let server = || variable_name("redis.url");
-    let address = server_at(url, config).with_context(server)?;
+    let address = connection_info(url, config).with_context(server)?;
     let Some(path) = &config.ca_certificate else {
         return redis::Client::open(address).with_context(server);
     };
@@ -154,7 +154,7 @@ fn client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
     redis::Client::build_with_tls(address, certificates).with_context(unusable)
 }
 
-fn server_at(url: &str, config: &RedisConfig) -> RedisResult<ConnectionInfo> {
+fn connection_info(url: &str, config: &RedisConfig) -> RedisResult<ConnectionInfo> {
     let keepalive = TcpKeepalive::new().with_time(config.keepalive);
     let tcp = TcpSettings::default().set_keepalive(keepalive);
     #[cfg(target_os = "linux")]
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_kernel_is_told_when_to_give_up() {
         let config = RedisConfig::default();
-        let client = client("redis://localhost", &config).unwrap();
+        let client = build_client("redis://localhost", &config).unwrap();
         let tcp = client.get_connection_info().tcp_settings();
         assert!(tcp.keepalive().is_some());
         #[cfg(target_os = "linux")]

@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use self::connection::Connection;
+use self::connection::RedisConnection;
 use crate::config::{BreakerConfig, RedisConfig};
 use crate::resilience::breaker::{Breaker, BreakerState};
 use crate::resilience::deadline;
@@ -37,7 +37,7 @@ use crate::telemetry::traces::sampled_span;
 pub struct RedisClient(Arc<Inner>);
 
 struct Inner {
-    connection: Connection,
+    connection: RedisConnection,
     timeout: Duration,
     breaker: Breaker,
     latency: HistogramVec,
@@ -93,7 +93,7 @@ impl RedisClient {
         main: Handle,
     ) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(Inner {
-            connection: Connection::new(url, config, main.clone())?,
+            connection: RedisConnection::new(url, config, main.clone())?,
             timeout: config.response_timeout,
             breaker,
             latency,
@@ -145,7 +145,7 @@ impl RedisClient {
         let timeout = self.0.timeout.min(patience);
         let limit = deadline::bounded_timeout(timeout).map_err(|_| RedisClientError::TimedOut)?;
         let permit = self.0.breaker.try_acquire().map_err(|_| RedisClientError::CircuitOpen)?;
-        let line = self.0.connection.line();
+        let line = self.0.connection.current();
         let manager = line.manager();
         let execute = async move { commands(manager).await };
         let task = AbortOnDropHandle::new(self.0.runtime.spawn(execute));
@@ -170,8 +170,8 @@ impl RedisClient {
             Ok(Err(_)) | Err(_) => Err(RedisClientError::TimedOut),
         };
         match &outcome {
-            Err(error) if error.is_timeout() => self.0.connection.unanswered(&line),
-            _ => line.answered(),
+            Err(error) if error.is_timeout() => self.0.connection.record_timeout(&line),
+            _ => line.record_response(),
         }
         match &outcome {
             Ok(_) => permit.succeed(),
