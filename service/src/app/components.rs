@@ -16,8 +16,8 @@ use crate::resilience::backoff::Backoff;
 use crate::resilience::breaker::Breaker;
 use crate::resilience::in_flight::InFlightLimit;
 use crate::resilience::retry::{Retry, RetryBudget};
-use crate::secrets::passwords::Passwords;
-use crate::secrets::tokens::Tokens;
+use crate::secrets::passwords::PasswordHashingPool;
+use crate::secrets::tokens::TokenService;
 use crate::storage::PoolMetrics;
 use crate::storage::database::{Database, Databases};
 use crate::storage::job_notifier::JobNotifier;
@@ -127,8 +127,8 @@ pub fn build_services(
         database,
         read_retry: build_retry(settings, "database", metrics),
         products: build_cache(settings, metrics, None),
-        passwords: Passwords::new(&settings.auth, metrics.password_hashes.clone())?,
-        tokens: Arc::new(Tokens::new(&settings.auth)?),
+        passwords: PasswordHashingPool::new(&settings.auth, metrics.password_hashes.clone())?,
+        tokens: Arc::new(TokenService::new(&settings.auth)?),
         job_notifier: JobNotifier::default(),
         metrics: metrics.business.clone(),
         orders: settings.orders.clone(),

@@ -8,7 +8,7 @@
 //! waits longer than `auth.hash_queue_timeout` is turned away.
 //!
 //! An unknown user costs the same hash as a wrong password
-//! ([`Passwords::verify`] with no hash), so the time of the answer does not tell
+//! ([`PasswordHashingPool::verify`] with no hash), so the time of the answer does not tell
 //! which addresses are registered. See it break:
 //! `an_unknown_address_costs_the_same_hash` in `tests/api/users/sessions.rs`.
 
@@ -38,15 +38,15 @@ pub(crate) enum PasswordError {
 
 /// Hashes and verifies passwords. Clones share the slots.
 #[derive(Clone)]
-pub(crate) struct Passwords {
+pub(crate) struct PasswordHashingPool {
     argon2: Argon2<'static>,
     slots: Arc<Semaphore>,
     wait: Duration,
-    nobodys_hash: Arc<str>,
+    dummy_hash: Arc<str>,
     hashes: IntCounter,
 }
 
-impl Passwords {
+impl PasswordHashingPool {
     /// A hasher with the parameters of `config`; `hashes` counts what it computes.
     ///
     /// # Errors
@@ -56,12 +56,12 @@ impl Passwords {
             |error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"),
         )?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobodys_hash = hash(&argon2, "nobody's password, which opens nothing")?;
+        let dummy_hash = hash(&argon2, "nobody's password, which opens nothing")?;
         Ok(Self {
             argon2,
             slots: Arc::new(Semaphore::new(config.max_concurrent_hashes)),
             wait: config.hash_queue_timeout,
-            nobodys_hash: nobodys_hash.into(),
+            dummy_hash: dummy_hash.into(),
             hashes,
         })
     }
@@ -72,7 +72,7 @@ impl Passwords {
     /// [`PasswordError`].
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
-        self.in_a_slot(move || hash(&argon2, password.secret().expose_secret()))
+        self.run_in_slot(move || hash(&argon2, password.secret().expose_secret()))
             .await
     }
 
@@ -87,10 +87,10 @@ impl Passwords {
         stored: Option<String>,
     ) -> Result<bool, PasswordError> {
         let (argon2, candidate) = (self.argon2.clone(), candidate.clone());
-        let is_somebodys = stored.is_some();
-        let hash = stored.unwrap_or_else(|| self.nobodys_hash.to_string());
+        let user_exists = stored.is_some();
+        let hash = stored.unwrap_or_else(|| self.dummy_hash.to_string());
         let matches = self
-            .in_a_slot(move || {
+            .run_in_slot(move || {
                 let parsed = PasswordHash::new(&hash)
                     .map_err(|error| PasswordError::Failed(error.to_string()))?;
                 Ok(argon2
@@ -98,10 +98,10 @@ impl Passwords {
                     .is_ok())
             })
             .await?;
-        Ok(matches && is_somebodys)
+        Ok(matches && user_exists)
     }
 
-    async fn in_a_slot<T: Send + 'static>(
+    async fn run_in_slot<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {

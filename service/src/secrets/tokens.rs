@@ -50,7 +50,7 @@ struct Claims {
 }
 
 /// A signed token and how long it is good for.
-pub struct AccessToken {
+pub struct IssuedToken {
     /// The JWT.
     pub token: String,
     /// From now.
@@ -58,15 +58,15 @@ pub struct AccessToken {
 }
 
 /// How many tokens are remembered: some hundred bytes each.
-const REMEMBERED: u64 = 10_000;
+const TOKEN_CACHE_CAPACITY: u64 = 10_000;
 
 /// How far the clocks of two replicas may be apart: by a little, not by a minute.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 /// Makes and checks access tokens.
-pub struct Tokens {
+pub struct TokenService {
     /// Of good tokens, by their SHA-256: who they speak for, and until when.
-    known: Cache<[u8; 32], (Identity, DateTime<Utc>)>,
+    verified: Cache<[u8; 32], (Identity, DateTime<Utc>)>,
     signing_key: EncodingKey,
     verifying_key: DecodingKey,
     header: Header,
@@ -76,7 +76,7 @@ pub struct Tokens {
     lifetime: Duration,
 }
 
-impl Tokens {
+impl TokenService {
     /// Uses the key of `config`, or one made for this process only.
     ///
     /// # Errors
@@ -93,9 +93,9 @@ impl Tokens {
                     "no ORDERLY__AUTH__SIGNING_KEY: tokens are signed with a key made for this \
                      process and end with it"
                 );
-                let made = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+                let generated = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
                     .context("making a signing key")?;
-                made.as_ref().to_vec()
+                generated.as_ref().to_vec()
             }
         };
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8)
@@ -111,7 +111,7 @@ impl Tokens {
         // Asked on each use, here, and not once when the signature is checked.
         validation.validate_exp = false;
         Ok(Self {
-            known: Cache::new(REMEMBERED),
+            verified: Cache::new(TOKEN_CACHE_CAPACITY),
             signing_key: EncodingKey::from_ed_der(&pkcs8),
             verifying_key: DecodingKey::from_ed_der(public),
             header,
@@ -126,7 +126,7 @@ impl Tokens {
     ///
     /// # Errors
     /// If signing fails, which would be a bug.
-    pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> anyhow::Result<AccessToken> {
+    pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> anyhow::Result<IssuedToken> {
         let lifetime = i64::try_from(self.lifetime.as_secs())?;
         let claims = Claims {
             sub: identity.user_id,
@@ -136,7 +136,7 @@ impl Tokens {
             iat: now.timestamp(),
             exp: now.timestamp() + lifetime,
         };
-        Ok(AccessToken {
+        Ok(IssuedToken {
             token: jsonwebtoken::encode(&self.header, &claims, &self.signing_key)?,
             lifetime: self.lifetime,
         })
@@ -144,20 +144,20 @@ impl Tokens {
 
     /// Who the token speaks for; `None` if it is not ours, not for us, changed,
     /// or over.
-    pub(crate) fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
+    pub(crate) fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let (identity, expires) = match self.known.get(&hash) {
+        let (identity, expires) = match self.verified.get(&hash) {
             Some(known) => known,
             None => {
-                let good = self.verify(token)?;
-                self.known.insert(hash, good);
-                good
+                let verified_token = self.verify_signature(token)?;
+                self.verified.insert(hash, verified_token);
+                verified_token
             }
         };
         (now <= expires + LEEWAY).then_some(identity)
     }
 
-    fn verify(&self, token: &str) -> Option<(Identity, DateTime<Utc>)> {
+    fn verify_signature(&self, token: &str) -> Option<(Identity, DateTime<Utc>)> {
         let data =
             jsonwebtoken::decode::<Claims>(token, &self.verifying_key, &self.validation).ok()?;
         let identity = Identity {
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_remembered_ends_when_it_is_over() {
-        let tokens = Tokens::new(&AuthConfig::default()).unwrap();
+        let tokens = TokenService::new(&AuthConfig::default()).unwrap();
         let identity = Identity {
             user_id: UserId(uuid::Uuid::nil()),
             role: Role::Admin,
@@ -192,11 +192,11 @@ mod tests {
         let issued = tokens.issue(identity, now).unwrap();
         let over = now + issued.lifetime + LEEWAY + TimeDelta::seconds(1);
         for _ in 0..2 {
-            assert_eq!(tokens.check(&issued.token, now), Some(identity));
-            assert_eq!(tokens.check(&issued.token, over), None);
+            assert_eq!(tokens.verify(&issued.token, now), Some(identity));
+            assert_eq!(tokens.verify(&issued.token, over), None);
         }
         let changed = format!("{}A", issued.token);
-        assert_eq!(tokens.check(&changed, now), None);
+        assert_eq!(tokens.verify(&changed, now), None);
     }
 
     #[test]

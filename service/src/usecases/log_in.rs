@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{Services, UseCaseError, current_time};
 use crate::domain::user::EmailAddress;
-use crate::secrets::tokens::{AccessToken, Identity};
+use crate::secrets::tokens::{IssuedToken, Identity};
 use crate::storage::users;
 
 /// Checks the password of `email` and signs an access token.
@@ -18,7 +18,7 @@ pub(crate) async fn log_in(
     services: &Services,
     email: String,
     password: SecretString,
-) -> Result<AccessToken, UseCaseError> {
+) -> Result<IssuedToken, UseCaseError> {
     let result = authenticate(services, email, password).await;
     let outcome = match result {
         Ok(_) => "success",
@@ -33,7 +33,7 @@ async fn authenticate(
     services: &Services,
     email: String,
     password: SecretString,
-) -> Result<AccessToken, UseCaseError> {
+) -> Result<IssuedToken, UseCaseError> {
     let found = match EmailAddress::parse(email) {
         Ok(email) => {
             let mut conn = services.database.connection().await?;

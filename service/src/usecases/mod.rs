@@ -32,8 +32,8 @@ use crate::cache::{ProductCache, InvalidationGuard};
 use crate::config::OrdersConfig;
 use crate::domain::order_status::OrderStatus;
 use crate::resilience::retry::Retry;
-use crate::secrets::passwords::Passwords;
-use crate::secrets::tokens::Tokens;
+use crate::secrets::passwords::PasswordHashingPool;
+use crate::secrets::tokens::TokenService;
 use crate::storage::database::Database;
 use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
@@ -49,9 +49,9 @@ pub struct Services {
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
     /// The bounded hasher.
-    pub(crate) passwords: Passwords,
+    pub(crate) passwords: PasswordHashingPool,
     /// Makes and checks access tokens.
-    pub tokens: Arc<Tokens>,
+    pub tokens: Arc<TokenService>,
     /// Wakes the jobs.
     pub job_notifier: JobNotifier,
     /// Counts what came of the stories.

@@ -72,7 +72,7 @@ fn check(request: &HttpRequest) -> Result<Identity, Problem> {
         .ok_or_else(|| refuse("the authorization header must be Bearer <access_token>"))?;
     request
         .app_data::<web::Data<Services>>()
-        .and_then(|services| services.tokens.check(token, current_time()))
+        .and_then(|services| services.tokens.verify(token, current_time()))
         .ok_or_else(|| {
             // RFC 6750, section 3.1: said of a token that came, and never where none did.
             refuse("the access token is not valid, or no longer: log in again").header(
