@@ -146,7 +146,7 @@ fn build_client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client
     let variable = variable_name("redis.ca_certificate");
     let unusable = || format!("{variable}: {} can't be used", path.display());
     // The client itself would take an empty file, and trust nobody.
-    tls::client::verifying(Some(path), &variable)?;
+    tls::client::verifying_config(Some(path), &variable)?;
     let certificates = TlsCertificates {
         client_tls: None,
         root_cert: Some(std::fs::read(path).with_context(unusable)?),

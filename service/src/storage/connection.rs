@@ -98,11 +98,11 @@ impl Connector {
             .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable_name("database.url")))?;
         let tls = match mode {
             SslMode::Disable => None,
-            SslMode::Require => Some(tls::client::unverifying()),
+            SslMode::Require => Some(tls::client::non_verifying_config()),
             SslMode::VerifyFull => {
                 let ca = config.ca_certificate.as_deref();
                 let from = variable_name("database.ca_certificate");
-                Some(tls::client::verifying(ca, &from)?)
+                Some(tls::client::verifying_config(ca, &from)?)
             }
         };
         session

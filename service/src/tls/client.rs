@@ -9,18 +9,18 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::certificates;
+use super::load_certificates;
 
 /// Believes servers whose certificate is of that CA, or without one of those of the system, and for the name that was
 /// asked for. `variable` is where the path came from.
 ///
 /// # Errors
 /// If there is no usable CA.
-pub(crate) fn verifying(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConfig> {
+pub(crate) fn verifying_config(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
-            for certificate in certificates(path, variable)? {
+            for certificate in load_certificates(path, variable)? {
                 roots
                     .add(certificate)
                     .with_context(|| format!("{variable}: {} can't be used", path.display()))?;
@@ -41,19 +41,19 @@ pub(crate) fn verifying(ca: Option<&Path>, variable: &str) -> anyhow::Result<Cli
 
 /// Believes any server: encrypted against who listens, open to who sits in between. For `sslmode=require`, which says
 /// just that.
-pub(crate) fn unverifying() -> ClientConfig {
-    let anybody = Anybody(Arc::new(aws_lc_rs::default_provider()));
+pub(crate) fn non_verifying_config() -> ClientConfig {
+    let verifier = NoCertificateVerification(Arc::new(aws_lc_rs::default_provider()));
     ClientConfig::builder()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(anybody))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth()
 }
 
 /// Asks for no name and no CA, but still that the server has the key of the certificate it shows.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct NoCertificateVerification(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for NoCertificateVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

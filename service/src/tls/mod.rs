@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 /// The certificates of a PEM file, of which there must be one at least.
-fn certificates(path: &Path, variable: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+fn load_certificates(path: &Path, variable: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let read = || format!("{variable}: {} can't be read", path.display());
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
-use super::certificates;
+use super::load_certificates;
 use crate::config::{HttpConfig, variable_name};
 
 /// What the API listener needs for TLS 1.2 and 1.3; `None` without a certificate.
@@ -22,13 +22,13 @@ pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
         return Ok(None);
     };
     let variables = (variable_name("http.tls_certificate"), variable_name("http.tls_key"));
-    let chain = certificates(certificate, &variables.0)?;
+    let chain = load_certificates(certificate, &variables.0)?;
     require_valid_today(&chain, certificate, &variables.0)?;
-    let private = PrivateKeyDer::from_pem_file(key)
+    let private_key = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("{}: {} can't be read", variables.1, key.display()))?;
     let config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, private)
+        .with_single_cert(chain, private_key)
         .with_context(|| {
             let (certificate, key) = (certificate.display(), key.display());
             format!("{}: {key} is not the key of {certificate}", variables.1)
@@ -43,24 +43,24 @@ fn require_valid_today(
     path: &Path,
     variable: &str,
 ) -> anyhow::Result<()> {
-    let Some(own) = chain.first() else {
+    let Some(leaf) = chain.first() else {
         return Ok(());
     };
-    let mut itself = RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     let unusable = || format!("{variable}: {} can't be used", path.display());
-    itself.add(own.clone()).with_context(unusable)?;
-    let client = WebPkiServerVerifier::builder(Arc::new(itself))
+    roots.add(leaf.clone()).with_context(unusable)?;
+    let verifier = WebPkiServerVerifier::builder(Arc::new(roots))
         .build()
         .with_context(unusable)?;
     let name = ServerName::try_from("localhost").with_context(unusable)?;
-    match client.verify_server_cert(own, &chain[1..], &name, &[], UnixTime::now()) {
+    match verifier.verify_server_cert(leaf, &chain[1..], &name, &[], UnixTime::now()) {
         Err(rustls::Error::InvalidCertificate(
-            why @ (CertificateError::Expired
+            error @ (CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. }
             | CertificateError::BadEncoding),
-        )) => Err(anyhow::Error::new(rustls::Error::InvalidCertificate(why)).context(unusable())),
+        )) => Err(anyhow::Error::new(rustls::Error::InvalidCertificate(error)).context(unusable())),
         _ => Ok(()),
     }
 }
