@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::events::Publisher;
 use crate::health::event_loop::EventLoops;
 use crate::limits::RateLimits;
-use crate::payments::{GuardedGateway, PaymentGateway};
+use crate::payments::{ResilientGateway, PaymentGateway};
 use crate::redis_client::RedisClient;
 use crate::resilience::backoff::Backoff;
 use crate::resilience::breaker::Breaker;
@@ -32,7 +32,7 @@ pub(super) struct Components {
     pub(super) databases: Databases,
     pub(super) services: Services,
     pub(super) publisher: Arc<Publisher>,
-    pub(super) gateway: GuardedGateway,
+    pub(super) gateway: ResilientGateway,
     pub(super) redis: Option<RedisClient>,
     pub(super) in_flight: InFlightLimit,
     pub(super) event_loops: EventLoops,
@@ -69,9 +69,9 @@ impl Components {
     }
 }
 
-fn build_gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<GuardedGateway> {
+fn build_gateway(settings: &Settings, metrics: &Metrics) -> anyhow::Result<ResilientGateway> {
     let breaker = settings.breaker.clone();
-    Ok(GuardedGateway {
+    Ok(ResilientGateway {
         gateway: PaymentGateway::new(&settings.payments)?,
         breaker: Breaker::new("gateway", breaker, metrics.breakers.clone()),
         retry: build_retry(settings, "gateway", metrics),

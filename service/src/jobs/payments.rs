@@ -31,7 +31,7 @@ use tracing::{Instrument as _, Span};
 use super::{Wakeups, round};
 use crate::config::PaymentsConfig;
 use crate::domain::ids::new_v7;
-use crate::payments::{GatewayError, GuardedError, GuardedGateway};
+use crate::payments::{GatewayError, ResilientGatewayError, ResilientGateway};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline;
 use crate::storage::error::StorageError;
@@ -49,7 +49,7 @@ pub struct PaymentWorker {
     /// For the database.
     pub services: Services,
     /// Whom to ask.
-    pub gateway: GuardedGateway,
+    pub gateway: ResilientGateway,
     /// How patiently.
     pub config: PaymentsConfig,
     /// Counts the tries by outcome.
@@ -96,7 +96,7 @@ impl PaymentWorker {
     /// the gateway's breaker would let through.
     fn free(&self, at_work: usize) -> usize {
         let free = self.config.concurrency.saturating_sub(at_work);
-        match self.gateway.room() {
+        match self.gateway.available_permits() {
             Some(room) => free.min(usize::try_from(room).unwrap_or(usize::MAX)),
             None => free,
         }
@@ -257,11 +257,11 @@ enum Failure {
     Settling(UseCaseError),
 }
 
-impl From<GuardedError> for Failure {
-    fn from(error: GuardedError) -> Self {
+impl From<ResilientGatewayError> for Failure {
+    fn from(error: ResilientGatewayError) -> Self {
         match error {
-            GuardedError::Refused => Self::Refused,
-            GuardedError::Gateway(error) => Self::Gateway(error),
+            ResilientGatewayError::CircuitOpen => Self::Refused,
+            ResilientGatewayError::Gateway(error) => Self::Gateway(error),
         }
     }
 }

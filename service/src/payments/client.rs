@@ -52,7 +52,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::call_trace;
-use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};
+use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, GatewaySetupError};
 use crate::config::PaymentsConfig;
 use crate::resilience::deadline;
 
@@ -105,7 +105,7 @@ impl PaymentGateway {
     /// # Errors
     ///
     /// An unusable URL, a client that cannot be built, or no Tokio runtime.
-    pub fn new(config: &PaymentsConfig) -> Result<Self, SetupError> {
+    pub fn new(config: &PaymentsConfig) -> Result<Self, GatewaySetupError> {
         let base_url = &config.gateway_url;
         let http = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout)
@@ -198,7 +198,7 @@ impl PaymentGateway {
         // A caller that goes away takes its request along.
         let answer = match AbortOnDropHandle::new(task).await {
             Ok(answer) => answer.map_err(GatewayError::from),
-            Err(stopped) => Err(GatewayError::unknown(format!(
+            Err(stopped) => Err(GatewayError::transient(format!(
                 "the request was cut off: {stopped}"
             ))),
         };
@@ -208,13 +208,13 @@ impl PaymentGateway {
     }
 }
 
-fn endpoint(base_url: &str, name: &str) -> Result<Url, SetupError> {
-    let mut url = Url::parse(base_url).map_err(|error| SetupError::Url(error.to_string()))?;
+fn endpoint(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
+    let mut url = Url::parse(base_url).map_err(|error| GatewaySetupError::Url(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(SetupError::Url("it is neither http nor https".to_owned()));
+        return Err(GatewaySetupError::Url("it is neither http nor https".to_owned()));
     }
     url.path_segments_mut()
-        .map_err(|()| SetupError::Url("it has no path".to_owned()))?
+        .map_err(|()| GatewaySetupError::Url("it has no path".to_owned()))?
         .pop_if_empty()
         .push(name);
     Ok(url)
@@ -239,13 +239,13 @@ impl Answer {
     }
 
     fn unreadable(&self) -> GatewayError {
-        GatewayError::unknown(format!("status {} with an unreadable body", self.status))
+        GatewayError::transient(format!("status {} with an unreadable body", self.status))
     }
 
     fn into_error(self) -> GatewayError {
         match self.status {
             200..=299 => self.unreadable(),
-            408 | 425 | 429 | 500..=599 => GatewayError::unknown(format!("status {}", self.status)),
+            408 | 425 | 429 | 500..=599 => GatewayError::transient(format!("status {}", self.status)),
             status => GatewayError::Permanent {
                 status,
                 detail: String::from_utf8_lossy(&self.body)

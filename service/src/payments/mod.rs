@@ -10,10 +10,10 @@
 
 mod call_trace;
 mod client;
-mod guarded;
+mod resilient;
 mod outcome;
 pub mod sandbox;
 
 pub use client::PaymentGateway;
-pub use guarded::{GuardedError, GuardedGateway};
-pub use outcome::{ChargeOutcome, GatewayError, RefundOutcome, SetupError};
+pub use resilient::{ResilientGatewayError, ResilientGateway};
+pub use outcome::{ChargeOutcome, GatewayError, RefundOutcome, GatewaySetupError};

@@ -83,7 +83,7 @@ impl GatewayError {
         matches!(self, Self::Transient { .. })
     }
 
-    pub(super) fn unknown(reason: String) -> Self {
+    pub(super) fn transient(reason: String) -> Self {
         Self::Transient {
             reason,
             source: None,
@@ -109,7 +109,7 @@ impl From<reqwest::Error> for GatewayError {
 
 /// Why a [`PaymentGateway`](super::PaymentGateway) could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
+pub enum GatewaySetupError {
     /// The address cannot be used. The message leaves it out: it may hold a password.
     #[error(
         "the payment gateway's URL is unusable ({0}); give one like http://gateway.internal:8090"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orderly::app;
 use orderly::jobs::payments::PaymentWorker;
-use orderly::payments::{GuardedGateway, PaymentGateway};
+use orderly::payments::{ResilientGateway, PaymentGateway};
 use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
 use orderly::resilience::retry::{Retry, RetryBudget};
@@ -28,7 +28,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
     let breaker = Breaker::new("test", settings.breaker.clone(), metrics.breakers.clone());
     PaymentWorker {
         services: app::build_services(&settings, &metrics, databases.background).unwrap(),
-        gateway: GuardedGateway {
+        gateway: ResilientGateway {
             gateway: PaymentGateway::new(&config).unwrap(),
             breaker,
             retry: Retry {

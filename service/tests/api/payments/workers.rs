@@ -12,7 +12,7 @@ use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::Order;
 use orderly::jobs::payments::PaymentWorker;
 use orderly::payments::sandbox::EntryKind::{Charge, Refund};
-use orderly::payments::{GuardedGateway, PaymentGateway};
+use orderly::payments::{ResilientGateway, PaymentGateway};
 use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
 use orderly::resilience::retry::{Retry, RetryBudget};
@@ -66,7 +66,7 @@ pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
     }
 }
 
-fn gateway(url: &str) -> GuardedGateway {
+fn gateway(url: &str) -> ResilientGateway {
     let settings = Settings::default();
     let patient = PaymentsConfig {
         gateway_url: url.to_owned(),
@@ -75,7 +75,7 @@ fn gateway(url: &str) -> GuardedGateway {
         ..settings.payments
     };
     let breakers = BreakerMetrics::new().unwrap();
-    GuardedGateway {
+    ResilientGateway {
         gateway: PaymentGateway::new(&patient).unwrap(),
         breaker: Breaker::new("gateway", settings.breaker, breakers),
         retry: Retry {

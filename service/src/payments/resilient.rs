@@ -3,7 +3,7 @@
 //! A provider that is down would cost each payment a whole timeout, and every one
 //! of them a try. So when the breaker is open nobody asks: orders are still taken
 //! and stay `pending`, and their jobs wait without using up their tries
-//! ([`GuardedGateway::room`] tells the worker how many it may take up). A hiccup
+//! ([`ResilientGateway::available_permits`] tells the worker how many it may take up). A hiccup
 //! is mended at once by asking again, as long as the retry budget pays for it;
 //! the idempotency key makes that safe.
 //!
@@ -24,7 +24,7 @@ use crate::telemetry::metrics::GatewayMetrics;
 /// A [`PaymentGateway`] that is not asked when it can't answer. Clones share the
 /// breaker and the budget.
 #[derive(Clone)]
-pub struct GuardedGateway {
+pub struct ResilientGateway {
     /// Whom to ask.
     pub gateway: PaymentGateway,
     /// Whether to ask.
@@ -36,16 +36,16 @@ pub struct GuardedGateway {
 }
 
 /// Is counted as long as it lives: a call may be dropped before it is answered.
-struct InFlight<'a>(&'a IntGauge);
+struct InFlightGaugeGuard<'a>(&'a IntGauge);
 
-impl<'a> InFlight<'a> {
+impl<'a> InFlightGaugeGuard<'a> {
     fn new(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightGaugeGuard<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -53,68 +53,68 @@ impl Drop for InFlight<'_> {
 
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
-pub enum GuardedError {
+pub enum ResilientGatewayError {
     /// The gateway was not asked, not even once.
     #[error("the gateway's circuit breaker is open")]
-    Refused,
+    CircuitOpen,
     /// The gateway was asked.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
 }
 
-impl GuardedGateway {
+impl ResilientGateway {
     /// How many calls the breaker would let through now; `None` means any number.
-    pub(crate) fn room(&self) -> Option<u32> {
+    pub(crate) fn available_permits(&self) -> Option<u32> {
         self.breaker.available_permits()
     }
 
     /// Takes the money of an order; see [`PaymentGateway::charge`].
     ///
     /// # Errors
-    /// [`GuardedError`].
+    /// [`ResilientGatewayError`].
     pub async fn charge(
         &self,
         order_id: OrderId,
         amount: Money,
-    ) -> Result<ChargeOutcome, GuardedError> {
+    ) -> Result<ChargeOutcome, ResilientGatewayError> {
         let currency = amount.currency().code();
         let call = || self.gateway.charge(order_id.0, amount.minor(), currency);
-        self.ask("charge", ChargeOutcome::as_str, call).await
+        self.call_with_retry("charge", ChargeOutcome::as_str, call).await
     }
 
     /// Gives the money of an order back; see [`PaymentGateway::refund`].
     ///
     /// # Errors
-    /// [`GuardedError`].
-    pub(crate) async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, GuardedError> {
+    /// [`ResilientGatewayError`].
+    pub(crate) async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, ResilientGatewayError> {
         let call = || self.gateway.refund(order_id.0);
-        self.ask("refund", RefundOutcome::as_str, call).await
+        self.call_with_retry("refund", RefundOutcome::as_str, call).await
     }
 
-    async fn ask<T, F>(
+    async fn call_with_retry<T, F>(
         &self,
         operation: &str,
-        name: fn(&T) -> &'static str,
+        outcome_label: fn(&T) -> &'static str,
         call: impl Fn() -> F,
-    ) -> Result<T, GuardedError>
+    ) -> Result<T, ResilientGatewayError>
     where
         F: Future<Output = Result<T, GatewayError>>,
     {
         // A retry that is refused must not hide that the first try was made: it
         // may have taken the money.
-        let asked = AtomicBool::new(false);
-        let guarded = || async {
+        let was_called = AtomicBool::new(false);
+        let attempt = || async {
             let permit = match self.breaker.try_acquire() {
                 Ok(permit) => permit,
-                Err(refused) if asked.load(Ordering::Relaxed) => {
-                    let reason = format!("the first try failed, then {refused}");
-                    return Err(GatewayError::unknown(reason).into());
+                Err(rejection) if was_called.load(Ordering::Relaxed) => {
+                    let reason = format!("the first try failed, then {rejection}");
+                    return Err(GatewayError::transient(reason).into());
                 }
-                Err(_) => return Err(GuardedError::Refused),
+                Err(_) => return Err(ResilientGatewayError::CircuitOpen),
             };
-            asked.store(true, Ordering::Relaxed);
+            was_called.store(true, Ordering::Relaxed);
             let began = Instant::now();
-            let in_flight = InFlight::new(&self.metrics.in_flight);
+            let in_flight = InFlightGaugeGuard::new(&self.metrics.in_flight);
             let outcome = call().await;
             drop(in_flight);
             let name = match &outcome {
@@ -131,10 +131,10 @@ impl GuardedGateway {
             }
             Ok(outcome?)
         };
-        let worth = |error: &GuardedError| {
-            matches!(error, GuardedError::Gateway(GatewayError::Transient { .. }))
+        let is_retryable = |error: &ResilientGatewayError| {
+            matches!(error, ResilientGatewayError::Gateway(GatewayError::Transient { .. }))
         };
-        self.retry.run(guarded, worth).await
+        self.retry.run(attempt, is_retryable).await
     }
 }
 
@@ -151,18 +151,18 @@ mod tests {
     use std::time::Duration;
     use tokio::net::TcpListener;
 
-    fn gateway_at(url: String) -> GuardedGateway {
+    fn gateway_at(url: String) -> ResilientGateway {
         let config = PaymentsConfig {
             gateway_url: url,
             ..PaymentsConfig::default()
         };
-        let opens_at_once = BreakerConfig {
+        let opens_immediately = BreakerConfig {
             minimum_calls: 1,
             ..BreakerConfig::default()
         };
-        GuardedGateway {
+        ResilientGateway {
             gateway: PaymentGateway::new(&config).unwrap(),
-            breaker: Breaker::new("test", opens_at_once, BreakerMetrics::new().unwrap()),
+            breaker: Breaker::new("test", opens_immediately, BreakerMetrics::new().unwrap()),
             retry: Retry {
                 backoff: Backoff {
                     base: Duration::ZERO,
@@ -184,9 +184,9 @@ mod tests {
         let gateway = gateway_at("http://127.0.0.1:1".to_owned());
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let first = gateway.refund(order_id).await;
-        assert!(matches!(first, Err(GuardedError::Gateway(_))), "{first:?}");
+        assert!(matches!(first, Err(ResilientGatewayError::Gateway(_))), "{first:?}");
         let second = gateway.refund(order_id).await;
-        assert!(matches!(second, Err(GuardedError::Refused)), "{second:?}");
+        assert!(matches!(second, Err(ResilientGatewayError::CircuitOpen)), "{second:?}");
     }
 
     #[tokio::test]
