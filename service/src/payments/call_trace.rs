@@ -31,14 +31,14 @@ pub(super) fn span(url: &Url) -> Span {
 
 /// The headers that carry the trace on to the gateway, from that span.
 pub(super) fn headers(span: &Span) -> HeaderMap {
-    let mut headers = TraceHeaders::default();
+    let mut headers = HeaderInjector::default();
     span.in_scope(|| propagation::inject(&mut headers));
     headers.0
 }
 
 /// Notes the status of the answer, or why there is none.
-pub(super) fn note(span: &Span, answered: Result<u16, &GatewayError>) {
-    match answered {
+pub(super) fn record_result(span: &Span, result: Result<u16, &GatewayError>) {
+    match result {
         Ok(status) => {
             span.record("http.response.status_code", status);
             if status >= 400 {
@@ -48,13 +48,13 @@ pub(super) fn note(span: &Span, answered: Result<u16, &GatewayError>) {
         }
         Err(error) => {
             span.record("otel.status_code", "ERROR");
-            span.record("error.type", kind(error));
+            span.record("error.type", error_type(error));
         }
     }
 }
 
 /// One of few words.
-fn kind(error: &GatewayError) -> &'static str {
+fn error_type(error: &GatewayError) -> &'static str {
     match error {
         GatewayError::Transient {
             source: Some(error),
@@ -69,9 +69,9 @@ fn kind(error: &GatewayError) -> &'static str {
 }
 
 #[derive(Default)]
-struct TraceHeaders(HeaderMap);
+struct HeaderInjector(HeaderMap);
 
-impl Injector for TraceHeaders {
+impl Injector for HeaderInjector {
     fn set(&mut self, key: &str, value: String) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
             self.0.insert(name, value);

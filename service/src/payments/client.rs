@@ -57,7 +57,7 @@ use crate::config::PaymentsConfig;
 use crate::resilience::deadline;
 
 /// An answer of a gateway is a few hundred bytes; a larger one is not an answer.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// A payment gateway, reached over one pool of connections. Cloning is cheap and
 /// shares the pool.
@@ -65,8 +65,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct PaymentGateway {
     http: reqwest::Client,
     timeout: Duration,
-    charges: Url,
-    refunds: Url,
+    charges_url: Url,
+    refunds_url: Url,
     runtime: Handle,
 }
 
@@ -85,14 +85,14 @@ struct RefundBody {
 /// The answers that count. What does not parse as one of these decides nothing.
 #[derive(Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Verdict {
+enum GatewayDecision {
     Succeeded { id: String },
     Declined { reason: String },
     Refunded { charge_id: String },
     Voided,
 }
 
-struct Answer {
+struct GatewayResponse {
     status: u16,
     body: Vec<u8>,
 }
@@ -119,8 +119,8 @@ impl PaymentGateway {
             .build()?;
         Ok(Self {
             http,
-            charges: endpoint(base_url, "charges")?,
-            refunds: endpoint(base_url, "refunds")?,
+            charges_url: endpoint_url(base_url, "charges")?,
+            refunds_url: endpoint_url(base_url, "refunds")?,
             runtime: Handle::try_current()?,
             timeout: config.timeout,
         })
@@ -143,15 +143,15 @@ impl PaymentGateway {
             amount_minor,
             currency,
         };
-        let answer = self.ask(&self.charges, order_id.to_string(), &body).await?;
-        match (answer.status, answer.verdict()) {
-            (200..=299, Some(Verdict::Succeeded { id })) => {
+        let response = self.post(&self.charges_url, order_id.to_string(), &body).await?;
+        match (response.status, response.decision()) {
+            (200..=299, Some(GatewayDecision::Succeeded { id })) => {
                 Ok(ChargeOutcome::Charged { charge_id: id })
             }
-            (402, Some(Verdict::Declined { reason })) => Ok(ChargeOutcome::Declined { reason }),
-            (409, Some(Verdict::Voided)) => Ok(ChargeOutcome::Voided),
-            (402 | 409, _) => Err(answer.unreadable()),
-            _ => Err(answer.into_error()),
+            (402, Some(GatewayDecision::Declined { reason })) => Ok(ChargeOutcome::Declined { reason }),
+            (409, Some(GatewayDecision::Voided)) => Ok(ChargeOutcome::Voided),
+            (402 | 409, _) => Err(response.unreadable_body_error()),
+            _ => Err(response.into_error()),
         }
     }
 
@@ -165,24 +165,24 @@ impl PaymentGateway {
         let body = RefundBody {
             reference: order_id,
         };
-        let answer = self
-            .ask(&self.refunds, format!("refund-{order_id}"), &body)
+        let response = self
+            .post(&self.refunds_url, format!("refund-{order_id}"), &body)
             .await?;
-        match (answer.status, answer.verdict()) {
-            (200..=299, Some(Verdict::Refunded { charge_id })) => {
+        match (response.status, response.decision()) {
+            (200..=299, Some(GatewayDecision::Refunded { charge_id })) => {
                 Ok(RefundOutcome::Refunded { charge_id })
             }
-            (200..=299, Some(Verdict::Voided)) => Ok(RefundOutcome::Voided),
-            _ => Err(answer.into_error()),
+            (200..=299, Some(GatewayDecision::Voided)) => Ok(RefundOutcome::Voided),
+            _ => Err(response.into_error()),
         }
     }
 
-    async fn ask(
+    async fn post(
         &self,
         url: &Url,
         key: String,
         body: &impl Serialize,
-    ) -> Result<Answer, GatewayError> {
+    ) -> Result<GatewayResponse, GatewayError> {
         let span = call_trace::span(url);
         let mut request = self
             .http
@@ -190,25 +190,25 @@ impl PaymentGateway {
             .headers(call_trace::headers(&span))
             .header("idempotency-key", key)
             .json(body);
-        if let Some(left) = deadline::remaining() {
-            request = request.timeout(left.min(self.timeout));
+        if let Some(remaining) = deadline::remaining() {
+            request = request.timeout(remaining.min(self.timeout));
         }
-        let exchange = async { read(request.send().await?).await };
+        let exchange = async { read_response(request.send().await?).await };
         let task = self.runtime.spawn(exchange.instrument(span.clone()));
         // A caller that goes away takes its request along.
-        let answer = match AbortOnDropHandle::new(task).await {
+        let response = match AbortOnDropHandle::new(task).await {
             Ok(answer) => answer.map_err(GatewayError::from),
-            Err(stopped) => Err(GatewayError::transient(format!(
-                "the request was cut off: {stopped}"
+            Err(error) => Err(GatewayError::transient(format!(
+                "the request was cut off: {error}"
             ))),
         };
-        let status = answer.as_ref().map(|answer| answer.status);
-        call_trace::note(&span, status);
-        answer
+        let status = response.as_ref().map(|answer| answer.status);
+        call_trace::record_result(&span, status);
+        response
     }
 }
 
-fn endpoint(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
+fn endpoint_url(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
     let mut url = Url::parse(base_url).map_err(|error| GatewaySetupError::Url(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(GatewaySetupError::Url("it is neither http nor https".to_owned()));
@@ -220,31 +220,31 @@ fn endpoint(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
     Ok(url)
 }
 
-async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
+async fn read_response(mut response: Response) -> Result<GatewayResponse, reqwest::Error> {
     let status = response.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let room = MAX_ANSWER_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() > room {
+        let remaining = MAX_RESPONSE_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(remaining)]);
+        if chunk.len() > remaining {
             break;
         }
     }
-    Ok(Answer { status, body })
+    Ok(GatewayResponse { status, body })
 }
 
-impl Answer {
-    fn verdict(&self) -> Option<Verdict> {
+impl GatewayResponse {
+    fn decision(&self) -> Option<GatewayDecision> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    fn unreadable(&self) -> GatewayError {
+    fn unreadable_body_error(&self) -> GatewayError {
         GatewayError::transient(format!("status {} with an unreadable body", self.status))
     }
 
     fn into_error(self) -> GatewayError {
         match self.status {
-            200..=299 => self.unreadable(),
+            200..=299 => self.unreadable_body_error(),
             408 | 425 | 429 | 500..=599 => GatewayError::transient(format!("status {}", self.status)),
             status => GatewayError::Permanent {
                 status,
