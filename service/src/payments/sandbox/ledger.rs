@@ -90,45 +90,45 @@ pub(super) enum RefundResult {
 
 /// The ledger, shared by all requests. Its methods may wait for the disk.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    book: Mutex<Book>,
+pub(super) struct SandboxLedger {
+    state: Mutex<LedgerState>,
 }
 
 #[derive(Debug)]
-struct Book {
+struct LedgerState {
     journal: Journal,
     entries: Vec<LedgerEntry>,
     /// Indices into `entries`.
     by_key: HashMap<String, usize>,
-    by_reference: HashMap<String, Account>,
+    by_reference: HashMap<String, ReferenceState>,
 }
 
 /// What is known of one reference, as indices into the entries.
 #[derive(Debug, Default, Clone, Copy)]
-struct Account {
+struct ReferenceState {
     first_charge: Option<usize>,
     charged_minor: i64,
     closed_by: Option<usize>,
 }
 
-impl Ledger {
+impl SandboxLedger {
     /// A ledger in memory, or one that is read from and kept in the file at `path`.
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
         let (journal, entries) = match path {
             Some(path) => Journal::open(path)?,
             None => (Journal::Memory, Vec::new()),
         };
-        let mut book = Book {
+        let mut state = LedgerState {
             journal,
             entries: Vec::new(),
             by_key: HashMap::new(),
             by_reference: HashMap::new(),
         };
         for entry in entries {
-            book.enter(entry);
+            state.apply(entry);
         }
         Ok(Self {
-            book: Mutex::new(book),
+            state: Mutex::new(state),
         })
     }
 
@@ -138,48 +138,48 @@ impl Ledger {
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        self.book().charge(key, request, decline)
+        self.lock().charge(key, request, decline)
     }
 
     pub(super) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        self.book().refund(key, reference)
+        self.lock().refund(key, reference)
     }
 
     /// All entries, oldest first.
     pub(super) fn entries(&self) -> Vec<LedgerEntry> {
-        self.book().entries.clone()
+        self.lock().entries.clone()
     }
 
     /// Lets go of the file; a request that is still under way fails.
     pub(super) fn close(&self) {
-        self.book().journal = Journal::Closed;
+        self.lock().journal = Journal::Closed;
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
         // Nothing between the journal and the last index can panic, so a poisoned
         // book is whole.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl LedgerState {
     fn charge(
         &mut self,
         key: &str,
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        if let Some(known) = self.remembered(key) {
+        if let Some(known) = self.find_by_key(key) {
             return Ok(match known.kind {
-                EntryKind::Charge if known.answers(request) => ChargeResult::Charged {
+                EntryKind::Charge if known.matches(request) => ChargeResult::Charged {
                     entry: known.clone(),
                     is_new: false,
                 },
-                EntryKind::Decline if known.answers(request) => ChargeResult::Declined,
+                EntryKind::Decline if known.matches(request) => ChargeResult::Declined,
                 _ => ChargeResult::KeyReused,
             });
         }
-        if self.account(&request.reference).closed_by.is_some() {
+        if self.reference_state(&request.reference).closed_by.is_some() {
             return Ok(ChargeResult::Voided);
         }
         let kind = if decline {
@@ -188,7 +188,7 @@ impl Book {
             EntryKind::Charge
         };
         let amount = (request.amount_minor, request.currency.as_str());
-        let index = self.record(kind, key, &request.reference, amount)?;
+        let index = self.append(kind, key, &request.reference, amount)?;
         Ok(if decline {
             ChargeResult::Declined
         } else {
@@ -200,16 +200,16 @@ impl Book {
     }
 
     fn refund(&mut self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        if let Some(known) = self.remembered(key)
+        if let Some(known) = self.find_by_key(key)
             && !(matches!(known.kind, EntryKind::Refund | EntryKind::Void)
                 && known.reference == reference)
         {
             return Ok(RefundResult::KeyReused);
         }
-        let account = self.account(reference);
+        let account = self.reference_state(reference);
         let Some(charge) = account.first_charge else {
             if account.closed_by.is_none() {
-                self.record(EntryKind::Void, key, reference, (0, NO_CURRENCY))?;
+                self.append(EntryKind::Void, key, reference, (0, NO_CURRENCY))?;
             }
             return Ok(RefundResult::Voided);
         };
@@ -218,7 +218,7 @@ impl Book {
             None => {
                 let currency = self.entries[charge].currency.clone();
                 let amount = (account.charged_minor, currency.as_str());
-                self.record(EntryKind::Refund, key, reference, amount)?
+                self.append(EntryKind::Refund, key, reference, amount)?
             }
         };
         Ok(RefundResult::Refunded {
@@ -227,18 +227,18 @@ impl Book {
         })
     }
 
-    fn remembered(&self, key: &str) -> Option<&LedgerEntry> {
+    fn find_by_key(&self, key: &str) -> Option<&LedgerEntry> {
         self.by_key.get(key).map(|&index| &self.entries[index])
     }
 
-    fn account(&self, reference: &str) -> Account {
+    fn reference_state(&self, reference: &str) -> ReferenceState {
         self.by_reference
             .get(reference)
             .copied()
             .unwrap_or_default()
     }
 
-    fn record(
+    fn append(
         &mut self,
         kind: EntryKind,
         key: &str,
@@ -255,10 +255,10 @@ impl Book {
             idempotency_key: key.to_owned(),
         };
         self.journal.append(&entry)?;
-        Ok(self.enter(entry))
+        Ok(self.apply(entry))
     }
 
-    fn enter(&mut self, entry: LedgerEntry) -> usize {
+    fn apply(&mut self, entry: LedgerEntry) -> usize {
         let index = self.entries.len();
         self.by_key.insert(entry.idempotency_key.clone(), index);
         let account = self
@@ -291,7 +291,7 @@ impl EntryKind {
 }
 
 impl LedgerEntry {
-    fn answers(&self, request: &ChargeRequest) -> bool {
+    fn matches(&self, request: &ChargeRequest) -> bool {
         self.reference == request.reference
             && self.amount_minor == request.amount_minor
             && self.currency == request.currency

@@ -28,7 +28,7 @@
 //!
 //! `service/tests/gateway`.
 
-mod admission;
+mod extractors;
 mod faults;
 mod journal;
 mod ledger;
@@ -45,7 +45,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::{self, JoinHandle};
 
 use self::faults::Faults;
-use self::ledger::Ledger;
+use self::ledger::SandboxLedger;
 use self::routes::State;
 
 pub use self::ledger::{EntryKind, LedgerEntry};
@@ -55,7 +55,7 @@ pub use self::ledger::{EntryKind, LedgerEntry};
 #[derive(Debug)]
 pub struct SandboxGateway {
     address: SocketAddr,
-    ledger: Arc<Ledger>,
+    ledger: Arc<SandboxLedger>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
 }
@@ -68,7 +68,7 @@ impl SandboxGateway {
     ///
     /// The address is taken, or the ledger cannot be opened or read.
     pub async fn start(bind: SocketAddr, ledger: Option<PathBuf>) -> io::Result<Self> {
-        let ledger = task::spawn_blocking(move || Ledger::open(ledger.as_deref())).await??;
+        let ledger = task::spawn_blocking(move || SandboxLedger::open(ledger.as_deref())).await??;
         let ledger = Arc::new(ledger);
         let state = web::Data::new(State {
             ledger: Arc::clone(&ledger),

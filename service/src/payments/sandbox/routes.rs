@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::domain::money::Currency;
 
-use super::admission::{IdempotencyKey, Operator, Refusal};
+use super::extractors::{SandboxIdempotencyKey, LoopbackPeer, Refusal};
 use super::faults::{Fate, Faults};
-use super::ledger::{ChargeRequest, ChargeResult, Ledger, RefundResult};
+use super::ledger::{ChargeRequest, ChargeResult, SandboxLedger, RefundResult};
 use super::reset::reset;
 
 /// A request is a few hundred bytes.
@@ -22,7 +22,7 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 /// What the handlers share.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<SandboxLedger>,
     pub(super) faults: Mutex<Faults>,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::Servic
 
 async fn charge(
     request: HttpRequest,
-    key: IdempotencyKey,
+    key: SandboxIdempotencyKey,
     body: web::Json<ChargeRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Refusal> {
@@ -108,7 +108,7 @@ struct RefundRequest {
 
 async fn refund(
     request: HttpRequest,
-    key: IdempotencyKey,
+    key: SandboxIdempotencyKey,
     body: web::Json<RefundRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Refusal> {
@@ -162,7 +162,7 @@ async fn under_faults(
     }
 }
 
-async fn ledger(_operator: Operator, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
+async fn ledger(_operator: LoopbackPeer, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
     let ledger = Arc::clone(&state.ledger);
     let entries = web::block(move || ledger.entries()).await?;
     Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
@@ -172,12 +172,12 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-async fn faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+async fn faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.faults())
 }
 
 async fn replace_faults(
-    _operator: Operator,
+    _operator: LoopbackPeer,
     body: web::Json<Faults>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Refusal> {
@@ -185,7 +185,7 @@ async fn replace_faults(
     Ok(state.set_faults(body.into_inner()))
 }
 
-async fn clear_faults(_operator: Operator, state: web::Data<State>) -> HttpResponse {
+async fn clear_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
     state.set_faults(Faults::default())
 }
 
@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn only_this_machine_may_break_the_gateway_or_read_its_ledger() {
         let state = web::Data::new(State {
-            ledger: Arc::new(Ledger::open(None).unwrap()),
+            ledger: Arc::new(SandboxLedger::open(None).unwrap()),
             faults: Mutex::new(Faults::default()),
         });
         let app = init_service(App::new().configure(configure(state))).await;

@@ -14,15 +14,15 @@ use serde_json::json;
 const MAX_KEY_CHARS: usize = 255;
 
 /// The required `Idempotency-Key` header.
-pub(super) struct IdempotencyKey(String);
+pub(super) struct SandboxIdempotencyKey(String);
 
-impl IdempotencyKey {
+impl SandboxIdempotencyKey {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromRequest for IdempotencyKey {
+impl FromRequest for SandboxIdempotencyKey {
     type Error = Refusal;
     type Future = Ready<Result<Self, Refusal>>;
 
@@ -44,9 +44,9 @@ impl FromRequest for IdempotencyKey {
 /// Proof that the request comes from this machine: who can reach the gateway from
 /// elsewhere may pay, but neither break it nor read everyone's payments.
 #[derive(Debug)]
-pub(super) struct Operator;
+pub(super) struct LoopbackPeer;
 
-impl FromRequest for Operator {
+impl FromRequest for LoopbackPeer {
     type Error = Refusal;
     type Future = Ready<Result<Self, Refusal>>;
 
