@@ -27,30 +27,30 @@ pub(super) enum Journal {
 impl Journal {
     /// Opens the file at `path`, made if absent, and returns the entries in it.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<LedgerEntry>)> {
-        let named = |error| named(path, error);
+        let with_path = |error| add_path_context(path, error);
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .open(path)
-            .map_err(named)?;
+            .map_err(with_path)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(named)?;
+        file.read_to_end(&mut bytes).map_err(with_path)?;
 
-        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        if whole < bytes.len() {
+        let complete_len = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        if complete_len < bytes.len() {
             tracing::warn!(
-                ledger = %path.display(),
-                bytes = bytes.len() - whole,
+                path = %path.display(),
+                truncated_bytes = bytes.len() - complete_len,
                 "cut off a half-written last line",
             );
-            file.set_len(whole as u64).map_err(named)?;
+            file.set_len(complete_len as u64).map_err(with_path)?;
         }
-        let entries = bytes[..whole]
+        let entries = bytes[..complete_len]
             .split_inclusive(|&b| b == b'\n')
             .enumerate()
             .map(|(index, line)| {
-                serde_json::from_slice(line).map_err(|error| unreadable(path, index + 1, &error))
+                serde_json::from_slice(line).map_err(|error| invalid_line_error(path, index + 1, &error))
             })
             .collect::<io::Result<_>>()?;
         Ok((Self::File(file), entries))
@@ -78,11 +78,11 @@ fn append_line(file: &mut File, entry: &LedgerEntry) -> io::Result<()> {
     file.write_all(&line)
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn add_path_context(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("ledger {}: {error}", path.display()))
 }
 
-fn unreadable(path: &Path, line: usize, error: &serde_json::Error) -> io::Error {
+fn invalid_line_error(path: &Path, line: usize, error: &serde_json::Error) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!(
