@@ -34,12 +34,12 @@ pub(super) struct Faults {
 
 /// What becomes of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Answer,
+pub(super) enum FaultAction {
+    Respond,
     Hang,
     Error,
     Reset,
-    ActThenReset,
+    ProcessThenReset,
 }
 
 impl Faults {
@@ -72,21 +72,21 @@ impl Faults {
     }
 
     /// Draws the fate of one request.
-    pub(super) fn draw(&self) -> Fate {
-        let fates = [
-            (self.hang_rate, Fate::Hang),
-            (self.error_rate, Fate::Error),
-            (self.reset_rate, Fate::Reset),
-            (self.charge_then_reset_rate, Fate::ActThenReset),
+    pub(super) fn sample(&self) -> FaultAction {
+        let actions = [
+            (self.hang_rate, FaultAction::Hang),
+            (self.error_rate, FaultAction::Error),
+            (self.reset_rate, FaultAction::Reset),
+            (self.charge_then_reset_rate, FaultAction::ProcessThenReset),
         ];
-        fates
+        actions
             .into_iter()
             .find(|&(rate, _)| rand::random_bool(rate))
-            .map_or(Fate::Answer, |(_, fate)| fate)
+            .map_or(FaultAction::Respond, |(_, fate)| fate)
     }
 
     /// Draws whether a charge of this amount is declined.
-    pub(super) fn declines(&self, amount_minor: i64) -> bool {
+    pub(super) fn should_decline(&self, amount_minor: i64) -> bool {
         self.decline_above_minor
             .is_some_and(|limit| amount_minor > limit)
             || rand::random_bool(self.decline_rate)

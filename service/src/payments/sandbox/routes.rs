@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::domain::money::Currency;
 
 use super::extractors::{SandboxIdempotencyKey, LoopbackPeer, Refusal};
-use super::faults::{Fate, Faults};
+use super::faults::{FaultAction, Faults};
 use super::ledger::{ChargeRequest, ChargeResult, SandboxLedger, RefundResult};
 use super::reset::reset;
 
@@ -67,7 +67,7 @@ async fn charge(
     let body = body.into_inner();
     check_charge(&body)?;
     let faults = state.faults();
-    let decline = faults.declines(body.amount_minor);
+    let decline = faults.should_decline(body.amount_minor);
     let ledger = Arc::clone(&state.ledger);
     under_faults(faults, &request, async {
         let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
@@ -150,12 +150,12 @@ async fn under_faults(
     act: impl Future<Output = Result<HttpResponse, Refusal>>,
 ) -> Result<HttpResponse, Refusal> {
     tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
-    match faults.draw() {
-        Fate::Answer => act.await,
-        Fate::Hang => pending().await,
-        Fate::Error => Err(Refusal::unavailable("error_rate struck")),
-        Fate::Reset => Ok(reset(request)),
-        Fate::ActThenReset => {
+    match faults.sample() {
+        FaultAction::Respond => act.await,
+        FaultAction::Hang => pending().await,
+        FaultAction::Error => Err(Refusal::unavailable("error_rate struck")),
+        FaultAction::Reset => Ok(reset(request)),
+        FaultAction::ProcessThenReset => {
             act.await?;
             Ok(reset(request))
         }
