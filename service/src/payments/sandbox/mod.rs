@@ -76,7 +76,7 @@ impl SandboxGateway {
         });
         let server =
             HttpServer::new(move || App::new().configure(routes::configure(state.clone())))
-                .on_connect(reset::keep_socket)
+                .on_connect(reset::store_socket)
                 // A hanging request ends when its client goes away.
                 .h1_allow_half_closed(false)
                 .workers(1)

@@ -5,7 +5,7 @@
 //! peer", possibly in the middle of a request. To send RST on purpose, set
 //! `SO_LINGER` to zero, then close without a `shutdown` (socket(7), tcp(7)).
 //!
-//! A handler does not own its socket. So [`keep_socket`] puts a duplicate descriptor
+//! A handler does not own its socket. So [`store_socket`] puts a duplicate descriptor
 //! beside each new connection: a socket option set through the duplicate holds for
 //! the connection. And a response body that fails at its first poll makes actix drop
 //! the connection before it has written a byte. (Actix logs this as an error; here it
@@ -23,24 +23,24 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use socket2::Socket;
 
-struct KeptSocket(Socket);
+struct SocketHandle(Socket);
 
 /// For `HttpServer::on_connect`.
-pub(super) fn keep_socket(connection: &dyn Any, data: &mut Extensions) {
+pub(super) fn store_socket(connection: &dyn Any, data: &mut Extensions) {
     let duplicate = connection
         .downcast_ref::<TcpStream>()
         .map(|stream| stream.as_fd().try_clone_to_owned());
     if let Some(Ok(descriptor)) = duplicate {
-        data.insert(KeptSocket(Socket::from(descriptor)));
+        data.insert(SocketHandle(Socket::from(descriptor)));
     }
 }
 
 /// A response that never reaches the client: its connection is reset instead.
-pub(super) fn reset(request: &HttpRequest) -> HttpResponse {
-    let lingering = request
-        .conn_data::<KeptSocket>()
+pub(super) fn reset_connection(request: &HttpRequest) -> HttpResponse {
+    let linger_result = request
+        .conn_data::<SocketHandle>()
         .map(|kept| kept.0.set_linger(Some(Duration::ZERO)));
-    if !matches!(lingering, Some(Ok(()))) {
+    if !matches!(linger_result, Some(Ok(()))) {
         tracing::warn!("cannot reset the connection; closing it");
     }
     let broken = io::Error::from(io::ErrorKind::ConnectionReset);

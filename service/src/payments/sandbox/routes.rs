@@ -14,7 +14,7 @@ use crate::domain::money::Currency;
 use super::extractors::{SandboxIdempotencyKey, LoopbackPeer, Refusal};
 use super::faults::{FaultAction, Faults};
 use super::ledger::{ChargeRequest, ChargeResult, SandboxLedger, RefundResult};
-use super::reset::reset;
+use super::reset::reset_connection;
 
 /// A request is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -69,14 +69,14 @@ async fn charge(
     let faults = state.faults();
     let decline = faults.should_decline(body.amount_minor);
     let ledger = Arc::clone(&state.ledger);
-    under_faults(faults, &request, async {
+    with_faults(faults, &request, async {
         let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
-        Ok(charge_answer(result))
+        Ok(charge_response(result))
     })
     .await
 }
 
-fn charge_answer(result: ChargeResult) -> HttpResponse {
+fn charge_response(result: ChargeResult) -> HttpResponse {
     match result {
         ChargeResult::Charged { entry, is_new } => {
             let status = if is_new {
@@ -96,7 +96,7 @@ fn charge_answer(result: ChargeResult) -> HttpResponse {
         ChargeResult::Declined => HttpResponse::PaymentRequired()
             .json(json!({ "status": "declined", "reason": "insufficient_funds" })),
         ChargeResult::Voided => HttpResponse::Conflict().json(json!({ "status": "voided" })),
-        ChargeResult::KeyReused => key_reused(),
+        ChargeResult::KeyReused => key_reused_response(),
     }
 }
 
@@ -114,14 +114,14 @@ async fn refund(
 ) -> Result<HttpResponse, Refusal> {
     check_reference(&body.reference)?;
     let ledger = Arc::clone(&state.ledger);
-    under_faults(state.faults(), &request, async {
+    with_faults(state.faults(), &request, async {
         let result = web::block(move || ledger.refund(key.as_str(), &body.reference)).await??;
-        Ok(refund_answer(result))
+        Ok(refund_response(result))
     })
     .await
 }
 
-fn refund_answer(result: RefundResult) -> HttpResponse {
+fn refund_response(result: RefundResult) -> HttpResponse {
     match result {
         RefundResult::Refunded { entry, charge_id } => HttpResponse::Ok().json(json!({
             "id": entry.id,
@@ -133,31 +133,31 @@ fn refund_answer(result: RefundResult) -> HttpResponse {
             "created_at": entry.at,
         })),
         RefundResult::Voided => HttpResponse::Ok().json(json!({ "status": "voided" })),
-        RefundResult::KeyReused => key_reused(),
+        RefundResult::KeyReused => key_reused_response(),
     }
 }
 
-fn key_reused() -> HttpResponse {
+fn key_reused_response() -> HttpResponse {
     Refusal::unprocessable("this Idempotency-Key was used for another request; use a new one")
         .error_response()
 }
 
 /// Lets the faults in force decide whether `act` happens, and whether the client
 /// hears of it.
-async fn under_faults(
+async fn with_faults(
     faults: Faults,
     request: &HttpRequest,
-    act: impl Future<Output = Result<HttpResponse, Refusal>>,
+    operation: impl Future<Output = Result<HttpResponse, Refusal>>,
 ) -> Result<HttpResponse, Refusal> {
     tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
     match faults.sample() {
         FaultAction::Respond => act.await,
         FaultAction::Hang => pending().await,
         FaultAction::Error => Err(Refusal::unavailable("error_rate struck")),
-        FaultAction::Reset => Ok(reset(request)),
+        FaultAction::Reset => Ok(reset_connection(request)),
         FaultAction::ProcessThenReset => {
             act.await?;
-            Ok(reset(request))
+            Ok(reset_connection(request))
         }
     }
 }
