@@ -7,14 +7,14 @@ use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;
 use crate::jobs::{
-    Wakeups, doorbell, expired_keys, idle_connections, invalidations, queue_depth, rate_limit_sweep,
+    JobWakeups, job_notifications, expired_keys, idle_connections, invalidations, queue_depth, rate_limit_sweep,
 };
 use crate::lifecycle::supervisor::Supervisor;
 
 /// Starts every job under a supervisor, on the pool for jobs and probes.
 pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Supervisor {
     let supervisor = Supervisor::new(components.metrics.task_restarts.clone());
-    let wakeups = Arc::new(Wakeups::default());
+    let wakeups = Arc::new(JobWakeups::default());
     let database = components.databases.background.clone();
 
     let worker = PaymentWorker {
@@ -41,11 +41,11 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
 
     let (notifier, pool) = (components.services.job_notifier.clone(), database.clone());
     supervisor.spawn("job_notification_sender", move |stop| {
-        doorbell::pass_on(pool.clone(), notifier.clone(), stop)
+        job_notifications::run_sender(pool.clone(), notifier.clone(), stop)
     });
     let pool = database.clone();
     supervisor.spawn("job_notification_listener", move |stop| {
-        doorbell::listen(pool.clone(), Arc::clone(&wakeups), stop)
+        job_notifications::run_listener(pool.clone(), Arc::clone(&wakeups), stop)
     });
     let pool = database.clone();
     supervisor.spawn("expired_keys", move |stop| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{pause, round};
+use super::{sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::idempotency;
@@ -23,7 +23,7 @@ pub(crate) async fn run(database: Database, stop: CancellationToken) {
     loop {
         let span = tracing::info_span!("expired_keys", otel.name = "delete expired keys");
         sweep(&database, &stop).instrument(span).await;
-        if !pause(&stop, INTERVAL).await {
+        if !sleep_unless_stopped(&stop, INTERVAL).await {
             return;
         }
     }
@@ -32,7 +32,7 @@ pub(crate) async fn run(database: Database, stop: CancellationToken) {
 /// Deletes batch by batch until nothing is left.
 async fn sweep(database: &Database, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        match round(delete(database)).await {
+        match with_timeout(delete(database)).await {
             Ok(0) => return,
             Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
             Err(error) => {

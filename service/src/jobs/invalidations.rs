@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::sleep_unless_stopped;
 use crate::cache::ProductCache;
 use crate::resilience::backoff::Backoff;
 use crate::storage::error::StorageError;
@@ -26,7 +26,7 @@ pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationTok
         if let Err(error) = delivered {
             failures += 1;
             tracing::debug!(%error, failures, "Redis can't be told what has changed");
-            pause(&stop, BACKOFF.delay(failures, rand::random())).await;
+            sleep_unless_stopped(&stop, BACKOFF.delay(failures, rand::random())).await;
         } else {
             failures = 0;
             tokio::select! {

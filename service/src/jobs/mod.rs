@@ -5,7 +5,7 @@
 //! run the same jobs on the same database: leases and locks there see to it that
 //! each piece of work is done by one of them at a time.
 
-pub(crate) mod doorbell;
+pub(crate) mod job_notifications;
 pub(crate) mod expired_keys;
 pub(crate) mod idle_connections;
 pub(crate) mod invalidations;
@@ -25,34 +25,34 @@ use crate::resilience::deadline::{self, DeadlineExceeded};
 /// Postgres ends a statement that takes too long, but one that stands still ends
 /// nothing: who waits for it must stop by himself, or he would still wait there when
 /// another Postgres has taken over. Longer than any statement of a job may take.
-const ROUND: Duration = Duration::from_mins(1);
+const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Wakes the jobs that have work when the doorbell rings.
 #[derive(Default)]
-pub struct Wakeups {
+pub struct JobWakeups {
     /// For [`payments`].
     pub(crate) payments: Notify,
     /// For [`outbox_relay`].
     pub(crate) relay: Notify,
 }
 
-impl Wakeups {
+impl JobWakeups {
     /// There is work for all.
-    pub(crate) fn all(&self) {
+    pub(crate) fn wake_all(&self) {
         self.payments.notify_one();
         self.relay.notify_one();
     }
 }
 
-/// What a job asks of the database at a time, no longer than [`ROUND`].
-async fn round<T, E: From<DeadlineExceeded>>(
+/// What a job asks of the database at a time, no longer than [`QUERY_TIMEOUT`].
+async fn with_timeout<T, E: From<DeadlineExceeded>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    deadline::with_deadline(Instant::now() + ROUND, work).await?
+    deadline::with_deadline(Instant::now() + QUERY_TIMEOUT, work).await?
 }
 
 /// Waits for `pause`, or until told to stop. `true`: go on.
-async fn pause(stop: &CancellationToken, pause: Duration) -> bool {
+async fn sleep_unless_stopped(stop: &CancellationToken, duration: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(pause) => true,

@@ -16,7 +16,7 @@ use diesel_async::AsyncPgConnection;
 use prometheus::IntCounter;
 use tokio_util::sync::CancellationToken;
 
-use super::{Wakeups, pause, round};
+use super::{JobWakeups, sleep_unless_stopped, with_timeout};
 use crate::config::EventsConfig;
 use crate::events::Publisher;
 use crate::resilience::backoff::Backoff;
@@ -44,7 +44,7 @@ pub struct OutboxRelay {
 
 impl OutboxRelay {
     /// Works until told to stop.
-    pub async fn run(self, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+    pub async fn run(self, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
             match self.relay(&wakeups, &stop, &mut failures).await {
@@ -54,7 +54,7 @@ impl OutboxRelay {
                     tracing::warn!(error = %format_args!("{error:#}"), "events wait in the outbox");
                 }
             }
-            if !pause(&stop, BACKOFF.delay(failures, rand::random())).await {
+            if !sleep_unless_stopped(&stop, BACKOFF.delay(failures, rand::random())).await {
                 return;
             }
         }
@@ -64,13 +64,13 @@ impl OutboxRelay {
     /// (`Err`: begin again with a new session) or it is told to stop.
     async fn relay(
         &self,
-        wakeups: &Wakeups,
+        wakeups: &JobWakeups,
         stop: &CancellationToken,
         failures: &mut u32,
     ) -> anyhow::Result<()> {
         let mut conn = self.database.dedicated_connection().await?;
-        while !round(outbox::try_acquire_relay_lock(&mut conn)).await? {
-            if !pause(stop, self.config.poll_interval).await {
+        while !with_timeout(outbox::try_acquire_relay_lock(&mut conn)).await? {
+            if !sleep_unless_stopped(stop, self.config.poll_interval).await {
                 return Ok(());
             }
         }
@@ -91,7 +91,7 @@ impl OutboxRelay {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
-            let published = round(publish_events(conn, &self.publisher, self.config.batch_size)).await?;
+            let published = with_timeout(publish_events(conn, &self.publisher, self.config.batch_size)).await?;
             if published == 0 {
                 break;
             }

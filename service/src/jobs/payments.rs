@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use super::{Wakeups, round};
+use super::{JobWakeups, with_timeout};
 use crate::config::PaymentsConfig;
 use crate::domain::ids::new_v7;
 use crate::payments::{GatewayError, ResilientGatewayError, ResilientGateway};
@@ -59,7 +59,7 @@ pub struct PaymentWorker {
 impl PaymentWorker {
     /// Works until told to stop, on up to `payments.concurrency` jobs at once,
     /// then ends those.
-    pub(crate) async fn run(self, wakeups: Arc<Wakeups>, stop: CancellationToken) {
+    pub(crate) async fn run(self, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
         let mut at_work = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
@@ -109,7 +109,7 @@ impl PaymentWorker {
             let token = new_v7(Utc::now());
             payment_jobs::lease(&mut conn, token, self.config.lease_duration, limit).await
         };
-        round(lease).await.unwrap_or_else(|error: StorageError| {
+        with_timeout(lease).await.unwrap_or_else(|error: StorageError| {
             tracing::warn!(%error, "no payment jobs can be leased");
             Vec::new()
         })

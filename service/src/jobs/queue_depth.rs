@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{pause, round};
+use super::{sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::{outbox, payment_jobs};
@@ -33,7 +33,7 @@ pub(crate) async fn run(
 ) {
     let mut oldest = Oldest::default();
     loop {
-        match round(measure(&database, &queues)).await {
+        match with_timeout(measure(&database, &queues)).await {
             Ok(found) => oldest = found,
             Err(error) => tracing::debug!(%error, "the queues can't be measured"),
         }
@@ -41,7 +41,7 @@ pub(crate) async fn run(
         let age = |since| QueueMetrics::age(since, Utc::now());
         queues.payment_jobs_oldest_age.set(age(oldest.job));
         queues.outbox_oldest_age.set(age(oldest.event));
-        if !pause(&stop, interval).await {
+        if !sleep_unless_stopped(&stop, interval).await {
             return;
         }
     }

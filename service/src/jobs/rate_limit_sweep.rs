@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::sleep_unless_stopped;
 use crate::limits::RateLimits;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Works until told to stop.
 pub(crate) async fn run(limits: RateLimits, stop: CancellationToken) {
-    while pause(&stop, INTERVAL).await {
+    while sleep_unless_stopped(&stop, INTERVAL).await {
         let limits = limits.clone();
         // To look at each of a million clients would stall an async thread.
         if let Err(error) = tokio::task::spawn_blocking(move || limits.sweep()).await {
