@@ -16,13 +16,13 @@ const INTERVAL: Duration = Duration::from_mins(10);
 
 /// Rows deleted by one statement: far below what `database.statement_timeout` allows. All at once, a backlog that
 /// takes longer than that would never go.
-const BATCH: u32 = 5000;
+const BATCH_SIZE: u32 = 5000;
 
 /// Works until told to stop.
 pub(crate) async fn run(database: Database, stop: CancellationToken) {
     loop {
         let span = tracing::info_span!("expired_keys", otel.name = "delete expired keys");
-        sweep(&database, &stop).instrument(span).await;
+        delete_expired(&database, &stop).instrument(span).await;
         if !sleep_unless_stopped(&stop, INTERVAL).await {
             return;
         }
@@ -30,9 +30,9 @@ pub(crate) async fn run(database: Database, stop: CancellationToken) {
 }
 
 /// Deletes batch by batch until nothing is left.
-async fn sweep(database: &Database, stop: &CancellationToken) {
+async fn delete_expired(database: &Database, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        match with_timeout(delete(database)).await {
+        match with_timeout(delete_batch(database)).await {
             Ok(0) => return,
             Ok(deleted) => tracing::info!(deleted, "expired idempotency keys"),
             Err(error) => {
@@ -43,7 +43,7 @@ async fn sweep(database: &Database, stop: &CancellationToken) {
     }
 }
 
-async fn delete(database: &Database) -> Result<usize, StorageError> {
+async fn delete_batch(database: &Database) -> Result<usize, StorageError> {
     let mut conn = database.connection().await?;
-    idempotency::delete_expired(&mut conn, current_time(), BATCH).await
+    idempotency::delete_expired(&mut conn, current_time(), BATCH_SIZE).await
 }

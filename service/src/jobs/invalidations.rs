@@ -19,11 +19,11 @@ const BACKOFF: Backoff = Backoff {
 pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationToken) {
     let mut failures = 0;
     loop {
-        let delivered = cache.flush_invalidations().await;
+        let flushed = cache.flush_invalidations().await;
         if stop.is_cancelled() {
             return;
         }
-        if let Err(error) = delivered {
+        if let Err(error) = flushed {
             failures += 1;
             tracing::debug!(%error, failures, "Redis can't be told what has changed");
             sleep_unless_stopped(&stop, BACKOFF.delay(failures, rand::random())).await;

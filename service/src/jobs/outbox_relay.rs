@@ -47,7 +47,7 @@ impl OutboxRelay {
     pub async fn run(self, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            match self.relay(&wakeups, &stop, &mut failures).await {
+            match self.run_session(&wakeups, &stop, &mut failures).await {
                 Ok(()) => return,
                 Err(error) => {
                     failures += 1;
@@ -62,7 +62,7 @@ impl OutboxRelay {
 
     /// One session: waits to become the relay, then relays until something fails
     /// (`Err`: begin again with a new session) or it is told to stop.
-    async fn relay(
+    async fn run_session(
         &self,
         wakeups: &JobWakeups,
         stop: &CancellationToken,
@@ -75,7 +75,7 @@ impl OutboxRelay {
             }
         }
         loop {
-            self.drain(&mut conn, stop).await?;
+            self.publish_pending(&mut conn, stop).await?;
             *failures = 0;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -85,7 +85,7 @@ impl OutboxRelay {
         }
     }
 
-    async fn drain(
+    async fn publish_pending(
         &self,
         conn: &mut AsyncPgConnection,
         stop: &CancellationToken,

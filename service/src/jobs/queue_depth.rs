@@ -19,7 +19,7 @@ use crate::telemetry::metrics::QueueMetrics;
 
 /// Since when the oldest of each has waited; `None` without one.
 #[derive(Default)]
-struct Oldest {
+struct OldestPending {
     job: Option<DateTime<Utc>>,
     event: Option<DateTime<Utc>>,
 }
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     interval: Duration,
     stop: CancellationToken,
 ) {
-    let mut oldest = Oldest::default();
+    let mut oldest = OldestPending::default();
     loop {
         match with_timeout(measure(&database, &queues)).await {
             Ok(found) => oldest = found,
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn measure(database: &Database, queues: &QueueMetrics) -> Result<Oldest, StorageError> {
+async fn measure(database: &Database, queues: &QueueMetrics) -> Result<OldestPending, StorageError> {
     let mut conn = database.connection().await?;
     let jobs = payment_jobs::depth(&mut conn).await?;
     let (events, oldest_event) = outbox::depth(&mut conn).await?;
@@ -57,7 +57,7 @@ async fn measure(database: &Database, queues: &QueueMetrics) -> Result<Oldest, S
     state("waiting").set(jobs.waiting);
     state("dead_lettered").set(jobs.dead);
     queues.outbox_events.set(events);
-    Ok(Oldest {
+    Ok(OldestPending {
         job: jobs.oldest,
         event: oldest_event,
     })
