@@ -41,7 +41,7 @@ use crate::usecases::settle_payment::{settle_charge, settle_refund};
 use crate::usecases::{Services, UseCaseError};
 
 /// The outcome of a job that was handed back untried.
-const WAITING: &str = "released";
+const RELEASED: &str = "released";
 
 /// What the worker needs. Clones share it.
 #[derive(Clone)]
@@ -60,32 +60,32 @@ impl PaymentWorker {
     /// Works until told to stop, on up to `payments.concurrency` jobs at once,
     /// then ends those.
     pub(crate) async fn run(self, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
-        let mut at_work = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
-            let free = self.free(at_work.len());
+            let free = self.free_slots(tasks.len());
             if may_be_more && free > 0 {
                 let leased = self.lease(free).await;
                 may_be_more = leased.len() == free;
                 for job in leased {
                     let (worker, stop) = (self.clone(), stop.clone());
-                    at_work.spawn(async move { worker.work_unless_stopped(&job, &stop).await });
+                    tasks.spawn(async move { worker.process_unless_stopped(&job, &stop).await });
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wakeups.payments.notified() => may_be_more = true,
                 () = tokio::time::sleep(self.config.poll_interval) => may_be_more = true,
-                Some(ended) = at_work.join_next() => self.ended(&ended),
+                Some(ended) = tasks.join_next() => self.record_task_end(&ended),
             }
         }
-        while let Some(ended) = at_work.join_next().await {
-            self.ended(&ended);
+        while let Some(ended) = tasks.join_next().await {
+            self.record_task_end(&ended);
         }
     }
 
     /// A panic ends its own job's work only; the lease ends, and the job is due again.
-    fn ended(&self, work: &Result<(), JoinError>) {
+    fn record_task_end(&self, work: &Result<(), JoinError>) {
         if let Err(error) = work {
             self.outcomes.with_label_values(&["panicked"]).inc();
             tracing::error!(%error, "the work on a payment panicked");
@@ -94,8 +94,8 @@ impl PaymentWorker {
 
     /// How many more jobs to take up: what the concurrency leaves, and no more than
     /// the gateway's breaker would let through.
-    fn free(&self, at_work: usize) -> usize {
-        let free = self.config.concurrency.saturating_sub(at_work);
+    fn free_slots(&self, running: usize) -> usize {
+        let free = self.config.concurrency.saturating_sub(running);
         match self.gateway.available_permits() {
             Some(room) => free.min(usize::try_from(room).unwrap_or(usize::MAX)),
             None => free,
@@ -117,47 +117,47 @@ impl PaymentWorker {
 
     /// Works on one job, or gives it back to the others if there is no time to
     /// begin: a lease of a process that ends would hide the job until it is over.
-    pub async fn work_unless_stopped(&self, job: &LeasedJob, stop: &CancellationToken) {
+    pub async fn process_unless_stopped(&self, job: &LeasedJob, stop: &CancellationToken) {
         if stop.is_cancelled() {
-            self.note(job, self.hand_back(job, Duration::ZERO).await);
+            self.record_outcome(job, self.release(job, Duration::ZERO).await);
         } else {
             let lease = Instant::now() + self.config.lease_duration;
-            let work = deadline::with_deadline(lease, self.work_on(job));
-            let span = span(job);
+            let work = deadline::with_deadline(lease, self.process(job));
+            let span = job_span(job);
             if work.instrument(span.clone()).await.is_err() {
-                let _in_it = span.enter();
+                let _entered = span.enter();
                 tracing::warn!(order_id = %job.order_id, "a payment took longer than its lease");
             }
         }
     }
 
     /// Asks the gateway about one job and settles what it says.
-    pub async fn work_on(&self, job: &LeasedJob) {
-        let asked = match job.kind {
+    pub async fn process(&self, job: &LeasedJob) {
+        let result = match job.kind {
             JobKind::Charge => self.charge(job).await,
             JobKind::Refund => self.refund(job).await,
         };
-        let settled = match asked {
+        let settled = match result {
             Ok(outcome) => Ok(outcome),
-            Err(Failure::Refused) => self.hand_back(job, self.config.poll_interval).await,
-            Err(Failure::Gateway(error)) => self.put_off(job, &error).await,
+            Err(PaymentFailure::CircuitOpen) => self.release(job, self.config.poll_interval).await,
+            Err(PaymentFailure::Gateway(error)) => self.reschedule_or_dead_letter(job, &error).await,
             // Our own trouble ends like the gateway's: not by trying for ever.
-            Err(Failure::Settling(error)) if self.is_enough(job) => {
-                self.give_up(job, &error.to_string()).await
+            Err(PaymentFailure::Settlement(error)) if self.is_exhausted(job) => {
+                self.dead_letter(job, &error.to_string()).await
             }
-            Err(Failure::Settling(error)) => Err(error),
+            Err(PaymentFailure::Settlement(error)) => Err(error),
         };
-        self.note(job, settled);
+        self.record_outcome(job, settled);
     }
 
-    fn note(&self, job: &LeasedJob, settled: Result<&'static str, UseCaseError>) {
+    fn record_outcome(&self, job: &LeasedJob, settled: Result<&'static str, UseCaseError>) {
         match settled {
             Ok(outcome) => {
                 self.outcomes.with_label_values(&[outcome]).inc();
                 Span::current().record("orderly.outcome", outcome);
                 let (order_id, attempt) = (job.order_id, job.attempt);
                 // Nobody was asked, for hours perhaps: a line for each would be a flood.
-                if outcome == WAITING {
+                if outcome == RELEASED {
                     tracing::debug!(%order_id, attempt, outcome, "payment");
                 } else {
                     tracing::info!(%order_id, attempt, outcome, "payment");
@@ -171,29 +171,29 @@ impl PaymentWorker {
         }
     }
 
-    async fn charge(&self, job: &LeasedJob) -> Result<&'static str, Failure> {
+    async fn charge(&self, job: &LeasedJob) -> Result<&'static str, PaymentFailure> {
         let outcome = self.gateway.charge(job.order_id, job.amount).await?;
         settle_charge(&self.services, job, &outcome).await?;
         Ok(outcome.as_str())
     }
 
-    async fn refund(&self, job: &LeasedJob) -> Result<&'static str, Failure> {
+    async fn refund(&self, job: &LeasedJob) -> Result<&'static str, PaymentFailure> {
         let outcome = self.gateway.refund(job.order_id).await?;
         settle_refund(&self.services, job).await?;
         Ok(outcome.as_str())
     }
 
-    async fn hand_back(
+    async fn release(
         &self,
         job: &LeasedJob,
         delay: Duration,
     ) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
         payment_jobs::release(&mut conn, job, delay).await?;
-        Ok(WAITING)
+        Ok(RELEASED)
     }
 
-    async fn put_off(
+    async fn reschedule_or_dead_letter(
         &self,
         job: &LeasedJob,
         error: &GatewayError,
@@ -204,7 +204,7 @@ impl PaymentWorker {
         };
         let reason = error.to_string();
         let mut conn = self.services.database.connection().await?;
-        if error.is_transient() && !self.is_enough(job) {
+        if error.is_transient() && !self.is_exhausted(job) {
             let delay = backoff.delay(job.attempt, rand::random());
             payment_jobs::reschedule(&mut conn, job, delay, &reason).await?;
             tracing::warn!(
@@ -218,16 +218,16 @@ impl PaymentWorker {
             return Ok("rescheduled");
         }
         drop(conn);
-        self.give_up(job, &reason).await
+        self.dead_letter(job, &reason).await
     }
 
     /// Whether nothing is to be hoped from another try. Both: an outage is no reason,
     /// however many tries fall into it, and neither is a long wait with few of them.
-    fn is_enough(&self, job: &LeasedJob) -> bool {
+    fn is_exhausted(&self, job: &LeasedJob) -> bool {
         job.attempt >= self.config.max_attempts && job.age >= self.config.min_retry_duration
     }
 
-    async fn give_up(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
+    async fn dead_letter(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
         tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
         payment_jobs::dead_letter(&mut conn, job, reason).await?;
@@ -236,7 +236,7 @@ impl PaymentWorker {
 }
 
 /// A trace of its own: the request that caused the job was answered long ago.
-fn span(job: &LeasedJob) -> Span {
+fn job_span(job: &LeasedJob) -> Span {
     let span = tracing::info_span!(
         parent: None,
         "payment",
@@ -251,23 +251,23 @@ fn span(job: &LeasedJob) -> Span {
     span
 }
 
-enum Failure {
-    Refused,
+enum PaymentFailure {
+    CircuitOpen,
     Gateway(GatewayError),
-    Settling(UseCaseError),
+    Settlement(UseCaseError),
 }
 
-impl From<ResilientGatewayError> for Failure {
+impl From<ResilientGatewayError> for PaymentFailure {
     fn from(error: ResilientGatewayError) -> Self {
         match error {
-            ResilientGatewayError::CircuitOpen => Self::Refused,
+            ResilientGatewayError::CircuitOpen => Self::CircuitOpen,
             ResilientGatewayError::Gateway(error) => Self::Gateway(error),
         }
     }
 }
 
-impl From<UseCaseError> for Failure {
+impl From<UseCaseError> for PaymentFailure {
     fn from(error: UseCaseError) -> Self {
-        Self::Settling(error)
+        Self::Settlement(error)
     }
 }

@@ -62,7 +62,7 @@ async fn a_leased_job_that_was_not_begun_is_handed_back_when_the_worker_stops() 
     app.faults(&json!({"error_rate": 0.0})).await;
     let stop = CancellationToken::new();
     stop.cancel();
-    stopping.work_unless_stopped(&job, &stop).await;
+    stopping.process_unless_stopped(&job, &stop).await;
 
     // The lease was for an hour: the other worker could not have had it before.
     app.order_reaches(&customer, &order, "paid").await;

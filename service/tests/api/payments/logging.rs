@@ -57,7 +57,7 @@ async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothi
     worker.config.poll_interval = Duration::ZERO;
     let try_once = async || {
         let job = eventually("the job is due", async || worker.lease(1).await.pop()).await;
-        worker.work_on(&job).await;
+        worker.process(&job).await;
     };
 
     let log = Log::default();

@@ -138,7 +138,7 @@ async fn nobody_else_gets_a_job_while_its_lease_lasts() {
     let job = lease(&slow).await;
     let other = worker(&app, Duration::from_mins(10));
     assert!(other.lease(10).await.is_empty());
-    slow.work_on(&job).await;
+    slow.process(&job).await;
     assert_eq!(status(&app, &customer, &order).await, "paid");
     app.finish().await;
 }
@@ -153,7 +153,7 @@ async fn a_worker_that_lost_its_lease_does_no_harm_when_it_settles_late() {
     let paid = app.view_order(&customer, &order).await;
     app.database.rows_become("outbox", 0).await;
 
-    late.work_on(&lost).await;
+    late.process(&lost).await;
     assert_eq!(app.view_order(&customer, &order).await, paid);
     assert_eq!(app.ledger_of(&order), [Charge]);
     assert_eq!(app.database.rows("outbox").await, 0);
@@ -181,14 +181,14 @@ async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
         ..lost.clone()
     };
     for job in [&lost, &last_try] {
-        no_gateway.work_on(job).await;
+        no_gateway.process(job).await;
         assert_eq!(app.database.rows(&leased).await, 1);
     }
     // It may settle, for what the gateway said is true; the job stays with the other.
-    late.work_on(&lost).await;
+    late.process(&lost).await;
     assert_eq!(status(&app, &customer, &order).await, "paid");
     assert_eq!(app.database.rows(&leased).await, 1);
-    current.work_on(&held).await;
+    current.process(&held).await;
     assert_eq!(app.database.rows("payment_jobs").await, 0);
     assert_eq!(app.ledger_of(&order), [Charge]);
     app.finish().await;
@@ -202,7 +202,7 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
     let mut giving_up = worker(&app, Duration::from_mins(10));
     giving_up.config.max_attempts = 1;
     let job = lease(&giving_up).await;
-    giving_up.work_on(&job).await;
+    giving_up.process(&job).await;
     assert_eq!(app.ledger_of(&order), [Charge]);
     let dead = "payment_jobs WHERE dead_at IS NOT NULL";
     assert_eq!(app.database.rows(dead).await, 1);
