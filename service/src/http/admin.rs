@@ -27,11 +27,11 @@ use super::problem::{Problem, ProblemKind};
 use crate::health::{Health, HealthReport, HealthStatus};
 use crate::lifecycle::readiness::{Readiness, LifecycleState};
 
-struct Admin {
+struct AdminState {
     health: Health,
     readiness: Readiness,
     registry: Registry,
-    began: Instant,
+    started_at: Instant,
 }
 
 /// Starts to listen.
@@ -44,21 +44,21 @@ pub(crate) fn start(
     readiness: Readiness,
     registry: Registry,
 ) -> anyhow::Result<Server> {
-    let admin = web::Data::new(Admin {
+    let admin = web::Data::new(AdminState {
         health,
         readiness,
         registry,
-        began: Instant::now(),
+        started_at: Instant::now(),
     });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(admin.clone())
-            .route("/livez", web::get().to(live))
-            .route("/startupz", web::get().to(started))
-            .route("/readyz", web::get().to(ready))
-            .route("/healthz", web::get().to(healthy))
-            .route("/metrics", web::get().to(metrics))
-            .default_service(web::to(nothing_here).wrap(from_fn(write_problems)))
+            .route("/livez", web::get().to(check_liveness))
+            .route("/startupz", web::get().to(check_startup))
+            .route("/readyz", web::get().to(check_readiness))
+            .route("/healthz", web::get().to(check_health))
+            .route("/metrics", web::get().to(export_metrics))
+            .default_service(web::to(not_found).wrap(from_fn(write_problems)))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
@@ -67,29 +67,29 @@ pub(crate) fn start(
     Ok(server.run())
 }
 
-async fn nothing_here() -> Result<HttpResponse, Problem> {
+async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::new(
         ProblemKind::NotFound,
         "there is only GET of /livez, /startupz, /readyz, /healthz, /metrics",
     ))
 }
 
-async fn live() -> HttpResponse {
+async fn check_liveness() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-async fn started(admin: web::Data<Admin>) -> HttpResponse {
+async fn check_startup(admin: web::Data<AdminState>) -> HttpResponse {
     match admin.readiness.state() {
         LifecycleState::Starting => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
         LifecycleState::Ready | LifecycleState::Stopping => HttpResponse::Ok().json(json!({ "status": "started" })),
     }
 }
 
-async fn ready(admin: web::Data<Admin>) -> HttpResponse {
+async fn check_readiness(admin: web::Data<AdminState>) -> HttpResponse {
     let reason = match admin.readiness.state() {
         LifecycleState::Starting => Some("starting".to_owned()),
         LifecycleState::Stopping => Some("shutting down".to_owned()),
-        LifecycleState::Ready => lost(&admin.health.essential_report().await),
+        LifecycleState::Ready => first_unhealthy_check(&admin.health.essential_report().await),
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),
@@ -99,8 +99,8 @@ async fn ready(admin: web::Data<Admin>) -> HttpResponse {
 }
 
 /// What can't be done without and is gone.
-fn lost(essentials: &HealthReport) -> Option<String> {
-    essentials
+fn first_unhealthy_check(report: &HealthReport) -> Option<String> {
+    report
         .checks
         .iter()
         .find(|(_, check)| check.status == HealthStatus::Unhealthy)
@@ -110,22 +110,22 @@ fn lost(essentials: &HealthReport) -> Option<String> {
         })
 }
 
-async fn healthy(admin: web::Data<Admin>) -> HttpResponse {
+async fn check_health(admin: web::Data<AdminState>) -> HttpResponse {
     let HealthReport { status, checks } = admin.health.report().await;
-    let mut answer = match status {
+    let mut response = match status {
         HealthStatus::Unhealthy => HttpResponse::ServiceUnavailable(),
         HealthStatus::Healthy | HealthStatus::Degraded => HttpResponse::Ok(),
     };
-    answer.json(json!({
+    response.json(json!({
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("ORDERLY_BUILT_COMMIT"),
-        "uptime_seconds": admin.began.elapsed().as_secs(),
+        "uptime_seconds": admin.started_at.elapsed().as_secs(),
         "checks": checks,
     }))
 }
 
-async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
+async fn export_metrics(admin: web::Data<AdminState>) -> HttpResponse {
     // For `orderly_health_check_status`: nobody else may have looked for a while.
     admin.health.report().await;
     let mut text = Vec::new();
