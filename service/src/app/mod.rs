@@ -20,7 +20,7 @@ pub use components::{build_database, build_databases, require_current_schema, bu
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;
-use crate::http::connections::Connections;
+use crate::http::connection_tracker::ConnectionTracker;
 use crate::http::{admin, server};
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::shutdown::{self, ShutdownPhase};
@@ -44,7 +44,7 @@ pub struct App {
     /// Takes up a changed configuration.
     pub reloader: Reloader,
     readiness: Readiness,
-    connections: Connections,
+    connections: ConnectionTracker,
     api: RunningServer,
     admin: RunningServer,
     jobs: Supervisor,
@@ -61,10 +61,10 @@ struct RunningServer {
 impl RunningServer {
     /// Takes no new connections, closes idle ones, answers what is in flight. To
     /// drop this before it is done cuts what still is.
-    async fn drain(self, connections: Connections) -> anyhow::Result<()> {
+    async fn drain(self, connections: ConnectionTracker) -> anyhow::Result<()> {
         tokio::select! {
             () = self.handle.stop(true) => Ok(self.task.await??),
-            () = connections.only_idle_http2() => Ok(()),
+            () = connections.wait_until_only_idle_http2() => Ok(()),
         }
     }
 }
@@ -95,7 +95,7 @@ impl App {
 
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
-        let connections = Connections::default();
+        let connections = ConnectionTracker::default();
         let shared = server::Shared {
             services: components.services.clone(),
             in_flight: components.in_flight.clone(),

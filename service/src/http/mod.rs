@@ -6,7 +6,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod client_address;
-pub(crate) mod connections;
+pub(crate) mod connection_tracker;
 mod cors;
 pub(crate) mod error;
 pub(crate) mod extract;

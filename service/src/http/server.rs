@@ -11,7 +11,7 @@ use prometheus::Registry;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 
-use super::connections::Connections;
+use super::connection_tracker::ConnectionTracker;
 use super::cors;
 use super::middleware::closing::close_when_stopping;
 use super::middleware::known_methods::name_unknown_methods;
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     /// For closing connections when the service stops.
     pub(crate) readiness: Readiness,
     /// For knowing what is left when it stops.
-    pub(crate) connections: Connections,
+    pub(crate) connections: ConnectionTracker,
     /// For measuring how late each worker is.
     pub(crate) event_loops: EventLoops,
     /// For rate limits.
@@ -99,7 +99,7 @@ pub(crate) fn start(
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(name_unknown_methods))
     })
-    .on_connect(move |stream, connection| shared.connections.opened(stream, connection))
+    .on_connect(move |stream, connection| shared.connections.track_connection(stream, connection))
     .workers(http.workers)
     .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)

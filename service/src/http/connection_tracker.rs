@@ -17,10 +17,10 @@ use actix_web::rt::net::TcpStream;
 
 /// Counts; clones count together.
 #[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<Counts>);
+pub(crate) struct ConnectionTracker(Arc<ConnectionCounts>);
 
 #[derive(Default)]
-struct Counts {
+struct ConnectionCounts {
     /// Connections of HTTP/1.1.
     http1: AtomicUsize,
     /// Connections of HTTP/2.
@@ -30,56 +30,56 @@ struct Counts {
 }
 
 /// Is counted as long as it lives.
-pub(super) struct Counted {
-    counts: Arc<Counts>,
-    of: fn(&Counts) -> &AtomicUsize,
+pub(super) struct CountGuard {
+    counts: Arc<ConnectionCounts>,
+    counter: fn(&ConnectionCounts) -> &AtomicUsize,
 }
 
-impl Counted {
-    fn new(counts: &Arc<Counts>, of: fn(&Counts) -> &AtomicUsize) -> Self {
-        of(counts).fetch_add(1, Ordering::Relaxed);
+impl CountGuard {
+    fn new(counts: &Arc<ConnectionCounts>, counter: fn(&ConnectionCounts) -> &AtomicUsize) -> Self {
+        counter(counts).fetch_add(1, Ordering::Relaxed);
         Self {
             counts: Arc::clone(counts),
-            of,
+            counter,
         }
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
-        (self.of)(&self.counts).fetch_sub(1, Ordering::Relaxed);
+        (self.counter)(&self.counts).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Connections {
+impl ConnectionTracker {
     /// For `HttpServer::on_connect`.
-    pub(super) fn opened(&self, stream: &dyn Any, connection: &mut Extensions) {
+    pub(super) fn track_connection(&self, stream: &dyn Any, connection: &mut Extensions) {
         let is_http2 = stream
             .downcast_ref::<TlsStream<TcpStream>>()
             .is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(b"h2"));
         connection.insert(match is_http2 {
-            true => Counted::new(&self.0, |counts| &counts.http2),
-            false => Counted::new(&self.0, |counts| &counts.http1),
+            true => CountGuard::new(&self.0, |counts| &counts.http2),
+            false => CountGuard::new(&self.0, |counts| &counts.http1),
         });
     }
 
     /// A request of HTTP/2, to be kept until it is answered.
-    pub(super) fn http2_request(&self) -> Counted {
-        Counted::new(&self.0, |counts| &counts.requests)
+    pub(super) fn track_http2_request(&self) -> CountGuard {
+        CountGuard::new(&self.0, |counts| &counts.requests)
     }
 
     /// Waits until nothing is left but HTTP/2 without a request, and that for a second: the last answer may still be
     /// on its way out.
-    pub(crate) async fn only_idle_http2(&self) {
-        const TICK: Duration = Duration::from_millis(50);
-        const QUIET_TICKS: u32 = 20;
-        let mut quiet = 0;
-        while quiet < QUIET_TICKS {
-            tokio::time::sleep(TICK).await;
+    pub(crate) async fn wait_until_only_idle_http2(&self) {
+        const POLL_INTERVAL: Duration = Duration::from_millis(50);
+        const REQUIRED_IDLE_POLLS: u32 = 20;
+        let mut idle_polls = 0;
+        while idle_polls < REQUIRED_IDLE_POLLS {
+            tokio::time::sleep(POLL_INTERVAL).await;
             let [http1, http2, requests] = [&self.0.http1, &self.0.http2, &self.0.requests]
                 .map(|count| count.load(Ordering::Relaxed));
-            let is_quiet = http1 == 0 && http2 > 0 && requests == 0;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
+            let is_idle = http1 == 0 && http2 > 0 && requests == 0;
+            idle_polls = if is_idle { idle_polls + 1 } else { 0 };
         }
     }
 }
