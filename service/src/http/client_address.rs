@@ -12,20 +12,20 @@ use actix_web::HttpRequest;
 
 use crate::config::Network;
 
-const HEADER: &str = "x-forwarded-for";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client's address, as far as it can be trusted. `None` if the peer has none.
 pub(crate) fn client_address(request: &HttpRequest, proxies: &[Network]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
-    let headers = request.headers().get_all(HEADER);
+    let headers = request.headers().get_all(X_FORWARDED_FOR);
     // What a stranger wrote into the line must not hide what our proxy added to it.
     let text: Vec<_> = headers
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    Some(first_stranger(peer, &text.join(","), proxies))
+    Some(first_untrusted_address(peer, &text.join(","), proxies))
 }
 
-fn first_stranger(peer: IpAddr, forwarded_for: &str, proxies: &[Network]) -> IpAddr {
+fn first_untrusted_address(peer: IpAddr, forwarded_for: &str, proxies: &[Network]) -> IpAddr {
     let mut client = peer;
     for entry in forwarded_for.rsplit(',') {
         if !proxies.iter().any(|proxy| proxy.contains(client)) {
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn only_what_a_trusted_proxy_appended_counts() {
-        let ours: Vec<Network> = ["10.0.0.0/8", "fd00::/8"]
+        let trusted: Vec<Network> = ["10.0.0.0/8", "fd00::/8"]
             .map(|network| network.parse().unwrap())
             .to_vec();
         for (peer, forwarded_for, expected) in [
@@ -73,7 +73,7 @@ mod tests {
             ("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1"),
             ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ] {
-            let found = first_stranger(peer.parse().unwrap(), forwarded_for, &ours);
+            let found = first_untrusted_address(peer.parse().unwrap(), forwarded_for, &trusted);
             assert_eq!(found.to_string(), expected, "{peer} {forwarded_for}");
         }
     }
