@@ -17,7 +17,7 @@ use super::middleware::closing::close_when_stopping;
 use super::middleware::known_methods::name_unknown_methods;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
-use super::middleware::receive::{Intake, receive};
+use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
 use super::middleware::security_headers::harden;
 use super::middleware::shed::shed;
@@ -66,7 +66,7 @@ pub(crate) fn start(
     let services = web::Data::new(shared.services);
     let body_limit = web::PayloadConfig::new(http.body_limit_bytes);
     let config = web::Data::new(http.clone());
-    let intake = web::Data::new(Intake::new(http));
+    let body_buffer_permits = web::Data::new(BodyBufferPermits::new(http));
     let request_metrics = request_metrics(shared.metrics.registry.clone())?;
     let metrics = web::Data::new(shared.metrics);
     let in_flight = web::Data::new(shared.in_flight);
@@ -81,7 +81,7 @@ pub(crate) fn start(
             .app_data(services.clone())
             .app_data(body_limit.clone())
             .app_data(config.clone())
-            .app_data(intake.clone())
+            .app_data(body_buffer_permits.clone())
             .app_data(metrics.clone())
             .app_data(in_flight.clone())
             .app_data(readiness.clone())
@@ -90,7 +90,7 @@ pub(crate) fn start(
             .configure(routes::configure)
             .wrap(from_fn(limit_rate))
             .wrap(from_fn(shed))
-            .wrap(from_fn(receive))
+            .wrap(from_fn(buffer_body))
             .wrap(cors::allow_listed(&config))
             .wrap(from_fn(write_problems))
             .wrap(from_fn(harden))

@@ -18,7 +18,7 @@ use crate::http::problem::{Problem, ProblemKind};
 ///
 /// Not JSON at all is 400, JSON of another shape (a missing, unknown or mistyped
 /// field) is 422 with a pointer to the field, another content type is 415, and
-/// more bytes than `http.body_limit_bytes` are 413 (`middleware/receive.rs`).
+/// more bytes than `http.body_limit_bytes` are 413 (`middleware/body_buffering.rs`).
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {

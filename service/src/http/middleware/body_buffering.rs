@@ -9,7 +9,7 @@
 //!
 //! Bodies that are on their way take memory before any other limit is asked. Over
 //! HTTP/1.1 there is one for each connection, but over HTTP/2 as many as the client has
-//! streams: so [`Intake`] counts the bodies themselves.
+//! streams: so [`BodyBufferPermits`] counts the bodies themselves.
 //!
 //! See it break: the drill `slow_clients`, and the test below.
 
@@ -27,9 +27,9 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::telemetry::metrics::Metrics;
 
 /// How many bodies may be on their way at once, over all workers and connections.
-pub(crate) struct Intake(Semaphore);
+pub(crate) struct BodyBufferPermits(Semaphore);
 
-impl Intake {
+impl BodyBufferPermits {
     /// As many as there may be connections: over HTTP/1.1 it never refuses anybody.
     pub(crate) fn new(config: &HttpConfig) -> Self {
         // Each worker has its share of the connections, rounded up.
@@ -42,27 +42,27 @@ impl Intake {
 ///
 /// # Errors
 /// What is inside of it returns.
-pub(crate) async fn receive(
+pub(crate) async fn buffer_body(
     config: web::Data<HttpConfig>,
-    intake: web::Data<Intake>,
+    permits: web::Data<BodyBufferPermits>,
     metrics: web::Data<Metrics>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Ok(under_way) = intake.0.try_acquire() else {
+    let Ok(permit) = intake.0.try_acquire() else {
         metrics.in_flight.shed.inc();
         let problem = Problem::shed("too many requests are on their way in");
         return Ok(request.into_response(problem.error_response()));
     };
-    let arriving = request.extract::<web::Bytes>();
-    let received = timeout(config.request_body_timeout, arriving).await;
-    drop(under_way);
-    let problem = match received {
+    let body = request.extract::<web::Bytes>();
+    let result = timeout(config.request_body_timeout, body).await;
+    drop(permit);
+    let problem = match result {
         Ok(Ok(body)) => {
             request.set_payload(Payload::from(body));
             return Ok(next.call(request).await?.map_into_boxed_body());
         }
-        Ok(Err(error)) => unreadable(&error, config.body_limit_bytes),
+        Ok(Err(error)) => body_problem(&error, config.body_limit_bytes),
         Err(_) => Problem::new(ProblemKind::RequestTimeout, "the body took too long"),
     };
     let mut response = problem.error_response();
@@ -72,7 +72,7 @@ pub(crate) async fn receive(
     Ok(request.into_response(response))
 }
 
-fn unreadable(error: &Error, limit: usize) -> Problem {
+fn body_problem(error: &Error, limit: usize) -> Problem {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Problem::new(
             ProblemKind::BodyTooLarge,
@@ -99,11 +99,11 @@ mod tests {
         };
         let metrics = web::Data::new(Metrics::new().unwrap());
         let app = App::new()
-            .app_data(web::Data::new(Intake::new(&config)))
+            .app_data(web::Data::new(BodyBufferPermits::new(&config)))
             .app_data(web::Data::new(config))
             .app_data(metrics.clone())
             .default_service(web::to(HttpResponse::Ok))
-            .wrap(from_fn(receive));
+            .wrap(from_fn(buffer_body));
         let app = init_service(app).await;
         let endless = || {
             let payload = stream::pending().boxed_local();
