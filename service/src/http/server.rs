@@ -19,7 +19,7 @@ use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
 use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
-use super::middleware::security_headers::harden;
+use super::middleware::security_headers::add_security_headers;
 use super::middleware::shed::shed;
 use super::routes;
 use crate::config::HttpConfig;
@@ -93,7 +93,7 @@ pub(crate) fn start(
             .wrap(from_fn(buffer_body))
             .wrap(cors::allow_listed(&config))
             .wrap(from_fn(write_problems))
-            .wrap(from_fn(harden))
+            .wrap(from_fn(add_security_headers))
             .wrap(from_fn(close_when_stopping))
             .wrap(request_metrics.clone())
             .wrap(TracingLogger::<RequestSpan>::new())

@@ -22,20 +22,20 @@ use actix_web::{Error, web};
 
 use crate::config::HttpConfig;
 
-const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+const API_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Swagger UI styles its elements one by one and draws icons from `data:` URLs.
-const OWN_FILES: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+const SWAGGER_UI_CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                          connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// A year, in seconds, as browsers' preload lists ask for.
-const ONE_YEAR: &str = "max-age=31536000";
+const HSTS_MAX_AGE: &str = "max-age=31536000";
 /// Says nothing of anybody.
-const PUBLIC: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
+const CACHEABLE_PATHS: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
 /// # Errors
 /// What is inside of it returns.
-pub(crate) async fn harden<B: MessageBody>(
+pub(crate) async fn add_security_headers<B: MessageBody>(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
     next: Next<B>,
@@ -43,10 +43,10 @@ pub(crate) async fn harden<B: MessageBody>(
     let mut response = next.call(request).await?;
     let path = response.request().match_info().as_str().to_owned();
     let policy = match path.starts_with("/docs/") {
-        true => OWN_FILES,
-        false => NOTHING,
+        true => SWAGGER_UI_CSP,
+        false => API_CSP,
     };
-    let is_public = PUBLIC.iter().any(|public| path.starts_with(public));
+    let is_cacheable = CACHEABLE_PATHS.iter().any(|public| path.starts_with(public));
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -55,12 +55,12 @@ pub(crate) async fn harden<B: MessageBody>(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if !is_public && !headers.contains_key(header::CACHE_CONTROL) {
+    if !is_cacheable && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if config.tls_certificate.is_some() {
-        let year = HeaderValue::from_static(ONE_YEAR);
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+        let hsts = HeaderValue::from_static(HSTS_MAX_AGE);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
     }
     Ok(response)
 }
