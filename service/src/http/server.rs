@@ -13,14 +13,14 @@ use tracing_actix_web::TracingLogger;
 
 use super::connection_tracker::ConnectionTracker;
 use super::cors;
-use super::middleware::closing::close_when_stopping;
-use super::middleware::known_methods::name_unknown_methods;
+use super::middleware::connection_close::close_when_stopping;
+use super::middleware::method_normalization::normalize_method;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
 use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
 use super::middleware::security_headers::add_security_headers;
-use super::middleware::shed::shed;
+use super::middleware::load_shedding::shed_load;
 use super::routes;
 use crate::config::HttpConfig;
 use crate::health::event_loop::EventLoops;
@@ -89,7 +89,7 @@ pub(crate) fn start(
             .app_data(connections.clone())
             .configure(routes::configure)
             .wrap(from_fn(limit_rate))
-            .wrap(from_fn(shed))
+            .wrap(from_fn(shed_load))
             .wrap(from_fn(buffer_body))
             .wrap(cors::allow_listed(&config))
             .wrap(from_fn(write_problems))
@@ -97,7 +97,7 @@ pub(crate) fn start(
             .wrap(from_fn(close_when_stopping))
             .wrap(request_metrics.clone())
             .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(from_fn(name_unknown_methods))
+            .wrap(from_fn(normalize_method))
     })
     .on_connect(move |stream, connection| shared.connections.track_connection(stream, connection))
     .workers(http.workers)

@@ -20,7 +20,7 @@ use crate::resilience::in_flight::InFlightLimit;
 ///
 /// # Errors
 /// What is inside of it returns.
-pub(crate) async fn shed(
+pub(crate) async fn shed_load(
     limit: web::Data<InFlightLimit>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -14,7 +14,7 @@ use actix_web::middleware::Next;
 ///
 /// # Errors
 /// What is inside of it returns.
-pub(crate) async fn name_unknown_methods<B: MessageBody>(
+pub(crate) async fn normalize_method<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
