@@ -19,7 +19,7 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::resilience::deadline;
 
 /// The header with which a client asks for a shorter deadline, in milliseconds.
-pub(crate) const HEADER: &str = "x-request-timeout-ms";
+pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
 ///
@@ -31,24 +31,24 @@ pub(crate) async fn set_deadline(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let http_request = request.request().clone();
-    let asked = match asked_for(&request) {
+    let timeout = match requested_timeout(&request) {
         Ok(asked) => asked.unwrap_or(config.request_timeout),
         Err(problem) => return Ok(ServiceResponse::from_err(problem, http_request)),
     };
-    let deadline = Instant::now() + asked.min(config.request_timeout);
+    let deadline = Instant::now() + timeout.min(config.request_timeout);
     let work = deadline::with_deadline(deadline, next.call(request));
-    let work = watched(work, config.slow_request_threshold);
+    let work = warn_if_slow(work, config.slow_request_threshold);
     match work.await {
-        Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
-        Err(over) => {
-            let problem = Problem::new(ProblemKind::DeadlineExceeded, over.to_string());
+        Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
+        Err(exceeded) => {
+            let problem = Problem::new(ProblemKind::DeadlineExceeded, exceeded.to_string());
             Ok(ServiceResponse::from_err(problem, http_request))
         }
     }
 }
 
-fn asked_for(request: &ServiceRequest) -> Result<Option<Duration>, Problem> {
-    let Some(value) = request.headers().get(HEADER) else {
+fn requested_timeout(request: &ServiceRequest) -> Result<Option<Duration>, Problem> {
+    let Some(value) = request.headers().get(TIMEOUT_HEADER) else {
         return Ok(None);
     };
     let millis: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
@@ -56,15 +56,15 @@ fn asked_for(request: &ServiceRequest) -> Result<Option<Duration>, Problem> {
         .filter(|millis| *millis > 0)
         .map(|millis| Some(Duration::from_millis(millis)))
         .ok_or_else(|| {
-            let detail = format!("the header {HEADER} must be a number of milliseconds above 0");
+            let detail = format!("the header {TIMEOUT_HEADER} must be a number of milliseconds above 0");
             Problem::new(ProblemKind::BadRequest, detail)
         })
 }
 
-async fn watched<T>(work: impl Future<Output = T>, slow: Duration) -> T {
+async fn warn_if_slow<T>(work: impl Future<Output = T>, threshold: Duration) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        done = &mut work => return done,
+        result = &mut work => return result,
         () = sleep(slow) => {
             tracing::warn!(running_ms = slow.as_millis(), "a slow request still runs");
         }

@@ -30,7 +30,7 @@ pub(crate) async fn catch_panics(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let http_request = request.request().clone();
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
+        Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
             metrics.panics.inc();
             let problem = Problem::new(

@@ -23,13 +23,13 @@ pub(crate) async fn write_problems(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?;
     let found = response.response().extensions().get::<Problem>().cloned();
-    match found.or_else(|| of_the_framework(response.status())) {
-        Some(problem) => Ok(write(response, &problem)),
+    match found.or_else(|| framework_problem(response.status())) {
+        Some(problem) => Ok(write_problem(response, &problem)),
         None => Ok(response.map_into_boxed_body()),
     }
 }
 
-fn of_the_framework(status: StatusCode) -> Option<Problem> {
+fn framework_problem(status: StatusCode) -> Option<Problem> {
     let kind = match status {
         StatusCode::NOT_FOUND => ProblemKind::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => ProblemKind::MethodNotAllowed,
@@ -44,7 +44,7 @@ fn of_the_framework(status: StatusCode) -> Option<Problem> {
     ))
 }
 
-fn write<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
+fn write_problem<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
     let instance = response.request().path().to_owned();
     let trace_id = trace_id::current().unwrap_or_default();
     let status = problem.kind.status();

@@ -29,11 +29,11 @@ pub(crate) async fn limit_rate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let class = class_of(request.method(), request.match_info().as_str());
-    let key = key_of(class, &request, &limits);
+    let class = classify(request.method(), request.match_info().as_str());
+    let key = rate_limit_key(class, &request, &limits);
     let admitted = match limits.check(class, &key).await {
         Ok(admitted) => admitted,
-        Err(over) => return Ok(request.into_response(Problem::from(over).error_response())),
+        Err(exceeded) => return Ok(request.into_response(Problem::from(exceeded).error_response())),
     };
     let mut response = next.call(request).await?.map_into_boxed_body();
     for (name, value) in admitted.iter().flat_map(quota::headers) {
@@ -42,7 +42,7 @@ pub(crate) async fn limit_rate(
     Ok(response)
 }
 
-fn class_of(method: &Method, path: &str) -> RequestClass {
+fn classify(method: &Method, path: &str) -> RequestClass {
     match (method, path) {
         (&Method::POST, "/v1/sessions") => RequestClass::Login,
         (&Method::POST, "/v1/users") => RequestClass::Register,
@@ -51,7 +51,7 @@ fn class_of(method: &Method, path: &str) -> RequestClass {
     }
 }
 
-fn key_of(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {
+fn rate_limit_key(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {
     let http_request = request.request();
     if !class.is_strict()
         && let Ok(identity) = extract::identity(http_request)

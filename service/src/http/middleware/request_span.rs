@@ -27,11 +27,11 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 /// Builds the root span for `tracing_actix_web::TracingLogger`.
 pub(crate) struct RequestSpan;
 
-struct Began(Instant);
+struct StartedAt(Instant);
 
-struct Headers<'a>(&'a HeaderMap);
+struct HeaderExtractor<'a>(&'a HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }
@@ -43,8 +43,8 @@ impl Extractor for Headers<'_> {
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        request.extensions_mut().insert(Began(Instant::now()));
-        let route = route_of(request.match_pattern());
+        request.extensions_mut().insert(StartedAt(Instant::now()));
+        let route = route_or_unmatched(request.match_pattern());
         let span = tracing::info_span!(
             "request",
             otel.name = %format_args!("{} {route}", request.method()),
@@ -56,8 +56,8 @@ impl RootSpanBuilder for RequestSpan {
             error.type = Empty,
             url.scheme = if request.app_config().secure() { "https" } else { "http" },
         );
-        let caller = propagation::extract(&Headers(request.headers()));
-        if let Err(error) = span.set_parent(caller) {
+        let parent = propagation::extract(&HeaderExtractor(request.headers()));
+        if let Err(error) = span.set_parent(parent) {
             tracing::debug!(%error, "the span takes no parent");
         }
         span
@@ -75,11 +75,11 @@ impl RootSpanBuilder for RequestSpan {
             span.record("error.type", status.as_str());
         }
         let Some(request) = request else { return };
-        let began = request.extensions().get::<Began>().map(|began| began.0);
+        let began = request.extensions().get::<StartedAt>().map(|began| began.0);
         let micros = began.map_or(0, |began| began.elapsed().as_micros());
         tracing::info!(
             method = %request.method(),
-            route = %route_of(request.match_pattern()),
+            route = %route_or_unmatched(request.match_pattern()),
             status = status.as_u16(),
             duration_ms = micros as f64 / 1e3,
             "request"
@@ -87,6 +87,6 @@ impl RootSpanBuilder for RequestSpan {
     }
 }
 
-fn route_of(pattern: Option<String>) -> String {
+fn route_or_unmatched(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| UNMATCHED.to_owned())
 }
