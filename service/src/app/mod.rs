@@ -96,7 +96,7 @@ impl App {
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
         let connections = ConnectionTracker::default();
-        let shared = server::Shared {
+        let shared = server::ServerDependencies {
             services: components.services.clone(),
             in_flight: components.in_flight.clone(),
             readiness: readiness.clone(),

@@ -11,7 +11,7 @@ use actix_web::middleware::Condition;
 use crate::config::HttpConfig;
 
 /// What a page may send beside what every form may.
-const SENT: [&str; 9] = [
+const ALLOWED_HEADERS: [&str; 9] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -24,7 +24,7 @@ const SENT: [&str; 9] = [
 ];
 
 /// What a page may read beside what it always may.
-const READ: [&str; 9] = [
+const EXPOSED_HEADERS: [&str; 9] = [
     "age",
     "etag",
     "idempotent-replayed",
@@ -40,13 +40,13 @@ const READ: [&str; 9] = [
 const MAX_AGE_SECONDS: usize = 3600;
 
 /// The middleware; none where no origin is named.
-pub(super) fn allow_listed(http: &HttpConfig) -> Condition<Cors> {
+pub(super) fn allow_configured_origins(http: &HttpConfig) -> Condition<Cors> {
     let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH];
     let cors = (http.cors_origins.iter())
         .fold(Cors::default(), |cors, origin| cors.allowed_origin(origin))
         .allowed_methods(methods)
-        .allowed_headers(SENT)
-        .expose_headers(READ)
+        .allowed_headers(ALLOWED_HEADERS)
+        .expose_headers(EXPOSED_HEADERS)
         .max_age(MAX_AGE_SECONDS);
     Condition::new(!http.cors_origins.is_empty(), cors)
 }

@@ -22,7 +22,7 @@ use super::problem::ProblemBody;
         orders::place, orders::list, orders::get, orders::cancel, orders::ship,
     ),
     components(schemas(ProblemBody)),
-    modifiers(&AccessToken, &AnyProblem),
+    modifiers(&BearerSecurity, &DefaultProblemResponse),
 )]
 pub(crate) struct ApiDoc;
 
@@ -34,9 +34,9 @@ pub fn document() -> serde_json::Result<String> {
     ApiDoc::openapi().to_pretty_json()
 }
 
-struct AccessToken;
+struct BearerSecurity;
 
-impl Modify for AccessToken {
+impl Modify for BearerSecurity {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -52,9 +52,9 @@ impl Modify for AccessToken {
 
 /// Says of every operation that any other answer is a problem: 401, 415, 422,
 /// 503 and so on need not be repeated at each.
-struct AnyProblem;
+struct DefaultProblemResponse;
 
-impl Modify for AnyProblem {
+impl Modify for DefaultProblemResponse {
     fn modify(&self, document: &mut Document) {
         let problem = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name("Problem")))

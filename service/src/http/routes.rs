@@ -21,64 +21,64 @@ use super::problem::{Problem, ProblemKind};
 /// Adds the API to an actix application.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     let document = web::Data::new(ApiDoc::openapi());
-    let describe = move || {
+    let serve_document = move || {
         let document = document.clone();
         async move { HttpResponse::Ok().json(document.get_ref()) }
     };
     app.service(
         web::scope("/v1")
-            .service(Path::new("/users").on(Method::POST, users::register).done())
+            .service(ResourceBuilder::new("/users").on(Method::POST, users::register).build())
             .service(
-                Path::new("/users/me")
+                ResourceBuilder::new("/users/me")
                     .on(Method::GET, users::view_me)
                     .on(Method::PATCH, users::change_me)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/sessions")
+                ResourceBuilder::new("/sessions")
                     .on(Method::POST, sessions::log_in)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/products")
+                ResourceBuilder::new("/products")
                     .on(Method::GET, products::list)
                     .on(Method::POST, products::create)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/products/{id}")
+                ResourceBuilder::new("/products/{id}")
                     .on(Method::GET, products::get)
                     .on(Method::PATCH, products::change)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/products/{id}/stock")
+                ResourceBuilder::new("/products/{id}/stock")
                     .on(Method::POST, products::adjust_stock)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/orders")
+                ResourceBuilder::new("/orders")
                     .on(Method::GET, orders::list)
                     .on(Method::POST, orders::place)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/orders/{id}")
+                ResourceBuilder::new("/orders/{id}")
                     .on(Method::GET, orders::get)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/orders/{id}/cancel")
+                ResourceBuilder::new("/orders/{id}/cancel")
                     .on(Method::POST, orders::cancel)
-                    .done(),
+                    .build(),
             )
             .service(
-                Path::new("/orders/{id}/ship")
+                ResourceBuilder::new("/orders/{id}/ship")
                     .on(Method::POST, orders::ship)
-                    .done(),
+                    .build(),
             ),
     )
-    .service(Path::new("/openapi.json").on(Method::GET, describe).done())
+    .service(ResourceBuilder::new("/openapi.json").on(Method::GET, serve_document).build())
     .service(web::redirect("/docs", "/docs/"))
     .service(SwaggerUi::new("/docs/{_:.*}").config(swagger_ui::Config::from("/openapi.json")))
     .default_service(web::to(unknown_route));
@@ -92,16 +92,16 @@ async fn unknown_route() -> Result<HttpResponse, Problem> {
 }
 
 /// A path with its methods. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
-struct Path {
+struct ResourceBuilder {
     resource: Resource,
-    allow: Vec<Method>,
+    allowed_methods: Vec<Method>,
 }
 
-impl Path {
+impl ResourceBuilder {
     fn new(path: &str) -> Self {
         Self {
             resource: web::resource(path),
-            allow: Vec::new(),
+            allowed_methods: Vec::new(),
         }
     }
 
@@ -112,18 +112,18 @@ impl Path {
         F::Output: Responder + 'static,
     {
         let route = if method == Method::GET {
-            self.allow.extend([Method::GET, Method::HEAD]);
+            self.allowed_methods.extend([Method::GET, Method::HEAD]);
             web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
         } else {
-            self.allow.push(method.clone());
+            self.allowed_methods.push(method.clone());
             web::method(method)
         };
         self.resource = self.resource.route(route.to(handler));
         self
     }
 
-    fn done(self) -> impl HttpServiceFactory {
-        let names: Vec<&str> = self.allow.iter().map(Method::as_str).collect();
+    fn build(self) -> impl HttpServiceFactory {
+        let names: Vec<&str> = self.allowed_methods.iter().map(Method::as_str).collect();
         let allow = names.join(", ");
         self.resource
             .default_service(web::to(move || method_not_allowed(allow.clone())))
@@ -165,7 +165,7 @@ mod tests {
             App::new()
                 .app_data(web::Data::new(metrics.clone()))
                 .app_data(web::Data::new(HttpConfig::default()))
-                .service(Path::new(PANICS).on(Method::GET, panics).done())
+                .service(ResourceBuilder::new(PANICS).on(Method::GET, panics).build())
                 .wrap(from_fn(write_problems)),
         )
         .await;

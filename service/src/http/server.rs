@@ -31,7 +31,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
 /// What all workers share.
-pub(crate) struct Shared {
+pub(crate) struct ServerDependencies {
     /// For the handlers.
     pub(crate) services: Services,
     /// For shedding.
@@ -60,19 +60,19 @@ pub(crate) fn start(
     listener: TcpListener,
     tls: Option<ServerConfig>,
     http: &HttpConfig,
-    shared: Shared,
+    dependencies: ServerDependencies,
 ) -> anyhow::Result<Server> {
-    let Shared { event_loops, .. } = shared;
-    let services = web::Data::new(shared.services);
+    let ServerDependencies { event_loops, .. } = dependencies;
+    let services = web::Data::new(dependencies.services);
     let body_limit = web::PayloadConfig::new(http.body_limit_bytes);
     let config = web::Data::new(http.clone());
     let body_buffer_permits = web::Data::new(BodyBufferPermits::new(http));
-    let request_metrics = request_metrics(shared.metrics.registry.clone())?;
-    let metrics = web::Data::new(shared.metrics);
-    let in_flight = web::Data::new(shared.in_flight);
-    let readiness = web::Data::new(shared.readiness);
-    let connections = web::Data::new(shared.connections.clone());
-    let limits = web::Data::new(shared.limits);
+    let request_metrics = request_metrics(dependencies.metrics.registry.clone())?;
+    let metrics = web::Data::new(dependencies.metrics);
+    let in_flight = web::Data::new(dependencies.in_flight);
+    let readiness = web::Data::new(dependencies.readiness);
+    let connections = web::Data::new(dependencies.connections.clone());
+    let limits = web::Data::new(dependencies.limits);
     let server = HttpServer::new(move || {
         // This runs once on the thread of each worker.
         actix_web::rt::spawn(event_loops.clone().run_probe("http_worker"));
@@ -91,7 +91,7 @@ pub(crate) fn start(
             .wrap(from_fn(limit_rate))
             .wrap(from_fn(shed_load))
             .wrap(from_fn(buffer_body))
-            .wrap(cors::allow_listed(&config))
+            .wrap(cors::allow_configured_origins(&config))
             .wrap(from_fn(write_problems))
             .wrap(from_fn(add_security_headers))
             .wrap(from_fn(close_when_stopping))
@@ -99,7 +99,7 @@ pub(crate) fn start(
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(normalize_method))
     })
-    .on_connect(move |stream, connection| shared.connections.track_connection(stream, connection))
+    .on_connect(move |stream, connection| dependencies.connections.track_connection(stream, connection))
     .workers(http.workers)
     .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)
