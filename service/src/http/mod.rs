@@ -14,7 +14,7 @@ pub(crate) mod handlers;
 pub(crate) mod middleware;
 pub mod openapi;
 pub mod problem;
-pub(crate) mod quota;
+pub(crate) mod rate_limit_headers;
 pub(crate) mod routes;
 pub(crate) mod server;
 pub(crate) mod wire;

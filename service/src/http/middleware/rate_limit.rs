@@ -17,7 +17,7 @@ use actix_web::{Error, ResponseError as _, web};
 use crate::http::client_address::client_address;
 use crate::http::extract;
 use crate::http::problem::Problem;
-use crate::http::quota;
+use crate::http::rate_limit_headers;
 use crate::limits::{RequestClass, ClientKey, RateLimits};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
@@ -36,7 +36,7 @@ pub(crate) async fn limit_rate(
         Err(exceeded) => return Ok(request.into_response(Problem::from(exceeded).error_response())),
     };
     let mut response = next.call(request).await?.map_into_boxed_body();
-    for (name, value) in admitted.iter().flat_map(quota::headers) {
+    for (name, value) in admitted.iter().flat_map(rate_limit_headers::headers) {
         response.headers_mut().insert(name, value);
     }
     Ok(response)

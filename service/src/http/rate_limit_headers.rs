@@ -11,8 +11,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use super::problem::{Problem, ProblemKind};
 use crate::limits::{Admitted, RequestClass, RateLimited, Policy};
 
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The two headers of an answer.
 pub(crate) fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
@@ -21,7 +21,7 @@ pub(crate) fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
         policy,
         remaining,
     } = *admitted;
-    both(class, policy, remaining, policy.interval)
+    build_headers(class, policy, remaining, policy.interval)
 }
 
 impl From<RateLimited> for Problem {
@@ -32,24 +32,24 @@ impl From<RateLimited> for Problem {
             .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
         problem
             .headers
-            .extend(both(rate_limited.class, rate_limited.policy, 0, rate_limited.retry_after));
+            .extend(build_headers(rate_limited.class, rate_limited.policy, 0, rate_limited.retry_after));
         problem
     }
 }
 
-fn both(
+fn build_headers(
     class: RequestClass,
     policy: Policy,
     remaining: u32,
-    until_more: Duration,
+    reset_after: Duration,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let name = class.as_str();
     let quota = policy.burst;
     let window = whole_seconds(policy.window());
-    let until_more = whole_seconds(until_more);
+    let reset_seconds = whole_seconds(reset_after);
     let texts = [
-        (POLICY, format!(r#""{name}";q={quota};w={window}"#)),
-        (LIMIT, format!(r#""{name}";r={remaining};t={until_more}"#)),
+        (RATELIMIT_POLICY, format!(r#""{name}";q={quota};w={window}"#)),
+        (RATELIMIT, format!(r#""{name}";r={remaining};t={reset_seconds}"#)),
     ];
     texts
         .into_iter()
