@@ -35,7 +35,7 @@ impl From<UseCaseError> for Problem {
                 Kind::StaleVersion,
                 "read the product again, and send its new ETag in the header if-match",
             ),
-            UseCaseError::OrderRejected(refusal) => refused(&refusal),
+            UseCaseError::OrderRejected(refusal) => problem_for_rejected_order(&refusal),
             UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
             UseCaseError::IdempotencyKeyReused => Self::new(
                 Kind::IdempotencyKeyReused,
@@ -45,33 +45,33 @@ impl From<UseCaseError> for Problem {
                 Kind::IdempotencyKeyInProgress,
                 "send the same again after the seconds in retry-after, and get the first answer",
             )
-            .retry_after(1),
-            UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).retry_after(1),
+            .with_retry_after(1),
+            UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).with_retry_after(1),
             UseCaseError::DeadlineExceeded(_) => Self::new(Kind::DeadlineExceeded, detail),
             UseCaseError::Unavailable(cause) => Self::new(
                 Kind::Unavailable,
                 "a part that this needs is away; try again soon",
             )
-            .retry_after(1)
-            .cause(cause),
+            .with_retry_after(1)
+            .with_cause(cause),
             UseCaseError::Internal(cause) => {
                 Self::new(Kind::Internal, "the log has the cause, under this trace_id")
-                    .cause(format!("{cause:#}"))
+                    .with_cause(format!("{cause:#}"))
             }
         }
     }
 }
 
-fn refused(refusal: &OrderRejection) -> Problem {
-    let field = |line: usize, field: &str, code: ValidationCode, message: String| {
+fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
+    let line_error = |line: usize, field: &str, code: ValidationCode, message: String| {
         FieldError::new(format!("/lines/{line}{field}"), ValidationError::new(code, message))
     };
-    match refusal {
+    match rejection {
         OrderRejection::UnknownProducts(lines) => Problem::validation(
             lines
                 .iter()
                 .map(|line| {
-                    field(
+                    line_error(
                         *line,
                         "/product_id",
                         ValidationCode::UnknownProduct,
@@ -83,9 +83,9 @@ fn refused(refusal: &OrderRejection) -> Problem {
         OrderRejection::OutOfStock(shortages) => Problem {
             errors: shortages
                 .iter()
-                .map(|short| {
-                    let message = format!("only {} left", short.available);
-                    field(short.line, "/quantity", ValidationCode::OutOfStock, message)
+                .map(|shortage| {
+                    let message = format!("only {} left", shortage.available);
+                    line_error(shortage.line, "/quantity", ValidationCode::OutOfStock, message)
                 })
                 .collect(),
             ..Problem::new(
@@ -93,13 +93,13 @@ fn refused(refusal: &OrderRejection) -> Problem {
                 "errors says which lines are short, and how much is left",
             )
         },
-        OrderRejection::MixedCurrency(line) => Problem::validation(vec![field(
+        OrderRejection::MixedCurrency(line) => Problem::validation(vec![line_error(
             *line,
             "/product_id",
             ValidationCode::MixedCurrency,
             "is priced in another currency than the first line".to_owned(),
         )]),
-        OrderRejection::TotalTooLarge(line) => Problem::validation(vec![field(
+        OrderRejection::TotalTooLarge(line) => Problem::validation(vec![line_error(
             *line,
             "",
             ValidationCode::TotalTooLarge,

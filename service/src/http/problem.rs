@@ -156,7 +156,7 @@ impl Problem {
         };
         if kind.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 names the scheme.
-            problem = problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            problem = problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         problem
     }
@@ -178,25 +178,25 @@ impl Problem {
             is_shed: true,
             ..Self::new(ProblemKind::Overloaded, detail)
         }
-        .retry_after(1)
+        .with_retry_after(1)
     }
 
     /// The same with a header; of two with one name the later one is sent.
     #[must_use]
-    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
     /// The same with a `Retry-After`, in seconds.
     #[must_use]
-    pub(crate) fn retry_after(self, seconds: u32) -> Self {
-        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    pub(crate) fn with_retry_after(self, seconds: u32) -> Self {
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// The same with a cause for the log.
     #[must_use]
-    pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
+    pub(crate) fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

@@ -29,7 +29,7 @@ impl From<RateLimited> for Problem {
         let seconds = whole_seconds(rate_limited.retry_after);
         let detail = format!("{rate_limited}; wait {seconds} s");
         let mut problem = Self::new(ProblemKind::RateLimited, detail)
-            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
+            .with_retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
         problem
             .headers
             .extend(build_headers(rate_limited.class, rate_limited.policy, 0, rate_limited.retry_after));

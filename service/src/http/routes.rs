@@ -136,7 +136,7 @@ async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
     let detail = format!("this path takes {allow}");
     let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
     Err(match HeaderValue::from_str(&allow) {
-        Ok(value) => problem.header(header::ALLOW, value),
+        Ok(value) => problem.with_header(header::ALLOW, value),
         Err(_) => problem,
     })
 }

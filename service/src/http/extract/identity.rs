@@ -75,7 +75,7 @@ fn check(request: &HttpRequest) -> Result<Identity, Problem> {
         .and_then(|services| services.tokens.verify(token, current_time()))
         .ok_or_else(|| {
             // RFC 6750, section 3.1: said of a token that came, and never where none did.
-            refuse("the access token is not valid, or no longer: log in again").header(
+            refuse("the access token is not valid, or no longer: log in again").with_header(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer error="invalid_token""#),
             )

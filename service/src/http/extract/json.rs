@@ -31,7 +31,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
                 ProblemKind::UnsupportedMediaType,
                 "send the header content-type: application/json",
             )
-            .header(
+            .with_header(
                 header::ACCEPT,
                 header::HeaderValue::from_static("application/json"),
             );

@@ -37,7 +37,7 @@ pub(crate) async fn catch_panics(
                 ProblemKind::Internal,
                 "the log has the cause, under this trace_id",
             )
-            .cause("a panic");
+            .with_cause("a panic");
             Ok(ServiceResponse::from_err(problem, http_request))
         }
     }
