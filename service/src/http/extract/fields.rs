@@ -8,9 +8,9 @@ pub(crate) const WHOLE_NUMBER: &str = "a whole number of at most 64 bits";
 
 /// Collects refusals, each with a pointer to its field.
 #[derive(Default)]
-pub(crate) struct Fields(Vec<FieldError>);
+pub(crate) struct FieldErrors(Vec<FieldError>);
 
-impl Fields {
+impl FieldErrors {
     /// The value if it is valid; otherwise its fault is noted under `pointer`.
     pub(crate) fn check<T>(&mut self, pointer: &str, checked: Result<T, ValidationError>) -> Option<T> {
         checked
@@ -43,23 +43,23 @@ impl Fields {
 }
 
 /// What serde says of a field, as a pointer, a code and a message.
-pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
-    let named = message.split('`').nth(1);
+pub(super) fn field_error_from_serde(parent: &str, message: &str) -> FieldError {
+    let field_name = message.split('`').nth(1);
     let (code, named) = if message.starts_with("missing field") {
-        (ValidationCode::Missing, named)
+        (ValidationCode::Missing, field_name)
     } else if message.starts_with("unknown field") {
-        (ValidationCode::UnknownField, named)
+        (ValidationCode::UnknownField, field_name)
     } else if message.starts_with("duplicate field") {
-        (ValidationCode::DuplicateField, named)
+        (ValidationCode::DuplicateField, field_name)
     } else {
         (ValidationCode::WrongType, None)
     };
     let pointer = match named {
-        Some(name) => format!("{parent}/{}", escape(name)),
+        Some(name) => format!("{parent}/{}", escape_pointer(name)),
         None => parent.to_owned(),
     };
     let message = match code {
-        ValidationCode::WrongType => expectation(message),
+        ValidationCode::WrongType => expected_type_message(message),
         _ => message.to_owned(),
     };
     FieldError {
@@ -71,7 +71,7 @@ pub(super) fn refused_by_serde(parent: &str, message: &str) -> FieldError {
 
 /// What was expected, in the words of JSON and not of Rust. serde begins with what was found instead, and that may be
 /// a password in the wrong place.
-fn expectation(message: &str) -> String {
+fn expected_type_message(message: &str) -> String {
     let expected = match message.rsplit_once(", expected ") {
         // The one type whose text is parsed here, by a crate with words of its own.
         _ if message.starts_with("UUID parsing failed") => "a UUID",
@@ -86,6 +86,6 @@ fn expectation(message: &str) -> String {
 }
 
 /// Escapes a name for a JSON pointer (RFC 6901, section 3).
-pub(super) fn escape(name: &str) -> String {
+pub(super) fn escape_pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// The `{id}` of a path. What is no UUID names nothing: 404.
-pub(crate) struct Id(pub(crate) Uuid);
+pub(crate) struct PathId(pub(crate) Uuid);
 
-impl FromRequest for Id {
+impl FromRequest for PathId {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 

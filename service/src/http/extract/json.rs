@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
-use super::fields::{escape, refused_by_serde};
+use super::fields::{escape_pointer, field_error_from_serde};
 use crate::domain::validation::ValidationCode;
 use crate::http::problem::{Problem, ProblemKind};
 
@@ -19,15 +19,15 @@ use crate::http::problem::{Problem, ProblemKind};
 /// Not JSON at all is 400, JSON of another shape (a missing, unknown or mistyped
 /// field) is 422 with a pointer to the field, another content type is 415, and
 /// more bytes than `http.body_limit_bytes` are 413 (`middleware/body_buffering.rs`).
-pub(crate) struct Json<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         if !is_json(request) {
-            let refusal = Problem::new(
+            let problem = Problem::new(
                 ProblemKind::UnsupportedMediaType,
                 "send the header content-type: application/json",
             )
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
                 header::ACCEPT,
                 header::HeaderValue::from_static("application/json"),
             );
-            return Box::pin(async { Err(refusal.into()) });
+            return Box::pin(async { Err(problem.into()) });
         }
         let body = web::Bytes::from_request(request, payload);
         Box::pin(async move {
@@ -55,21 +55,21 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let error = match parsed {
         Ok(value) => match json.end() {
             Ok(()) => return Ok(value),
-            Err(trailing) => return Err(malformed(&trailing)),
+            Err(trailing) => return Err(malformed_json(&trailing)),
         },
         Err(error) => error,
     };
     match error.inner().classify() {
         Category::Data => {
             // serde stops at the first fault; behind it there may be no JSON.
-            serde_json::from_slice::<IgnoredAny>(body).map_err(|error| malformed(&error))?;
+            serde_json::from_slice::<IgnoredAny>(body).map_err(|error| malformed_json(&error))?;
             let message = error.inner().to_string();
             // serde_json adds " at line 1 column 2", which says nothing of the field.
             let message = message
                 .rsplit_once(" at line ")
                 .map_or(message.as_str(), |(message, _)| message);
-            let path = pointer(error.path());
-            let mut field = refused_by_serde(&path, message);
+            let path = json_pointer(error.path());
+            let mut field = field_error_from_serde(&path, message);
             if field.code == ValidationCode::UnknownField.as_str() {
                 // The path ends at the object that lacks a field or has it twice,
                 // but at the field itself if the object may not have it.
@@ -77,19 +77,19 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             }
             Err(Problem::validation(vec![field]))
         }
-        Category::Syntax | Category::Eof | Category::Io => Err(malformed(error.inner())),
+        Category::Syntax | Category::Eof | Category::Io => Err(malformed_json(error.inner())),
     }
 }
 
-fn malformed(error: &serde_json::Error) -> Problem {
+fn malformed_json(error: &serde_json::Error) -> Problem {
     Problem::new(ProblemKind::MalformedJson, error.to_string())
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+fn json_pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", escape(key))),
+            Segment::Map { key } => Some(format!("/{}", escape_pointer(key))),
             Segment::Enum { .. } | Segment::Unknown => None,
         })
         .collect()
@@ -105,17 +105,17 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Body {
         #[expect(dead_code, reason = "only its shape matters")]
-        lines: Vec<Line>,
+        lines: Vec<TestLine>,
     }
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Line {
+    struct TestLine {
         #[expect(dead_code, reason = "only its shape matters")]
         quantity: i64,
     }
 
-    fn refusal(body: &str) -> (ProblemKind, Option<(String, String)>) {
+    fn parse_problem(body: &str) -> (ProblemKind, Option<(String, String)>) {
         let problem = parse::<Body>(body.as_bytes()).unwrap_err();
         let field = problem.errors.first();
         (
@@ -146,7 +146,7 @@ mod tests {
         ] {
             let field = Some((pointer.to_owned(), code.to_owned()));
             assert_eq!(
-                refusal(body),
+                parse_problem(body),
                 (ProblemKind::ValidationFailed, field),
                 "{body}"
             );
@@ -188,7 +188,7 @@ mod tests {
             "{} {}",
             "\u{feff}{}",
         ] {
-            assert_eq!(refusal(body), (ProblemKind::MalformedJson, None), "{body}");
+            assert_eq!(parse_problem(body), (ProblemKind::MalformedJson, None), "{body}");
         }
     }
 }

@@ -8,9 +8,9 @@ mod identity;
 mod json;
 mod query;
 
-pub(crate) use fields::{Fields, WHOLE_NUMBER};
-pub(crate) use id::Id;
-pub(crate) use idempotency::Key;
-pub(crate) use identity::{Admin, User, identity};
-pub(crate) use json::Json;
+pub(crate) use fields::{FieldErrors, WHOLE_NUMBER};
+pub(crate) use id::PathId;
+pub(crate) use idempotency::IdempotencyKeyHeader;
+pub(crate) use identity::{AuthenticatedAdmin, AuthenticatedUser, authenticate};
+pub(crate) use json::JsonBody;
 pub(crate) use query::Query;

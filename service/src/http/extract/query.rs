@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
-use super::fields::refused_by_serde;
+use super::fields::field_error_from_serde;
 use crate::http::problem::Problem;
 
 /// A query string of the shape `T`. An unknown parameter is refused with 422: a
@@ -27,7 +27,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
                     let message = message
                         .strip_prefix("Query deserialize error: ")
                         .unwrap_or(&message);
-                    Problem::validation(vec![refused_by_serde("", message)])
+                    Problem::validation(vec![field_error_from_serde("", message)])
                 }),
         )
     }

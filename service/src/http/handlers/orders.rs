@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
 use crate::domain::page::List;
-use crate::http::extract::{Admin, Id, Json, Key, Query, User};
+use crate::http::extract::{AuthenticatedAdmin, PathId, JsonBody, IdempotencyKeyHeader, Query, AuthenticatedUser};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::orders::{OrderResponse, PlaceOrderRequest};
 use crate::http::wire::page::{ListOrdersQuery, OrderPage};
@@ -32,9 +32,9 @@ use crate::usecases::{Services, cancel_order, ship_order, view_orders};
 )]
 pub(crate) async fn place(
     services: web::Data<Services>,
-    User(user_id): User,
-    Key(key): Key,
-    Json(request): Json<PlaceOrderRequest>,
+    AuthenticatedUser(user_id): AuthenticatedUser,
+    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
+    JsonBody(request): JsonBody<PlaceOrderRequest>,
 ) -> Result<HttpResponse, Problem> {
     let basket = request.check()?;
     let request = PlaceOrder {
@@ -67,7 +67,7 @@ fn render(order: &Order) -> serde_json::Result<String> {
 )]
 pub(crate) async fn list(
     services: web::Data<Services>,
-    User(user_id): User,
+    AuthenticatedUser(user_id): AuthenticatedUser,
     Query(query): Query<ListOrdersQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (page, status) = query.check()?;
@@ -92,8 +92,8 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     services: web::Data<Services>,
-    User(user_id): User,
-    Id(id): Id,
+    AuthenticatedUser(user_id): AuthenticatedUser,
+    PathId(id): PathId,
 ) -> Result<HttpResponse, Problem> {
     let order = view_orders::get(&services, user_id, OrderId(id)).await?;
     Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))
@@ -114,8 +114,8 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn cancel(
     services: web::Data<Services>,
-    User(user_id): User,
-    Id(id): Id,
+    AuthenticatedUser(user_id): AuthenticatedUser,
+    PathId(id): PathId,
 ) -> Result<HttpResponse, Problem> {
     let order = cancel_order::cancel_order(&services, user_id, OrderId(id)).await?;
     Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))
@@ -136,8 +136,8 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn ship(
     services: web::Data<Services>,
-    _admin: Admin,
-    Id(id): Id,
+    _admin: AuthenticatedAdmin,
+    PathId(id): PathId,
 ) -> Result<HttpResponse, Problem> {
     let order = ship_order::ship_order(&services, OrderId(id)).await?;
     Ok(HttpResponse::Ok().json(OrderResponse::from(&order)))

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use crate::domain::ids::ProductId;
 use crate::domain::page::List;
 use crate::domain::product::Product;
-use crate::http::extract::{Admin, Id, Json, Query};
+use crate::http::extract::{AuthenticatedAdmin, PathId, JsonBody, Query};
 use crate::http::problem::{Problem, ProblemBody, ProblemKind};
 use crate::http::wire::page::{ListProductsQuery, ProductPage};
 use crate::http::wire::products::{
@@ -75,7 +75,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     services: web::Data<Services>,
-    Id(id): Id,
+    PathId(id): PathId,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let seen = browse_products::get(&services, ProductId(id)).await?;
@@ -112,8 +112,8 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn create(
     services: web::Data<Services>,
-    _admin: Admin,
-    Json(request): Json<CreateProductRequest>,
+    _admin: AuthenticatedAdmin,
+    JsonBody(request): JsonBody<CreateProductRequest>,
 ) -> Result<HttpResponse, Problem> {
     let new = request.check()?;
     let product =
@@ -143,10 +143,10 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn change(
     services: web::Data<Services>,
-    _admin: Admin,
-    Id(id): Id,
+    _admin: AuthenticatedAdmin,
+    PathId(id): PathId,
     request: HttpRequest,
-    Json(change): Json<ChangeProductRequest>,
+    JsonBody(change): JsonBody<ChangeProductRequest>,
 ) -> Result<HttpResponse, Problem> {
     let expected = if_match(&request)?;
     let (name, price) = change.check()?;
@@ -175,9 +175,9 @@ pub(crate) async fn change(
 )]
 pub(crate) async fn adjust_stock(
     services: web::Data<Services>,
-    _admin: Admin,
-    Id(id): Id,
-    Json(request): Json<AdjustStockRequest>,
+    _admin: AuthenticatedAdmin,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<AdjustStockRequest>,
 ) -> Result<HttpResponse, Problem> {
     let delta = request.check()?;
     let product = adjust_stock::adjust_stock(&services, ProductId(id), delta).await?;

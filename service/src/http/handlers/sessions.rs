@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use crate::http::extract::Json;
+use crate::http::extract::JsonBody;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{LogInRequest, SessionResponse};
 use crate::limits::{RequestClass, ClientKey, RateLimits};
@@ -25,7 +25,7 @@ use crate::usecases::{Services, log_in};
 pub(crate) async fn log_in(
     services: web::Data<Services>,
     limits: web::Data<RateLimits>,
-    Json(request): Json<LogInRequest>,
+    JsonBody(request): JsonBody<LogInRequest>,
 ) -> Result<HttpResponse, Problem> {
     // Before anything is looked up or hashed, and for accounts that do not exist too.
     let account = ClientKey::for_account(&request.email);

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use crate::domain::user::Role;
-use crate::http::extract::{Json, User};
+use crate::http::extract::{JsonBody, AuthenticatedUser};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{ProfileChangeRequest, RegisterRequest, UserResponse};
 use crate::usecases::{Services, profile, register_user};
@@ -22,7 +22,7 @@ use crate::usecases::{Services, profile, register_user};
 )]
 pub(crate) async fn register(
     services: web::Data<Services>,
-    Json(request): Json<RegisterRequest>,
+    JsonBody(request): JsonBody<RegisterRequest>,
 ) -> Result<HttpResponse, Problem> {
     let registration = request.check()?;
     let user = register_user::register_user(&services, registration, Role::Customer).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn register(
 )]
 pub(crate) async fn view_me(
     services: web::Data<Services>,
-    User(id): User,
+    AuthenticatedUser(id): AuthenticatedUser,
 ) -> Result<HttpResponse, Problem> {
     let user = profile::view(&services, id).await?;
     Ok(HttpResponse::Ok().json(UserResponse::from(user)))
@@ -56,8 +56,8 @@ pub(crate) async fn view_me(
 )]
 pub(crate) async fn change_me(
     services: web::Data<Services>,
-    User(id): User,
-    Json(request): Json<ProfileChangeRequest>,
+    AuthenticatedUser(id): AuthenticatedUser,
+    JsonBody(request): JsonBody<ProfileChangeRequest>,
 ) -> Result<HttpResponse, Problem> {
     let user = match request.check()? {
         Some(name) => profile::rename(&services, id, &name).await?,

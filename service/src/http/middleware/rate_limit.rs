@@ -54,7 +54,7 @@ fn classify(method: &Method, path: &str) -> RequestClass {
 fn rate_limit_key(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {
     let http_request = request.request();
     if !class.is_strict()
-        && let Ok(identity) = extract::identity(http_request)
+        && let Ok(identity) = extract::authenticate(http_request)
     {
         return ClientKey::for_user(identity.user_id);
     }

@@ -11,7 +11,7 @@ pub(crate) mod users;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::Fields;
+use super::extract::FieldErrors;
 use crate::domain::money::{Currency, Money};
 
 /// An amount of money.
@@ -36,7 +36,7 @@ impl From<Money> for MoneyBody {
 }
 
 impl MoneyBody {
-    fn check(&self, pointer: &str, fields: &mut Fields) -> Option<Money> {
+    fn check(&self, pointer: &str, fields: &mut FieldErrors) -> Option<Money> {
         let currency = fields.check(
             &format!("{pointer}/currency"),
             Currency::parse(&self.currency),

@@ -10,7 +10,7 @@ use crate::domain::basket::{Basket, BasketLine, Quantity};
 use crate::domain::ids::ProductId;
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
-use crate::http::extract::Fields;
+use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 
 /// What a customer wants.
@@ -39,7 +39,7 @@ impl PlaceOrderRequest {
     /// # Errors
     /// A problem that names every field at fault.
     pub(crate) fn check(&self) -> Result<Basket, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let lines: Option<Vec<BasketLine>> = self
             .lines
             .iter()

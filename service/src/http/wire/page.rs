@@ -9,7 +9,7 @@ use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Cursor, List, PageRequest};
 use crate::domain::text::parse_short_text;
-use crate::http::extract::{Fields, WHOLE_NUMBER};
+use crate::http::extract::{FieldErrors, WHOLE_NUMBER};
 use crate::http::problem::Problem;
 
 /// The query of `GET /v1/products`.
@@ -39,7 +39,7 @@ impl ListProductsQuery {
     /// # Errors
     /// A problem that names every parameter at fault.
     pub(crate) fn check(self) -> Result<(PageRequest, Option<String>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Products);
         let search =
             fields.check_optional("/search", self.search.map(|text| parse_short_text(text, 200)));
@@ -72,7 +72,7 @@ impl ListOrdersQuery {
     /// # Errors
     /// A problem that names every parameter at fault.
     pub(crate) fn check(self) -> Result<(PageRequest, Option<OrderStatus>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Orders);
         let status = self.status.map(|status| OrderStatus::parse(&status));
         let status = fields.check_optional("/status", status);
@@ -81,7 +81,7 @@ impl ListOrdersQuery {
 }
 
 fn check_page(
-    fields: &mut Fields,
+    fields: &mut FieldErrors,
     limit: Option<String>,
     cursor: Option<String>,
     list: List,

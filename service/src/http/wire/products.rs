@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::MoneyBody;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
-use crate::http::extract::Fields;
+use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 
 /// A new product.
@@ -56,7 +56,7 @@ impl CreateProductRequest {
     /// # Errors
     /// A problem that names every field at fault.
     pub(crate) fn check(self) -> Result<CheckedProduct, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let sku = fields.check("/sku", Sku::parse(self.sku));
         let name = fields.check("/name", ProductName::parse(self.name));
         let price = self.price.check("/price", &mut fields);
@@ -92,7 +92,7 @@ impl ChangeProductRequest {
     /// # Errors
     /// A problem that names every field at fault.
     pub(crate) fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let name = fields.check_optional("/name", self.name.map(ProductName::parse));
         let price = match self.price {
             Some(price) => price.check("/price", &mut fields).map(Some),
@@ -117,7 +117,7 @@ impl AdjustStockRequest {
     /// # Errors
     /// A problem that names the field.
     pub(crate) fn check(self) -> Result<StockDelta, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let delta = fields.check("/delta", StockDelta::new(self.delta));
         fields.finish(delta)
     }

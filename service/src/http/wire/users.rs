@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
-use crate::http::extract::Fields;
+use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 use crate::usecases::register_user::Registration;
 
@@ -37,7 +37,7 @@ impl RegisterRequest {
     /// # Errors
     /// A problem that names every field at fault.
     pub(crate) fn check(self) -> Result<Registration, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let email = fields.check("/email", EmailAddress::parse(self.email));
         let password = fields.check("/password", Password::parse(self.password));
         let name = fields.check("/name", PersonName::parse(self.name));
@@ -94,7 +94,7 @@ impl ProfileChangeRequest {
     /// # Errors
     /// A problem that names every field at fault.
     pub(crate) fn check(self) -> Result<Option<PersonName>, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = FieldErrors::default();
         let name = fields.check_optional("/name", self.name.map(PersonName::parse));
         fields.finish(name)
     }
