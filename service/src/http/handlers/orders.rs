@@ -42,7 +42,7 @@ pub(crate) async fn place(
         basket,
         idempotency_key: key,
     };
-    let placed = place_order::place_order(&services, request, render).await?;
+    let placed = place_order::place_order(&services, request, render_order).await?;
     let mut response = HttpResponse::Created();
     response
         .insert_header((header::LOCATION, format!("/v1/orders/{}", placed.order_id)))
@@ -53,7 +53,7 @@ pub(crate) async fn place(
     Ok(response.body(placed.response_body))
 }
 
-fn render(order: &Order) -> serde_json::Result<String> {
+fn render_order(order: &Order) -> serde_json::Result<String> {
     serde_json::to_string(&OrderResponse::from(order))
 }
 

@@ -17,7 +17,7 @@ use crate::http::wire::products::{
 use crate::usecases::{Services, adjust_stock, browse_products, change_product, create_product};
 
 /// The header of an answer that stands in while the database is away.
-const STALE: &str = "x-stale";
+const X_STALE: &str = "x-stale";
 
 /// A page of products, oldest first.
 ///
@@ -40,10 +40,10 @@ pub(crate) async fn list(
     Query(query): Query<ListProductsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (page, search) = query.check()?;
-    let seen = browse_products::list(&services, search.as_deref(), page).await?;
-    let page = seen.value;
+    let cached = browse_products::list(&services, search.as_deref(), page).await?;
+    let page = cached.value;
     let mut response = HttpResponse::Ok();
-    mark(&mut response, seen.stale_age);
+    add_stale_headers(&mut response, cached.stale_age);
     Ok(response.json(ProductPage {
         items: page.items.into_iter().map(ProductResponse::from).collect(),
         next_cursor: page.next_cursor.map(|cursor| cursor.encode(List::Products)),
@@ -78,24 +78,24 @@ pub(crate) async fn get(
     PathId(id): PathId,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let seen = browse_products::get(&services, ProductId(id)).await?;
-    let product = seen.value;
-    let tag = tag(product.version);
-    let unchanged = match IfNoneMatch::parse(&request) {
+    let cached = browse_products::get(&services, ProductId(id)).await?;
+    let product = cached.value;
+    let etag = entity_tag(product.version);
+    let not_modified = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|held| held.weak_eq(&tag)),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|held| held.weak_eq(&etag)),
         Err(_) => false,
     };
-    let mut response = if unchanged {
+    let mut response = if not_modified {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
     };
-    mark(&mut response, seen.stale_age);
-    if unchanged {
-        return Ok(response.insert_header(ETag(tag)).finish());
+    add_stale_headers(&mut response, cached.stale_age);
+    if not_modified {
+        return Ok(response.insert_header(ETag(etag)).finish());
     }
-    Ok(answer(response, product))
+    Ok(product_response(response, product))
 }
 
 /// Enter a product. For admins.
@@ -121,7 +121,7 @@ pub(crate) async fn create(
             .await?;
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, format!("/v1/products/{}", product.id)));
-    Ok(answer(response, product))
+    Ok(product_response(response, product))
 }
 
 /// Change a product's name or price, if it still is as you saw it. For admins.
@@ -148,16 +148,16 @@ pub(crate) async fn change(
     request: HttpRequest,
     JsonBody(change): JsonBody<ChangeProductRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let expected = if_match(&request)?;
+    let expected = parse_if_match(&request)?;
     let (name, price) = change.check()?;
     let accepts = |version| match &expected {
         IfMatch::Any => true,
-        IfMatch::Items(tags) => tags.iter().any(|held| held.strong_eq(&tag(version))),
+        IfMatch::Items(tags) => tags.iter().any(|held| held.strong_eq(&entity_tag(version))),
     };
     let product =
         change_product::change_product(&services, ProductId(id), accepts, name.as_ref(), price)
             .await?;
-    Ok(answer(HttpResponse::Ok(), product))
+    Ok(product_response(HttpResponse::Ok(), product))
 }
 
 /// Add to a product's stock, or take from it. For admins.
@@ -181,30 +181,30 @@ pub(crate) async fn adjust_stock(
 ) -> Result<HttpResponse, Problem> {
     let delta = request.check()?;
     let product = adjust_stock::adjust_stock(&services, ProductId(id), delta).await?;
-    Ok(answer(HttpResponse::Ok(), product))
+    Ok(product_response(HttpResponse::Ok(), product))
 }
 
 /// Says so if an answer is an old one that stands in while the database is away.
 /// HTTP once had `Warning: 110` for this (RFC 9111, section 5.5, which ended it);
 /// `Age` it still has (section 5.1).
-fn mark(response: &mut HttpResponseBuilder, stale: Option<Duration>) {
+fn add_stale_headers(response: &mut HttpResponseBuilder, stale: Option<Duration>) {
     if let Some(age) = stale {
-        response.insert_header((STALE, "true"));
+        response.insert_header((X_STALE, "true"));
         response.insert_header((header::AGE, age.as_secs().to_string()));
     }
 }
 
-fn tag(version: i64) -> EntityTag {
+fn entity_tag(version: i64) -> EntityTag {
     EntityTag::new_strong(version.to_string())
 }
 
-fn answer(mut response: HttpResponseBuilder, product: Product) -> HttpResponse {
+fn product_response(mut response: HttpResponseBuilder, product: Product) -> HttpResponse {
     response
-        .insert_header(ETag(tag(product.version)))
+        .insert_header(ETag(entity_tag(product.version)))
         .json(ProductResponse::from(product))
 }
 
-fn if_match(request: &HttpRequest) -> Result<IfMatch, Problem> {
+fn parse_if_match(request: &HttpRequest) -> Result<IfMatch, Problem> {
     if !request.headers().contains_key(header::IF_MATCH) {
         return Err(Problem::new(
             ProblemKind::PreconditionRequired,
