@@ -32,7 +32,7 @@ impl From<UseCaseError> for Problem {
                 ValidationError::new(ValidationCode::OutOfRange, detail),
             )]),
             UseCaseError::StaleVersion => Self::new(
-                Kind::StaleVersion,
+                Kind::PreconditionFailed,
                 "read the product again, and send its new ETag in the header if-match",
             ),
             UseCaseError::OrderRejected(refusal) => problem_for_rejected_order(&refusal),

@@ -77,7 +77,7 @@ kinds! {
     /// The first request with the key still runs.
     IdempotencyKeyInProgress = "idempotency-key-in-progress", CONFLICT, "A request with this Idempotency-Key still runs";
     /// `If-Match` names an old version.
-    StaleVersion = "stale-version", PRECONDITION_FAILED, "The product has changed since";
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "The product has changed since";
     /// More than the body limit.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// Not `application/json`.
