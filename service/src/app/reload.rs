@@ -137,7 +137,7 @@ impl Reloader {
         for key in &reloaded.needs_restart {
             tracing::warn!(key, "a changed setting is not used before a restart");
         }
-        tracing::info!(changed = ?reloaded.applied, "the configuration was reloaded");
+        tracing::info!(changed_keys = ?reloaded.applied, "the configuration was reloaded");
         reloaded
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(cache: ProductCache<StorageError>, stop: CancellationTok
         }
         if let Err(error) = flushed {
             failures += 1;
-            tracing::debug!(%error, failures, "Redis can't be told what has changed");
+            tracing::debug!(%error, attempt = failures, "Redis can't be told what has changed");
             sleep_unless_stopped(&stop, BACKOFF.delay(failures, rand::random())).await;
         } else {
             failures = 0;

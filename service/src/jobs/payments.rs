@@ -212,7 +212,7 @@ impl PaymentWorker {
                 kind = job.kind.as_str(),
                 attempt = job.attempt,
                 reason,
-                again_after_seconds = delay.as_millis() as f64 / 1e3,
+                retry_in_ms = delay.as_millis() as f64,
                 "a payment was put off"
             );
             return Ok("rescheduled");

@@ -91,18 +91,18 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
     {
         let started = Instant::now();
         let span = tracing::info_span!("shutdown_phase", phase = name);
-        let deadline_seconds = deadline.as_ref().map(as_rounded_seconds);
-        tracing::info!(phase = name, deadline_seconds, "shutting down");
+        let deadline_ms = deadline.as_ref().map(as_rounded_seconds);
+        tracing::info!(phase = name, deadline_ms, "shutting down");
         let result = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
-        let duration_seconds = as_rounded_seconds(&started.elapsed());
+        let duration_ms = as_rounded_seconds(&started.elapsed());
         match result {
-            Ok(Ok(())) => tracing::info!(phase = name, duration_seconds, "phase ended"),
+            Ok(Ok(())) => tracing::info!(phase = name, duration_ms, "phase ended"),
             Ok(Err(error)) => {
-                tracing::error!(phase = name, duration_seconds, %error, "phase failed");
+                tracing::error!(phase = name, duration_ms, %error, "phase failed");
                 first_error = first_error.and(Err(error.context(name)));
             }
             Err(_) => {
-                tracing::warn!(phase = name, duration_seconds, "phase ran over its deadline");
+                tracing::warn!(phase = name, duration_ms, "phase ran over its deadline");
                 timed_out.push(name);
             }
         }
@@ -116,7 +116,7 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
 
 /// As people read them: to the millisecond.
 fn as_rounded_seconds(duration: &Duration) -> f64 {
-    duration.as_millis() as f64 / 1e3
+    duration.as_millis() as f64
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ async fn only_what_is_our_fault_is_an_error_and_says_why() {
     let (event, cause) = &failed.events[0];
     assert_eq!(event, "a request failed");
     assert!(
-        cause["cause"].contains("not currently accepting connections"),
+        cause["reason"].contains("not currently accepting connections"),
         "{cause:?}"
     );
 }

@@ -66,7 +66,7 @@ async fn warn_if_slow<T>(work: impl Future<Output = T>, threshold: Duration) -> 
     tokio::select! {
         result = &mut work => return result,
         () = sleep(slow) => {
-            tracing::warn!(running_ms = slow.as_millis(), "a slow request still runs");
+            tracing::warn!(elapsed_ms = slow.as_millis(), "a slow request still runs");
         }
     }
     work.await

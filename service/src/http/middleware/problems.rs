@@ -48,11 +48,11 @@ fn write_problem<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceR
     let instance = response.request().path().to_owned();
     let trace_id = trace_id::current().unwrap_or_default();
     let status = problem.kind.status();
-    let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+    let reason = problem.cause.as_deref().unwrap_or(&problem.detail);
     if problem.is_shed {
-        tracing::debug!(cause, "a request was shed");
+        tracing::debug!(reason, "a request was shed");
     } else if status.is_server_error() {
-        tracing::error!(problem = problem.kind.slug(), cause, "a request failed");
+        tracing::error!(problem = problem.kind.slug(), reason, "a request failed");
     }
     let body = serde_json::to_vec(&ProblemBody {
         type_uri: format!("{TYPE_BASE}{}", problem.kind.slug()),
