@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    let commit =
-        env_var("ORDERLY_BUILD_COMMIT").or_else(|| git_output(&["rev-parse", "--short=12", "HEAD"]));
+    let commit = env_var("ORDERLY_BUILD_COMMIT")
+        .or_else(|| git_output(&["rev-parse", "--short=12", "HEAD"]));
     let commit_time = env_var("ORDERLY_BUILD_EPOCH")
         .or_else(|| env_var("SOURCE_DATE_EPOCH"))
         .or_else(|| git_output(&["log", "-1", "--format=%ct"]));

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::events::Publisher;
 use crate::health::event_loop::EventLoops;
 use crate::limits::RateLimits;
-use crate::payments::{ResilientGateway, PaymentGateway};
+use crate::payments::{PaymentGateway, ResilientGateway};
 use crate::redis_client::RedisClient;
 use crate::resilience::backoff::Backoff;
 use crate::resilience::breaker::Breaker;
@@ -20,8 +20,8 @@ use crate::secrets::passwords::PasswordHashingPool;
 use crate::secrets::tokens::TokenService;
 use crate::storage::PoolMetrics;
 use crate::storage::database::{Database, Databases};
-use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
+use crate::storage::job_notifier::JobNotifier;
 use crate::storage::migrations::{self, SchemaState};
 use crate::telemetry::metrics::{Metrics, process};
 use crate::usecases::Services;
@@ -60,7 +60,10 @@ impl Components {
             ),
             redis,
             gateway: build_gateway(settings, &metrics)?,
-            in_flight: InFlightLimit::new(settings.load_shedding.clone(), metrics.in_flight.clone()),
+            in_flight: InFlightLimit::new(
+                settings.load_shedding.clone(),
+                metrics.in_flight.clone(),
+            ),
             event_loops: EventLoops::default(),
             metrics,
             databases,

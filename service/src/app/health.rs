@@ -8,7 +8,7 @@ use crate::health::dependencies::{GatewayCheck, RedisCheck};
 use crate::health::event_loop::EventLoopCheck;
 use crate::health::machine::{DiskCheck, MemoryCheck};
 use crate::health::postgres::{JobBacklogCheck, MigrationsCheck, PostgresCheck};
-use crate::health::{HealthCheck, Health};
+use crate::health::{Health, HealthCheck};
 
 /// All of them; a service without Redis has no check of it.
 pub(super) fn build_health(settings: &Settings, components: &Components) -> Health {
@@ -25,7 +25,10 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
         Box::new(MemoryCheck {
             degraded_from: config.memory_used_threshold,
         }),
-        Box::new(DiskCheck::new(config.disk_path.clone(), config.disk_free_threshold)),
+        Box::new(DiskCheck::new(
+            config.disk_path.clone(),
+            config.disk_free_threshold,
+        )),
         Box::new(EventLoopCheck {
             loops: components.event_loops.clone(),
             degraded_from: config.event_loop_lag_threshold,

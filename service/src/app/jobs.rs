@@ -7,7 +7,8 @@ use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;
 use crate::jobs::{
-    JobWakeups, job_notifications, expired_keys, idle_connections, invalidations, queue_depth, rate_limit_sweep,
+    JobWakeups, expired_keys, idle_connections, invalidations, job_notifications, queue_depth,
+    rate_limit_sweep,
 };
 use crate::lifecycle::supervisor::Supervisor;
 

@@ -3,10 +3,10 @@
 //! Configuration -> metrics -> pools -> services -> admin listener -> schema check
 //! -> API -> jobs; and down again in the phases of [`crate::lifecycle::shutdown`].
 
+mod components;
 mod health;
 mod jobs;
 pub(crate) mod metrics;
-mod components;
 pub mod reload;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use components::{build_database, build_databases, require_current_schema, build_services};
+pub use components::{build_database, build_databases, build_services, require_current_schema};
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;

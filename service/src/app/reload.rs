@@ -59,7 +59,9 @@ fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
         ReloadTarget::new("rate_limit", move |new| {
             limits.reconfigure(new.rate_limit.clone())
         }),
-        ReloadTarget::new("load_shedding", move |new| in_flight.reconfigure(new.load_shedding.clone())),
+        ReloadTarget::new("load_shedding", move |new| {
+            in_flight.reconfigure(new.load_shedding.clone())
+        }),
     ]
 }
 
@@ -98,7 +100,10 @@ impl Reloader {
     ///
     /// # Errors
     /// The mistakes.
-    pub fn reload(&self, loaded: Result<Settings, ConfigError>) -> Result<ReloadOutcome, ConfigError> {
+    pub fn reload(
+        &self,
+        loaded: Result<Settings, ConfigError>,
+    ) -> Result<ReloadOutcome, ConfigError> {
         let metrics = &self.0.metrics;
         match loaded {
             Ok(settings) => {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::entry::{CacheEntry, CacheValue};
-use super::redis_layer::{RawLookup, FillToken, RedisLayer};
 use super::pending_invalidations::PendingInvalidations;
+use super::redis_layer::{FillToken, RawLookup, RedisLayer};
 use crate::config::CacheConfig;
 
 /// One for the whole cache.
@@ -67,7 +67,11 @@ impl Context {
         }
     }
 
-    pub(super) async fn look_up<V: CacheValue>(&self, redis_key: &str, began: Instant) -> Lookup<V> {
+    pub(super) async fn look_up<V: CacheValue>(
+        &self,
+        redis_key: &str,
+        began: Instant,
+    ) -> Lookup<V> {
         let skipped = Lookup::Miss {
             stale: None,
             fill_token: None,
@@ -119,7 +123,12 @@ impl Context {
     }
 
     /// `false` if the value is out of date already.
-    pub(super) async fn fill<V: CacheValue>(&self, redis_key: &str, fill_token: FillToken, entry: &CacheEntry<V>) -> bool {
+    pub(super) async fn fill<V: CacheValue>(
+        &self,
+        redis_key: &str,
+        fill_token: FillToken,
+        entry: &CacheEntry<V>,
+    ) -> bool {
         let Some(redis) = &self.redis else {
             return true;
         };
@@ -134,11 +143,17 @@ impl Context {
             }
         };
         let (fresh_for, retain_for) = match entry.value {
-            Some(_) => (self.config.ttl, self.config.ttl.max(self.config.stale_if_error)),
+            Some(_) => (
+                self.config.ttl,
+                self.config.ttl.max(self.config.stale_if_error),
+            ),
             None => (self.config.negative_ttl, self.config.negative_ttl),
         };
         let fresh_for = self.jittered(fresh_for);
-        match redis.fill(redis_key, fill_token, text, fresh_for, retain_for).await {
+        match redis
+            .fill(redis_key, fill_token, text, fresh_for, retain_for)
+            .await
+        {
             Ok(filled) => filled,
             Err(error) => {
                 tracing::debug!(%error, "Redis does not take what was read");

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::context::{Context, Lookup};
-use super::entry::{CacheEntry, LoadError, CachedRead, CacheValue};
+use super::entry::{CacheEntry, CacheValue, CachedRead, LoadError};
 use crate::resilience::deadline;
 use crate::resilience::single_flight::{SharedResult, SingleFlight};
 
@@ -69,7 +69,10 @@ where
     {
         if !self.context.config.enabled {
             let value = load().await?.map(Arc::new);
-            return Ok(CachedRead { value, stale_age: None });
+            return Ok(CachedRead {
+                value,
+                stale_age: None,
+            });
         }
         let local_entry = self.local.get(&key);
         if let Some(entry) = local_entry.as_ref().filter(|entry| entry.is_fresh()) {
@@ -88,7 +91,10 @@ where
             // The flight has panicked, which is logged: go alone.
             None => {
                 let value = load().await?.map(Arc::new);
-                Ok(CachedRead { value, stale_age: None })
+                Ok(CachedRead {
+                    value,
+                    stale_age: None,
+                })
             }
         }
     }
@@ -98,7 +104,9 @@ where
     pub(super) fn invalidate(&self, key: &K) {
         // Noted first: who misses below must not ask Redis, which does not know yet.
         if self.context.redis.is_some() {
-            self.context.pending_invalidations.insert(self.context.redis_key(key));
+            self.context
+                .pending_invalidations
+                .insert(self.context.redis_key(key));
         }
         self.single_flight.forget(key, || {
             if let Some(entry) = self.local.get(key) {
@@ -108,7 +116,9 @@ where
     }
 
     fn can_serve_stale_immediately(&self, entry: &CacheEntry<V>) -> bool {
-        entry.refresh_failed_at.is_some_and(|at| at.elapsed() < DATABASE_RETRY_INTERVAL)
+        entry
+            .refresh_failed_at
+            .is_some_and(|at| at.elapsed() < DATABASE_RETRY_INTERVAL)
             && entry.can_serve_stale(self.context.config.stale_if_error)
     }
 

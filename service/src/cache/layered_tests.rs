@@ -98,7 +98,10 @@ impl CacheFixture {
             }
         };
         let reading = self.cache.get("key".to_owned(), load).await?;
-        Ok((reading.value.as_deref().copied(), reading.stale_age.is_some()))
+        Ok((
+            reading.value.as_deref().copied(),
+            reading.stale_age.is_some(),
+        ))
     }
 
     fn load_count(&self) -> u32 {
@@ -109,11 +112,20 @@ impl CacheFixture {
 #[tokio::test(start_paused = true)]
 async fn an_entry_spares_the_database_until_its_time_is_over() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     advance(SECOND / 2).await;
-    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(2)).await,
+        Ok((Some(1), false))
+    );
     advance(SECOND / 2).await;
-    assert_eq!(fixture.get(FakeDatabase::Found(3)).await, Ok((Some(3), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(3)).await,
+        Ok((Some(3), false))
+    );
     assert_eq!(fixture.load_count(), 2);
 }
 
@@ -123,43 +135,76 @@ async fn that_there_is_nothing_holds_for_a_shorter_time() {
     assert_eq!(fixture.get(FakeDatabase::NotFound).await, Ok((None, false)));
     assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((None, false)));
     advance(SECOND / 2).await;
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forgotten_is_read_again() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     fixture.cache.invalidate(&"key".to_owned());
-    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(2), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(2)).await,
+        Ok((Some(2), false))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_old_entry_stands_in_while_the_database_is_away() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Err(TestLoadError::Unavailable));
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Err(TestLoadError::Unavailable)
+    );
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     fixture.cache.invalidate(&"key".to_owned());
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Ok((Some(1), true))
+    );
     let asked = fixture.load_count();
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Ok((Some(1), true))
+    );
     assert_eq!(fixture.load_count(), asked, "it is not asked again at once");
     advance(61 * SECOND).await;
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Err(TestLoadError::Unavailable));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Err(TestLoadError::Unavailable)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_old_entry_does_not_hide_a_bug() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     advance(SECOND).await;
-    assert_eq!(fixture.get(FakeDatabase::Fails).await, Err(TestLoadError::Bug));
+    assert_eq!(
+        fixture.get(FakeDatabase::Fails).await,
+        Err(TestLoadError::Bug)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_first_waits_for_a_database_that_hangs() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     advance(SECOND).await;
     let began = Instant::now();
     assert_eq!(fixture.get(FakeDatabase::Hangs).await, Ok((Some(1), true)));
@@ -171,19 +216,34 @@ async fn only_the_first_waits_for_a_database_that_hangs() {
         assert_eq!(began.elapsed(), Duration::ZERO);
         advance(SECOND).await;
     }
-    assert!(fixture.load_count() > 2, "somebody finds out whether it is back");
+    assert!(
+        fixture.load_count() > 2,
+        "somebody finds out whether it is back"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_the_database_is_back_the_next_answer_but_one_is_its_own() {
     let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((Some(1), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(1)).await,
+        Ok((Some(1), false))
+    );
     advance(SECOND).await;
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(1), true)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Ok((Some(1), true))
+    );
     advance(SECOND).await;
-    assert_eq!(fixture.get(FakeDatabase::Found(2)).await, Ok((Some(1), true)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Found(2)).await,
+        Ok((Some(1), true))
+    );
     tokio::task::yield_now().await;
-    assert_eq!(fixture.get(FakeDatabase::Unavailable).await, Ok((Some(2), false)));
+    assert_eq!(
+        fixture.get(FakeDatabase::Unavailable).await,
+        Ok((Some(2), false))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +255,8 @@ async fn entries_that_were_made_together_do_not_end_together() {
     });
     let began = Instant::now();
     let entry = |_| {
-        fixture.cache
+        fixture
+            .cache
             .context
             .new_entry(Some(Arc::new(1)), began)
             .fresh_until

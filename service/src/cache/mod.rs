@@ -42,9 +42,9 @@
 mod context;
 mod entry;
 mod layered;
+mod pending_invalidations;
 mod products;
 mod redis_layer;
-mod pending_invalidations;
 
-pub(crate) use entry::{LoadError, CachedRead};
-pub(crate) use products::{FIRST_ROWS, ProductCache, InvalidationGuard};
+pub(crate) use entry::{CachedRead, LoadError};
+pub(crate) use products::{FIRST_ROWS, InvalidationGuard, ProductCache};

@@ -56,7 +56,8 @@ impl PendingInvalidations {
             let batch: Vec<(String, u64)> = {
                 let state = self.lock();
                 let keys = state.keys.iter().take(BATCH_SIZE);
-                keys.map(|(key, sequence)| (key.clone(), *sequence)).collect()
+                keys.map(|(key, sequence)| (key.clone(), *sequence))
+                    .collect()
             };
             if batch.is_empty() {
                 return Ok(());

@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::context::Context;
-use super::entry::{LoadError, CachedRead, CacheValue};
+use super::entry::{CacheValue, CachedRead, LoadError};
 use super::layered::LayeredCache;
-use super::redis_layer::RedisLayer;
 use super::pending_invalidations::PendingInvalidations;
+use super::redis_layer::RedisLayer;
 use crate::config::CacheConfig;
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::page::PageRequest;
 use crate::domain::product::Product;
-use crate::redis_client::{RedisClientError, RedisClient};
+use crate::redis_client::{RedisClient, RedisClientError};
 
 /// How many rows of the list are kept: the longest page, and one more to know
 /// whether there is a next one.
@@ -243,7 +243,9 @@ impl CacheValue for Product {
     }
 
     fn from_json(text: &str) -> Option<Self> {
-        serde_json::from_str::<ProductJson>(text).ok()?.into_product()
+        serde_json::from_str::<ProductJson>(text)
+            .ok()?
+            .into_product()
     }
 }
 

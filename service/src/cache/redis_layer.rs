@@ -19,7 +19,7 @@ use std::time::Duration;
 use redis::Script;
 use uuid::Uuid;
 
-use crate::redis_client::{RedisClientError, RedisClient};
+use crate::redis_client::{RedisClient, RedisClientError};
 
 /// How long who got a lease may take to fill the entry.
 const FILL_TOKEN_TTL: Duration = Duration::from_secs(60);
@@ -95,12 +95,16 @@ impl RedisLayer {
         let look_up = move |mut connection| async move {
             let mut call = scripts.look_up.prepare_invoke();
             call.key(key).arg(Uuid::new_v4().simple().to_string());
-            call.arg(millis(FILL_TOKEN_TTL)).invoke_async(&mut connection).await
+            call.arg(millis(FILL_TOKEN_TTL))
+                .invoke_async(&mut connection)
+                .await
         };
         let (value, remaining_ms, fill_token): (Option<String>, u64, String) =
             self.redis.run("EVALSHA cache_look_up", look_up).await?;
         Ok(match value {
-            Some(value) if remaining_ms > 0 => RawLookup::Hit(value, Duration::from_millis(remaining_ms)),
+            Some(value) if remaining_ms > 0 => {
+                RawLookup::Hit(value, Duration::from_millis(remaining_ms))
+            }
             stale => RawLookup::Miss(stale, FillToken(fill_token)),
         })
     }

@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep};
 use crate::app;
 use crate::config::{self, ConfigFlags};
 use crate::payments::sandbox::LedgerEntry;
-use crate::usecases::check_invariants::{InvariantResult, check_invariants, reconcile_payments, payments_in_progress};
+use crate::usecases::check_invariants::{
+    InvariantResult, check_invariants, payments_in_progress, reconcile_payments,
+};
 
 /// How much of what breaks a rule is shown to people.
 const MAX_VIOLATIONS_SHOWN: usize = 5;
@@ -102,7 +104,11 @@ async fn read_ledger(gateway: &str) -> anyhow::Result<LedgerResponse> {
 
 fn render_table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> {
     let mut table = String::new();
-    for InvariantResult { invariant, violations } in results {
+    for InvariantResult {
+        invariant,
+        violations,
+    } in results
+    {
         if violations.is_empty() {
             writeln!(table, "ok      {invariant}")?;
             continue;

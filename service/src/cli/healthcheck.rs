@@ -35,7 +35,11 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{url} does not answer"))?;
     if !response.status().is_success() {
-        bail!("{url} says {}: {}", response.status(), response.text().await?);
+        bail!(
+            "{url} says {}: {}",
+            response.status(),
+            response.text().await?
+        );
     }
     super::print_stdout("ready")
 }

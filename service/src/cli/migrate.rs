@@ -13,7 +13,9 @@ pub(super) struct Args {}
 
 pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let settings = config::load(flags)?.settings;
-    let conn = app::build_database(&settings)?.dedicated_connection().await?;
+    let conn = app::build_database(&settings)?
+        .dedicated_connection()
+        .await?;
     let applied = migrations::apply(conn).await?;
     super::print_stdout(&match applied.as_slice() {
         [] => "the schema is up to date".to_owned(),

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::app;
-use crate::config::{self, Environment, ConfigFlags};
+use crate::config::{self, ConfigFlags, Environment};
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::seed;
 
@@ -19,7 +19,8 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     if settings.environment == Environment::Production {
         bail!("ORDERLY_ENV is production: demo users with known passwords have no place there");
     }
-    let services = app::build_services(&settings, &Metrics::new()?, app::build_database(&settings)?)?;
+    let services =
+        app::build_services(&settings, &Metrics::new()?, app::build_database(&settings)?)?;
     app::require_current_schema(&services.database).await?;
     let (users, products) = seed::seed(&services).await?;
     super::print_stdout(&format!(

@@ -41,7 +41,12 @@ mod tests {
         new.http.port = 1;
         new.redis.url = Some("redis://a".to_owned().into());
         new.environment = Environment::Test;
-        let all = ["environment", "http.port", "load_shedding.min_limit", "redis.url"];
+        let all = [
+            "environment",
+            "http.port",
+            "load_shedding.min_limit",
+            "redis.url",
+        ];
         assert_eq!(changed_keys(&old, &new), all);
 
         let mut newer = new.clone();

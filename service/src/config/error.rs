@@ -68,7 +68,10 @@ impl fmt::Display for ConfigError {
             self.problems.len()
         )?;
         for ConfigProblem {
-            location: place, message: fault, fix: cure, ..
+            location: place,
+            message: fault,
+            fix: cure,
+            ..
         } in &self.problems
         {
             write!(f, "\n\n  {place}\n    {fault}\n    {cure}")?;

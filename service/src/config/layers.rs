@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::error::ConfigProblem;
 use super::merge::is_secret;
-use super::{Environment, ConfigSources, Origin, variable_name};
+use super::{ConfigSources, Environment, Origin, variable_name};
 
 /// One setting as one layer gives it.
 pub(super) struct LayerValue {
@@ -89,7 +89,12 @@ pub(super) fn read_layers(inputs: &ConfigSources) -> Layers {
                 let direct = variable_name(secret);
                 let given_twice = (variables.iter())
                     .any(|it| it.name == direct && it.origin == *origin && !it.value.is_empty());
-                layers.read_secret(secret, Path::new(value), format!("{name} ({origin})"), given_twice);
+                layers.read_secret(
+                    secret,
+                    Path::new(value),
+                    format!("{name} ({origin})"),
+                    given_twice,
+                );
             }
         }
     }
@@ -115,10 +120,15 @@ impl Layers {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.problems.push(ConfigProblem::new("", location, message, fix));
+        self.problems
+            .push(ConfigProblem::new("", location, message, fix));
     }
 
-    fn resolve_directory(&mut self, inputs: &ConfigSources, variable: Option<&EnvVariable<'_>>) -> PathBuf {
+    fn resolve_directory(
+        &mut self,
+        inputs: &ConfigSources,
+        variable: Option<&EnvVariable<'_>>,
+    ) -> PathBuf {
         let (directory, location) = match (&inputs.flags.config_dir, variable) {
             (Some(directory), _) => (directory.clone(), "--config-dir".to_owned()),
             (None, Some(variable)) => (variable.value.into(), variable.location()),
@@ -186,7 +196,11 @@ impl Layers {
             (false, Ok(text)) => {
                 // Editors and `echo` end a file with a newline; no secret of ours does, but a PEM.
                 let text = text.trim_end_matches(['\r', '\n']);
-                return self.push_value(key.to_owned(), text.into(), &Origin::File(path.to_owned()));
+                return self.push_value(
+                    key.to_owned(),
+                    text.into(),
+                    &Origin::File(path.to_owned()),
+                );
             }
             (true, _) => (
                 format!("is set, and so is {}", variable_name(key)),

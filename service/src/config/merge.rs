@@ -10,10 +10,10 @@ use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::closest_match::closest_match;
 use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::layers::{LayerValue, flatten};
-use super::closest_match::closest_match;
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, REDACTED, Settings, keys};
 
@@ -58,7 +58,8 @@ impl Merge {
             }
             Err((message, fix)) => {
                 let location = origin.location(&key);
-                self.problems.push(ConfigProblem::new(&key, location, message, fix));
+                self.problems
+                    .push(ConfigProblem::new(&key, location, message, fix));
             }
         }
     }
@@ -106,8 +107,12 @@ impl Merge {
         for conflict in conflicts {
             if !self.has_problem(conflict.key) && !self.has_problem(conflict.other_key) {
                 let location = self.origin(conflict.key).location(conflict.key);
-                self.problems
-                    .push(ConfigProblem::new(conflict.key, location, conflict.message, conflict.fix));
+                self.problems.push(ConfigProblem::new(
+                    conflict.key,
+                    location,
+                    conflict.message,
+                    conflict.fix,
+                ));
             }
         }
     }
@@ -123,8 +128,12 @@ impl Merge {
             .map(|(key, value)| format!("{key} = {value:?} ({})", self.origin(key)))
             .collect();
         let message = format!("does not fit: {}", descriptions.join(", "));
-        self.problems
-            .push(ConfigProblem::new(reported_key, location, message, constraint.to_string()));
+        self.problems.push(ConfigProblem::new(
+            reported_key,
+            location,
+            message,
+            constraint.to_string(),
+        ));
     }
 
     fn has_problem(&self, key: &str) -> bool {

@@ -84,11 +84,17 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
     let lock_timeout = ("database.lock_timeout", database.lock_timeout);
     let statement_timeout = ("database.statement_timeout", database.statement_timeout);
     let payment_timeout = ("payments.timeout", payments.timeout);
-    let slow_call = ("breaker.slow_call_duration_threshold", breaker.slow_call_duration_threshold);
+    let slow_call = (
+        "breaker.slow_call_duration_threshold",
+        breaker.slow_call_duration_threshold,
+    );
     let ttl = ("cache.ttl", cache.ttl);
     [
         shorter(
-            ("orders.idempotency_wait_timeout", orders.idempotency_wait_timeout),
+            (
+                "orders.idempotency_wait_timeout",
+                orders.idempotency_wait_timeout,
+            ),
             lock_timeout,
         ),
         shorter(lock_timeout, statement_timeout),
@@ -97,11 +103,17 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
             ("database.tcp_user_timeout", database.tcp_user_timeout),
         ),
         shorter(
-            ("http.slow_request_threshold", settings.http.slow_request_threshold),
+            (
+                "http.slow_request_threshold",
+                settings.http.slow_request_threshold,
+            ),
             ("http.request_timeout", settings.http.request_timeout),
         ),
         shorter(
-            ("breaker.redis_slow_call_duration_threshold", breaker.redis_slow_call_duration_threshold),
+            (
+                "breaker.redis_slow_call_duration_threshold",
+                breaker.redis_slow_call_duration_threshold,
+            ),
             ("redis.response_timeout", redis.response_timeout),
         ),
         shorter(slow_call, payment_timeout),
@@ -150,6 +162,9 @@ pub(super) fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint
             ),
             request_timeout,
         ),
-        shorter(request_timeout, ("shutdown.drain_timeout", settings.shutdown.drain_timeout)),
+        shorter(
+            request_timeout,
+            ("shutdown.drain_timeout", settings.shutdown.drain_timeout),
+        ),
     ]
 }

@@ -24,7 +24,9 @@ impl Quantity {
             .ok()
             .filter(|n| (1..=Self::MAX).contains(n))
             .map(Self)
-            .ok_or_else(|| ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 1000"))
+            .ok_or_else(|| {
+                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 1000")
+            })
     }
 
     /// How many pieces.
@@ -68,11 +70,17 @@ impl Basket {
         if lines.is_empty() || lines.len() > Self::MAX_LINES {
             return Err(BasketError {
                 line: None,
-                invalid: ValidationError::new(ValidationCode::OutOfRange, "must have 1 to 100 lines"),
+                invalid: ValidationError::new(
+                    ValidationCode::OutOfRange,
+                    "must have 1 to 100 lines",
+                ),
             });
         }
         let mut product_ids = HashSet::new();
-        match lines.iter().position(|line| !product_ids.insert(line.product_id)) {
+        match lines
+            .iter()
+            .position(|line| !product_ids.insert(line.product_id))
+        {
             Some(line) => Err(BasketError {
                 line: Some(line),
                 invalid: ValidationError::new(

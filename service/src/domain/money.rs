@@ -72,7 +72,10 @@ impl Money {
     /// nothing is neither.
     pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, ValidationError> {
         if minor <= 0 {
-            return Err(ValidationError::new(ValidationCode::NotPositive, "must be above zero"));
+            return Err(ValidationError::new(
+                ValidationCode::NotPositive,
+                "must be above zero",
+            ));
         }
         Ok(Self { minor, currency })
     }

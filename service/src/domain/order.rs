@@ -213,7 +213,10 @@ mod tests {
             place(&[(1, 1), (2, 1)], &products),
             Err(OrderRejection::MixedCurrency(1))
         );
-        assert_eq!(place(&[(3, 2)], &products), Err(OrderRejection::TotalTooLarge(0)));
+        assert_eq!(
+            place(&[(3, 2)], &products),
+            Err(OrderRejection::TotalTooLarge(0))
+        );
         assert_eq!(
             place(&[(1, 1), (3, 1)], &products),
             Err(OrderRejection::TotalTooLarge(1))

@@ -125,8 +125,8 @@ impl OrderTransition {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use OrderTransition::{Cancel, Decline, Pay, Ship};
     use OrderStatus::{Cancelled, Paid, PaymentFailed, Pending, Shipped};
+    use OrderTransition::{Cancel, Decline, Pay, Ship};
     use proptest::prelude::*;
 
     fn transitions() -> impl Strategy<Value = Vec<OrderTransition>> {

@@ -83,7 +83,9 @@ impl PageRequest {
         u8::try_from(rows)
             .ok()
             .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
-            .ok_or_else(|| ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 100"))
+            .ok_or_else(|| {
+                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 100")
+            })
     }
 }
 
@@ -103,7 +105,10 @@ impl<T> Page<T> {
         let has_more = rows.len() > usize::from(limit);
         rows.truncate(usize::from(limit));
         let next_cursor = rows.last().filter(|_| has_more).map(|row| Cursor(id(row)));
-        Self { items: rows, next_cursor }
+        Self {
+            items: rows,
+            next_cursor,
+        }
     }
 
     /// The same page of something else.

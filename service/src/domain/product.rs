@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::ids::ProductId;
-use super::validation::{ValidationCode, ValidationError};
 use super::money::Money;
 use super::text::short_text_type;
+use super::validation::{ValidationCode, ValidationError};
 
 short_text_type!(
     /// The shop's own number for a product; unique, 1 to 64 characters.
@@ -36,7 +36,10 @@ impl Stock {
             .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
             .map(Self)
             .ok_or_else(|| {
-                ValidationError::new(ValidationCode::OutOfRange, format!("must be from 0 to {}", Self::MAX))
+                ValidationError::new(
+                    ValidationCode::OutOfRange,
+                    format!("must be from 0 to {}", Self::MAX),
+                )
             })
     }
 

@@ -9,7 +9,10 @@ use super::validation::{ValidationCode, ValidationError};
 /// `blank`, `too_long` or `control_character`.
 pub(crate) fn parse_short_text(text: String, max: usize) -> Result<String, ValidationError> {
     if text.trim().is_empty() {
-        return Err(ValidationError::new(ValidationCode::Blank, "must not be blank"));
+        return Err(ValidationError::new(
+            ValidationCode::Blank,
+            "must not be blank",
+        ));
     }
     if text.chars().count() > max {
         return Err(ValidationError::new(

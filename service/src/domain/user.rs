@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ids::UserId;
-use super::validation::{ValidationCode, ValidationError};
 use super::text::short_text_type;
+use super::validation::{ValidationCode, ValidationError};
 
 short_text_type!(
     /// What a person wants to be called; 1 to 200 characters.

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{HealthCheck, CheckResult, HealthStatus};
+use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::config::HealthConfig;
 use crate::resilience::deadline;
 
@@ -79,12 +79,16 @@ impl CachedCheck {
         match pending.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(report)) => report.clone(),
             // Dropped with its runtime.
-            _ => build_report(requested_at, failed(self.check.as_ref(), "the service is ending")),
+            _ => build_report(
+                requested_at,
+                failed(self.check.as_ref(), "the service is ending"),
+            ),
         }
     }
 
     fn is_fresh(&self, pending: &PendingReport) -> bool {
-        (pending.borrow().as_ref()).is_none_or(|report| report.completed_at.elapsed() < self.max_age)
+        (pending.borrow().as_ref())
+            .is_none_or(|report| report.completed_at.elapsed() < self.max_age)
     }
 
     /// Looks in a task of its own, to the end: what was found counts from then on, even
@@ -251,7 +255,10 @@ mod tests {
             (FakeBehaviour::Hang, "no answer within 800ms"),
             (FakeBehaviour::Panic, "the check panicked"),
         ] {
-            for (essential, status) in [(true, HealthStatus::Unhealthy), (false, HealthStatus::Degraded)] {
+            for (essential, status) in [
+                (true, HealthStatus::Unhealthy),
+                (false, HealthStatus::Degraded),
+            ] {
                 let (watched, _) = cached_check(does, essential);
                 let report = watched.report().await;
                 assert_eq!(report.status, status, "{error}");

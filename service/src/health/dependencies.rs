@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use redis::cmd;
 use serde_json::json;
 
-use super::{HealthCheck, CheckResult, HealthStatus};
+use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::redis_client::RedisClient;
 use crate::resilience::breaker::{Breaker, BreakerState};
 

@@ -16,7 +16,7 @@ use prometheus::Gauge;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use super::{HealthCheck, CheckResult};
+use super::{CheckResult, HealthCheck};
 
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -130,9 +130,15 @@ mod tests {
         assert_eq!(name, "a");
         assert!(late >= BLOCKED - TICK_INTERVAL, "{late:?}");
         sleep(3 * TICK_INTERVAL).await;
-        assert!(loops.take_max_lag().unwrap().1 >= BLOCKED - TICK_INTERVAL, "it woke late");
+        assert!(
+            loops.take_max_lag().unwrap().1 >= BLOCKED - TICK_INTERVAL,
+            "it woke late"
+        );
         sleep(3 * TICK_INTERVAL).await;
-        assert!(loops.take_max_lag().unwrap().1 < TICK_INTERVAL, "that is over");
+        assert!(
+            loops.take_max_lag().unwrap().1 < TICK_INTERVAL,
+            "that is over"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -159,7 +165,10 @@ mod tests {
         assert_eq!(check.lag.get(), 0.25);
         let none = check.evaluate(None);
         let details = json!({"not_measured": "no event loop is measured yet"});
-        assert_eq!((none.status, none.details), (HealthStatus::Healthy, details));
+        assert_eq!(
+            (none.status, none.details),
+            (HealthStatus::Healthy, details)
+        );
         assert_eq!(check.lag.get(), 0.0);
     }
 }

@@ -10,7 +10,7 @@ use tokio::fs::read_to_string;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{HealthCheck, CheckResult};
+use super::{CheckResult, HealthCheck};
 
 /// Memory of the own cgroup against its limit: over that the kernel kills, whatever
 /// the machine has left.

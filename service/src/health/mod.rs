@@ -28,11 +28,11 @@
 //!
 //! See it break: `tests/api/operations/health.rs`.
 
+mod cached_check;
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;
 pub(crate) mod machine;
 pub(crate) mod postgres;
-mod cached_check;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::config::HealthConfig;
-pub(crate) use cached_check::CheckReport;
 use cached_check::CachedCheck;
+pub(crate) use cached_check::CheckReport;
 
 /// How something is. The numbers are those of `orderly_health_check_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

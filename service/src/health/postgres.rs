@@ -6,7 +6,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{HealthCheck, CheckResult, HealthStatus};
+use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::storage::database::{Database, ping};
 use crate::storage::error::StorageError;
 use crate::storage::migrations::{self, SchemaState};
@@ -45,7 +45,9 @@ impl PostgresCheck {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<AsyncPgConnection>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

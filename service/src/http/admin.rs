@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::middleware::problems::write_problems;
 use super::problem::{Problem, ProblemKind};
 use crate::health::{Health, HealthReport, HealthStatus};
-use crate::lifecycle::readiness::{Readiness, LifecycleState};
+use crate::lifecycle::readiness::{LifecycleState, Readiness};
 
 struct AdminState {
     health: Health,
@@ -80,8 +80,12 @@ async fn check_liveness() -> HttpResponse {
 
 async fn check_startup(admin: web::Data<AdminState>) -> HttpResponse {
     match admin.readiness.state() {
-        LifecycleState::Starting => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
-        LifecycleState::Ready | LifecycleState::Stopping => HttpResponse::Ok().json(json!({ "status": "started" })),
+        LifecycleState::Starting => {
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" }))
+        }
+        LifecycleState::Ready | LifecycleState::Stopping => {
+            HttpResponse::Ok().json(json!({ "status": "started" }))
+        }
     }
 }
 

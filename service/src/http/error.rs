@@ -2,8 +2,8 @@
 //! codes to errors.
 
 use super::problem::{FieldError, Problem, ProblemKind as Kind};
-use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order::OrderRejection;
+use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::usecases::UseCaseError;
 
 impl From<UseCaseError> for Problem {
@@ -64,7 +64,10 @@ impl From<UseCaseError> for Problem {
 
 fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
     let line_error = |line: usize, field: &str, code: ValidationCode, message: String| {
-        FieldError::new(format!("/lines/{line}{field}"), ValidationError::new(code, message))
+        FieldError::new(
+            format!("/lines/{line}{field}"),
+            ValidationError::new(code, message),
+        )
     };
     match rejection {
         OrderRejection::UnknownProducts(lines) => Problem::validation(
@@ -85,7 +88,12 @@ fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
                 .iter()
                 .map(|shortage| {
                     let message = format!("only {} left", shortage.available);
-                    line_error(shortage.line, "/quantity", ValidationCode::OutOfStock, message)
+                    line_error(
+                        shortage.line,
+                        "/quantity",
+                        ValidationCode::OutOfStock,
+                        message,
+                    )
                 })
                 .collect(),
             ..Problem::new(
@@ -112,7 +120,7 @@ fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
 mod tests {
     use super::*;
     use crate::domain::order::Shortage;
-    use crate::domain::order_status::{InvalidTransition, OrderTransition, OrderStatus};
+    use crate::domain::order_status::{InvalidTransition, OrderStatus, OrderTransition};
     use crate::resilience::deadline::DeadlineExceeded;
     use std::collections::BTreeSet;
 

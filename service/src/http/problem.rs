@@ -156,7 +156,8 @@ impl Problem {
         };
         if kind.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 names the scheme.
-            problem = problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            problem =
+                problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         problem
     }

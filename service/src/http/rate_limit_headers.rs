@@ -9,13 +9,13 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::problem::{Problem, ProblemKind};
-use crate::limits::{Admitted, RequestClass, RateLimited, Policy};
+use crate::limits::{Admitted, Policy, RateLimited, RequestClass};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The two headers of an answer.
-pub(crate) fn headers(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
+pub(crate) fn for_admitted(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
     let Admitted {
         class,
         policy,
@@ -30,9 +30,12 @@ impl From<RateLimited> for Problem {
         let detail = format!("{rate_limited}; wait {seconds} s");
         let mut problem = Self::new(ProblemKind::RateLimited, detail)
             .with_retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
-        problem
-            .headers
-            .extend(build_headers(rate_limited.class, rate_limited.policy, 0, rate_limited.retry_after));
+        problem.headers.extend(build_headers(
+            rate_limited.class,
+            rate_limited.policy,
+            0,
+            rate_limited.retry_after,
+        ));
         problem
     }
 }
@@ -48,8 +51,14 @@ fn build_headers(
     let window = whole_seconds(policy.window());
     let reset_seconds = whole_seconds(reset_after);
     let texts = [
-        (RATELIMIT_POLICY, format!(r#""{name}";q={quota};w={window}"#)),
-        (RATELIMIT, format!(r#""{name}";r={remaining};t={reset_seconds}"#)),
+        (
+            RATELIMIT_POLICY,
+            format!(r#""{name}";q={quota};w={window}"#),
+        ),
+        (
+            RATELIMIT,
+            format!(r#""{name}";r={remaining};t={reset_seconds}"#),
+        ),
     ];
     texts
         .into_iter()

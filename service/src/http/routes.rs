@@ -27,7 +27,11 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     };
     app.service(
         web::scope("/v1")
-            .service(ResourceBuilder::new("/users").on(Method::POST, users::register).build())
+            .service(
+                ResourceBuilder::new("/users")
+                    .on(Method::POST, users::register)
+                    .build(),
+            )
             .service(
                 ResourceBuilder::new("/users/me")
                     .on(Method::GET, users::view_me)
@@ -78,7 +82,11 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
                     .build(),
             ),
     )
-    .service(ResourceBuilder::new("/openapi.json").on(Method::GET, serve_document).build())
+    .service(
+        ResourceBuilder::new("/openapi.json")
+            .on(Method::GET, serve_document)
+            .build(),
+    )
     .service(web::redirect("/docs", "/docs/"))
     .service(SwaggerUi::new("/docs/{_:.*}").config(swagger_ui::Config::from("/openapi.json")))
     .default_service(web::to(unknown_route));

@@ -13,14 +13,14 @@ use tracing_actix_web::TracingLogger;
 
 use super::connection_tracker::ConnectionTracker;
 use super::cors;
+use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::connection_close::close_when_stopping;
+use super::middleware::load_shedding::shed_load;
 use super::middleware::method_normalization::normalize_method;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
-use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::request_span::{RequestSpan, UNMATCHED};
 use super::middleware::security_headers::add_security_headers;
-use super::middleware::load_shedding::shed_load;
 use super::routes;
 use crate::config::HttpConfig;
 use crate::health::event_loop::EventLoops;
@@ -99,7 +99,11 @@ pub(crate) fn start(
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(normalize_method))
     })
-    .on_connect(move |stream, connection| dependencies.connections.track_connection(stream, connection))
+    .on_connect(move |stream, connection| {
+        dependencies
+            .connections
+            .track_connection(stream, connection)
+    })
     .workers(http.workers)
     .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)
@@ -137,7 +141,10 @@ fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
         .registry(registry)
         // Paths that fit no route are anybody's invention: one series for all.
         .mask_unmatched_patterns(UNMATCHED)
-        .metrics_configuration(ActixMetricsConfiguration::default().http_requests_duration_seconds_name("http_request_duration_seconds"))
+        .metrics_configuration(
+            ActixMetricsConfiguration::default()
+                .http_requests_duration_seconds_name("http_request_duration_seconds"),
+        )
         .build()
         .map_err(|error| anyhow!("the HTTP metrics: {error}"))
 }

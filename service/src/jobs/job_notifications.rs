@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{JobWakeups, sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
-use crate::storage::job_notifier::{self, JobNotifier};
 use crate::storage::error::StorageError;
+use crate::storage::job_notifier::{self, JobNotifier};
 
 /// Rings that come within this time are passed on as one.
 const COALESCE_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,7 +21,7 @@ pub(crate) async fn run_sender(database: Database, notifier: JobNotifier, stop: 
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = doorbell.notified() => {}
+            () = notifier.notified() => {}
         }
         if let Err(error) = with_timeout(send_notification(&database)).await {
             tracing::debug!(%error, "a ring was lost; the jobs poll");
@@ -38,7 +38,11 @@ async fn send_notification(database: &Database) -> Result<(), StorageError> {
 }
 
 /// Wakes the jobs of this process when any replica rings.
-pub(crate) async fn run_listener(database: Database, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
+pub(crate) async fn run_listener(
+    database: Database,
+    wakeups: Arc<JobWakeups>,
+    stop: CancellationToken,
+) {
     let listen_once = async || {
         let conn = database.dedicated_connection().await?;
         job_notifier::listen(conn, || wakeups.wake_all()).await

@@ -5,10 +5,10 @@
 //! run the same jobs on the same database: leases and locks there see to it that
 //! each piece of work is done by one of them at a time.
 
-pub(crate) mod job_notifications;
 pub(crate) mod expired_keys;
 pub(crate) mod idle_connections;
 pub(crate) mod invalidations;
+pub(crate) mod job_notifications;
 pub mod outbox_relay;
 pub mod payments;
 pub(crate) mod queue_depth;
@@ -51,10 +51,10 @@ async fn with_timeout<T, E: From<DeadlineExceeded>>(
     deadline::with_deadline(Instant::now() + QUERY_TIMEOUT, work).await?
 }
 
-/// Waits for `pause`, or until told to stop. `true`: go on.
+/// Waits for `duration`, or until told to stop. `true`: go on.
 async fn sleep_unless_stopped(stop: &CancellationToken, duration: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
-        () = tokio::time::sleep(pause) => true,
+        () = tokio::time::sleep(duration) => true,
     }
 }

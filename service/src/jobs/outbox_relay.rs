@@ -91,7 +91,12 @@ impl OutboxRelay {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
-            let published = with_timeout(publish_events(conn, &self.publisher, self.config.batch_size)).await?;
+            let published = with_timeout(publish_events(
+                conn,
+                &self.publisher,
+                self.config.batch_size,
+            ))
+            .await?;
             if published == 0 {
                 break;
             }

@@ -31,7 +31,7 @@ use tracing::{Instrument as _, Span};
 use super::{JobWakeups, with_timeout};
 use crate::config::PaymentsConfig;
 use crate::domain::ids::new_v7;
-use crate::payments::{GatewayError, ResilientGatewayError, ResilientGateway};
+use crate::payments::{GatewayError, ResilientGateway, ResilientGatewayError};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline;
 use crate::storage::error::StorageError;
@@ -109,10 +109,12 @@ impl PaymentWorker {
             let token = new_v7(Utc::now());
             payment_jobs::lease(&mut conn, token, self.config.lease_duration, limit).await
         };
-        with_timeout(lease).await.unwrap_or_else(|error: StorageError| {
-            tracing::warn!(%error, "no payment jobs can be leased");
-            Vec::new()
-        })
+        with_timeout(lease)
+            .await
+            .unwrap_or_else(|error: StorageError| {
+                tracing::warn!(%error, "no payment jobs can be leased");
+                Vec::new()
+            })
     }
 
     /// Works on one job, or gives it back to the others if there is no time to
@@ -140,7 +142,9 @@ impl PaymentWorker {
         let settled = match result {
             Ok(outcome) => Ok(outcome),
             Err(PaymentFailure::CircuitOpen) => self.release(job, self.config.poll_interval).await,
-            Err(PaymentFailure::Gateway(error)) => self.reschedule_or_dead_letter(job, &error).await,
+            Err(PaymentFailure::Gateway(error)) => {
+                self.reschedule_or_dead_letter(job, &error).await
+            }
             // Our own trouble ends like the gateway's: not by trying for ever.
             Err(PaymentFailure::Settlement(error)) if self.is_exhausted(job) => {
                 self.dead_letter(job, &error.to_string()).await
@@ -227,7 +231,11 @@ impl PaymentWorker {
         job.attempt >= self.config.max_attempts && job.age >= self.config.min_retry_duration
     }
 
-    async fn dead_letter(&self, job: &LeasedJob, reason: &str) -> Result<&'static str, UseCaseError> {
+    async fn dead_letter(
+        &self,
+        job: &LeasedJob,
+        reason: &str,
+    ) -> Result<&'static str, UseCaseError> {
         let mut conn = self.services.database.connection().await?;
         tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
         payment_jobs::dead_letter(&mut conn, job, reason).await?;

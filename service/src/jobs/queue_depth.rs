@@ -47,7 +47,10 @@ pub(crate) async fn run(
     }
 }
 
-async fn measure(database: &Database, queues: &QueueMetrics) -> Result<OldestPending, StorageError> {
+async fn measure(
+    database: &Database,
+    queues: &QueueMetrics,
+) -> Result<OldestPending, StorageError> {
     let mut conn = database.connection().await?;
     let jobs = payment_jobs::depth(&mut conn).await?;
     let (events, oldest_event) = outbox::depth(&mut conn).await?;

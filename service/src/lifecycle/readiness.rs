@@ -27,7 +27,8 @@ impl Readiness {
 
     /// The end has begun.
     pub(crate) fn mark_stopping(&self) {
-        self.0.store(LifecycleState::Stopping as u8, Ordering::Release);
+        self.0
+            .store(LifecycleState::Stopping as u8, Ordering::Release);
     }
 
     /// Where it is now.

@@ -91,10 +91,10 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
     {
         let started = Instant::now();
         let span = tracing::info_span!("shutdown_phase", phase = name);
-        let deadline_ms = deadline.as_ref().map(as_rounded_seconds);
+        let deadline_ms = deadline.as_ref().map(whole_milliseconds);
         tracing::info!(phase = name, deadline_ms, "shutting down");
         let result = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
-        let duration_ms = as_rounded_seconds(&started.elapsed());
+        let duration_ms = whole_milliseconds(&started.elapsed());
         match result {
             Ok(Ok(())) => tracing::info!(phase = name, duration_ms, "phase ended"),
             Ok(Err(error)) => {
@@ -114,9 +114,8 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
     Err(ShutdownTimedOut { phases: timed_out }.into())
 }
 
-/// As people read them: to the millisecond.
-fn as_rounded_seconds(duration: &Duration) -> f64 {
-    duration.as_millis() as f64
+fn whole_milliseconds(duration: &Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -130,7 +129,12 @@ mod tests {
     type CompletedPhases = Arc<Mutex<Vec<(&'static str, Duration)>>>;
 
     /// Notes when it is done, `takes` after it began.
-    fn phase(log: &CompletedPhases, name: &'static str, takes: Duration, deadline: Duration) -> ShutdownPhase {
+    fn phase(
+        log: &CompletedPhases,
+        name: &'static str,
+        takes: Duration,
+        deadline: Duration,
+    ) -> ShutdownPhase {
         let (log, start) = (Arc::clone(log), Instant::now());
         ShutdownPhase::with_deadline(name, deadline, async move {
             sleep(takes).await;
@@ -164,7 +168,10 @@ mod tests {
         ];
         let over = run_phases(phases).await.unwrap_err();
         let phases = vec!["hangs", "hangs too"];
-        assert_eq!(*over.downcast_ref::<ShutdownTimedOut>().unwrap(), ShutdownTimedOut { phases });
+        assert_eq!(
+            *over.downcast_ref::<ShutdownTimedOut>().unwrap(),
+            ShutdownTimedOut { phases }
+        );
         assert_eq!(*log.lock().unwrap(), [("next", 3 * SECOND)]);
     }
 

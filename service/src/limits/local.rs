@@ -22,7 +22,7 @@ use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
 
-use super::{Decision, ClientKey, Policy};
+use super::{ClientKey, Decision, Policy};
 
 const OVERFLOW_KEYS: u16 = 1024;
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 use governor::clock::DefaultClock;
 
 pub(crate) use key::ClientKey;
-pub(crate) use policy::{RequestClass, Policy};
+pub(crate) use policy::{Policy, RequestClass};
 
 use crate::config::RateLimitConfig;
 use crate::redis_client::RedisClient;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{RequestClass, Decision, ClientKey, Policy};
-use crate::redis_client::{RedisClientError, RedisClient};
+use super::{ClientKey, Decision, Policy, RequestClass};
+use crate::redis_client::{RedisClient, RedisClientError};
 
 /// The limiter in Redis.
 pub(super) struct SharedLimiter {

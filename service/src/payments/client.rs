@@ -52,7 +52,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::call_trace;
-use super::outcome::{ChargeOutcome, GatewayError, RefundOutcome, GatewaySetupError};
+use super::outcome::{ChargeOutcome, GatewayError, GatewaySetupError, RefundOutcome};
 use crate::config::PaymentsConfig;
 use crate::resilience::deadline;
 
@@ -143,12 +143,16 @@ impl PaymentGateway {
             amount_minor,
             currency,
         };
-        let response = self.post(&self.charges_url, order_id.to_string(), &body).await?;
+        let response = self
+            .post(&self.charges_url, order_id.to_string(), &body)
+            .await?;
         match (response.status, response.decision()) {
             (200..=299, Some(GatewayDecision::Succeeded { id })) => {
                 Ok(ChargeOutcome::Charged { charge_id: id })
             }
-            (402, Some(GatewayDecision::Declined { reason })) => Ok(ChargeOutcome::Declined { reason }),
+            (402, Some(GatewayDecision::Declined { reason })) => {
+                Ok(ChargeOutcome::Declined { reason })
+            }
             (409, Some(GatewayDecision::Voided)) => Ok(ChargeOutcome::Voided),
             (402 | 409, _) => Err(response.unreadable_body_error()),
             _ => Err(response.into_error()),
@@ -209,9 +213,12 @@ impl PaymentGateway {
 }
 
 fn endpoint_url(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
-    let mut url = Url::parse(base_url).map_err(|error| GatewaySetupError::Url(error.to_string()))?;
+    let mut url =
+        Url::parse(base_url).map_err(|error| GatewaySetupError::Url(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(GatewaySetupError::Url("it is neither http nor https".to_owned()));
+        return Err(GatewaySetupError::Url(
+            "it is neither http nor https".to_owned(),
+        ));
     }
     url.path_segments_mut()
         .map_err(|()| GatewaySetupError::Url("it has no path".to_owned()))?
@@ -245,7 +252,9 @@ impl GatewayResponse {
     fn into_error(self) -> GatewayError {
         match self.status {
             200..=299 => self.unreadable_body_error(),
-            408 | 425 | 429 | 500..=599 => GatewayError::transient(format!("status {}", self.status)),
+            408 | 425 | 429 | 500..=599 => {
+                GatewayError::transient(format!("status {}", self.status))
+            }
             status => GatewayError::Permanent {
                 status,
                 detail: String::from_utf8_lossy(&self.body)

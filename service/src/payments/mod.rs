@@ -10,10 +10,10 @@
 
 mod call_trace;
 mod client;
-mod resilient;
 mod outcome;
+mod resilient;
 pub mod sandbox;
 
 pub use client::PaymentGateway;
-pub use resilient::{ResilientGatewayError, ResilientGateway};
-pub use outcome::{ChargeOutcome, GatewayError, RefundOutcome, GatewaySetupError};
+pub use outcome::{ChargeOutcome, GatewayError, GatewaySetupError, RefundOutcome};
+pub use resilient::{ResilientGateway, ResilientGatewayError};

@@ -79,16 +79,21 @@ impl ResilientGateway {
     ) -> Result<ChargeOutcome, ResilientGatewayError> {
         let currency = amount.currency().code();
         let call = || self.gateway.charge(order_id.0, amount.minor(), currency);
-        self.call_with_retry("charge", ChargeOutcome::as_str, call).await
+        self.call_with_retry("charge", ChargeOutcome::as_str, call)
+            .await
     }
 
     /// Gives the money of an order back; see [`PaymentGateway::refund`].
     ///
     /// # Errors
     /// [`ResilientGatewayError`].
-    pub(crate) async fn refund(&self, order_id: OrderId) -> Result<RefundOutcome, ResilientGatewayError> {
+    pub(crate) async fn refund(
+        &self,
+        order_id: OrderId,
+    ) -> Result<RefundOutcome, ResilientGatewayError> {
         let call = || self.gateway.refund(order_id.0);
-        self.call_with_retry("refund", RefundOutcome::as_str, call).await
+        self.call_with_retry("refund", RefundOutcome::as_str, call)
+            .await
     }
 
     async fn call_with_retry<T, F>(
@@ -118,7 +123,7 @@ impl ResilientGateway {
             let outcome = call().await;
             drop(in_flight);
             let name = match &outcome {
-                Ok(outcome) => name(outcome),
+                Ok(outcome) => outcome_label(outcome),
                 Err(GatewayError::Permanent { .. }) => "permanent_error",
                 Err(GatewayError::Transient { .. }) => "transient_error",
             };
@@ -132,7 +137,10 @@ impl ResilientGateway {
             Ok(outcome?)
         };
         let is_retryable = |error: &ResilientGatewayError| {
-            matches!(error, ResilientGatewayError::Gateway(GatewayError::Transient { .. }))
+            matches!(
+                error,
+                ResilientGatewayError::Gateway(GatewayError::Transient { .. })
+            )
         };
         self.retry.run(attempt, is_retryable).await
     }
@@ -184,9 +192,15 @@ mod tests {
         let gateway = gateway_at("http://127.0.0.1:1".to_owned());
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let first = gateway.refund(order_id).await;
-        assert!(matches!(first, Err(ResilientGatewayError::Gateway(_))), "{first:?}");
+        assert!(
+            matches!(first, Err(ResilientGatewayError::Gateway(_))),
+            "{first:?}"
+        );
         let second = gateway.refund(order_id).await;
-        assert!(matches!(second, Err(ResilientGatewayError::CircuitOpen)), "{second:?}");
+        assert!(
+            matches!(second, Err(ResilientGatewayError::CircuitOpen)),
+            "{second:?}"
+        );
     }
 
     #[tokio::test]

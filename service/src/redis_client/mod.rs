@@ -128,7 +128,7 @@ impl RedisClient {
         self.run_with_timeout(name, self.0.timeout, commands).await
     }
 
-    /// Runs `commands` for somebody who waits no longer than `patience`.
+    /// Runs `commands` for somebody who waits no longer than `max_wait`.
     ///
     /// # Errors
     /// [`RedisClientError`].
@@ -142,9 +142,13 @@ impl RedisClient {
         F: Future<Output = redis::RedisResult<T>> + Send,
         T: Send + 'static,
     {
-        let timeout = self.0.timeout.min(patience);
+        let timeout = self.0.timeout.min(max_wait);
         let limit = deadline::bounded_timeout(timeout).map_err(|_| RedisClientError::TimedOut)?;
-        let permit = self.0.breaker.try_acquire().map_err(|_| RedisClientError::CircuitOpen)?;
+        let permit = self
+            .0
+            .breaker
+            .try_acquire()
+            .map_err(|_| RedisClientError::CircuitOpen)?;
         let line = self.0.connection.current();
         let manager = line.manager();
         let execute = async move { commands(manager).await };
@@ -219,15 +223,24 @@ mod tests {
 
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
         let hurried = deadline::with_unenforced_deadline(began + limit, ping()).await;
-        assert!(matches!(hurried, Err(RedisClientError::TimedOut)), "{hurried:?}");
+        assert!(
+            matches!(hurried, Err(RedisClientError::TimedOut)),
+            "{hurried:?}"
+        );
         assert_eq!(began.elapsed().as_millis(), limit.as_millis());
         assert_eq!(client.breaker_state(), BreakerState::Closed);
 
         let patient = ping().await;
-        assert!(matches!(patient, Err(RedisClientError::TimedOut)), "{patient:?}");
+        assert!(
+            matches!(patient, Err(RedisClientError::TimedOut)),
+            "{patient:?}"
+        );
         assert_eq!(client.breaker_state(), BreakerState::Open);
         let refused = ping().await;
-        assert!(matches!(refused, Err(RedisClientError::CircuitOpen)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(RedisClientError::CircuitOpen)),
+            "{refused:?}"
+        );
         assert_eq!(waits.get_sample_count(), 2, "those that were asked");
     }
 }

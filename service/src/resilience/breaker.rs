@@ -88,7 +88,8 @@ impl Breaker {
             *window = Window::new(config.window);
         }
         // Enough under the new rule is enough now: no further probe may come to tell.
-        if matches!(inner.phase, BreakerPhase::HalfOpen { succeeded, .. } if succeeded >= config.half_open_calls) {
+        if matches!(inner.phase, BreakerPhase::HalfOpen { succeeded, .. } if succeeded >= config.half_open_calls)
+        {
             self.transition_to(&mut inner, BreakerPhase::Closed(Window::new(config.window)));
         }
         inner.config = config;
@@ -153,7 +154,12 @@ impl Breaker {
             BreakerPhase::HalfOpen {
                 under_way,
                 succeeded,
-            } => Some(inner.config.half_open_calls.saturating_sub(under_way + succeeded)),
+            } => Some(
+                inner
+                    .config
+                    .half_open_calls
+                    .saturating_sub(under_way + succeeded),
+            ),
         }
     }
 
@@ -162,7 +168,9 @@ impl Breaker {
         let took = permit.began.elapsed();
         let outcome = reported.map(|verdict| match verdict {
             ReportedResult::Failure => CallOutcome::Failure,
-            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => CallOutcome::Slow,
+            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => {
+                CallOutcome::Slow
+            }
             ReportedResult::Success => CallOutcome::Success,
         });
         if let Some(outcome) = outcome {
@@ -189,7 +197,8 @@ impl Breaker {
             ) => {
                 *under_way -= 1;
                 *succeeded += 1;
-                (*succeeded >= config.half_open_calls).then(|| BreakerPhase::Closed(Window::new(config.window)))
+                (*succeeded >= config.half_open_calls)
+                    .then(|| BreakerPhase::Closed(Window::new(config.window)))
             }
             (BreakerPhase::HalfOpen { .. }, Some(_)) => Some(BreakerPhase::open(config)),
             (BreakerPhase::HalfOpen { under_way, .. }, None) => {
@@ -268,13 +277,15 @@ impl Permit {
     /// The dependency answered, whatever it said.
     pub(crate) fn succeed(mut self) {
         self.is_reported = true;
-        self.breaker.record_result(&self, Some(ReportedResult::Success));
+        self.breaker
+            .record_result(&self, Some(ReportedResult::Success));
     }
 
     /// The dependency did not answer, or said that it can't.
     pub(crate) fn fail(mut self) {
         self.is_reported = true;
-        self.breaker.record_result(&self, Some(ReportedResult::Failure));
+        self.breaker
+            .record_result(&self, Some(ReportedResult::Failure));
     }
 }
 

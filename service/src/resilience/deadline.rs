@@ -109,7 +109,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_begins_after_the_deadline() {
         let over = Instant::now();
-        let tried = DEADLINE.scope(over, async { bounded_timeout(SECOND) }).await;
+        let tried = DEADLINE
+            .scope(over, async { bounded_timeout(SECOND) })
+            .await;
         assert_eq!(tried, Err(DeadlineExceeded));
     }
 }

@@ -194,7 +194,8 @@ mod tests {
                 }
             };
             let keep = move |number: &u32| lock(&kept).push(*number);
-            self.single_flight.join_or_start(&"key", || None, work, keep)
+            self.single_flight
+                .join_or_start(&"key", || None, work, keep)
         }
 
         fn stored(&self) -> Vec<u32> {
@@ -252,16 +253,24 @@ mod tests {
     async fn a_flight_that_panics_is_over() {
         let flights = SingleFlight::<_, u32>::new(Handle::current());
         let crash = || async { panic!("lost a wing") };
-        assert_eq!(flights.join_or_start(&"key", || None, crash, |_| ()).await, None);
+        assert_eq!(
+            flights.join_or_start(&"key", || None, crash, |_| ()).await,
+            None
+        );
         let next = || async { 7 };
-        assert_eq!(flights.join_or_start(&"key", || None, next, |_| ()).await, Some(7));
+        assert_eq!(
+            flights.join_or_start(&"key", || None, next, |_| ()).await,
+            Some(7)
+        );
     }
 
     #[tokio::test]
     async fn no_flight_starts_when_one_has_just_landed() {
         let flights = SingleFlight::new(Handle::current());
         let work = || async { 2 };
-        let outcome = flights.join_or_start(&"key", || Some(1), work, |_| ()).await;
+        let outcome = flights
+            .join_or_start(&"key", || Some(1), work, |_| ())
+            .await;
         assert_eq!(outcome, Some(1));
     }
 }

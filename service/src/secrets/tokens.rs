@@ -93,8 +93,9 @@ impl TokenService {
                     "no ORDERLY__AUTH__SIGNING_KEY: tokens are signed with a key made for this \
                      process and end with it"
                 );
-                let generated = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
-                    .context("making a signing key")?;
+                let generated =
+                    Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+                        .context("making a signing key")?;
                 generated.as_ref().to_vec()
             }
         };

@@ -66,7 +66,8 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
 
 /// Jobs at work, due, or due before long: their orders may still change. Dead ones
 /// and ones that back off for longer stay as they are.
-const PAYMENTS_IN_PROGRESS: &str = "SELECT order_id::text AS value FROM payment_jobs WHERE dead_at IS NULL
+const PAYMENTS_IN_PROGRESS: &str =
+    "SELECT order_id::text AS value FROM payment_jobs WHERE dead_at IS NULL
     AND (lease_token IS NOT NULL OR run_at < now() + interval '10 seconds')
     ORDER BY order_id";
 
@@ -116,7 +117,9 @@ pub(crate) async fn find_violations(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+pub(crate) async fn payments_in_progress(
+    conn: &mut AsyncPgConnection,
+) -> Result<Vec<String>, StorageError> {
     load_values(conn, PAYMENTS_IN_PROGRESS).await
 }
 
@@ -124,7 +127,9 @@ pub(crate) async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn order_payments(conn: &mut AsyncPgConnection) -> Result<Vec<OrderPayment>, StorageError> {
+pub(crate) async fn order_payments(
+    conn: &mut AsyncPgConnection,
+) -> Result<Vec<OrderPayment>, StorageError> {
     Ok(diesel::sql_query(ORDER_PAYMENTS).load(conn).await?)
 }
 
@@ -132,11 +137,16 @@ pub(crate) async fn order_payments(conn: &mut AsyncPgConnection) -> Result<Vec<O
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn raise_statement_timeout(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub(crate) async fn raise_statement_timeout(
+    conn: &mut AsyncPgConnection,
+) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SET statement_timeout = '1h'").await?)
 }
 
-async fn load_values(conn: &mut AsyncPgConnection, query: &str) -> Result<Vec<String>, StorageError> {
+async fn load_values(
+    conn: &mut AsyncPgConnection,
+    query: &str,
+) -> Result<Vec<String>, StorageError> {
     let rows: Vec<ValueRow> = diesel::sql_query(query).load(conn).await?;
     Ok(rows.into_iter().map(|line| line.value).collect())
 }

@@ -7,13 +7,13 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
-pub(crate) mod invariants;
 mod connection;
 pub mod database;
 pub mod dead_jobs;
-pub mod job_notifier;
 pub(crate) mod error;
 pub mod idempotency;
+pub(crate) mod invariants;
+pub mod job_notifier;
 pub mod migrations;
 pub(crate) mod order_record;
 pub(crate) mod orders;
@@ -23,10 +23,10 @@ pub(crate) mod payments;
 pub mod pipeline;
 mod pool_metrics;
 pub(crate) mod products;
+mod query_summary;
 mod rows;
 pub(crate) mod schema;
 pub(crate) mod statement;
-mod query_summary;
 mod statement_instrumentation;
 pub(crate) mod stock;
 pub(crate) mod transaction;

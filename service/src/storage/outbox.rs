@@ -53,7 +53,9 @@ pub(crate) async fn append(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn try_acquire_relay_lock(conn: &mut AsyncPgConnection) -> Result<bool, StorageError> {
+pub(crate) async fn try_acquire_relay_lock(
+    conn: &mut AsyncPgConnection,
+) -> Result<bool, StorageError> {
     Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
         .get_result(conn)
         .await?)
@@ -116,7 +118,10 @@ pub(crate) async fn list_oldest(
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn delete(conn: &mut AsyncPgConnection, outbox_ids: &[i64]) -> Result<(), StorageError> {
+pub(crate) async fn delete(
+    conn: &mut AsyncPgConnection,
+    outbox_ids: &[i64],
+) -> Result<(), StorageError> {
     diesel::delete(outbox::table.filter(outbox::id.eq_any(outbox_ids)))
         .execute(conn)
         .await?;

@@ -12,12 +12,12 @@ use super::error::StorageError;
 use super::schema;
 use crate::domain::basket::Quantity;
 use crate::domain::ids::{OrderId, ProductId, UserId};
-use crate::domain::validation::ValidationError;
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::product::Product;
 use crate::domain::user::{Role, User};
+use crate::domain::validation::ValidationError;
 
 impl From<ValidationError> for StorageError {
     fn from(invalid: ValidationError) -> Self {

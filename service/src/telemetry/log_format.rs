@@ -160,6 +160,10 @@ impl<M: SerializeMap> Visit for JsonFieldVisitor<'_, M> {
         self.write(field, &value);
     }
 
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.record_u64(field, u64::try_from(value).unwrap_or(u64::MAX));
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.write(field, &value);
     }

@@ -21,7 +21,10 @@ pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
     let (Some(certificate), Some(key)) = (&http.tls_certificate, &http.tls_key) else {
         return Ok(None);
     };
-    let variables = (variable_name("http.tls_certificate"), variable_name("http.tls_key"));
+    let variables = (
+        variable_name("http.tls_certificate"),
+        variable_name("http.tls_key"),
+    );
     let chain = load_certificates(certificate, &variables.0)?;
     require_valid_today(&chain, certificate, &variables.0)?;
     let private_key = PrivateKeyDer::from_pem_file(key)

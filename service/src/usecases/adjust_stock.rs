@@ -19,5 +19,6 @@ pub(crate) async fn adjust_stock(
     let mut invalidation = services.products.invalidation_guard();
     invalidation.add([id]);
     let adjusted = products::adjust_stock(&mut conn, id, delta, current_time()).await;
-    finish(invalidation, adjusted.map_err(UseCaseError::from))?.ok_or(UseCaseError::NotFound("product"))
+    finish(invalidation, adjusted.map_err(UseCaseError::from))?
+        .ok_or(UseCaseError::NotFound("product"))
 }

@@ -36,7 +36,10 @@ pub(crate) async fn list(
     }
     let query = |mut conn: Connection| async move { products::list(&mut conn, search, page).await };
     let value = read_with_retry(&services.database, &services.read_retry, query).await?;
-    Ok(Cached { value, stale_age: None })
+    Ok(Cached {
+        value,
+        stale_age: None,
+    })
 }
 
 async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Product>>, UseCaseError> {
@@ -63,7 +66,10 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
 ///
 /// # Errors
 /// `NotFound`.
-pub(crate) async fn get(services: &Services, id: ProductId) -> Result<Cached<Product>, UseCaseError> {
+pub(crate) async fn get(
+    services: &Services,
+    id: ProductId,
+) -> Result<Cached<Product>, UseCaseError> {
     let (database, retry) = (services.database.clone(), services.read_retry.clone());
     let load = move || {
         let (database, retry) = (database.clone(), retry.clone());

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use diesel_async::AsyncPgConnection;
 
 use crate::payments::sandbox::{EntryKind, LedgerEntry};
-use crate::storage::invariants::{self, OrderPayment, INVARIANTS};
 use crate::storage::error::StorageError;
+use crate::storage::invariants::{self, INVARIANTS, OrderPayment};
 
 const LEDGER_INVARIANT: &str =
     "what the gateway took for an order, once, less what it gave back, is what the order says";
@@ -31,7 +31,9 @@ pub struct InvariantResult {
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<InvariantResult>, StorageError> {
+pub async fn check_invariants(
+    conn: &mut AsyncPgConnection,
+) -> Result<Vec<InvariantResult>, StorageError> {
     invariants::raise_statement_timeout(conn).await?;
     let mut results = Vec::with_capacity(INVARIANTS.len() + 1);
     for rule in INVARIANTS {
@@ -48,7 +50,9 @@ pub async fn check_invariants(conn: &mut AsyncPgConnection) -> Result<Vec<Invari
 ///
 /// # Errors
 /// [`StorageError`].
-pub async fn payments_in_progress(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+pub async fn payments_in_progress(
+    conn: &mut AsyncPgConnection,
+) -> Result<Vec<String>, StorageError> {
     invariants::payments_in_progress(conn).await
 }
 
@@ -109,7 +113,8 @@ fn find_discrepancy(account: &OrderPayment, entries: &[LedgerEntry]) -> Option<S
     }
     let recorded_charge_id = account.charge_id.as_ref()?;
     let ledger_charge_id = charges.first().map(|charge| &charge.id);
-    (ledger_charge_id != Some(recorded_charge_id)).then(|| format!("its payment names {recorded_charge_id}, not {ledger_charge_id:?}"))
+    (ledger_charge_id != Some(recorded_charge_id))
+        .then(|| format!("its payment names {recorded_charge_id}, not {ledger_charge_id:?}"))
 }
 
 #[cfg(test)]

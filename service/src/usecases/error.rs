@@ -72,7 +72,9 @@ impl From<StorageError> for UseCaseError {
         match error {
             StorageError::ConstraintViolated(Constraint::EmailUnique) => Self::EmailTaken,
             StorageError::ConstraintViolated(Constraint::SkuUnique) => Self::SkuTaken,
-            StorageError::ConstraintViolated(Constraint::StockNotNegative) => Self::InsufficientStock,
+            StorageError::ConstraintViolated(Constraint::StockNotNegative) => {
+                Self::InsufficientStock
+            }
             StorageError::ConstraintViolated(Constraint::StockBounded) => Self::StockTooLarge,
             StorageError::PoolExhausted => {
                 Self::Overloaded("no database connection was free in time")

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{Services, UseCaseError, current_time};
 use crate::domain::user::EmailAddress;
-use crate::secrets::tokens::{IssuedToken, Identity};
+use crate::secrets::tokens::{Identity, IssuedToken};
 use crate::storage::users;
 
 /// Checks the password of `email` and signs an access token.

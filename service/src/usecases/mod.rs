@@ -28,15 +28,15 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 pub use error::UseCaseError;
 
-use crate::cache::{ProductCache, InvalidationGuard};
+use crate::cache::{InvalidationGuard, ProductCache};
 use crate::config::OrdersConfig;
 use crate::domain::order_status::OrderStatus;
 use crate::resilience::retry::Retry;
 use crate::secrets::passwords::PasswordHashingPool;
 use crate::secrets::tokens::TokenService;
 use crate::storage::database::Database;
-use crate::storage::job_notifier::JobNotifier;
 use crate::storage::error::StorageError;
+use crate::storage::job_notifier::JobNotifier;
 use crate::telemetry::metrics::BusinessMetrics;
 
 /// What the stories need. Clones share all of it.
@@ -73,7 +73,10 @@ impl Services {
     /// Counts an order that has come to `status`, once that is committed.
     fn record_order_status(&self, status: OrderStatus) {
         let status = status.as_str();
-        self.metrics.order_status_changes.with_label_values(&[status]).inc();
+        self.metrics
+            .order_status_changes
+            .with_label_values(&[status])
+            .inc();
     }
 }
 

@@ -164,7 +164,10 @@ async fn place_or_replay(
                 .commit(async |conn| idempotency::find_response(conn, &claim).await)
                 .await?;
             // The claim has the row locked, so it is there; if it were not: come back, and claim it.
-            replay(stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?, &fingerprint)
+            replay(
+                stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?,
+                &fingerprint,
+            )
         }
         ClaimOutcome::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
     }
@@ -180,7 +183,14 @@ async fn insert_order(
     let event = OrderEvent::status_changed(order.status, order.id, event_data, order.created_at);
     transaction
         .commit(async |conn| {
-            order_record::insert(conn, &order, &event, &request.idempotency_key, &response_body).await
+            order_record::insert(
+                conn,
+                &order,
+                &event,
+                &request.idempotency_key,
+                &response_body,
+            )
+            .await
         })
         .await?;
     Ok(PlacedOrder {

@@ -42,7 +42,8 @@ pub(crate) async fn settle_charge(
             order.status = status;
             new_status = Some(status);
             order.updated_at = now;
-            let event = OrderEvent::status_changed(status, order.id, payload::to_json(&order)?, now);
+            let event =
+                OrderEvent::status_changed(status, order.id, payload::to_json(&order)?, now);
             orders::set_status(conn, order.id, status, now).await?;
             match outcome {
                 ChargeOutcome::Charged { charge_id } => {

@@ -55,7 +55,8 @@ fn the_phases_of_a_shutdown_must_fit_into_its_grace_period() {
         does not fit: shutdown.drain_delay = 5s (default), shutdown.drain_timeout = 20s (default), shutdown.jobs_timeout = 11s (environment), shutdown.pools_timeout = 5s (default), shutdown.telemetry_timeout = 2s (default), shutdown.grace_period = 42s (config/default.toml)
         shutdown.drain_delay + shutdown.drain_timeout + shutdown.jobs_timeout + shutdown.pools_timeout + shutdown.telemetry_timeout must not be longer than shutdown.grace_period
     ");
-    here.variable("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", "10s").load();
+    here.variable("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", "10s")
+        .load();
 }
 
 #[test]

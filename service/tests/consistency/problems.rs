@@ -75,6 +75,9 @@ fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
-    let codes: Vec<&str> = ValidationCode::ALL.iter().map(|code| code.as_str()).collect();
+    let codes: Vec<&str> = ValidationCode::ALL
+        .iter()
+        .map(|code| code.as_str())
+        .collect();
     assert_eq!(listed, codes);
 }

@@ -41,10 +41,13 @@ async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
 }
 
 async fn expect_broken(orderly: &Orderly, rule: &str, by: &str) {
-    let ended = orderly.run(&["check-invariants", "--ledger", "--json"]).await;
+    let ended = orderly
+        .run(&["check-invariants", "--ledger", "--json"])
+        .await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let verdicts: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    let verdict = (verdicts.iter()).find(|one| one["invariant"].as_str().unwrap().starts_with(rule));
+    let verdict =
+        (verdicts.iter()).find(|one| one["invariant"].as_str().unwrap().starts_with(rule));
     let broken_by = verdict.unwrap()["violations"].to_string();
     assert!(broken_by.contains(by), "{broken_by}");
 }

@@ -33,7 +33,11 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
     let file = process.config.join("local.toml");
     metric_becomes(&process, LIMIT, 264.0).await;
 
-    fs::write(&file, "[load_shedding]\nmin_limit = 330\n[http]\nworkers = 3").unwrap();
+    fs::write(
+        &file,
+        "[load_shedding]\nmin_limit = 330\n[http]\nworkers = 3",
+    )
+    .unwrap();
     metric_becomes(&process, LIMIT, 330.0).await;
     let warning = process
         .says("a changed setting is not used before a restart")
@@ -56,7 +60,11 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_never_rests_is_read_all_the_same() {
     let process = Process::start("restless", &[]).await;
-    fs::write(process.config.join("local.toml"), "load_shedding.min_limit = 330").unwrap();
+    fs::write(
+        process.config.join("local.toml"),
+        "load_shedding.min_limit = 330",
+    )
+    .unwrap();
     eventually("the file is taken up", async || {
         fs::write(process.config.join("noise"), "").unwrap();
         (process.metric(LIMIT).await == 330.0).then_some(())
@@ -95,7 +103,11 @@ async fn sighup_reads_again_what_no_watch_can_see() {
     symlink(&elsewhere, process.config.join("local.toml")).unwrap();
     metric_becomes(&process, LIMIT, 330.0).await;
 
-    fs::write(&elsewhere, "load_shedding.min_limit = 440\nlog.filter = 'debug'").unwrap();
+    fs::write(
+        &elsewhere,
+        "load_shedding.min_limit = 440\nlog.filter = 'debug'",
+    )
+    .unwrap();
     process.signal("HUP");
     metric_becomes(&process, LIMIT, 440.0).await;
     eventually("debug lines are logged", async || {

@@ -4,7 +4,9 @@
 
 use diesel_async::AsyncPgConnection;
 use orderly::payments::sandbox::{LedgerEntry, SandboxGateway};
-use orderly::usecases::check_invariants::{check_invariants, reconcile_payments, payments_in_progress};
+use orderly::usecases::check_invariants::{
+    check_invariants, payments_in_progress, reconcile_payments,
+};
 
 use super::database::TestDatabase;
 use super::eventually::eventually;

@@ -12,7 +12,11 @@ pub(crate) struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
     /// The value if it is valid; otherwise its fault is noted under `pointer`.
-    pub(crate) fn check<T>(&mut self, pointer: &str, checked: Result<T, ValidationError>) -> Option<T> {
+    pub(crate) fn check<T>(
+        &mut self,
+        pointer: &str,
+        checked: Result<T, ValidationError>,
+    ) -> Option<T> {
         checked
             .map_err(|invalid| self.0.push(FieldError::new(pointer, invalid)))
             .ok()

@@ -32,10 +32,12 @@ impl FromRequest for AuthenticatedAdmin {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(authenticate(request).and_then(|identity| match identity.role {
-            Role::Admin => Ok(Self),
-            Role::Customer => Err(Problem::new(ProblemKind::Forbidden, "this is for admins")),
-        }))
+        ready(
+            authenticate(request).and_then(|identity| match identity.role {
+                Role::Admin => Ok(Self),
+                Role::Customer => Err(Problem::new(ProblemKind::Forbidden, "this is for admins")),
+            }),
+        )
     }
 }
 
@@ -50,7 +52,9 @@ pub(crate) fn authenticate(request: &HttpRequest) -> Result<Identity, Problem> {
         return outcome;
     }
     let outcome = verify_bearer_token(request);
-    request.extensions_mut().insert(CachedIdentity(outcome.clone()));
+    request
+        .extensions_mut()
+        .insert(CachedIdentity(outcome.clone()));
     outcome
 }
 

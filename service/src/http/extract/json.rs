@@ -188,7 +188,11 @@ mod tests {
             "{} {}",
             "\u{feff}{}",
         ] {
-            assert_eq!(parse_problem(body), (ProblemKind::MalformedJson, None), "{body}");
+            assert_eq!(
+                parse_problem(body),
+                (ProblemKind::MalformedJson, None),
+                "{body}"
+            );
         }
     }
 }

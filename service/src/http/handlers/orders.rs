@@ -6,7 +6,9 @@ use actix_web::{HttpResponse, web};
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
 use crate::domain::page::List;
-use crate::http::extract::{AuthenticatedAdmin, PathId, JsonBody, IdempotencyKeyHeader, Query, AuthenticatedUser};
+use crate::http::extract::{
+    AuthenticatedAdmin, AuthenticatedUser, IdempotencyKeyHeader, JsonBody, PathId, Query,
+};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::orders::{OrderResponse, PlaceOrderRequest};
 use crate::http::wire::page::{ListOrdersQuery, OrderPage};

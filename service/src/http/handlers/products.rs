@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use crate::domain::ids::ProductId;
 use crate::domain::page::List;
 use crate::domain::product::Product;
-use crate::http::extract::{AuthenticatedAdmin, PathId, JsonBody, Query};
+use crate::http::extract::{AuthenticatedAdmin, JsonBody, PathId, Query};
 use crate::http::problem::{Problem, ProblemBody, ProblemKind};
 use crate::http::wire::page::{ListProductsQuery, ProductPage};
 use crate::http::wire::products::{

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::http::extract::JsonBody;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{LogInRequest, SessionResponse};
-use crate::limits::{RequestClass, ClientKey, RateLimits};
+use crate::limits::{ClientKey, RateLimits, RequestClass};
 use crate::usecases::{Services, log_in};
 
 /// Log in.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use crate::domain::user::Role;
-use crate::http::extract::{JsonBody, AuthenticatedUser};
+use crate::http::extract::{AuthenticatedUser, JsonBody};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{ProfileChangeRequest, RegisterRequest, UserResponse};
 use crate::usecases::{Services, profile, register_user};

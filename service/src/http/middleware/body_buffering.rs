@@ -49,7 +49,7 @@ pub(crate) async fn buffer_body(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Ok(permit) = intake.0.try_acquire() else {
+    let Ok(permit) = permits.0.try_acquire() else {
         metrics.in_flight.shed.inc();
         let problem = Problem::shed("too many requests are on their way in");
         return Ok(request.into_response(problem.error_response()));

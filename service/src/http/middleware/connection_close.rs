@@ -14,7 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
 use crate::http::connection_tracker::ConnectionTracker;
-use crate::lifecycle::readiness::{Readiness, LifecycleState};
+use crate::lifecycle::readiness::{LifecycleState, Readiness};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -26,7 +26,8 @@ pub(crate) async fn close_when_stopping<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let _in_flight = (request.version() == Version::HTTP_2).then(|| connections.track_http2_request());
+    let _in_flight =
+        (request.version() == Version::HTTP_2).then(|| connections.track_http2_request());
     let mut response = next.call(request).await?;
     if readiness.state() == LifecycleState::Stopping {
         let head = response.response_mut().head_mut();

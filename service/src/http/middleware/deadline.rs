@@ -56,7 +56,8 @@ fn requested_timeout(request: &ServiceRequest) -> Result<Option<Duration>, Probl
         .filter(|millis| *millis > 0)
         .map(|millis| Some(Duration::from_millis(millis)))
         .ok_or_else(|| {
-            let detail = format!("the header {TIMEOUT_HEADER} must be a number of milliseconds above 0");
+            let detail =
+                format!("the header {TIMEOUT_HEADER} must be a number of milliseconds above 0");
             Problem::new(ProblemKind::BadRequest, detail)
         })
 }
@@ -65,8 +66,8 @@ async fn warn_if_slow<T>(work: impl Future<Output = T>, threshold: Duration) -> 
     let mut work = std::pin::pin!(work);
     tokio::select! {
         result = &mut work => return result,
-        () = sleep(slow) => {
-            tracing::warn!(elapsed_ms = slow.as_millis(), "a slow request still runs");
+        () = sleep(threshold) => {
+            tracing::warn!(elapsed_ms = threshold.as_millis(), "a slow request still runs");
         }
     }
     work.await

@@ -18,7 +18,7 @@ use crate::http::client_address::client_address;
 use crate::http::extract;
 use crate::http::problem::Problem;
 use crate::http::rate_limit_headers;
-use crate::limits::{RequestClass, ClientKey, RateLimits};
+use crate::limits::{ClientKey, RateLimits, RequestClass};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -36,7 +36,7 @@ pub(crate) async fn limit_rate(
         Err(exceeded) => return Ok(request.into_response(Problem::from(exceeded).error_response())),
     };
     let mut response = next.call(request).await?.map_into_boxed_body();
-    for (name, value) in admitted.iter().flat_map(rate_limit_headers::headers) {
+    for (name, value) in admitted.iter().flat_map(rate_limit_headers::for_admitted) {
         response.headers_mut().insert(name, value);
     }
     Ok(response)

@@ -46,7 +46,9 @@ pub(crate) async fn add_security_headers<B: MessageBody>(
         true => SWAGGER_UI_CSP,
         false => API_CSP,
     };
-    let is_cacheable = CACHEABLE_PATHS.iter().any(|public| path.starts_with(public));
+    let is_cacheable = CACHEABLE_PATHS
+        .iter()
+        .any(|public| path.starts_with(public));
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -5,10 +5,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::orders::OrderResponse;
 use super::products::ProductResponse;
-use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Cursor, List, PageRequest};
 use crate::domain::text::parse_short_text;
+use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::http::extract::{FieldErrors, WHOLE_NUMBER};
 use crate::http::problem::Problem;
 
@@ -41,8 +41,10 @@ impl ListProductsQuery {
     pub(crate) fn check(self) -> Result<(PageRequest, Option<String>), Problem> {
         let mut fields = FieldErrors::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Products);
-        let search =
-            fields.check_optional("/search", self.search.map(|text| parse_short_text(text, 200)));
+        let search = fields.check_optional(
+            "/search",
+            self.search.map(|text| parse_short_text(text, 200)),
+        );
         fields.finish(page.zip(search))
     }
 }
@@ -88,9 +90,9 @@ fn check_page(
 ) -> Option<PageRequest> {
     let limit = match limit {
         None => Ok(PageRequest::DEFAULT_LIMIT),
-        Some(text) => text
-            .parse()
-            .map_err(|_| ValidationError::new(ValidationCode::WrongType, format!("must be {WHOLE_NUMBER}"))),
+        Some(text) => text.parse().map_err(|_| {
+            ValidationError::new(ValidationCode::WrongType, format!("must be {WHOLE_NUMBER}"))
+        }),
     };
     let limit = fields.check("/limit", limit.and_then(PageRequest::parse_limit));
     let cursor = cursor.map(|text| Cursor::decode(&text, list));

@@ -23,8 +23,8 @@ impl SandboxIdempotencyKey {
 }
 
 impl FromRequest for SandboxIdempotencyKey {
-    type Error = Refusal;
-    type Future = Ready<Result<Self, Refusal>>;
+    type Error = SandboxError;
+    type Future = Ready<Result<Self, SandboxError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let key = request
@@ -33,7 +33,7 @@ impl FromRequest for SandboxIdempotencyKey {
             .and_then(|value| value.to_str().ok())
             .filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
         ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
-            Refusal::new(
+            SandboxError::new(
                 StatusCode::BAD_REQUEST,
                 format!("send an Idempotency-Key header of 1 to {MAX_KEY_CHARS} ASCII characters"),
             )
@@ -47,8 +47,8 @@ impl FromRequest for SandboxIdempotencyKey {
 pub(super) struct LoopbackPeer;
 
 impl FromRequest for LoopbackPeer {
-    type Error = Refusal;
-    type Future = Ready<Result<Self, Refusal>>;
+    type Error = SandboxError;
+    type Future = Ready<Result<Self, SandboxError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_local = request
@@ -57,7 +57,7 @@ impl FromRequest for LoopbackPeer {
         ready(if is_local {
             Ok(Self)
         } else {
-            Err(Refusal::new(
+            Err(SandboxError::new(
                 StatusCode::FORBIDDEN,
                 "ask from the gateway's own machine, over its loopback address",
             ))
@@ -68,12 +68,12 @@ impl FromRequest for LoopbackPeer {
 /// An answer that is no outcome: `{"error": "…"}`.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct Refusal {
+pub(super) struct SandboxError {
     status: StatusCode,
     message: String,
 }
 
-impl Refusal {
+impl SandboxError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -90,7 +90,7 @@ impl Refusal {
     }
 }
 
-impl ResponseError for Refusal {
+impl ResponseError for SandboxError {
     fn status_code(&self) -> StatusCode {
         self.status
     }
@@ -100,7 +100,7 @@ impl ResponseError for Refusal {
     }
 }
 
-impl From<JsonPayloadError> for Refusal {
+impl From<JsonPayloadError> for SandboxError {
     fn from(error: JsonPayloadError) -> Self {
         match &error {
             // Well-formed JSON that says the wrong thing: an unknown field, a wrong type.
@@ -112,13 +112,13 @@ impl From<JsonPayloadError> for Refusal {
     }
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for SandboxError {
     fn from(error: io::Error) -> Self {
         Self::unavailable(error.to_string())
     }
 }
 
-impl From<BlockingError> for Refusal {
+impl From<BlockingError> for SandboxError {
     fn from(_: BlockingError) -> Self {
         Self::unavailable("the gateway is stopping")
     }

@@ -50,7 +50,8 @@ impl Journal {
             .split_inclusive(|&b| b == b'\n')
             .enumerate()
             .map(|(index, line)| {
-                serde_json::from_slice(line).map_err(|error| invalid_line_error(path, index + 1, &error))
+                serde_json::from_slice(line)
+                    .map_err(|error| invalid_line_error(path, index + 1, &error))
             })
             .collect::<io::Result<_>>()?;
         Ok((Self::File(file), entries))

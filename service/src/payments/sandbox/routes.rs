@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::domain::money::Currency;
 
-use super::extractors::{SandboxIdempotencyKey, LoopbackPeer, Refusal};
+use super::extractors::{LoopbackPeer, SandboxError, SandboxIdempotencyKey};
 use super::faults::{FaultAction, Faults};
-use super::ledger::{ChargeRequest, ChargeResult, SandboxLedger, RefundResult};
+use super::ledger::{ChargeRequest, ChargeResult, RefundResult, SandboxLedger};
 use super::reset::reset_connection;
 
 /// A request is a few hundred bytes.
@@ -41,7 +41,7 @@ impl State {
 pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
     let json = web::JsonConfig::default()
         .limit(MAX_BODY_BYTES)
-        .error_handler(|error, _| Refusal::from(error).into());
+        .error_handler(|error, _| SandboxError::from(error).into());
     move |app| {
         app.app_data(state)
             .app_data(json)
@@ -63,7 +63,7 @@ async fn charge(
     key: SandboxIdempotencyKey,
     body: web::Json<ChargeRequest>,
     state: web::Data<State>,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, SandboxError> {
     let body = body.into_inner();
     check_charge(&body)?;
     let faults = state.faults();
@@ -111,7 +111,7 @@ async fn refund(
     key: SandboxIdempotencyKey,
     body: web::Json<RefundRequest>,
     state: web::Data<State>,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, SandboxError> {
     check_reference(&body.reference)?;
     let ledger = Arc::clone(&state.ledger);
     with_faults(state.faults(), &request, async {
@@ -138,7 +138,7 @@ fn refund_response(result: RefundResult) -> HttpResponse {
 }
 
 fn key_reused_response() -> HttpResponse {
-    Refusal::unprocessable("this Idempotency-Key was used for another request; use a new one")
+    SandboxError::unprocessable("this Idempotency-Key was used for another request; use a new one")
         .error_response()
 }
 
@@ -147,22 +147,25 @@ fn key_reused_response() -> HttpResponse {
 async fn with_faults(
     faults: Faults,
     request: &HttpRequest,
-    operation: impl Future<Output = Result<HttpResponse, Refusal>>,
-) -> Result<HttpResponse, Refusal> {
+    operation: impl Future<Output = Result<HttpResponse, SandboxError>>,
+) -> Result<HttpResponse, SandboxError> {
     tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
     match faults.sample() {
-        FaultAction::Respond => act.await,
+        FaultAction::Respond => operation.await,
         FaultAction::Hang => pending().await,
-        FaultAction::Error => Err(Refusal::unavailable("error_rate struck")),
+        FaultAction::Error => Err(SandboxError::unavailable("error_rate struck")),
         FaultAction::Reset => Ok(reset_connection(request)),
         FaultAction::ProcessThenReset => {
-            act.await?;
+            operation.await?;
             Ok(reset_connection(request))
         }
     }
 }
 
-async fn ledger(_operator: LoopbackPeer, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
+async fn ledger(
+    _operator: LoopbackPeer,
+    state: web::Data<State>,
+) -> Result<HttpResponse, SandboxError> {
     let ledger = Arc::clone(&state.ledger);
     let entries = web::block(move || ledger.entries()).await?;
     Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
@@ -180,8 +183,8 @@ async fn replace_faults(
     _operator: LoopbackPeer,
     body: web::Json<Faults>,
     state: web::Data<State>,
-) -> Result<HttpResponse, Refusal> {
-    body.validate().map_err(Refusal::unprocessable)?;
+) -> Result<HttpResponse, SandboxError> {
+    body.validate().map_err(SandboxError::unprocessable)?;
     Ok(state.set_faults(body.into_inner()))
 }
 
@@ -189,22 +192,22 @@ async fn clear_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpR
     state.set_faults(Faults::default())
 }
 
-fn check_charge(charge: &ChargeRequest) -> Result<(), Refusal> {
+fn check_charge(charge: &ChargeRequest) -> Result<(), SandboxError> {
     check_reference(&charge.reference)?;
     if charge.amount_minor <= 0 {
-        return Err(Refusal::unprocessable("amount_minor must be above 0"));
+        return Err(SandboxError::unprocessable("amount_minor must be above 0"));
     }
     if Currency::parse(&charge.currency).is_err() {
-        return Err(Refusal::unprocessable(
+        return Err(SandboxError::unprocessable(
             "currency must be an ISO 4217 code, such as EUR",
         ));
     }
     Ok(())
 }
 
-fn check_reference(reference: &str) -> Result<(), Refusal> {
+fn check_reference(reference: &str) -> Result<(), SandboxError> {
     if reference.is_empty() {
-        return Err(Refusal::unprocessable("reference must not be empty"));
+        return Err(SandboxError::unprocessable("reference must not be empty"));
     }
     Ok(())
 }

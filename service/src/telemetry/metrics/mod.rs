@@ -6,26 +6,26 @@
 //! ([`crate::storage::PoolMetrics`]); all are in one registry. `docs/metrics.md` lists
 //! them; `orderly metrics` writes it.
 
+mod business;
+mod constructors;
 mod dependencies;
 mod description;
-mod constructors;
 pub(crate) mod process;
 mod queues;
 mod resilience;
-mod business;
 
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
 };
 
-use constructors::{counter, counter_vec, gauge, gauge_vec, float_gauge};
+use constructors::{counter, counter_vec, float_gauge, gauge, gauge_vec};
 
+pub(crate) use business::BusinessMetrics;
 pub use dependencies::{GatewayMetrics, redis_latency, retries};
 pub(crate) use description::MetricDescription;
 pub(crate) use queues::QueueMetrics;
 pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
-pub(crate) use business::BusinessMetrics;
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -110,7 +110,11 @@ impl Metrics {
             retries: retries()?,
             queues: QueueMetrics::new()?,
             events_published: counter("events_published", "Events published from the outbox")?,
-            task_restarts: counter_vec("task_restarts", "Background tasks started again", &["task"])?,
+            task_restarts: counter_vec(
+                "task_restarts",
+                "Background tasks started again",
+                &["task"],
+            )?,
             cache_requests: counter_vec(
                 "cache_requests",
                 "Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss, \

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntGauge, IntGaugeVec, Result};
 
-use super::constructors::{gauge, gauge_vec, float_gauge};
+use super::constructors::{float_gauge, gauge, gauge_vec};
 
 /// Work that waits.
 #[derive(Clone)]

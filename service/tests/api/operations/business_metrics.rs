@@ -18,7 +18,8 @@ async fn registrations_and_log_ins_are_counted_by_outcome() {
     app.metric_becomes("orderly_registrations_total", 1.0).await;
     let log_ins = |outcome| format!("orderly_logins_total{{outcome=\"{outcome}\"}}");
     app.metric_becomes(&log_ins("success"), 1.0).await;
-    app.metric_becomes(&log_ins("invalid_credentials"), 1.0).await;
+    app.metric_becomes(&log_ins("invalid_credentials"), 1.0)
+        .await;
     app.database.take_away().await;
     app.post("/v1/sessions", "", &again).await.expect(503);
     app.metric_becomes(&log_ins("error"), 1.0).await;

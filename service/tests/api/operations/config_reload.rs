@@ -40,7 +40,10 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
             "rate_limit.enabled".into(),
             "rate_limit.read_burst".into(),
         ],
-        needs_restart: vec!["database.pool_size".into(), "http.slow_request_threshold".into()],
+        needs_restart: vec![
+            "database.pool_size".into(),
+            "http.slow_request_threshold".into(),
+        ],
     };
     assert_eq!(reloaded, expected);
     assert_eq!(limit(&app).await, 470.0);

@@ -207,7 +207,9 @@ async fn a_relay_whose_postgres_stands_still_begins_again() {
     postgres_through(&postgres, &mut settings);
     let metrics = Metrics::new().unwrap();
     let relay = OutboxRelay {
-        database: app::build_databases(&settings, &metrics).unwrap().background,
+        database: app::build_databases(&settings, &metrics)
+            .unwrap()
+            .background,
         publisher: Arc::new(Publisher::new(None, &settings.events).unwrap()),
         config: settings.events.clone(),
         published: metrics.events_published,

@@ -55,7 +55,8 @@ async fn while_it_is_open_orders_wait_for_their_payment_and_burn_no_tries() {
         .unwrap();
     assert!(tries.most < 20, "a job was tried {} times", tries.most);
     assert_eq!(
-        app.metric("orderly_payment_jobs{state=\"dead_lettered\"} ").await,
+        app.metric("orderly_payment_jobs{state=\"dead_lettered\"} ")
+            .await,
         Some(0.0)
     );
 

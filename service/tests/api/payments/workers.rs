@@ -12,7 +12,7 @@ use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::Order;
 use orderly::jobs::payments::PaymentWorker;
 use orderly::payments::sandbox::EntryKind::{Charge, Refund};
-use orderly::payments::{ResilientGateway, PaymentGateway};
+use orderly::payments::{PaymentGateway, ResilientGateway};
 use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
 use orderly::resilience::retry::{Retry, RetryBudget};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orderly::config::{BreakerConfig, RedisConfig};
-use orderly::redis_client::{RedisClientError, RedisClient};
+use orderly::redis_client::{RedisClient, RedisClientError};
 use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
@@ -46,6 +46,9 @@ async fn a_connection_that_died_silently_is_replaced() {
     eventually("Redis answers", answers).await;
     door.lose();
     let why = ping(&client).await.unwrap_err();
-    assert!(matches!(why, RedisClientError::TimedOut | RedisClientError::Failed(_)));
+    assert!(matches!(
+        why,
+        RedisClientError::TimedOut | RedisClientError::Failed(_)
+    ));
     eventually("Redis answers on another connection", answers).await;
 }

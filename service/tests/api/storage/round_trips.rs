@@ -59,7 +59,8 @@ impl Counted {
     }
 
     async fn place(&mut self, request: &PlaceOrder) -> (PlacedOrder, Sent) {
-        let placed = place_order_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
+        let placed =
+            place_order_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         (placed.unwrap(), sent)
     }
@@ -121,7 +122,13 @@ async fn an_order_takes_five_statements_and_two_waits() {
         let request = request(user_id, key, &products[..lines]);
         let (placed, sent) = counted.place(&request).await;
         assert!(!placed.is_replayed());
-        let starts = ["BEGIN", "WITH local_settings", "SELECT", "WITH line", "COMMIT"];
+        let starts = [
+            "BEGIN",
+            "WITH local_settings",
+            "SELECT",
+            "WITH line",
+            "COMMIT",
+        ];
         sent.are(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
     }
