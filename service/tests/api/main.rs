@@ -30,6 +30,7 @@ mod idempotency;
 mod idempotency_waiting;
 mod metrics;
 mod openapi;
+mod openapi_problems;
 mod order_lists;
 mod order_refusals;
 mod orders;
