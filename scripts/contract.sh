@@ -22,21 +22,15 @@ fewer=$(((examples * 2 + 4) / 5))
 install_schemathesis() {
   local requirements=scripts/contract/requirements.txt
   require python3 python3 python3
+  find_or_install_venv ||
+    die "Python can't make a virtual environment: install python3-venv (Debian, Ubuntu: apt-get install python3-venv)"
   cmp -s "$requirements" .data/contract/installed.txt && return
   say "Installing schemathesis into .data/contract"
   rm -rf .data/contract
-  make_venv
+  python3 -m venv .data/contract
   "$PYTHON" -m pip install --quiet --requirement "$requirements" ||
     die "schemathesis can't be installed: is PyPI reachable?"
   cp "$requirements" .data/contract/installed.txt
-}
-
-# Debian keeps the part of Python that makes one in a package of its own.
-make_venv() {
-  python3 -m venv .data/contract >/dev/null 2>&1 && return
-  if may_apt; then apt_install python3-venv; fi || true
-  python3 -m venv .data/contract >/dev/null 2>&1 ||
-    die "Python can't make a virtual environment: install python3-venv (Debian, Ubuntu: apt-get install python3-venv)"
 }
 
 start_service() {
