@@ -24,6 +24,10 @@ demo: ## Bring up everything in containers: service, dashboards, alerts, load (A
 demo-down: ## Remove the demo, its data too
 	docker compose down --volumes --remove-orphans
 
+.PHONY: test-demo
+test-demo: ## Try the demo: place an order, stop a replica under load, remove everything
+	@scripts/try-demo.sh $(ARGS)
+
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)

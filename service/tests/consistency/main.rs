@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "a module of a test binary")]
 
+mod commands;
 mod first_page;
 mod metrics;
 mod paths;
