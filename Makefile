@@ -24,6 +24,10 @@ demo: ## Bring up everything in containers: service, dashboards, alerts, load (A
 demo-down: ## Remove the demo, its data too
 	docker compose down --volumes --remove-orphans
 
+.PHONY: test-demo
+test-demo: ## Try the demo: place an order, stop a replica under load, remove everything
+	@scripts/try-demo.sh $(ARGS)
+
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')
 	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
@@ -33,8 +37,8 @@ drills: ## Fail dependencies under load, print a table of the responses (ARGS=po
 	@scripts/drills.sh $(ARGS)
 
 .PHONY: test-contract
-test-contract: ## Hold the running service to its OpenAPI document (needs PyPI)
-	@scripts/with-services.sh scripts/test-contract.sh
+test-contract: ## Compare the running service with its OpenAPI document; needs PyPI (ARGS=5 sends fewer examples)
+	@scripts/with-services.sh scripts/test-contract.sh $(ARGS)
 
 .PHONY: test-backup
 test-backup: ## Back up a database under load, restore it elsewhere, compare

@@ -4,6 +4,7 @@
 # machine that does nothing else.
 #
 #   scripts/bench.sh [--redis | --everything] [--rounds 9] [--seconds 30] …
+#   scripts/bench.sh --rounds 1 --seconds 2 --least 0 --result .data/bench.md    a quick trial; writes to another file
 #
 # Measured is what the customer waits for, and what it costs at the least: one replica, which keeps
 # rate limits and cache to itself. What follows an order, its payment and its event, is done by
@@ -87,7 +88,8 @@ export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINU
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 select_ports
 setup="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
-result=loadtest/results/order-path${with:+-with-$with}.md
+result=(--result "loadtest/results/order-path${with:+-with-$with}.md")
+case " $* " in *" --result"*) result=() ;; esac
 if [ -z "$with" ]; then
   setup="$setup; one replica, no Redis"
 else
@@ -106,7 +108,7 @@ fi
 start_service "$DATA/service.log"
 mkdir -p loadtest/results
 "$LOADTEST" bench --url "http://127.0.0.1:$ORDERLY__HTTP__PORT" --postgres-bin "$PG_BIN" \
-  --scripts loadtest/bench --result "$result" --commit "$(describe_commit)" \
+  --scripts loadtest/bench ${result[@]+"${result[@]}"} --commit "$(describe_commit)" \
   --command "$command" --service-setup "$setup" \
   --postgres "$("$PG_BIN/postgres" --version) ${options[*]}" \
   --service-pid "$(cat "$DATA/orderly serve.pid")" \

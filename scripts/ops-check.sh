@@ -10,7 +10,11 @@
 # and is no failure: not every machine can have all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/require.sh
+. scripts/require.sh
 
+# The checks install their Python tools with it.
+find_or_install_venv || true
 checks=()
 if [ $# = 0 ]; then
   for check in scripts/ops-check.d/*.sh; do

@@ -66,6 +66,13 @@ require_component() {
   rustup component add "$2" || die "$2 is missing: install it (rustup component add $2)"
 }
 
+# Debian keeps the part of Python that makes virtual environments in a package of its own.
+find_or_install_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null && return
+  if can_use_apt; then install_with_apt python3-venv; fi || true
+  python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
 # Looks where Postgres may be and sets PG_BIN and PG_MAJOR to the newest found,
 # or to major version $1 if that is there: only it can read its own data.
 # Debian keeps the server programs off the PATH.

@@ -1,11 +1,19 @@
 //! The OpenAPI 3.1 document, generated from the handlers and the wire shapes.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, Header, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
+};
 use utoipa::{Modify, OpenApi};
 
 use super::handlers::{orders, products, sessions, users};
-use super::problem::ProblemBody;
+use super::problem::{ProblemBody, ProblemKind};
 
 /// The document.
 #[derive(OpenApi)]
@@ -22,7 +30,7 @@ use super::problem::ProblemBody;
         orders::place, orders::list, orders::get, orders::cancel, orders::ship,
     ),
     components(schemas(ProblemBody)),
-    modifiers(&BearerSecurity, &DefaultProblemResponse),
+    modifiers(&BearerSecurity, &SharedProblems),
 )]
 pub(crate) struct ApiDoc;
 
@@ -50,27 +58,134 @@ impl Modify for BearerSecurity {
     }
 }
 
-/// Says of every operation that any other answer is a problem: 401, 415, 422,
-/// 503 and so on need not be repeated at each.
-struct DefaultProblemResponse;
+/// Documents the problems that every operation shares: those of the middleware chain and of the extractors.
+///
+/// The annotation of an operation describes the statuses of its use case. A status that it describes itself keeps that
+/// description and only gains the headers. `default` stands for any further problem.
+struct SharedProblems;
 
-impl Modify for DefaultProblemResponse {
+/// Responses of `middleware/`, one list per status.
+const EVERY_OPERATION: &[&[ProblemKind]] = &[
+    &[ProblemKind::BadRequest],
+    &[ProblemKind::RequestTimeout],
+    &[ProblemKind::BodyTooLarge],
+    &[ProblemKind::RateLimited],
+    &[ProblemKind::Internal],
+    &[ProblemKind::Overloaded, ProblemKind::Unavailable],
+    &[ProblemKind::DeadlineExceeded],
+];
+/// Responses of `extract/json.rs`.
+const WITH_BODY: &[&[ProblemKind]] = &[
+    &[ProblemKind::MalformedJson, ProblemKind::BadRequest],
+    &[ProblemKind::UnsupportedMediaType],
+    &[ProblemKind::ValidationFailed],
+];
+/// Responses of `extract/query.rs`.
+const WITH_QUERY: &[&[ProblemKind]] = &[&[ProblemKind::ValidationFailed]];
+/// Responses of `extract/id.rs`.
+const WITH_ID: &[&[ProblemKind]] = &[&[ProblemKind::NotFound]];
+/// Responses of `extract/identity.rs`.
+const WITH_TOKEN: &[&[ProblemKind]] = &[&[ProblemKind::Unauthenticated]];
+
+impl Modify for SharedProblems {
     fn modify(&self, document: &mut Document) {
-        let problem = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .build();
-        let response = ResponseBuilder::new()
-            .description("A problem")
-            .content("application/problem+json", problem)
-            .build();
+        let mut shared = BTreeMap::new();
         for path in document.paths.paths.values_mut() {
             let operations = [&mut path.get, &mut path.post, &mut path.patch];
             for operation in operations.into_iter().flatten() {
-                operation
-                    .responses
-                    .responses
-                    .insert("default".to_owned(), RefOr::T(response.clone()));
+                for kinds in shared_problems(operation) {
+                    document_problem(operation, kinds, &mut shared);
+                }
+                let responses = &mut operation.responses.responses;
+                responses.insert("default".to_owned(), problem("A problem").build().into());
+            }
+        }
+        let components = document.components.get_or_insert_default();
+        components.responses.extend(shared);
+    }
+}
+
+fn shared_problems(operation: &Operation) -> Vec<&'static [ProblemKind]> {
+    let takes = |place: ParameterIn| {
+        let mut parameters = operation.parameters.iter().flatten();
+        parameters.any(|it| matches!(it, RefOr::T(it) if it.parameter_in == place))
+    };
+    // The first list of a status wins.
+    [
+        (WITH_BODY, operation.request_body.is_some()),
+        (WITH_QUERY, takes(ParameterIn::Query)),
+        (WITH_ID, takes(ParameterIn::Path)),
+        (WITH_TOKEN, operation.security.is_some()),
+        (EVERY_OPERATION, true),
+    ]
+    .into_iter()
+    .filter(|(_, applies)| *applies)
+    .flat_map(|(problems, _)| problems.iter().copied())
+    .collect()
+}
+
+/// Documents one status of an operation; `shared` receives the response that the operation refers to.
+fn document_problem(
+    operation: &mut Operation,
+    kinds: &[ProblemKind],
+    shared: &mut BTreeMap<String, RefOr<Response>>,
+) {
+    let Some(first) = kinds.first() else { return };
+    let mut response = problem(&descriptions(kinds));
+    if let Some((name, header)) = header_of(*first) {
+        response = response.header(name, header);
+    }
+    let response = response.build();
+    let status = first.status().as_str().to_owned();
+    match operation.responses.responses.entry(status) {
+        Entry::Vacant(entry) => {
+            let name = format!("{first:?}");
+            entry.insert(Ref::from_response_name(&name).into());
+            shared.insert(name, response.into());
+        }
+        Entry::Occupied(mut entry) => {
+            if let RefOr::T(own) = entry.get_mut() {
+                own.headers.extend(response.headers);
             }
         }
     }
+}
+
+fn problem(description: &str) -> ResponseBuilder {
+    let body = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", body)
+}
+
+/// The slug and title of each kind: "`overloaded`: Server overloaded; `unavailable`: ...".
+fn descriptions(kinds: &[ProblemKind]) -> String {
+    let texts: Vec<String> = (kinds.iter())
+        .map(|kind| format!("`{}`: {}", kind.slug(), kind.title()))
+        .collect();
+    texts.join("; ")
+}
+
+fn header_of(kind: ProblemKind) -> Option<(&'static str, Header)> {
+    let (name, schema_type, description) = match kind {
+        ProblemKind::RateLimited | ProblemKind::Overloaded => (
+            "retry-after",
+            Type::Integer,
+            "Seconds to wait before the next attempt",
+        ),
+        ProblemKind::Unauthenticated => (
+            "www-authenticate",
+            Type::String,
+            "`Bearer`, with error=\"invalid_token\" if a token was rejected (RFC 6750)",
+        ),
+        _ => return None,
+    };
+    let schema = ObjectBuilder::new().schema_type(schema_type).build();
+    let header = HeaderBuilder::new()
+        .schema(Some(schema))
+        .description(Some(description))
+        .build();
+    Some((name, header))
 }

@@ -15,6 +15,7 @@
 mod support;
 
 mod architecture;
+mod commands;
 mod first_page;
 mod metrics;
 mod paths;

@@ -132,6 +132,7 @@ pub(crate) async fn cancel(
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Shipped", body = OrderResponse),
+        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such order", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It is not paid", body = ProblemBody, content_type = "application/problem+json"),
     )

@@ -107,6 +107,7 @@ pub(crate) async fn get(
     request_body = CreateProductRequest,
     responses(
         (status = 201, description = "Entered", body = ProductResponse, headers(("location" = String), ("etag" = String))),
+        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The SKU is taken", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -137,6 +138,7 @@ pub(crate) async fn create(
     request_body = ChangeProductRequest,
     responses(
         (status = 200, description = "Changed", body = ProductResponse, headers(("etag" = String))),
+        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "It has changed since", body = ProblemBody, content_type = "application/problem+json"),
         (status = 428, description = "If-Match is missing", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -170,6 +172,7 @@ pub(crate) async fn change(
     request_body = AdjustStockRequest,
     responses(
         (status = 200, description = "Adjusted", body = ProductResponse, headers(("etag" = String))),
+        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "There is not that much stock", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -5,4 +5,5 @@ mod client_errors;
 mod deadlines;
 mod load_shedding;
 mod openapi;
+mod openapi_problems;
 mod server_errors;

@@ -1,0 +1,128 @@
+//! Commands: CI runs each make target that the documentation names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::project::{Page, pages, root};
+
+/// Where commands are recommended to readers.
+const DOCUMENTATION: &[&str] = &[
+    "Makefile",
+    "README.md",
+    "deploy",
+    "docs",
+    "loadtest/src",
+    "observability",
+    "scripts",
+    "service/src",
+    "service/tests/drills",
+];
+
+/// The pipelines. The scripts that they run count as well.
+const PIPELINES: &[&str] = &[".ci/run", ".github/workflows"];
+
+fn is_part_of_target(c: char) -> bool {
+    c.is_ascii_lowercase() || c == '-'
+}
+
+/// The target of a command.
+fn target(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("make ")?;
+    let end = rest.find(|c| !is_part_of_target(c));
+    let target = &rest[..end.unwrap_or(rest.len())];
+    (!target.is_empty()).then_some(target)
+}
+
+/// The targets with a help text.
+fn listed_targets() -> BTreeSet<String> {
+    let makefile = pages(&["Makefile"]).pop().unwrap().text;
+    let rules = makefile.lines().filter(|line| line.contains(" ## "));
+    rules
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(is_part_of_target))
+        .collect()
+}
+
+/// Each `make TARGET` in quotes or in a block of commands, with its place.
+fn documented_targets() -> BTreeMap<String, String> {
+    let mut targets = BTreeMap::new();
+    for page in pages(DOCUMENTATION) {
+        let mut is_in_block = false;
+        for (number, line) in page.text.lines().enumerate() {
+            is_in_block ^= line.starts_with("```");
+            for (at, _) in line.match_indices("make ") {
+                let before = &line[..at];
+                let is_command = before.ends_with(['`', '\'']) || is_in_block && before.is_empty();
+                if let Some(target) = target(&line[at..]).filter(|_| is_command) {
+                    targets.insert(target.to_owned(), page.place(number));
+                }
+            }
+        }
+    }
+    targets
+}
+
+/// The lines of a script or a workflow, without the words in front of a command.
+fn commands(page: &Page) -> impl Iterator<Item = &str> {
+    let lines = page.text.lines().map(str::trim);
+    lines.map(|line| {
+        ["- run: ", "run: ", "try "]
+            .iter()
+            .find_map(|front| line.strip_prefix(front))
+            .unwrap_or(line)
+    })
+}
+
+fn targets_of_pipelines() -> BTreeSet<String> {
+    let mut sources = pages(PIPELINES);
+    let scripts: Vec<String> = sources
+        .iter()
+        .flat_map(commands)
+        .filter_map(|command| command.split(' ').next())
+        .filter(|word| word.starts_with("scripts/") && root().join(word).is_file())
+        .map(str::to_owned)
+        .collect();
+    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    sources.extend(pages(&scripts));
+    let commands = sources.iter().flat_map(commands);
+    commands.filter_map(target).map(str::to_owned).collect()
+}
+
+#[test]
+fn ci_runs_every_documented_target() {
+    let listed = listed_targets();
+    let documented = documented_targets();
+    assert!(
+        listed.contains("check") && documented.len() > 10,
+        "{documented:?}"
+    );
+    let run = targets_of_pipelines();
+    for (target, place) in &documented {
+        assert!(listed.contains(target), "{place}: no target {target}");
+    }
+    let missing: Vec<_> = listed.difference(&run).collect();
+    assert!(missing.is_empty(), "no pipeline runs make {missing:?}");
+}
+
+#[test]
+fn every_documented_ops_check_exists() {
+    let mut found = 0;
+    for page in pages(DOCUMENTATION) {
+        for (number, line) in page.text.lines().enumerate() {
+            if let Some((_, rest)) = line.split_once("make ops-check ARGS=") {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                let script = format!(
+                    "scripts/ops-check.d/{}.sh",
+                    &rest[..end.unwrap_or(rest.len())]
+                );
+                assert!(
+                    root().join(&script).is_file(),
+                    "{}: {script}",
+                    page.place(number)
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 1, "{found}");
+}
