@@ -89,7 +89,7 @@ impl App {
             components.metrics.registry.clone(),
         )?);
         require_current_schema(&components.databases.background).await?;
-        if let Publisher::InProcess(_) = *components.publisher {
+        if matches!(*components.publisher, Publisher::Log) {
             tracing::warn!("no ORDERLY__REDIS__URL: events and the cache stay in this process");
         }
 

@@ -46,5 +46,5 @@ mod pending_invalidations;
 mod products;
 mod redis_layer;
 
-pub(crate) use entry::{CachedRead, LoadError};
+pub(crate) use entry::LoadError;
 pub(crate) use products::{FIRST_ROWS, InvalidationGuard, ProductCache};

@@ -117,7 +117,7 @@ impl<E: LoadError> ProductCache<E> {
 
     /// What is held of these products is out of date, and so is the list. To be
     /// called after the commit.
-    pub(crate) fn invalidate(&self, ids: &[ProductId]) {
+    fn invalidate(&self, ids: &[ProductId]) {
         for id in ids {
             self.by_id.invalidate(id);
         }

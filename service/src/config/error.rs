@@ -18,11 +18,11 @@ pub(super) struct ConfigProblem {
     /// The setting's key; empty when it is about a whole file.
     pub(super) key: String,
     /// Which one, and where it stands: `ORDERLY__HTTP__PORT (environment)`.
-    pub(super) location: String,
+    location: String,
     /// What is wrong, with the value unless that is a secret.
-    pub(super) message: String,
+    message: String,
     /// What to do about it.
-    pub(super) fix: String,
+    fix: String,
 }
 
 impl ConfigError {
@@ -32,7 +32,7 @@ impl ConfigError {
     }
 
     /// A setting that this command cannot do without.
-    pub(crate) fn missing(key: &str, fix: &str) -> Self {
+    pub(super) fn missing(key: &str, fix: &str) -> Self {
         Self {
             problems: vec![ConfigProblem::missing(key, fix)],
         }
@@ -54,7 +54,7 @@ impl ConfigProblem {
         }
     }
 
-    pub(super) fn missing(key: &str, fix: &str) -> Self {
+    fn missing(key: &str, fix: &str) -> Self {
         Self::new(key, super::variable_name(key), "is not set", fix)
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct LayerValue {
 
 /// What all the layers say, in order.
 #[derive(Default)]
-pub(super) struct Layers {
+pub(crate) struct Layers {
     pub(super) values: Vec<LayerValue>,
     /// The environment, and where it was chosen.
     pub(super) environment: (Environment, Origin),

@@ -165,7 +165,7 @@ fn validation_error(settings: &Settings, key: &str) -> Option<String> {
 }
 
 /// What a number may be. Its check says so when asked about zero, which no range contains.
-pub(super) fn allowed_range(key: &str) -> Option<String> {
+fn allowed_range(key: &str) -> Option<String> {
     let mut tree = serde_json::to_value(Settings::default()).ok()?;
     let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
     *number = 0.into();

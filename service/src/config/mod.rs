@@ -70,7 +70,7 @@ pub(crate) use rate_limit::RateLimitConfig;
 pub use redis::RedisConfig;
 pub(crate) use retry::RetryConfig;
 pub(crate) use sandbox_gateway::SandboxGatewayConfig;
-pub(crate) use schema::{SettingSchema, schema};
+pub(crate) use schema::schema;
 pub(crate) use secret::{REDACTED, Secret};
 pub(crate) use shutdown::ShutdownConfig;
 pub use telemetry::TelemetryConfig;

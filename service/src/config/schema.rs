@@ -15,21 +15,21 @@ use super::{Settings, leaves, variable_name};
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SettingSchema {
     /// The environment variable that sets it.
-    pub(crate) variable: String,
+    variable: String,
     /// For a secret, the variable that names a file to read it from.
-    pub(crate) file_variable: Option<String>,
+    file_variable: Option<String>,
     /// `section.key`
-    pub(crate) key: String,
+    key: String,
     /// integer, number, boolean, duration, text, list, path, address, choice
-    pub(crate) kind: &'static str,
+    kind: &'static str,
     /// The built-in value; null when it is unset.
-    pub(crate) default: Value,
+    default: Value,
     /// What it may be, in words, where that is more than its kind.
-    pub(crate) allowed: Option<String>,
+    allowed: Option<String>,
     /// Whether it is never shown.
-    pub(crate) secret: bool,
+    secret: bool,
     /// What it is.
-    pub(crate) doc: String,
+    doc: String,
 }
 
 /// Every setting, in the order of the code; first the environment, which chooses among the files.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Settings;
 
 /// A wait with its key.
-pub(super) type NamedDuration = (&'static str, Duration);
+type NamedDuration = (&'static str, Duration);
 
 /// Waits, one after the other, that must end before (or with) another one.
 pub(super) struct TimeoutConstraint {

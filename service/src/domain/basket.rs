@@ -13,7 +13,7 @@ pub struct Quantity(u16);
 
 impl Quantity {
     /// The most pieces in one line.
-    pub(crate) const MAX: u16 = 1000;
+    const MAX: u16 = 1000;
 
     /// Checks the range.
     ///
@@ -59,7 +59,7 @@ pub struct BasketError {
 
 impl Basket {
     /// The most lines of one order.
-    pub(crate) const MAX_LINES: usize = 100;
+    const MAX_LINES: usize = 100;
 
     /// Checks the lines together.
     ///

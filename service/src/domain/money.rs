@@ -55,7 +55,7 @@ pub struct Money {
 
 /// Why two amounts could not be put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum MoneyError {
+pub(super) enum MoneyError {
     /// The result does not fit into 64 bits.
     #[error("the amount is too large")]
     Overflow,
@@ -94,7 +94,7 @@ impl Money {
     ///
     /// # Errors
     /// [`MoneyError::MixedCurrency`] or [`MoneyError::Overflow`].
-    pub(crate) fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+    pub(super) fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::MixedCurrency);
         }
@@ -109,7 +109,7 @@ impl Money {
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
-    pub(crate) fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
+    pub(super) fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
         let minor = self
             .minor
             .checked_mul(i64::from(quantity.get()))

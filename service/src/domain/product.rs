@@ -9,12 +9,12 @@ use super::validation::{ValidationCode, ValidationError};
 
 short_text_type!(
     /// The shop's own number for a product; unique, 1 to 64 characters.
-    Sku,
+    pub(crate) Sku,
     64
 );
 short_text_type!(
     /// What a product is called; 1 to 200 characters.
-    ProductName,
+    pub(crate) ProductName,
     200
 );
 

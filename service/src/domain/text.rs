@@ -29,12 +29,12 @@ pub(crate) fn parse_short_text(text: String, max: usize) -> Result<String, Valid
     Ok(text)
 }
 
-/// Declares a text type with a length limit: its doc comment, then `Name, 200`.
+/// Declares a text type with a length limit: its doc comment, then `pub Name, 200`.
 macro_rules! short_text_type {
-    ($(#[$doc:meta])* $name:ident, $max:expr) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident, $max:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name(String);
+        $visibility struct $name(String);
 
         impl $name {
             /// The most characters it may have.
@@ -44,7 +44,7 @@ macro_rules! short_text_type {
             ///
             /// # Errors
             /// `blank`, `too_long` or `control_character`.
-            pub fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
+            $visibility fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
                 $crate::domain::text::parse_short_text(text, Self::MAX_LENGTH).map(Self)
             }
 

@@ -9,7 +9,7 @@ use super::validation::{ValidationCode, ValidationError};
 
 short_text_type!(
     /// What a person wants to be called; 1 to 200 characters.
-    PersonName,
+    pub PersonName,
     200
 );
 
@@ -21,7 +21,7 @@ pub struct EmailAddress(String);
 impl EmailAddress {
     /// The most characters a deliverable address has (RFC 5321, section
     /// 4.5.3.1.3, less the angle brackets).
-    pub(crate) const MAX_LENGTH: usize = 254;
+    const MAX_LENGTH: usize = 254;
 
     /// Checks the form of the address; whether it exists, only a mail can tell.
     ///
@@ -56,9 +56,9 @@ pub struct Password(SecretString);
 impl Password {
     /// At least this many characters (NIST SP 800-63B asks for 8 at least and
     /// 15 where it stands alone).
-    pub(crate) const MIN_LENGTH: usize = 12;
+    const MIN_LENGTH: usize = 12;
     /// At most this many, so that hashing has a bound.
-    pub(crate) const MAX_LENGTH: usize = 128;
+    const MAX_LENGTH: usize = 128;
 
     /// Checks the length of a password that a user wants to have.
     ///

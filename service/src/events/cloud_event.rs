@@ -26,7 +26,7 @@ struct CloudEvent<'a> {
 ///
 /// # Errors
 /// If the event's data is not JSON.
-pub(crate) fn to_json(event: &OrderEvent) -> serde_json::Result<String> {
+pub(super) fn to_json(event: &OrderEvent) -> serde_json::Result<String> {
     serde_json::to_string(&CloudEvent {
         specversion: "1.0",
         id: event.id,

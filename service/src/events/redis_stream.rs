@@ -23,7 +23,7 @@ impl RedisStream {
     ///
     /// # Errors
     /// If `events.max_length` is more than this machine can count.
-    pub(crate) fn new(redis: RedisClient, events: &EventsConfig) -> anyhow::Result<Self> {
+    pub(super) fn new(redis: RedisClient, events: &EventsConfig) -> anyhow::Result<Self> {
         Ok(Self {
             redis,
             stream: events.stream.clone(),
@@ -35,7 +35,7 @@ impl RedisStream {
     ///
     /// # Errors
     /// If Redis can't be reached or refuses; some may have been appended.
-    pub(crate) async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
+    pub(super) async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
         let mut pipeline = redis::pipe();
         pipeline.atomic();
         for event in events {

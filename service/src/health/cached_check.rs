@@ -22,7 +22,7 @@ pub(crate) struct CheckReport {
     /// How it is.
     pub(crate) status: HealthStatus,
     /// How long the look took, in milliseconds.
-    pub(crate) latency_ms: f64,
+    latency_ms: f64,
     /// The figures behind it, or `error`.
     pub(crate) details: Value,
     #[serde(skip)]

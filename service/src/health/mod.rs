@@ -63,14 +63,14 @@ pub(crate) enum HealthStatus {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckResult {
     /// How it is.
-    pub(crate) status: HealthStatus,
+    status: HealthStatus,
     /// The figures behind that: a JSON object.
-    pub(crate) details: Value,
+    details: Value,
 }
 
 impl CheckResult {
     /// Degraded if `wrong`, else healthy.
-    pub(crate) fn degraded_if(is_degraded: bool, details: Value) -> Self {
+    fn degraded_if(is_degraded: bool, details: Value) -> Self {
         let status = if is_degraded {
             HealthStatus::Degraded
         } else {
@@ -80,7 +80,7 @@ impl CheckResult {
     }
 
     /// Healthy, for want of anything to compare with.
-    pub(crate) fn not_measured(reason: &str) -> Self {
+    fn not_measured(reason: &str) -> Self {
         Self {
             status: HealthStatus::Healthy,
             details: json!({ "not_measured": reason }),

@@ -15,7 +15,7 @@ use crate::config::Network;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client's address, as far as it can be trusted. `None` if the peer has none.
-pub(crate) fn client_address(request: &HttpRequest, proxies: &[Network]) -> Option<IpAddr> {
+pub(super) fn client_address(request: &HttpRequest, proxies: &[Network]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let headers = request.headers().get_all(X_FORWARDED_FOR);
     // What a stranger wrote into the line must not hide what our proxy added to it.

@@ -30,7 +30,7 @@ struct ConnectionCounts {
 }
 
 /// Is counted as long as it lives.
-pub(super) struct CountGuard {
+pub(crate) struct CountGuard {
     counts: Arc<ConnectionCounts>,
     counter: fn(&ConnectionCounts) -> &AtomicUsize,
 }

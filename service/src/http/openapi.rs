@@ -32,7 +32,7 @@ use super::problem::{ProblemBody, ProblemKind};
     components(schemas(ProblemBody)),
     modifiers(&BearerSecurity, &SharedProblems),
 )]
-pub(crate) struct ApiDoc;
+pub(super) struct ApiDoc;
 
 /// The document as indented JSON.
 ///

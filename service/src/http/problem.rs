@@ -102,21 +102,21 @@ kinds! {
 
 /// One field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct FieldError {
+pub(super) struct FieldError {
     /// JSON pointer (RFC 6901) into the body, or `/name` of a query parameter.
     #[schema(example = "/lines/0/quantity")]
-    pub(crate) pointer: String,
+    pub(super) pointer: String,
     /// Stable, for programs.
     #[schema(example = "out_of_range")]
-    pub(crate) code: String,
+    pub(super) code: String,
     /// For people.
     #[schema(example = "must be from 1 to 1000")]
-    pub(crate) message: String,
+    pub(super) message: String,
 }
 
 impl FieldError {
     /// The field at `pointer` breaks a rule.
-    pub(crate) fn new(pointer: impl Into<String>, invalid: ValidationError) -> Self {
+    pub(super) fn new(pointer: impl Into<String>, invalid: ValidationError) -> Self {
         Self {
             pointer: pointer.into(),
             code: invalid.code.to_string(),
@@ -129,23 +129,23 @@ impl FieldError {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     /// What kind.
-    pub(crate) kind: ProblemKind,
+    pub(super) kind: ProblemKind,
     /// What went wrong this time, or what to do; never the cause of a 5xx.
-    pub(crate) detail: String,
+    pub(super) detail: String,
     /// The fields at fault.
-    pub(crate) errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
     /// Headers that belong to the answer.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
-    pub(crate) cause: Option<String>,
+    pub(super) cause: Option<String>,
     /// Was refused so that others are served, and counted: a line in the log for each
     /// would cost what refusing is to save.
-    pub(crate) is_shed: bool,
+    pub(super) is_shed: bool,
 }
 
 impl Problem {
     /// A problem of `kind`.
-    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+    pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let mut problem = Self {
             kind,
             detail: detail.into(),
@@ -163,7 +163,7 @@ impl Problem {
     }
 
     /// A request with fields that break a rule.
-    pub(crate) fn validation(errors: Vec<FieldError>) -> Self {
+    pub(super) fn validation(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
             ..Self::new(
@@ -174,7 +174,7 @@ impl Problem {
     }
 
     /// A request that the service has no room for.
-    pub(crate) fn shed(detail: impl Into<String>) -> Self {
+    pub(super) fn shed(detail: impl Into<String>) -> Self {
         Self {
             is_shed: true,
             ..Self::new(ProblemKind::Overloaded, detail)
@@ -184,20 +184,20 @@ impl Problem {
 
     /// The same with a header; of two with one name the later one is sent.
     #[must_use]
-    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
     /// The same with a `Retry-After`, in seconds.
     #[must_use]
-    pub(crate) fn with_retry_after(self, seconds: u32) -> Self {
+    pub(super) fn with_retry_after(self, seconds: u32) -> Self {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// The same with a cause for the log.
     #[must_use]
-    pub(crate) fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+    pub(super) fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
@@ -227,25 +227,25 @@ impl ResponseError for Problem {
 /// A problem as it is sent, `application/problem+json`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(crate) struct ProblemBody<'a> {
+pub(super) struct ProblemBody<'a> {
     /// Names the kind of problem; `docs/problems.md` explains each.
     #[serde(rename = "type")]
     #[schema(example = "https://orderly.example/problems/validation-failed")]
-    pub(crate) type_uri: String,
+    pub(super) type_uri: String,
     /// The same for every problem of the type.
-    pub(crate) title: &'a str,
+    pub(super) title: &'a str,
     /// The status code.
-    pub(crate) status: u16,
+    pub(super) status: u16,
     /// What went wrong this time, or what to do.
-    pub(crate) detail: &'a str,
+    pub(super) detail: &'a str,
     /// The path that was asked for.
-    pub(crate) instance: &'a str,
+    pub(super) instance: &'a str,
     /// The trace id: the log lines of this request carry it too.
     // On the admin listener a request has no span, and so none.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(required, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
-    pub(crate) trace_id: &'a str,
+    pub(super) trace_id: &'a str,
     /// The fields at fault.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) errors: &'a [FieldError],
+    pub(super) errors: &'a [FieldError],
 }

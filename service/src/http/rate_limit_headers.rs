@@ -15,7 +15,7 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The two headers of an answer.
-pub(crate) fn for_admitted(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn for_admitted(admitted: &Admitted) -> Vec<(HeaderName, HeaderValue)> {
     let Admitted {
         class,
         policy,

@@ -19,7 +19,7 @@ use super::openapi::ApiDoc;
 use super::problem::{Problem, ProblemKind};
 
 /// Adds the API to an actix application.
-pub(crate) fn configure(app: &mut web::ServiceConfig) {
+pub(super) fn configure(app: &mut web::ServiceConfig) {
     let document = web::Data::new(ApiDoc::openapi());
     let serve_document = move || {
         let document = document.clone();

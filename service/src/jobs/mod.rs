@@ -31,14 +31,14 @@ const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub struct JobWakeups {
     /// For [`payments`].
-    pub(crate) payments: Notify,
+    payments: Notify,
     /// For [`outbox_relay`].
-    pub(crate) relay: Notify,
+    relay: Notify,
 }
 
 impl JobWakeups {
     /// There is work for all.
-    pub(crate) fn wake_all(&self) {
+    fn wake_all(&self) {
         self.payments.notify_one();
         self.relay.notify_one();
     }

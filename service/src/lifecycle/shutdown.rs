@@ -74,7 +74,7 @@ impl ShutdownPhase {
 #[error("the shutdown ran over its deadline in: {}", .phases.join(", "))]
 pub(crate) struct ShutdownTimedOut {
     /// Which ones.
-    pub(crate) phases: Vec<&'static str>,
+    phases: Vec<&'static str>,
 }
 
 /// Goes through `phases` one after the other, to the last one whatever happens.

@@ -61,6 +61,6 @@ impl StopSignals {
 ///
 /// # Errors
 /// If the process may not listen for signals.
-pub(crate) fn listen_for_reload() -> std::io::Result<Signal> {
+pub(super) fn listen_for_reload() -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
 }

@@ -43,7 +43,7 @@ pub(super) struct RedisConnection {
 }
 
 /// One connection, which redis-rs makes again when it breaks.
-pub(super) struct ManagedConnection {
+pub(crate) struct ManagedConnection {
     manager: ConnectionManager,
     /// When a command first went unanswered, if none was answered since.
     unresponsive_since: Mutex<Option<Instant>>,

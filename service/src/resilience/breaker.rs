@@ -36,7 +36,7 @@ use crate::telemetry::metrics::BreakerMetrics;
 #[error("the circuit breaker is open")]
 pub(crate) struct CircuitOpen {
     /// When a probe may pass.
-    pub(crate) retry_after: Duration,
+    pub(super) retry_after: Duration,
 }
 
 /// A circuit breaker for one dependency. Clones are the same breaker.

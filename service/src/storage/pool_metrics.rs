@@ -12,7 +12,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
 #[derive(Clone)]
 pub struct PoolMetrics {
     /// `orderly_pool_wait_seconds`: from asking for a connection to having one.
-    pub(crate) wait_seconds: HistogramVec,
+    pub(super) wait_seconds: HistogramVec,
     gauges: Gauges,
 }
 

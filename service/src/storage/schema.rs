@@ -1,5 +1,4 @@
 //! The tables as diesel sees them; `migrations/` says what each column is for.
-#![expect(missing_docs, reason = "the columns are documented in migrations/")]
 
 diesel::table! {
     users (id) {
@@ -102,7 +101,7 @@ diesel::table! {
 }
 
 /// Their names, in the order from above.
-pub(crate) const TABLES: [&str; 8] = [
+pub(super) const TABLES: [&str; 8] = [
     "users",
     "products",
     "orders",

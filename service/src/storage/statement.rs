@@ -17,7 +17,7 @@ macro_rules! statement {
         $(#[$doc])*
         pub(super) struct $name<'a> {
             $(pub(super) $field: $type,)*
-            pub(super) lifetime: std::marker::PhantomData<&'a ()>,
+            lifetime: std::marker::PhantomData<&'a ()>,
         }
 
         impl diesel::query_builder::QueryId for $name<'_> {

@@ -65,7 +65,7 @@ pub struct PlacedOrder {
     /// The body of the answer, byte for byte the same each time.
     pub(crate) response_body: String,
     /// What the order costs; none if an earlier request with this key made it.
-    pub(crate) total: Option<Money>,
+    total: Option<Money>,
 }
 
 impl PlacedOrder {

@@ -19,7 +19,7 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::resilience::deadline;
 
 /// The header with which a client asks for a shorter deadline, in milliseconds.
-pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
 ///

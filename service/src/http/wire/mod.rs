@@ -17,13 +17,13 @@ use crate::domain::money::{Currency, Money};
 /// An amount of money.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MoneyBody {
+struct MoneyBody {
     /// In minor units: 1250 EUR are 12.50 euros.
     #[schema(minimum = 1, example = 1250)]
-    pub(crate) amount_minor: i64,
+    amount_minor: i64,
     /// ISO 4217, in upper case.
     #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
-    pub(crate) currency: String,
+    currency: String,
 }
 
 impl From<Money> for MoneyBody {

@@ -25,7 +25,7 @@ pub(crate) struct PlaceOrderRequest {
 /// So many of that.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LineRequest {
+struct LineRequest {
     /// Of what.
     product_id: Uuid,
     /// How many.
@@ -74,31 +74,31 @@ impl PlaceOrderRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OrderResponse {
     /// Names the order.
-    pub(crate) id: Uuid,
+    id: Uuid,
     /// Where it stands: `pending`, `paid`, `shipped`, `cancelled` or `payment_failed`.
     #[schema(value_type = String, example = "pending")]
-    pub(crate) status: OrderStatus,
+    status: OrderStatus,
     /// In the customer's order.
-    pub(crate) lines: Vec<LineResponse>,
+    lines: Vec<LineResponse>,
     /// What it costs.
-    pub(crate) total: MoneyBody,
+    total: MoneyBody,
     /// When it was placed.
-    pub(crate) created_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
     /// When it last changed.
-    pub(crate) updated_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
 }
 
 /// A line of an order, with the price of the day.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct LineResponse {
+struct LineResponse {
     /// What was ordered.
-    pub(crate) product_id: Uuid,
+    product_id: Uuid,
     /// How many.
-    pub(crate) quantity: u16,
+    quantity: u16,
     /// What one cost when it was ordered.
-    pub(crate) unit_price: MoneyBody,
+    unit_price: MoneyBody,
     /// What the line costs.
-    pub(crate) line_total: MoneyBody,
+    line_total: MoneyBody,
 }
 
 impl From<&Order> for OrderResponse {

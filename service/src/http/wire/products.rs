@@ -129,17 +129,17 @@ pub(crate) struct ProductResponse {
     /// Names the product.
     pub(crate) id: Uuid,
     /// The shop's own number.
-    pub(crate) sku: String,
+    sku: String,
     /// What it is called.
-    pub(crate) name: String,
+    name: String,
     /// What one piece costs.
-    pub(crate) price: MoneyBody,
+    price: MoneyBody,
     /// How many pieces are left.
-    pub(crate) stock: i32,
+    stock: i32,
     /// Counts the changes of any of these, from 1; also the ETag.
-    pub(crate) version: i64,
+    version: i64,
     /// When it last changed.
-    pub(crate) updated_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
 }
 
 impl From<Product> for ProductResponse {

@@ -104,16 +104,16 @@ impl ProfileChangeRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserResponse {
     /// Names the user.
-    pub(crate) id: Uuid,
+    id: Uuid,
     /// As registered.
-    pub(crate) email: String,
+    email: String,
     /// What to call them.
-    pub(crate) name: String,
+    name: String,
     /// `customer` or `admin`.
     #[schema(value_type = String, example = "customer")]
-    pub(crate) role: Role,
+    role: Role,
     /// When they registered.
-    pub(crate) created_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
 }
 
 impl From<User> for UserResponse {

@@ -74,7 +74,7 @@ pub(super) struct SandboxError {
 }
 
 impl SandboxError {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),

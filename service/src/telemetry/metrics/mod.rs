@@ -177,7 +177,7 @@ impl ReloadMetrics {
     ///
     /// # Errors
     /// None: the names are good.
-    pub(crate) fn new() -> Result<Self> {
+    fn new() -> Result<Self> {
         let metrics = Self {
             failures: counter(
                 "config_reload_failures",
