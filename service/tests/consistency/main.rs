@@ -17,6 +17,7 @@ mod support;
 mod architecture;
 mod commands;
 mod first_page;
+mod glossary;
 mod metrics;
 mod paths;
 mod ports;
