@@ -25,7 +25,7 @@ demo-down: ## Remove the demo, its data too
 	docker compose down --volumes --remove-orphans
 
 .PHONY: test-demo
-test-demo: ## Try the demo: place an order, stop a replica under load, remove everything
+test-demo: ## Test the demo: place an order, stop a replica under load, remove everything
 	@scripts/try-demo.sh $(ARGS)
 
 .PHONY: test

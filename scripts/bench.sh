@@ -87,7 +87,7 @@ export ORDERLY__DATABASE__POOL_SIZE=$pool
 export ORDERLY__RATE_LIMIT__LOGIN_BURST=1000 ORDERLY__RATE_LIMIT__WRITE_PER_MINUTE=6000000
 export ORDERLY__RATE_LIMIT__WRITE_BURST=1000000
 select_ports
-setup="release build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
+setup="${ORDERLY_LOAD_PROFILE:-release} build; a pool of $pool connections for requests; rate limits, metrics, spans and a JSON log line for each request"
 result=(--result "loadtest/results/order-path${with:+-with-$with}.md")
 case " $* " in *" --result"*) result=() ;; esac
 if [ -z "$with" ]; then

@@ -5,10 +5,11 @@
 build_binary() { BINARY=$(build_program --bin orderly); }
 
 # The programs as they are deployed: each with no more features than it asks for itself.
-# Sets BINARY and LOADTEST.
+# Sets BINARY and LOADTEST. With ORDERLY_LOAD_PROFILE=dev, CI saves the long release build.
 build_release_binaries() {
-  BINARY=$(build_program --release --package orderly --bin orderly)
-  LOADTEST=$(build_program --release --package orderly-loadtest --bin orderly-loadtest)
+  local profile=${ORDERLY_LOAD_PROFILE:-release}
+  BINARY=$(build_program --profile "$profile" --package orderly --bin orderly)
+  LOADTEST=$(build_program --profile "$profile" --package orderly-loadtest --bin orderly-loadtest)
 }
 
 # build_program CARGO_OPTIONS…: builds one program and says where it is.

@@ -66,7 +66,7 @@ fn documented_targets() -> BTreeMap<String, String> {
 fn commands(page: &Page) -> impl Iterator<Item = &str> {
     let lines = page.text.lines().map(str::trim);
     lines.map(|line| {
-        ["- run: ", "run: ", "try "]
+        ["- run: ", "run: ", "step "]
             .iter()
             .find_map(|front| line.strip_prefix(front))
             .unwrap_or(line)

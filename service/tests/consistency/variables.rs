@@ -13,6 +13,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("ORDERLY_TEST_REDIS_URL", "service/tests/support/"),
     ("ORDERLY_TEST_CERTIFICATES", "service/tests/support/"),
     ("ORDERLY_DRILL_REPORT", "service/tests/"),
+    ("ORDERLY_LOAD_PROFILE", "scripts/lib/build.sh"),
     ("ORDERLY_CONTRACT_URL", "scripts/contract/"),
     ("ORDERLY_CONTRACT_TOKEN", "scripts/contract/"),
 ];
