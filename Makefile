@@ -26,7 +26,7 @@ demo-down: ## Remove the demo, its data too
 
 .PHONY: test-demo
 test-demo: ## Test the demo: place an order, stop a replica under load, remove everything
-	@scripts/try-demo.sh $(ARGS)
+	@scripts/test-demo.sh $(ARGS)
 
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')

@@ -4,7 +4,7 @@
 # machine that does nothing else.
 #
 #   scripts/bench.sh [--redis | --everything] [--rounds 9] [--seconds 30] …
-#   scripts/bench.sh --rounds 1 --seconds 2 --least 0 --result .data/bench.md    a quick trial; writes to another file
+#   scripts/bench.sh --rounds 1 --seconds 2 --min-ratio 0 --result .data/bench.md    a quick trial; writes to another file
 #
 # Measured is what the customer waits for, and what it costs at the least: one replica, which keeps
 # rate limits and cache to itself. What follows an order, its payment and its event, is done by

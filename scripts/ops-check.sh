@@ -10,8 +10,8 @@
 # and is no failure: not every machine can have all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/require.sh
-. scripts/require.sh
+# shellcheck source=scripts/lib/require.sh
+. scripts/lib/require.sh
 
 # The checks install their Python tools with it.
 find_or_install_venv || true
