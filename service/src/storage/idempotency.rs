@@ -89,7 +89,7 @@ statement! {
      SELECT " {user_id: SqlUuid} "," {key: Text} "," {fingerprint: Bytea} ","
      {now: Timestamptz} "," {expires_at: Timestamptz} " FROM local_settings \
      ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-     resource_id = NULL, answer = NULL, created_at = excluded.created_at, \
+     resource_id = NULL, response_body = NULL, created_at = excluded.created_at, \
      expires_at = excluded.expires_at \
      WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL \
      RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true)"
@@ -138,7 +138,7 @@ pub(crate) async fn find_response(
         .select((
             idempotency_keys::fingerprint,
             idempotency_keys::resource_id,
-            idempotency_keys::answer,
+            idempotency_keys::response_body,
         ))
         .first(&mut conn)
         .await
@@ -151,7 +151,7 @@ pub(crate) async fn find_response(
             response_body,
         })),
         Some(_) => Err(StorageError::UnreadableRow(
-            "an idempotency key was used and has no answer".to_owned(),
+            "an idempotency key was used and has no response".to_owned(),
         )),
     }
 }

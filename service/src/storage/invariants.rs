@@ -51,11 +51,11 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
             OR j.amount_minor <> o.total_minor OR j.currency <> o.currency",
     },
     Invariant {
-        description: "an idempotency key that was used has its answer, and its order is there",
+        description: "an idempotency key that was used has its response, and its order exists",
         query: "SELECT k.key AS value FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id
-            WHERE num_nonnulls(k.resource_id, k.answer) > 0
-            AND (k.answer IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
-            OR k.answer::jsonb ->> 'id' <> o.id::text)",
+            WHERE num_nonnulls(k.resource_id, k.response_body) > 0
+            AND (k.response_body IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
+            OR k.response_body::jsonb ->> 'id' <> o.id::text)",
     },
     Invariant {
         description: "one order has one idempotency key",

@@ -58,7 +58,7 @@ statement! {
         (order_id, kind, amount_minor, currency, run_at, created_at, trace_context) \
         SELECT id, 'charge', total_minor, currency, now(), created_at, "
         {trace_context: Nullable<Text>} " FROM placed) \
-    UPDATE idempotency_keys SET resource_id = placed.id, answer = " {response_body: Text} " \
+    UPDATE idempotency_keys SET resource_id = placed.id, response_body = " {response_body: Text} " \
         FROM placed WHERE idempotency_keys.user_id = placed.user_id \
         AND idempotency_keys.key = " {key: Text}
 }
