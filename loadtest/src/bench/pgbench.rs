@@ -43,7 +43,10 @@ impl Pgbench {
                 "fingerprint",
                 "SELECT fingerprint FROM idempotency_keys LIMIT 1",
             ),
-            ("response_body", "SELECT response_body FROM idempotency_keys LIMIT 1"),
+            (
+                "response_body",
+                "SELECT response_body FROM idempotency_keys LIMIT 1",
+            ),
             ("now", "SELECT created_at FROM idempotency_keys LIMIT 1"),
             ("expires", "SELECT expires_at FROM idempotency_keys LIMIT 1"),
             ("total", "SELECT total_minor FROM orders LIMIT 1"),

@@ -45,7 +45,7 @@ where
     V: CacheValue,
     E: LoadError,
 {
-    pub(super) fn new(context: Arc<Context>, main: tokio::runtime::Handle) -> Self {
+    pub(super) fn new(context: Arc<Context>, runtime: tokio::runtime::Handle) -> Self {
         let config = &context.config;
         let local = Cache::builder()
             .max_capacity(config.local_capacity)
@@ -53,7 +53,7 @@ where
             .build();
         Self {
             local,
-            single_flight: SingleFlight::new(main),
+            single_flight: SingleFlight::new(runtime),
             context,
         }
     }

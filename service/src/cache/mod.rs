@@ -41,10 +41,13 @@
 
 mod context;
 mod entry;
+mod invalidation_guard;
 mod layered;
 mod pending_invalidations;
+mod product_json;
 mod products;
 mod redis_layer;
 
 pub(crate) use entry::LoadError;
-pub(crate) use products::{FIRST_ROWS, InvalidationGuard, ProductCache};
+pub(crate) use invalidation_guard::InvalidationGuard;
+pub(crate) use products::{FIRST_ROWS, ProductCache};

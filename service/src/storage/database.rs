@@ -38,9 +38,11 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use prometheus::Histogram;
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::error::StorageError;
 use super::pool_metrics::PoolMetrics;
 use crate::config::DatabaseConfig;
@@ -68,17 +70,17 @@ pub struct Databases {
 
 impl Databases {
     /// Makes both pools; they connect when a connection is first asked for.
-    /// `main` is the runtime that outlives every server and job.
+    /// `runtime` is the one that outlives every server and job.
     ///
     /// # Errors
     /// If `url` is no Postgres URL; the message does not repeat it.
     pub fn new(
         url: &str,
         config: &DatabaseConfig,
-        main: Handle,
+        runtime: Handle,
         metrics: &PoolMetrics,
     ) -> anyhow::Result<Self> {
-        let connector = Connector::new(url, config, main)?;
+        let connector = Connector::new(url, config, runtime)?;
         let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
         Ok(Self {
             requests: pool("requests", config.pool_size)?,
@@ -174,7 +176,16 @@ impl Database {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.connector.run_on_main(work).await
+        let work = deadline::with_current_deadline(work).in_current_span();
+        match AbortOnDropHandle::new(self.connector.runtime.spawn(work)).await {
+            Ok(output) => Ok(output),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StorageError::Unavailable(
+                    "the main runtime is shutting down".to_owned(),
+                )),
+            },
+        }
     }
 
     /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a

@@ -16,10 +16,9 @@ use diesel_async::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+use super::advisory_locks;
 
-/// Any number that no other program on this database uses for an advisory lock.
-const MIGRATION_LOCK: i64 = 0x6f72_6465_726c_7901;
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
 /// Whether the database has the schema that this binary was built for.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,10 +41,13 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
     // is under way; both end with this session.
     conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0;")
         .await?;
-    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))
-        .execute(&mut conn)
-        .await
-        .context("waiting for another migration to end")?;
+    diesel::sql_query(format!(
+        "SELECT pg_advisory_lock({})",
+        advisory_locks::MIGRATIONS
+    ))
+    .execute(&mut conn)
+    .await
+    .context("waiting for another migration to end")?;
     let mut harness = AsyncMigrationHarness::new(conn);
     let applied = harness
         .run_pending_migrations(MIGRATIONS)

@@ -7,7 +7,10 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
+mod advisory_locks;
+mod cancellation;
 mod connection;
+mod connector;
 pub mod database;
 pub mod dead_jobs;
 pub(crate) mod error;

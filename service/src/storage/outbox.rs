@@ -12,6 +12,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::advisory_locks;
 use super::error::StorageError;
 use super::schema::outbox;
 use crate::domain::event::OrderEvent;
@@ -22,9 +23,6 @@ diesel::define_sql_function! {
     /// Takes a lock that lasts as long as the session, if it is free.
     fn pg_try_advisory_lock(key: BigInt) -> diesel::sql_types::Bool;
 }
-
-/// Any number that no other program on this database uses for an advisory lock.
-const RELAY_LOCK: i64 = 0x6f72_6465_726c_7902;
 
 /// Adds an event, in the transaction of the change that it tells of.
 ///
@@ -56,9 +54,11 @@ pub(crate) async fn append(
 pub(crate) async fn try_acquire_relay_lock(
     conn: &mut AsyncPgConnection,
 ) -> Result<bool, StorageError> {
-    Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
-        .get_result(conn)
-        .await?)
+    Ok(
+        diesel::select(pg_try_advisory_lock(advisory_locks::OUTBOX_RELAY))
+            .get_result(conn)
+            .await?,
+    )
 }
 
 /// An event that waits in the table.

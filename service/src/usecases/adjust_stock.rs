@@ -1,6 +1,8 @@
 //! An admin counts: stock came in, or went missing.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
 use crate::storage::products;

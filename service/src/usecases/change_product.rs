@@ -4,7 +4,9 @@
 //! (the "lost update"). Each says which version they saw; the row is locked,
 //! compared, and only then changed.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};

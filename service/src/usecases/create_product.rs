@@ -1,6 +1,8 @@
 //! An admin enters a product.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock};

@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::{Services, UseCaseError, current_time};
+use super::clock::current_time;
+use super::{Services, UseCaseError};
 use crate::domain::user::EmailAddress;
 use crate::secrets::tokens::{Identity, IssuedToken};
 use crate::storage::users;

@@ -33,7 +33,9 @@ use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::config::OrdersConfig;
 use crate::domain::basket::Basket;
 use crate::domain::event::OrderEvent;

@@ -1,6 +1,7 @@
 //! Somebody registers.
 
-use super::{Services, UseCaseError, current_time};
+use super::clock::current_time;
+use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
 use crate::storage::users::{self, NewUser};

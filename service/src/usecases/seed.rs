@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 
+use super::clock::current_time;
 use super::register_user::{Registration, register_user};
-use super::{Services, UseCaseError, current_time};
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{ProductName, Sku, Stock};
