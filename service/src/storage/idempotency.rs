@@ -14,7 +14,6 @@
 //!
 //! Run it: `tests/api/orders/idempotency_in_progress.rs`.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -74,7 +73,7 @@ pub(crate) struct StoredResponse {
 // takes an array that it does not know for one of ten, and finds that a plan for the one
 // it is given is cheaper. It is, but making it costs more than all the rest.
 statement! {
-    ClaimKey {
+    ClaimKey<'a> {
         user_id: Uuid,
         key: &'a str,
         fingerprint: &'a [u8],
@@ -100,7 +99,7 @@ statement! {
 ///
 /// # Errors
 /// [`StorageError`].
-pub(crate) async fn claim(
+pub(crate) async fn try_claim(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<ClaimOutcome, StorageError> {
@@ -111,7 +110,6 @@ pub(crate) async fn claim(
         now: claim.now,
         expires_at: claim.expires_at,
         wait: format!("{}ms", claim.wait.as_millis()),
-        lifetime: PhantomData,
     }
     .get_result::<String>(&mut conn)
     .await
@@ -181,7 +179,6 @@ pub async fn delete_expired(
     let delete = DeleteExpired {
         now,
         limit: limit.into(),
-        lifetime: PhantomData,
     };
     Ok(delete.execute(conn).await?)
 }

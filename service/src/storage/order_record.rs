@@ -19,7 +19,7 @@ use crate::domain::order::Order;
 use crate::telemetry::trace_context;
 
 statement! {
-    RecordOrder {
+    RecordOrder<'a> {
         order_id: Uuid,
         user_id: Uuid,
         status: &'static str,
@@ -96,7 +96,6 @@ pub(crate) async fn insert(
         key: key.as_str(),
         response_body,
         trace_context: trace_context::current(),
-        lifetime: std::marker::PhantomData,
     }
     .execute(&mut conn)
     .await?;

@@ -62,7 +62,7 @@ pub struct LeasedJob {
     pub kind: JobKind,
     /// How much.
     pub amount: Money,
-    /// The how manyth try this is, from 1.
+    /// Attempt number, starting at 1.
     pub attempt: u32,
     /// Since when it is to be done.
     pub age: Duration,
@@ -86,21 +86,20 @@ statement! {
      (extract(epoch FROM now() - created_at) * 1000)::bigint, trace_context"
 }
 
-/// Leases up to `limit` due jobs for `lease`.
+/// Leases up to `limit` due jobs for `duration`.
 ///
 /// # Errors
 /// [`StorageError`].
 pub(crate) async fn lease(
     conn: &mut AsyncPgConnection,
     token: Uuid,
-    lease: Duration,
+    duration: Duration,
     limit: usize,
 ) -> Result<Vec<LeasedJob>, StorageError> {
     let rows: Vec<LeasedRow> = LeaseJobs {
         token,
-        lease_ms: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+        lease_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
-        lifetime: std::marker::PhantomData,
     }
     .load(conn)
     .await?;

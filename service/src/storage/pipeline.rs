@@ -28,7 +28,6 @@
 //! See it break: `an_order_takes_five_statements_and_two_waits` in
 //! `tests/api/storage/round_trips.rs`, and `tests/api/storage/pipeline.rs`.
 
-use std::marker::PhantomData;
 use std::pin::pin;
 
 use diesel::connection::TransactionManagerStatus;
@@ -136,9 +135,6 @@ fn transaction_status(conn: &mut AsyncPgConnection) -> &mut TransactionManagerSt
 }
 
 async fn send_commit(mut conn: &AsyncPgConnection) -> Result<(), StorageError> {
-    let commit = Commit {
-        lifetime: PhantomData,
-    };
-    commit.execute(&mut conn).await?;
+    Commit {}.execute(&mut conn).await?;
     Ok(())
 }

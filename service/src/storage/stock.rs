@@ -100,7 +100,6 @@ pub(crate) async fn restock(
             .map(|line| line.quantity.get().into())
             .collect(),
         now,
-        lifetime: std::marker::PhantomData,
     }
     .execute(conn)
     .await?;

@@ -77,44 +77,40 @@ impl PlacedOrder {
     }
 }
 
-/// Places an order. `render` makes the body of the answer, which is stored with
-/// the order.
+/// Places an order. `render` makes the body of the response, which is stored with the order.
 ///
 /// # Errors
-/// `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `Overloaded`, `Unavailable`; nothing
-/// was changed, except perhaps after `Unavailable`, when the connection broke
-/// during the commit: the same request with the same key tells.
+/// - `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `NotFound` if the user no
+///   longer exists, `Overloaded`: nothing was committed.
+/// - `Unavailable`, `DeadlineExceeded`, `Internal`: the commit is unknown, because the failure may
+///   have come during `COMMIT`. The same request with the same key returns the result.
 pub(crate) async fn place_order(
     services: &Services,
     request: PlaceOrder,
     render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
-    let work = execute(services.clone(), request, render);
-    services.database.run_on_db_runtime(work).await?
+    let (database, services) = (&services.database, services.clone());
+    let work = async move {
+        let mut conn = services.database.connection().await?;
+        let mut invalidation = services.products.invalidation_guard();
+        invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
+        let result = place_order_on(&mut conn, &services.orders, &request, render).await;
+        let placed = finish(invalidation, result)?;
+        if let Some(total) = placed.total {
+            let order_value = &services.metrics.order_value;
+            let minor = u64::try_from(total.minor()).unwrap_or_default();
+            order_value
+                .with_label_values(&[total.currency().code()])
+                .inc_by(minor);
+            services.record_order_status(OrderStatus::Pending);
+        }
+        services.job_notifier.notify();
+        Ok(placed)
+    };
+    database.run_on_db_runtime(work).await?
 }
 
-async fn execute(
-    services: Services,
-    request: PlaceOrder,
-    render: fn(&Order) -> serde_json::Result<String>,
-) -> Result<PlacedOrder, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.invalidation_guard();
-    invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
-    let placed = place_order_on(&mut conn, &services.orders, &request, render).await;
-    let placed = finish(invalidation, placed)?;
-    if let Some(total) = placed.total {
-        let currency = [total.currency().code()];
-        let minor = u64::try_from(total.minor()).unwrap_or_default();
-        let order_value = &services.metrics.order_value;
-        order_value.with_label_values(&currency).inc_by(minor);
-        services.record_order_status(OrderStatus::Pending);
-    }
-    services.job_notifier.notify();
-    Ok(placed)
-}
-
-/// The same on a connection of the caller's.
+/// Places an order on a connection of the caller's, without metrics, cache and notification.
 ///
 /// # Errors
 /// As [`place_order`].
@@ -125,19 +121,19 @@ pub async fn place_order_on(
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let mut transaction = Pipeline::new(conn);
-    let placed = place_or_replay(&mut transaction, config, request, render).await;
+    let result = claim_and_place(&mut transaction, config, request, render).await;
     transaction.end().await;
-    placed
+    result
 }
 
-async fn place_or_replay(
+async fn claim_and_place(
     transaction: &mut Pipeline<'_>,
     config: &OrdersConfig,
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let now = current_time();
-    let fingerprint = fingerprint(&request.basket);
+    let fingerprint = hash_basket(&request.basket);
     let claim = Claim {
         user_id: request.user_id,
         key: &request.idempotency_key,
@@ -150,7 +146,7 @@ async fn place_or_replay(
     let product_ids: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
     let (claim_outcome, locked_products) = transaction
         .begin(
-            async |conn| idempotency::claim(conn, &claim).await,
+            async |conn| idempotency::try_claim(conn, &claim).await,
             async |conn| stock::lock_if_claimed(conn, &product_ids, &claim).await,
         )
         .await?;
@@ -165,11 +161,9 @@ async fn place_or_replay(
             let stored = transaction
                 .commit(async |conn| idempotency::find_response(conn, &claim).await)
                 .await?;
-            // The claim has the row locked, so it is there; if it were not: come back, and claim it.
-            replay(
-                stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?,
-                &fingerprint,
-            )
+            // The claim has locked the row, so it exists; if it did not, a retry would claim the key.
+            let stored = stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?;
+            replay(stored, &fingerprint)
         }
         ClaimOutcome::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
     }
@@ -197,7 +191,7 @@ async fn insert_order(
         .await?;
     Ok(PlacedOrder {
         order_id: order.id.0,
-        response_body: response_body,
+        response_body,
         total: Some(order.total),
     })
 }
@@ -213,7 +207,7 @@ fn replay(stored: StoredResponse, fingerprint: &Fingerprint) -> Result<PlacedOrd
     })
 }
 
-fn fingerprint(basket: &Basket) -> Fingerprint {
+fn hash_basket(basket: &Basket) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update("place_order");
     for line in basket.lines() {
