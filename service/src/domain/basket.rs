@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::ids::ProductId;
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 /// How many pieces of one product, 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,20 +13,14 @@ pub struct Quantity(u16);
 
 impl Quantity {
     /// The most pieces in one line.
-    const MAX: u16 = 1000;
+    const MAX: i64 = 1000;
 
     /// Checks the range.
     ///
     /// # Errors
     /// `out_of_range`.
     pub fn new(pieces: i64) -> Result<Self, ValidationError> {
-        u16::try_from(pieces)
-            .ok()
-            .filter(|n| (1..=Self::MAX).contains(n))
-            .map(Self)
-            .ok_or_else(|| {
-                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 1000")
-            })
+        parse_in_range(pieces, 1..=Self::MAX).map(Self)
     }
 
     /// How many pieces.
@@ -72,7 +66,7 @@ impl Basket {
                 line: None,
                 invalid: ValidationError::new(
                     ValidationCode::OutOfRange,
-                    "must have 1 to 100 lines",
+                    format!("must have 1 to {} lines", Self::MAX_LINES),
                 ),
             });
         }
@@ -105,7 +99,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_basket_has_1_to_100_lines_and_no_product_twice() {
+    fn accepts_1_to_100_lines_without_duplicate_product() {
         let line = |n: u128| BasketLine {
             product_id: ProductId(Uuid::from_u128(n)),
             quantity: Quantity::new(1).unwrap(),

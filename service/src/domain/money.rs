@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_active_upper_case_codes_are_currencies() {
+    fn accepts_only_active_upper_case_codes() {
         for code in ["EUR", "USD", "JPY", "KWD"] {
             assert_eq!(Currency::parse(code).unwrap().code(), code);
         }
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn two_currencies_never_meet_in_one_sum() {
+    fn rejects_sum_of_two_currencies() {
         let usd = Money::new(1, Currency::parse("USD").unwrap()).unwrap();
         assert_eq!(eur(1).checked_add(usd), Err(MoneyError::MixedCurrency));
     }
 
     proptest! {
         #[test]
-        fn a_sum_is_exact_or_refused(a in 1..=i64::MAX, b in 1..=i64::MAX) {
+        fn sum_is_exact_or_overflows(a in 1..=i64::MAX, b in 1..=i64::MAX) {
             let exact = i128::from(a) + i128::from(b);
             match eur(a).checked_add(eur(b)) {
                 Ok(sum) => prop_assert_eq!(i128::from(sum.minor()), exact),
@@ -161,7 +161,7 @@ mod tests {
         }
 
         #[test]
-        fn a_product_is_exact_or_refused(a in 1..=i64::MAX, n in 1..=1000_i64) {
+        fn product_is_exact_or_overflows(a in 1..=i64::MAX, n in 1..=1000_i64) {
             let exact = i128::from(a) * i128::from(n);
             match eur(a).checked_mul(Quantity::new(n).unwrap()) {
                 Ok(product) => prop_assert_eq!(i128::from(product.minor()), exact),
@@ -173,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn an_amount_is_above_zero(minor in i64::MIN..=0) {
+        fn rejects_amounts_below_one(minor in i64::MIN..=0) {
             prop_assert!(Money::new(minor, Currency::parse("EUR").unwrap()).is_err());
         }
     }

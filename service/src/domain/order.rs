@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_keeps_the_lines_and_adds_them_up() {
+    fn keeps_lines_and_sums_their_totals() {
         let products = [product(1, 250, "EUR", 5), product(2, 1000, "EUR", 1)];
         let order = place(&[(2, 1), (1, 3)], &products).unwrap();
         assert_eq!(order.status, OrderStatus::Pending);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_at_fault_is_named() {
+    fn rejection_names_every_invalid_line() {
         let products = [product(1, 1, "EUR", 1), product(2, 1, "EUR", 0)];
         assert_eq!(
             place(&[(9, 1), (1, 1), (8, 1)], &products),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_currency_and_no_overflow() {
+    fn rejects_mixed_currencies_and_overflow() {
         let products = [
             product(1, 1, "EUR", 9),
             product(2, 1, "USD", 9),
@@ -225,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_total_is_the_exact_sum_of_its_lines(
+        fn total_is_exact_sum_of_line_totals(
             priced in prop::collection::vec((1..=i64::MAX, 1..=1000_i64), 1..10)
         ) {
             let numbered = || (1_u128..).zip(&priced);

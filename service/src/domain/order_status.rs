@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_four_moves_and_no_other() {
+    fn allows_exactly_four_transitions() {
         let legal = [
             (Pending, Pay, Paid),
             (Pending, Decline, PaymentFailed),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for status in OrderStatus::ALL {
             assert_eq!(OrderStatus::parse(status.as_str()).unwrap(), status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
@@ -171,9 +171,9 @@ mod tests {
         // paid order is shipped, an order ends once, and stock that went back
         // never leaves again.
         #[test]
-        fn no_history_is_inconsistent(history in transitions()) {
+        fn transitions_never_become_inconsistent(sequence in transitions()) {
             let (mut status, mut charged, mut ended) = (Pending, false, false);
-            for attempted in history {
+            for attempted in sequence {
                 let before = status;
                 let Ok(next) = status.apply(attempted) else { continue };
                 prop_assert!(!ended, "{before:?} was final");

@@ -9,7 +9,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 /// Which list a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +80,7 @@ impl PageRequest {
     /// # Errors
     /// `out_of_range`.
     pub(crate) fn parse_limit(rows: i64) -> Result<u8, ValidationError> {
-        u8::try_from(rows)
-            .ok()
-            .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
-            .ok_or_else(|| {
-                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 100")
-            })
+        parse_in_range(rows, 1..=i64::from(Self::MAX_LIMIT))
     }
 }
 
@@ -131,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back(id: u128) {
+        fn cursor_round_trips(id: u128) {
             let cursor = Cursor(Uuid::from_u128(id));
             let text = cursor.encode(List::Orders);
             prop_assert_eq!(Cursor::decode(&text, List::Orders).unwrap(), cursor);
@@ -139,7 +134,7 @@ mod tests {
         }
 
         #[test]
-        fn any_other_text_is_refused_not_a_panic(text in "\\PC*") {
+        fn rejects_malformed_cursor_without_panic(text in "\\PC*") {
             if let Ok(cursor) = Cursor::decode(&text, List::Products) {
                 prop_assert_eq!(cursor.encode(List::Products), text);
             }
@@ -148,7 +143,7 @@ mod tests {
         // Whatever the list and the page size: walking the pages meets every
         // row once, in order, and ends.
         #[test]
-        fn pages_cover_a_list_exactly_once(rows in 0_usize..60, limit in 1_u8..=20) {
+        fn pages_cover_list_exactly_once(rows in 0_usize..60, limit in 1_u8..=20) {
             let all: Vec<Uuid> = (0..rows).map(|n| Uuid::from_u128(n as u128)).collect();
             let (mut seen, mut after) = (Vec::new(), None::<Cursor>);
             loop {
@@ -166,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_1_to_100() {
+    fn accepts_limit_of_1_to_100() {
         let ok = |n: i64| PageRequest::parse_limit(n).is_ok();
         assert_eq!(
             [i64::MIN, 0, 1, 100, 101, 257].map(ok),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::ids::ProductId;
 use super::money::Money;
 use super::text::short_text_type;
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 short_text_type!(
     /// The shop's own number for a product; unique, 1 to 64 characters.
@@ -31,16 +31,7 @@ impl Stock {
     /// # Errors
     /// `out_of_range`.
     pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
-        i32::try_from(pieces)
-            .ok()
-            .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
-            .map(Self)
-            .ok_or_else(|| {
-                ValidationError::new(
-                    ValidationCode::OutOfRange,
-                    format!("must be from 0 to {}", Self::MAX),
-                )
-            })
+        parse_in_range(pieces, 0..=Self::MAX).map(Self)
     }
 
     /// How many pieces.
@@ -101,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stock_is_bounded() {
+    fn stock_rejects_values_out_of_range() {
         let ok = |n: i64| Stock::new(n).is_ok();
         assert_eq!(
             [-1, 0, Stock::MAX, Stock::MAX + 1, i64::MAX].map(ok),
@@ -110,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_is_signed_and_not_zero() {
+    fn stock_delta_is_signed_and_not_zero() {
         let ok = |n: i64| StockDelta::new(n).is_ok();
         assert_eq!(
             [

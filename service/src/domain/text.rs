@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_characters_not_bytes() {
+    fn length_limit_counts_characters_not_bytes() {
         assert_eq!(code("ééééé"), "ok");
         assert_eq!(code("éééééé"), "too_long");
     }
 
     #[test]
-    fn blank_and_control_characters_are_refused() {
+    fn rejects_blank_text_and_control_characters() {
         assert_eq!(code(""), "blank");
         assert_eq!(code(" \u{a0}"), "blank");
         assert_eq!(code("a\0b"), "control_character");
@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_kept_as_it_is(text in "\\PC{1,5}") {
+        fn returns_accepted_text_unchanged(text in "\\PC{1,5}") {
             prop_assume!(!text.trim().is_empty());
             prop_assert_eq!(parse_short_text(text.clone(), 5), Ok(text));
         }

@@ -31,7 +31,7 @@ impl EmailAddress {
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(ValidationError::new(
                 ValidationCode::TooLong,
-                "must have at most 254 characters",
+                format!("must have at most {} characters", Self::MAX_LENGTH),
             ));
         }
         garde::rules::email::parse_email(&text).map_err(|_| {
@@ -68,11 +68,11 @@ impl Password {
         match text.expose_secret().chars().count() {
             n if n < Self::MIN_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooShort,
-                "must have at least 12 characters",
+                format!("must have at least {} characters", Self::MIN_LENGTH),
             )),
             n if n > Self::MAX_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooLong,
-                "must have at most 128 characters",
+                format!("must have at most {} characters", Self::MAX_LENGTH),
             )),
             _ => Ok(Self(text)),
         }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_have_the_form_of_an_address() {
+    fn rejects_malformed_email_addresses() {
         for good in ["ada@example.com", "a+b@example.co.uk", "x@y.z"] {
             assert_eq!(EmailAddress::parse(good.to_owned()).unwrap().as_str(), good);
         }
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn passwords_have_12_to_128_characters() {
+    fn accepts_passwords_of_12_to_128_characters() {
         let ok = |n: usize| Password::parse("é".repeat(n).into()).is_ok();
         assert_eq!([11, 12, 128, 129].map(ok), [false, true, true, false]);
     }
 
     #[test]
-    fn a_password_does_not_print_itself() {
+    fn debug_output_hides_password() {
         let password = Password::parse("correct horse battery".to_owned().into()).unwrap();
         assert!(!format!("{password:?}").contains("horse"));
     }

@@ -1,6 +1,7 @@
 //! Why a value was refused.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -81,11 +82,29 @@ pub struct ValidationError {
 }
 
 impl ValidationError {
-    /// A refusal with its code and its rule.
+    /// A violated rule, with its code.
     pub(crate) fn new(code: ValidationCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
         }
     }
+}
+
+/// Returns `number` as a `T`, which must be able to hold every number of `range`.
+///
+/// # Errors
+/// `out_of_range` if `number` is not in `range`.
+pub(super) fn parse_in_range<T: TryFrom<i64>>(
+    number: i64,
+    range: RangeInclusive<i64>,
+) -> Result<T, ValidationError> {
+    T::try_from(number)
+        .ok()
+        .filter(|_| range.contains(&number))
+        .ok_or_else(|| {
+            let (start, end) = range.into_inner();
+            let message = format!("must be from {start} to {end}");
+            ValidationError::new(ValidationCode::OutOfRange, message)
+        })
 }

@@ -148,5 +148,5 @@ async fn load_values(
     query: &str,
 ) -> Result<Vec<String>, StorageError> {
     let rows: Vec<ValueRow> = diesel::sql_query(query).load(conn).await?;
-    Ok(rows.into_iter().map(|line| line.value).collect())
+    Ok(rows.into_iter().map(|row| row.value).collect())
 }

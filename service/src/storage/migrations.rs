@@ -81,10 +81,10 @@ fn embedded_versions() -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
-fn difference(these: &[String], those: &[String]) -> Vec<String> {
-    these
+fn difference(versions: &[String], other: &[String]) -> Vec<String> {
+    versions
         .iter()
-        .filter(|v| !those.contains(v))
+        .filter(|version| !other.contains(version))
         .cloned()
         .collect()
 }

@@ -63,7 +63,7 @@ pub(crate) async fn try_acquire_relay_lock(
 
 /// An event that waits in the table.
 pub(crate) struct StoredEvent {
-    /// The number of its row.
+    /// The id of its row.
     pub(crate) outbox_id: i64,
     /// What happened.
     pub(crate) event: OrderEvent,

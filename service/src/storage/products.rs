@@ -116,7 +116,7 @@ pub(crate) async fn list_first(
     rows.into_iter().map(Product::try_from).collect()
 }
 
-/// A page of products, oldest first, with `part` somewhere in the name.
+/// A page of products, oldest first, with `name_part` somewhere in the name.
 ///
 /// # Errors
 /// [`StorageError`].
@@ -220,7 +220,7 @@ mod tests {
     use super::contains_pattern;
 
     #[test]
-    fn signs_of_like_are_taken_literally() {
+    fn escapes_like_wildcards() {
         assert_eq!(contains_pattern("50%_\\x"), "%50\\%\\_\\\\x%");
     }
 }

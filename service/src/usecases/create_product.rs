@@ -20,7 +20,7 @@ pub(crate) async fn create_product(
     stock: Stock,
 ) -> Result<Product, UseCaseError> {
     let created_at = current_time();
-    let new = NewProduct {
+    let new_product = NewProduct {
         id: ProductId::new(created_at),
         sku,
         name,
@@ -30,7 +30,7 @@ pub(crate) async fn create_product(
     };
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
-    invalidation.add([new.id]);
-    let inserted = products::insert(&mut conn, &new).await;
+    invalidation.add([new_product.id]);
+    let inserted = products::insert(&mut conn, &new_product).await;
     finish(invalidation, inserted.map_err(UseCaseError::from))
 }

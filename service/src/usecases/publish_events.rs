@@ -19,20 +19,20 @@ pub(crate) async fn publish_events(
     publisher: &Publisher,
     batch_size: i64,
 ) -> anyhow::Result<usize> {
-    let stored = outbox::list_oldest(conn, batch_size).await?;
-    if stored.is_empty() {
+    let stored_events = outbox::list_oldest(conn, batch_size).await?;
+    if stored_events.is_empty() {
         return Ok(0);
     }
     let span = tracing::info_span!("publish_events", otel.name = "publish events");
-    for event in &stored {
-        trace_context::link(&span, event.trace_context.as_deref());
+    for stored in &stored_events {
+        trace_context::link(&span, stored.trace_context.as_deref());
     }
     let publish = async {
-        let (rows, events): (Vec<i64>, Vec<OrderEvent>) = (stored.into_iter())
+        let (outbox_ids, events): (Vec<i64>, Vec<OrderEvent>) = (stored_events.into_iter())
             .map(|stored| (stored.outbox_id, stored.event))
             .unzip();
         publisher.publish(&events).await?;
-        outbox::delete(conn, &rows).await?;
+        outbox::delete(conn, &outbox_ids).await?;
         Ok(events.len())
     };
     publish.instrument(span).await

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn money_that_adds_up_is_no_fault() {
+    fn accepts_payments_that_match_ledger() {
         let (charge, refund) = ((EntryKind::Charge, 100), (EntryKind::Refund, 100));
         for (payment, moved) in [
             (payment("paid", false), &[charge][..]),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn money_that_does_not_add_up_is_found() {
+    fn finds_payments_that_differ_from_ledger() {
         let (charge, refund) = ((EntryKind::Charge, 100), (EntryKind::Refund, 100));
         for (payment, moved, expected) in [
             (payment("paid", false), &[][..], "taken 0 times"),

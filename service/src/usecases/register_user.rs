@@ -29,7 +29,7 @@ pub async fn register_user(
     let password_hash = services.passwords.hash(&registration.password).await?;
     let created_at = current_time();
     let id = UserId::new(created_at);
-    let new = NewUser {
+    let new_user = NewUser {
         id,
         email: &registration.email,
         name: &registration.name,
@@ -38,7 +38,7 @@ pub async fn register_user(
         created_at,
     };
     let mut conn = services.database.connection().await?;
-    users::insert(&mut conn, &new).await?;
+    users::insert(&mut conn, &new_user).await?;
     services.metrics.registrations.inc();
     Ok(User {
         id,

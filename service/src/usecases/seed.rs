@@ -85,7 +85,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
                 continue;
             }
             let created_at = current_time();
-            let new = NewProduct {
+            let new_product = NewProduct {
                 id: ProductId::new(created_at),
                 sku,
                 name,
@@ -93,7 +93,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
                 stock: *stock,
                 created_at,
             };
-            products::insert(conn, &new).await?;
+            products::insert(conn, &new_product).await?;
         }
         Ok::<_, anyhow::Error>(SeedCounts {
             added: PRODUCTS - existing_skus.len(),
