@@ -44,7 +44,7 @@ placed AS (INSERT INTO orders (id, user_id, status, total_minor, currency, creat
     ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid, :status::text,
     :total::int8, :currency::text, :now::timestamptz, :now::timestamptz)
   RETURNING id, user_id, total_minor, currency, created_at),
-taken AS (UPDATE products SET stock = products.stock - line.quantity,
+reserved AS (UPDATE products SET stock = products.stock - line.quantity,
   version = products.version + 1, updated_at = placed.created_at
   FROM line, placed WHERE products.id = line.product_id),
 lines AS (INSERT INTO order_lines

@@ -83,7 +83,7 @@ impl<E: LoadError> ProductCache<E> {
     /// The product of that id: from the cache, or else by `load`.
     ///
     /// # Errors
-    /// That of `load` if no old answer may stand in.
+    /// Returns the error of `load` if no stale entry may be served.
     pub(crate) async fn get<F>(
         &self,
         id: ProductId,
@@ -98,7 +98,7 @@ impl<E: LoadError> ProductCache<E> {
     /// The first [`FIRST_ROWS`] products: from the cache, or else by `load`.
     ///
     /// # Errors
-    /// That of `load` if no old answer may stand in.
+    /// Returns the error of `load` if no stale entry may be served.
     pub(crate) async fn first_rows<F>(
         &self,
         load: impl Fn() -> F + Clone + Send + 'static,
@@ -133,7 +133,7 @@ impl<E: LoadError> ProductCache<E> {
     /// Tells Redis what is out of date.
     ///
     /// # Errors
-    /// If Redis can't be told; try again.
+    /// Returns an error if Redis can't be reached; those not delivered stay pending.
     pub(crate) async fn flush_invalidations(&self) -> Result<(), RedisClientError> {
         match &self.context.redis {
             Some(redis) => self.context.pending_invalidations.flush(redis).await,

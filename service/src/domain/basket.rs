@@ -18,12 +18,11 @@ impl Quantity {
     /// Checks the range.
     ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `pieces` is 1 to 1000.
     pub fn new(pieces: i64) -> Result<Self, ValidationError> {
         parse_in_range(pieces, 1..=Self::MAX).map(Self)
     }
 
-    /// How many pieces.
     pub(crate) fn get(self) -> u16 {
         self.0
     }
@@ -47,7 +46,6 @@ pub struct Basket(Vec<BasketLine>);
 pub struct BasketError {
     /// The line at fault, from 0; none if it is the number of lines.
     pub(crate) line: Option<usize>,
-    /// The rule that it breaks.
     pub(crate) invalid: ValidationError,
 }
 
@@ -58,8 +56,8 @@ impl Basket {
     /// Checks the lines together.
     ///
     /// # Errors
-    /// `out_of_range` for the number of lines, `duplicate_product` for the
-    /// second line of a product: which of two quantities was meant, nobody knows.
+    /// Returns `out_of_range` unless there are 1 to 100 lines, and `duplicate_product` for the
+    /// second line of a product: which of the two quantities was meant is unknown.
     pub fn new(lines: Vec<BasketLine>) -> Result<Self, BasketError> {
         if lines.is_empty() || lines.len() > Self::MAX_LINES {
             return Err(BasketError {

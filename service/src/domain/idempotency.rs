@@ -18,7 +18,6 @@ impl IdempotencyKey {
         (visible && (1..=255).contains(&value.len())).then(|| Self(text.to_owned()))
     }
 
-    /// The key.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

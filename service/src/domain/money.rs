@@ -26,7 +26,7 @@ impl Currency {
     /// Finds the currency with this code.
     ///
     /// # Errors
-    /// `unknown_currency` for anything that is not an active code in upper case.
+    /// Returns `unknown_currency` for anything that is not an active code in upper case.
     pub(crate) fn parse(code: &str) -> Result<Self, ValidationError> {
         CURRENCIES
             .split_whitespace()
@@ -40,7 +40,6 @@ impl Currency {
             })
     }
 
-    /// The three letters.
     pub(crate) fn code(self) -> &'static str {
         self.0
     }
@@ -68,7 +67,7 @@ impl Money {
     /// An amount of `minor` units.
     ///
     /// # Errors
-    /// `not_positive` unless `minor` is above zero: a price or a payment of
+    /// Returns `not_positive` unless `minor` is above zero: a price or a payment of
     /// nothing is neither.
     pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, ValidationError> {
         if minor <= 0 {
@@ -80,20 +79,17 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// How many minor units.
     pub(crate) fn minor(self) -> i64 {
         self.minor
     }
 
-    /// Of which currency.
     pub(crate) fn currency(self) -> Currency {
         self.currency
     }
 
-    /// The sum.
-    ///
     /// # Errors
-    /// [`MoneyError::MixedCurrency`] or [`MoneyError::Overflow`].
+    /// Returns [`MoneyError::MixedCurrency`] if the currencies differ, and [`MoneyError::Overflow`]
+    /// if the sum does not fit into 64 bits.
     pub(super) fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::MixedCurrency);
@@ -105,10 +101,8 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// `quantity` times this.
-    ///
     /// # Errors
-    /// [`MoneyError::Overflow`].
+    /// Returns [`MoneyError::Overflow`] if the product does not fit into 64 bits.
     pub(super) fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
         let minor = self
             .minor

@@ -1,7 +1,7 @@
 //! Orders: what is taken down of a basket, or why it can't be.
 //!
 //! [`Order::place`] is the decision, made from the products as they stand while
-//! their rows are locked. It is pure, so every refusal has a plain unit test here.
+//! their rows are locked. It is pure, so every rejection has a plain unit test here.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,10 @@ use super::product::Product;
 /// One line of an order, with the price of the day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrderLine {
-    /// What was ordered.
     pub(crate) product_id: ProductId,
-    /// How many.
     pub(crate) quantity: Quantity,
     /// What one cost when it was ordered.
     pub(crate) unit_price: Money,
-    /// What the line costs.
     pub(crate) line_total: Money,
 }
 
@@ -31,17 +28,12 @@ pub(crate) struct OrderLine {
 pub struct Order {
     /// Names the order.
     pub id: OrderId,
-    /// Who ordered.
     pub(crate) user_id: UserId,
-    /// Where it stands.
     pub(crate) status: OrderStatus,
-    /// What was ordered, in the customer's order.
+    /// In the customer's order.
     pub(crate) lines: Vec<OrderLine>,
-    /// What it costs.
     pub(crate) total: Money,
-    /// When it was taken.
     pub(crate) created_at: DateTime<Utc>,
-    /// When it last changed.
     pub(crate) updated_at: DateTime<Utc>,
 }
 
@@ -76,7 +68,7 @@ impl Order {
     /// products that exist, in any order), and what it costs.
     ///
     /// # Errors
-    /// A [`OrderRejection`]; all lines with the same fault are in it.
+    /// Returns an [`OrderRejection`] with all lines that have the same fault.
     pub(crate) fn place(
         user_id: UserId,
         basket: &Basket,

@@ -1,4 +1,4 @@
-//! The life of an order, as a table of legal moves.
+//! The life of an order, as a table of allowed transitions.
 //!
 //! ```text
 //! pending --pay--> paid --ship--> shipped
@@ -7,10 +7,9 @@
 //!    +--decline--> payment_failed
 //! ```
 //!
-//! Two things want to move the same order at the same time: a customer cancels
-//! while the payment arrives. Each locks the row, asks [`OrderStatus::apply`],
-//! and the one that comes second is told that its move is illegal. The race is
-//! run in `tests/api/orders/races.rs`.
+//! Two transitions of the same order may race: a customer cancels while the
+//! payment arrives. Each locks the row and calls [`OrderStatus::apply`]; the
+//! second gets [`InvalidTransition`]. The race is run in `tests/api/orders/races.rs`.
 
 use super::validation::{ValidationCode, ValidationError};
 
@@ -43,18 +42,15 @@ pub(crate) enum OrderTransition {
     Ship,
 }
 
-/// The order is not where the move starts from.
+/// The transition does not start from the status of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {} can't be {}", status.as_str(), attempted.past_participle())]
 pub struct InvalidTransition {
-    /// Where the order stands.
     pub(crate) status: OrderStatus,
-    /// What was asked of it.
     pub(crate) attempted: OrderTransition,
 }
 
 impl OrderStatus {
-    /// All of them.
     const ALL: [Self; 5] = [
         Self::Pending,
         Self::Paid,
@@ -63,10 +59,10 @@ impl OrderStatus {
         Self::PaymentFailed,
     ];
 
-    /// Where the order stands after the move.
+    /// Returns the status after the transition.
     ///
     /// # Errors
-    /// [`InvalidTransition`] if the table has no such move.
+    /// Returns [`InvalidTransition`] if the table has no such transition.
     pub(crate) fn apply(self, attempted: OrderTransition) -> Result<Self, InvalidTransition> {
         match (self, attempted) {
             (Self::Pending, OrderTransition::Pay) => Ok(Self::Paid),
@@ -88,10 +84,10 @@ impl OrderStatus {
         }
     }
 
-    /// The status of that name.
+    /// Returns the status with this name.
     ///
     /// # Errors
-    /// `unknown_status`.
+    /// Returns `unknown_status` if there is none.
     pub(crate) fn parse(name: &str) -> Result<Self, ValidationError> {
         Self::ALL
             .into_iter()

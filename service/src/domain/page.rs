@@ -37,7 +37,7 @@ impl Cursor {
     /// What the client gave back.
     ///
     /// # Errors
-    /// `invalid_cursor` for anything that [`encode`](Self::encode) did not make
+    /// Returns `invalid_cursor` for anything that [`encode`](Self::encode) did not make
     /// for this list.
     pub(crate) fn decode(text: &str, list: List) -> Result<Self, ValidationError> {
         let invalid_cursor = || {
@@ -78,7 +78,7 @@ impl PageRequest {
     /// Checks the `limit` of a request.
     ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `rows` is 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
     pub(crate) fn parse_limit(rows: i64) -> Result<u8, ValidationError> {
         parse_in_range(rows, 1..=i64::from(Self::MAX_LIMIT))
     }
@@ -87,7 +87,6 @@ impl PageRequest {
 /// Some rows of a list, and how to get the next ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Page<T> {
-    /// The rows.
     pub(crate) items: Vec<T>,
     /// Names the last row if there are more behind it.
     pub(crate) next_cursor: Option<Cursor>,
@@ -109,7 +108,7 @@ impl<T> Page<T> {
     /// The same page of something else.
     ///
     /// # Errors
-    /// The first error of `f`.
+    /// Returns the first error of `f`.
     pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         Ok(Page {
             items: self.items.into_iter().map(f).collect::<Result<_, _>>()?,

@@ -26,15 +26,12 @@ impl Stock {
     /// The most pieces of one product.
     pub(crate) const MAX: i64 = 1_000_000_000;
 
-    /// Checks the range.
-    ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `pieces` is 0 to [`Stock::MAX`].
     pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
         parse_in_range(pieces, 0..=Self::MAX).map(Self)
     }
 
-    /// How many pieces.
     pub(crate) fn get(self) -> i32 {
         self.0
     }
@@ -45,10 +42,8 @@ impl Stock {
 pub(crate) struct StockDelta(i32);
 
 impl StockDelta {
-    /// Checks the range; a change of nothing is no change.
-    ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` if `pieces` is 0 or exceeds [`Stock::MAX`] in either direction.
     pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
         i32::try_from(pieces)
             .ok()
@@ -71,19 +66,13 @@ impl StockDelta {
 /// A product as clients see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {
-    /// Names the product.
     pub(crate) id: ProductId,
-    /// The shop's own number.
     pub(crate) sku: String,
-    /// What it is called.
     pub(crate) name: String,
-    /// What one piece costs.
     pub(crate) price: Money,
-    /// How many pieces are left.
     pub(crate) stock: i32,
     /// Counts the changes of any of these, from 1: the ETag.
     pub(crate) version: i64,
-    /// When it last changed.
     pub(crate) updated_at: DateTime<Utc>,
 }
 

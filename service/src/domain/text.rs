@@ -6,7 +6,7 @@ use super::validation::{ValidationCode, ValidationError};
 /// NUL byte cannot even be stored: PostgreSQL manual 8.3) and is not blank.
 ///
 /// # Errors
-/// `blank`, `too_long` or `control_character`.
+/// Returns `blank`, `too_long` (more than `max` characters) or `control_character`.
 pub(crate) fn parse_short_text(text: String, max: usize) -> Result<String, ValidationError> {
     if text.trim().is_empty() {
         return Err(ValidationError::new(
@@ -43,12 +43,11 @@ macro_rules! short_text_type {
             /// Checks the text (see [`parse_short_text`](crate::domain::text::parse_short_text)).
             ///
             /// # Errors
-            /// `blank`, `too_long` or `control_character`.
+            /// Returns `blank`, `too_long` or `control_character`.
             $visibility fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
                 $crate::domain::text::parse_short_text(text, Self::MAX_LENGTH).map(Self)
             }
 
-            /// The text as it was given.
             pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }

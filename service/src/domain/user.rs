@@ -26,7 +26,7 @@ impl EmailAddress {
     /// Checks the form of the address; whether it exists, only a mail can tell.
     ///
     /// # Errors
-    /// `too_long` or `invalid_email`.
+    /// Returns `too_long` above 254 characters, and `invalid_email` if the form is wrong.
     pub fn parse(text: String) -> Result<Self, ValidationError> {
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(ValidationError::new(
@@ -63,7 +63,7 @@ impl Password {
     /// Checks the length of a password that a user wants to have.
     ///
     /// # Errors
-    /// `too_short` or `too_long`.
+    /// Returns `too_short` below 12 characters, and `too_long` above 128.
     pub fn parse(text: SecretString) -> Result<Self, ValidationError> {
         match text.expose_secret().chars().count() {
             n if n < Self::MIN_LENGTH => Err(ValidationError::new(
@@ -103,7 +103,6 @@ impl Role {
         }
     }
 
-    /// The role of that name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Customer, Self::Admin]
             .into_iter()
@@ -115,15 +114,11 @@ impl Role {
 /// except into the hasher.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Names the user.
     pub(crate) id: UserId,
-    /// Where to write to, as given at registration.
+    /// As given at registration.
     pub(crate) email: String,
-    /// What to call them.
     pub(crate) name: String,
-    /// What they may do.
     pub(crate) role: Role,
-    /// When they registered.
     pub(crate) created_at: DateTime<Utc>,
 }
 

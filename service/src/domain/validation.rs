@@ -1,4 +1,4 @@
-//! Why a value was refused.
+//! Why a value was rejected.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -75,14 +75,12 @@ impl fmt::Display for ValidationCode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ValidationError {
-    /// Which rule.
     pub(crate) code: ValidationCode,
     /// What the rule is, without the value itself.
     pub(crate) message: String,
 }
 
 impl ValidationError {
-    /// A violated rule, with its code.
     pub(crate) fn new(code: ValidationCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -94,7 +92,7 @@ impl ValidationError {
 /// Returns `number` as a `T`, which must be able to hold every number of `range`.
 ///
 /// # Errors
-/// `out_of_range` if `number` is not in `range`.
+/// Returns `out_of_range` if `number` is not in `range`.
 pub(super) fn parse_in_range<T: TryFrom<i64>>(
     number: i64,
     range: RangeInclusive<i64>,

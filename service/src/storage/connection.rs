@@ -24,7 +24,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn new(mut pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
-        // Each loan has a watch of its own: what the last borrower left unfinished is not ours.
+        // Each loan has its own instrumentation: what the last borrower left unfinished is not ours.
         connector.instrument_statements(&mut pooled);
         Self {
             pooled: Some(pooled),

@@ -61,7 +61,7 @@ impl Connector {
         })
     }
 
-    /// Watches the statements of a connection from now on.
+    /// Instruments the statements of a connection from now on.
     pub(super) fn instrument_statements(&self, conn: &mut AsyncPgConnection) {
         conn.set_instrumentation(StatementInstrumentation::new(self.slow_statement));
     }

@@ -73,7 +73,8 @@ impl Databases {
     /// `runtime` is the one that outlives every server and job.
     ///
     /// # Errors
-    /// If `url` is no Postgres URL; the message does not repeat it.
+    /// Returns an error if `url` is no Postgres URL, without repeating it, or if
+    /// `database.ca_certificate` can't be used.
     pub fn new(
         url: &str,
         config: &DatabaseConfig,
@@ -137,9 +138,9 @@ impl Database {
     /// longer than the request's deadline.
     ///
     /// # Errors
-    /// [`StorageError::PoolExhausted`] if none is free in time,
-    /// [`StorageError::Unavailable`] if none can be opened,
-    /// [`StorageError::DeadlineExceeded`].
+    /// Returns [`StorageError::PoolExhausted`] if none is free in time, [`StorageError::Unavailable`]
+    /// if none can be opened, and [`StorageError::DeadlineExceeded`] if the request's deadline passes
+    /// first.
     pub async fn connection(&self) -> Result<Connection, StorageError> {
         let timeouts = Timeouts {
             wait: Some(deadline::bounded_timeout(self.config.acquire_timeout)?),
@@ -171,7 +172,7 @@ impl Database {
     /// it ends.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`] if that runtime is shutting down.
+    /// Returns [`StorageError::Unavailable`] if that runtime is shutting down.
     pub async fn run_on_db_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -192,7 +193,7 @@ impl Database {
     /// lock that lasts as long as the session.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`].
+    /// Returns [`StorageError::Unavailable`] if none can be opened.
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
         let opened = self.connector.open().await;
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
@@ -230,10 +231,7 @@ fn lifetime_hook(max: Duration) -> Hook<AsyncPgConnection> {
     })
 }
 
-/// One round trip, to see that there is somebody.
-///
-/// # Errors
-/// [`StorageError`].
+/// Makes one round trip, to see that the server responds.
 pub(crate) async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SELECT 1").await?)
 }

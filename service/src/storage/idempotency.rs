@@ -32,11 +32,8 @@ use crate::domain::ids::UserId;
 pub(crate) struct Claim<'a> {
     /// Keys are per user.
     pub(crate) user_id: UserId,
-    /// The client's key.
     pub(crate) key: &'a IdempotencyKey,
-    /// What the client asks for with it.
     pub(crate) fingerprint: &'a Fingerprint,
-    /// When it was asked.
     pub(crate) now: DateTime<Utc>,
     /// When the key may be used for something else.
     pub(crate) expires_at: DateTime<Utc>,
@@ -54,17 +51,15 @@ pub(crate) enum ClaimOutcome {
     AlreadyUsed,
 }
 
-/// How a request was answered.
+/// The response to an earlier request.
 pub(crate) struct StoredResponse {
-    /// What that request asked for.
     pub(crate) fingerprint: Vec<u8>,
-    /// What it made.
     pub(crate) resource_id: Uuid,
-    /// The body of the answer, byte for byte.
+    /// Byte for byte.
     pub(crate) response_body: String,
 }
 
-// The patience of the insert is set, and set back, in the same statement, to save
+// The lock timeout of the insert is set, and set back, in the same statement, to save
 // two round trips: there is nothing to insert before `local_settings` has run, and
 // nothing to return before the insert.
 //
@@ -96,9 +91,6 @@ statement! {
 
 /// Claims a key in the transaction of `conn`; an expired one is claimed anew.
 /// After [`ClaimOutcome::InProgress`] the transaction can only be rolled back.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn try_claim(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
@@ -123,10 +115,7 @@ pub(crate) async fn try_claim(
     }
 }
 
-/// How the request was answered that used the key; none if nobody has.
-///
-/// # Errors
-/// [`StorageError`].
+/// Returns the response to the request that used the key; `None` if the key is not in the table.
 pub(crate) async fn find_response(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
@@ -170,7 +159,7 @@ statement! {
 /// Deletes what has expired, up to `limit` rows, and returns how many that were.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the statement fails; nothing was deleted.
 pub async fn delete_expired(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,

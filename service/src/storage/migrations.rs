@@ -35,7 +35,7 @@ pub(crate) enum SchemaState {
 /// versions applied. Needs the multi-thread runtime.
 ///
 /// # Errors
-/// The migration that failed, and why; the ones before it stay.
+/// Returns the migration that failed, and why; the ones before it stay applied.
 pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
     // A migration may take as long as it takes, and so may the wait for one that
     // is under way; both end with this session.
@@ -58,7 +58,7 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
 /// Compares the applied migrations with the embedded ones.
 ///
 /// # Errors
-/// If the database can't be asked.
+/// Returns an error if the applied migrations can't be read.
 pub(crate) async fn schema_state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
     let embedded = embedded_versions()?;
     let applied = applied_versions(conn).await?;

@@ -1,4 +1,4 @@
-//! Postgres: the only floor that speaks SQL.
+//! Postgres: the only layer that speaks SQL.
 //!
 //! One file for each group of tables, functions that take a connection, and no
 //! decisions: a use case opens the transaction, calls these, and decides. So a

@@ -45,7 +45,7 @@ statement! {
         VALUES (" {order_id: SqlUuid} "," {user_id: SqlUuid} "," {status: Text} ","
         {total: Int8} "," {currency: Text} "," {now: Timestamptz} "," {now: Timestamptz} ") \
         RETURNING id, user_id, total_minor, currency, created_at), \
-    taken AS (UPDATE products SET stock = products.stock - line.quantity, \
+    reserved AS (UPDATE products SET stock = products.stock - line.quantity, \
         version = products.version + 1, updated_at = placed.created_at \
         FROM line, placed WHERE products.id = line.product_id), \
     lines AS (INSERT INTO order_lines \
@@ -65,9 +65,6 @@ statement! {
 
 /// Writes `order` down with everything that belongs to it. Its products are
 /// locked and the key is claimed, in this transaction.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn insert(
     mut conn: &AsyncPgConnection,
     order: &Order,

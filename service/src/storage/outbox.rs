@@ -25,9 +25,6 @@ diesel::define_sql_function! {
 }
 
 /// Adds an event, in the transaction of the change that it tells of.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn append(
     conn: &mut AsyncPgConnection,
     event: &OrderEvent,
@@ -48,9 +45,6 @@ pub(crate) async fn append(
 
 /// Becomes the one relay of this database, for as long as the session of `conn`
 /// lasts. `false`: another replica is.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn try_acquire_relay_lock(
     conn: &mut AsyncPgConnection,
 ) -> Result<bool, StorageError> {
@@ -63,18 +57,13 @@ pub(crate) async fn try_acquire_relay_lock(
 
 /// An event that waits in the table.
 pub(crate) struct StoredEvent {
-    /// The id of its row.
     pub(crate) outbox_id: i64,
-    /// What happened.
     pub(crate) event: OrderEvent,
     /// The span that it happened in, as a `traceparent`.
     pub(crate) trace_context: Option<String>,
 }
 
 /// The oldest `limit` events.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn list_oldest(
     conn: &mut AsyncPgConnection,
     limit: i64,
@@ -115,9 +104,6 @@ pub(crate) async fn list_oldest(
 }
 
 /// Deletes the rows of events that were published.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn delete(
     conn: &mut AsyncPgConnection,
     outbox_ids: &[i64],
@@ -129,9 +115,6 @@ pub(crate) async fn delete(
 }
 
 /// How many events wait, and since when the oldest one does.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn depth(
     conn: &mut AsyncPgConnection,
 ) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {

@@ -87,9 +87,6 @@ statement! {
 }
 
 /// Leases up to `limit` due jobs for `duration`.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn lease(
     conn: &mut AsyncPgConnection,
     token: Uuid,
@@ -121,9 +118,6 @@ pub(crate) async fn lease(
 }
 
 /// Deletes a job that is done. `false`: the lease was lost, the job stays.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn finish(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -132,9 +126,6 @@ pub(crate) async fn finish(
 }
 
 /// Gives a job back, due again after `delay`.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn reschedule(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -152,11 +143,8 @@ pub(crate) async fn reschedule(
     Ok(())
 }
 
-/// Gives a job back that was never begun, due again after `delay`: the try does
-/// not count.
-///
-/// # Errors
-/// [`StorageError`].
+/// Gives a job back that was never begun, due again after `delay`: the attempt
+/// does not count.
 pub(crate) async fn release(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -173,10 +161,7 @@ pub(crate) async fn release(
     Ok(())
 }
 
-/// Gives a job up: it waits for a person. See `orderly jobs`.
-///
-/// # Errors
-/// [`StorageError`].
+/// Dead-letters a job: it waits for a person. See `orderly jobs`.
 pub(crate) async fn dead_letter(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -216,9 +201,6 @@ fn with_lease(job: &LeasedJob) -> LeaseFilter {
 /// Takes back the charge of an order that was cancelled, in the transaction that
 /// cancels it. A charge that no worker ever began is deleted. One that may be
 /// under way becomes a refund, due now, and the worker's lease is void.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn cancel(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -247,16 +229,11 @@ pub(crate) async fn cancel(
 pub(crate) struct QueueDepth {
     /// Jobs that wait; dead ones are not counted.
     pub(crate) waiting: i64,
-    /// Jobs that were given up.
     pub(crate) dead: i64,
     /// Since when the oldest one waits.
     pub(crate) oldest: Option<DateTime<Utc>>,
 }
 
-/// Measures the queue.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<QueueDepth, StorageError> {
     let (waiting, oldest) = payment_jobs::table
         .filter(payment_jobs::dead_at.is_null())

@@ -63,7 +63,7 @@ impl<'a> Pipeline<'a> {
     /// or both have failed.
     ///
     /// # Errors
-    /// [`StorageError`] of `BEGIN`.
+    /// Returns a [`StorageError`] if `BEGIN` fails.
     pub async fn begin<A, B>(
         &mut self,
         first: impl AsyncFnOnce(&AsyncPgConnection) -> A,
@@ -93,10 +93,11 @@ impl<'a> Pipeline<'a> {
         Ok((first, second))
     }
 
-    /// Runs one more statement, and commits. If it fails, nothing is committed.
+    /// Runs one more statement, and commits.
     ///
     /// # Errors
-    /// What `last` returns, or [`StorageError`] of `COMMIT`.
+    /// Returns the error of `last`, after which nothing that it writes was committed, or that of
+    /// `COMMIT`, after which the commit is unknown.
     pub(crate) async fn commit<R>(
         &mut self,
         last: impl AsyncFnOnce(&AsyncPgConnection) -> Result<R, StorageError>,

@@ -28,10 +28,10 @@ struct Gauges {
 }
 
 impl PoolMetrics {
-    /// Makes and registers them.
+    /// Creates and registers them.
     ///
     /// # Errors
-    /// If two have one name.
+    /// Returns an error if `registry` has a metric with the same name.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let wait_seconds = duration_histogram_vec(
             "pool_wait",

@@ -69,7 +69,7 @@ mod tests {
             ),
             (
                 "WITH line AS (SELECT * FROM unnest($1)), placed AS (INSERT INTO orders VALUES \
-                 ($2)), taken AS (UPDATE products SET stock = 1 FROM line, placed) \
+                 ($2)), reserved AS (UPDATE products SET stock = 1 FROM line, placed) \
                  SELECT 1 FROM placed",
                 "INSERT orders UPDATE products",
             ),

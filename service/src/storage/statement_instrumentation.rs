@@ -2,8 +2,8 @@
 //! line if it takes long. Neither has the values that the statement was given.
 //!
 //! The slowest statements are those that nobody waited for to the end. Of them diesel
-//! tells the beginning only: the connection goes, and its watch with it, which then says
-//! what still ran.
+//! tells the beginning only: the connection is dropped, and its instrumentation with it, which
+//! then logs what still ran.
 //!
 //! diesel tells when a statement begins and ends. Asked for its text it adds the values
 //! behind it, so [`statement_text`] stops listening before they come.

@@ -17,19 +17,15 @@ use crate::domain::product::Product;
 use crate::storage::error::StorageError;
 use crate::storage::{Connection, products};
 
-/// What was seen.
+/// A value that may come from the cache.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
-    /// As it is, or was.
     pub(crate) value: T,
-    /// If the database is away and this stands in for its answer: how old it is.
+    /// Age of a stale entry that is served because the database is unavailable.
     pub(crate) stale_age: Option<Duration>,
 }
 
 /// A page of products, oldest first, with `search` somewhere in the name.
-///
-/// # Errors
-/// `Unavailable`.
 pub(crate) async fn list(
     services: &Services,
     search: Option<&str>,
@@ -62,7 +58,7 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
 /// One product.
 ///
 /// # Errors
-/// `NotFound`.
+/// Returns `NotFound` if the product does not exist.
 pub(crate) async fn get(
     services: &Services,
     id: ProductId,

@@ -19,7 +19,8 @@ use crate::storage::{orders, payment_jobs, stock};
 /// Cancels an order of the user's own and puts its stock back.
 ///
 /// # Errors
-/// `NotFound`, `InvalidTransition` if it is paid already or over.
+/// Returns `NotFound` if the user has no order with this id, and `InvalidTransition` unless it is
+/// pending.
 pub(crate) async fn cancel_order(
     services: &Services,
     user_id: UserId,

@@ -16,7 +16,8 @@ use crate::storage::{products, stock};
 /// Changes the name or the price of a product if `version_matches` accepts its version.
 ///
 /// # Errors
-/// `NotFound`, `StaleVersion`.
+/// Returns `NotFound` if the product does not exist, and `StaleVersion` if `version_matches`
+/// returns `false`.
 pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,

@@ -23,7 +23,7 @@ pub struct InvariantResult {
 /// Checks every invariant in SQL; each holds at any moment.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if a query fails.
 pub async fn check_invariants(
     conn: &mut AsyncPgConnection,
 ) -> Result<Vec<InvariantResult>, StorageError> {

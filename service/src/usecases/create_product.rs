@@ -11,7 +11,7 @@ use crate::storage::products::{self, NewProduct};
 /// Enters a product with its first stock.
 ///
 /// # Errors
-/// `SkuTaken`.
+/// Returns `SkuTaken` if another product has this SKU.
 pub(crate) async fn create_product(
     services: &Services,
     sku: &Sku,

@@ -14,7 +14,8 @@ use crate::storage::users;
 /// and get the same answer.
 ///
 /// # Errors
-/// `InvalidCredentials`, `Overloaded`, `Unavailable`.
+/// Returns `InvalidCredentials` if the address is unknown or the password wrong, and `Overloaded`
+/// if too many passwords are being hashed.
 pub(crate) async fn log_in(
     services: &Services,
     email: String,

@@ -80,6 +80,7 @@ impl PlacedOrder {
 /// Places an order. `render` makes the body of the response, which is stored with the order.
 ///
 /// # Errors
+/// Returns:
 /// - `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `NotFound` if the user no
 ///   longer exists, `Overloaded`: nothing was committed.
 /// - `Unavailable`, `DeadlineExceeded`, `Internal`: the commit is unknown, because the failure may
@@ -113,7 +114,7 @@ pub(crate) async fn place_order(
 /// Places an order on a connection of the caller's, without metrics, cache and notification.
 ///
 /// # Errors
-/// As [`place_order`].
+/// Returns the errors of [`place_order`].
 pub async fn place_order_on(
     conn: &mut AsyncPgConnection,
     config: &OrdersConfig,
@@ -121,12 +122,12 @@ pub async fn place_order_on(
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let mut transaction = Pipeline::new(conn);
-    let result = claim_and_place(&mut transaction, config, request, render).await;
+    let result = run_transaction(&mut transaction, config, request, render).await;
     transaction.end().await;
     result
 }
 
-async fn claim_and_place(
+async fn run_transaction(
     transaction: &mut Pipeline<'_>,
     config: &OrdersConfig,
     request: &PlaceOrder,

@@ -13,7 +13,7 @@ use crate::telemetry::trace_context;
 /// again, it never loses them. `conn` is the relay's, of which there is one.
 ///
 /// # Errors
-/// If the database or the publisher fails; the rows stay.
+/// Returns an error if the database or the publisher fails; the rows stay.
 pub(crate) async fn publish_events(
     conn: &mut AsyncPgConnection,
     publisher: &Publisher,

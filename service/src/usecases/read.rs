@@ -11,7 +11,7 @@ use crate::storage::error::StorageError;
 /// and the next try goes to none of those that were idle by then.
 ///
 /// # Errors
-/// The last error of `query`, or of the pool.
+/// Returns the last error of `query`, or of the pool.
 pub(super) async fn read_with_retry<T, F>(
     database: &Database,
     retry: &Retry,

@@ -17,7 +17,7 @@ const LEDGER_INVARIANT: &str =
 /// the database.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the query fails.
 pub async fn payments_in_progress(
     conn: &mut AsyncPgConnection,
 ) -> Result<Vec<String>, StorageError> {
@@ -28,7 +28,7 @@ pub async fn payments_in_progress(
 /// payment is under way any more.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the query fails.
 pub async fn reconcile_payments(
     conn: &mut AsyncPgConnection,
     ledger: Vec<LedgerEntry>,

@@ -20,7 +20,9 @@ pub struct Registration {
 /// taken: hashing is the slow part, and a connection must not wait for it.
 ///
 /// # Errors
-/// `EmailTaken`, `Overloaded`, `Unavailable`.
+/// Returns `EmailTaken` if another user has the address, `Overloaded` if too many passwords are
+/// being hashed or no connection is free in time, and `Unavailable` if the database can't be
+/// reached.
 pub async fn register_user(
     services: &Services,
     registration: Registration,

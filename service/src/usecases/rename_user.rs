@@ -9,7 +9,7 @@ use crate::storage::users;
 /// Gives the user another name.
 ///
 /// # Errors
-/// `NotFound` if the user is gone since the token was made.
+/// Returns `NotFound` if the user is gone since the token was made.
 pub(crate) async fn rename_user(
     services: &Services,
     id: UserId,

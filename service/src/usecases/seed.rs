@@ -42,9 +42,7 @@ const THINGS: [&str; 10] = [
 /// What became of the demo users, or of the demo products.
 #[derive(Debug, Default)]
 pub(crate) struct SeedCounts {
-    /// How many were added.
     pub(crate) added: usize,
-    /// How many were there already.
     pub(crate) existing: usize,
 }
 
@@ -52,7 +50,7 @@ pub(crate) struct SeedCounts {
 /// of each. A second run changes nothing.
 ///
 /// # Errors
-/// If the database can't be reached.
+/// Returns an error if the database fails; users that were added stay.
 pub(crate) async fn seed(services: &Services) -> anyhow::Result<(SeedCounts, SeedCounts)> {
     Ok((seed_users(services).await?, seed_products(services).await?))
 }

@@ -18,7 +18,6 @@ use crate::telemetry::metrics::BusinessMetrics;
 pub struct Services {
     /// The connection pool for requests, or for jobs (see [`Services::with_database`]).
     pub database: Database,
-    /// How reads are tried again.
     pub(crate) read_retry: Retry,
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
@@ -28,9 +27,7 @@ pub struct Services {
     pub tokens: Arc<TokenService>,
     /// Wakes the jobs.
     pub job_notifier: JobNotifier,
-    /// Counts the outcomes of use cases.
     pub(crate) metrics: BusinessMetrics,
-    /// How orders are taken.
     pub(crate) orders: OrdersConfig,
 }
 

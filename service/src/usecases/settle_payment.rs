@@ -21,7 +21,7 @@ use crate::storage::{orders, payment_jobs, payments, stock};
 /// job, which has become a refund, stays as well.
 ///
 /// # Errors
-/// `Unavailable` and the like: the job is still there and will be tried again.
+/// Returns an error if the database fails; the job stays and is retried.
 pub(crate) async fn settle_charge(
     services: &Services,
     job: &LeasedJob,
@@ -65,9 +65,6 @@ pub(crate) async fn settle_charge(
 }
 
 /// Writes down that a cancelled order's money is where it belongs.
-///
-/// # Errors
-/// As [`settle_charge`].
 pub(crate) async fn settle_refund(
     services: &Services,
     job: &LeasedJob,

@@ -12,7 +12,7 @@ use crate::storage::transaction::in_transaction;
 /// Marks a paid order as shipped, whosever it is.
 ///
 /// # Errors
-/// `NotFound`, `InvalidTransition` if it is not paid.
+/// Returns `NotFound` if the order does not exist, and `InvalidTransition` if it is not paid.
 pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = current_time();

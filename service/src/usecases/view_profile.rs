@@ -9,7 +9,7 @@ use crate::storage::{Connection, users};
 /// The user's own profile.
 ///
 /// # Errors
-/// `NotFound` if the user is gone since the token was made.
+/// Returns `NotFound` if the user is gone since the token was made.
 pub(crate) async fn view_profile(services: &Services, id: UserId) -> Result<User, UseCaseError> {
     let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
     read_with_retry(&services.database, &services.read_retry, query)
