@@ -19,14 +19,14 @@
 //!
 //! **Invalidated after the commit, never before.** Forgotten before, the entry
 //! would be filled again from the old row while the transaction still runs, and
-//! stay. A use case says beforehand what it is about to change ([`InvalidationGuard`]), and
+//! stay. A use case says beforehand what it is about to change (`InvalidationGuard`), and
 //! when the transaction has ended, what came of it: so not even a request that is
 //! dropped while `COMMIT` is under way is missed, and a rollback costs nobody a hit.
 //!
 //! **The old value that comes late.** A reader misses, reads the old row, and is
 //! held up; meanwhile the row changes and the cache is told; then the reader
 //! writes the old value into the cache, where it stays. Two guards: in the process
-//! the reader's in-flight call is forgotten ([`SingleFlight`](crate::resilience::single_flight::SingleFlight));
+//! the reader's in-flight call is forgotten (`resilience/single_flight.rs`);
 //! in Redis a reader needs the fill token it got with the miss, and an invalidation
 //! revokes the token (`redis_layer.rs`; a "lease" in R. Nishtala et al., "Scaling
 //! Memcache at Facebook", NSDI 2013, section 3.2.1).

@@ -1,6 +1,6 @@
 //! Orders: what is taken down of a basket, or why it can't be.
 //!
-//! [`Order::place`] is the decision, made from the products as they stand while
+//! `Order::place` is the decision, made from the products as they stand while
 //! their rows are locked. It is pure, so every rejection has a plain unit test here.
 
 use std::collections::HashMap;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Two transitions of the same order may race: a customer cancels while the
-//! payment arrives. Each locks the row and calls [`OrderStatus::apply`]; the
+//! payment arrives. Each locks the row and calls `OrderStatus::apply`; the
 //! second gets [`InvalidTransition`]. The race is run in `tests/api/orders/races.rs`.
 
 use super::validation::{ValidationCode, ValidationError};

@@ -38,9 +38,9 @@ macro_rules! short_text_type {
 
         impl $name {
             /// The most characters it may have.
-            pub(crate) const MAX_LENGTH: usize = $max;
+            const MAX_LENGTH: usize = $max;
 
-            /// Checks the text (see [`parse_short_text`](crate::domain::text::parse_short_text)).
+            /// Checks the text (see `parse_short_text`).
             ///
             /// # Errors
             /// Returns `blank`, `too_long` or `control_character`.

@@ -2,7 +2,7 @@
 //!
 //! They go to a Redis Stream if Redis is configured, and otherwise to the log. Only [`Publisher`] knows which.
 
-pub(crate) mod cloud_event;
+mod cloud_event;
 pub(crate) mod payload;
 mod redis_stream;
 

@@ -16,7 +16,7 @@
 //!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
 //!   that broke unnoticed costs one request a 503.
 //! - A request that gives up leaves its statement running, and the next borrower
-//!   waits behind it: see [`Connection`].
+//!   waits behind it: see `Connection`.
 //! - Each answer then wakes two threads: the one that reads the socket, and the
 //!   one of the worker that waits for it. Who sends several statements, and often,
 //!   goes to the connections instead, and comes back with the result: see

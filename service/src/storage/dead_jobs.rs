@@ -46,7 +46,7 @@ pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJo
 
 /// Puts dead-lettered jobs back into the queue, due now: one, or all of
 /// them. Returns how many that were. The attempts are counted from 1, for 0 would
-/// say that the gateway was never asked (see [`cancel`](super::payment_jobs::cancel)).
+/// say that the gateway was never asked (see `payment_jobs::cancel`).
 ///
 /// # Errors
 /// Returns a [`StorageError`] if the statement fails; nothing was changed.

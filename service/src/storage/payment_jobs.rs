@@ -1,6 +1,6 @@
 //! The table `payment_jobs`: a queue with leases.
 //!
-//! [`lease`] takes due jobs and commits at once: no transaction is open while
+//! `lease` takes due jobs and commits at once: no transaction is open while
 //! the gateway is called. A lease is a promise with an end: the job's `run_at`
 //! is pushed to the end of the lease, so if the worker dies, the job is simply
 //! due again; `lease_token` tells the worker that lost its lease from the one

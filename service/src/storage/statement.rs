@@ -57,4 +57,4 @@ macro_rules! piece {
     };
 }
 
-pub(crate) use {piece, statement};
+pub(super) use {piece, statement};

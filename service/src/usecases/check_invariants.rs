@@ -1,6 +1,6 @@
 //! An operator checks the invariants of the database: whether goods, orders and payments agree.
 //!
-//! These are the [`INVARIANTS`] that SQL alone can check. Whether the gateway moved the right
+//! These are the `INVARIANTS` that SQL alone can check. Whether the gateway moved the right
 //! amounts takes its ledger as well: see [`reconcile_payments`](super::reconcile_payments).
 //!
 //! Every test of behaviour, every drill and every load test ends with this; so may

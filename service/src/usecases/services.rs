@@ -16,7 +16,7 @@ use crate::telemetry::metrics::BusinessMetrics;
 /// What the use cases need (application state). Clones share all of it.
 #[derive(Clone)]
 pub struct Services {
-    /// The connection pool for requests, or for jobs (see [`Services::with_database`]).
+    /// The connection pool for requests, or for jobs (see `Services::with_database`).
     pub database: Database,
     pub(crate) read_retry: Retry,
     /// Products that were read before.
