@@ -96,7 +96,7 @@ stock + sold = received|SELECT FROM products p WHERE p.stock_received <> p.stock
 an order's total is the sum of its lines|SELECT FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id GROUP BY o.id HAVING o.total_minor IS DISTINCT FROM sum(l.line_total_minor)
 paid orders, and no others, have a payment of their total|SELECT FROM orders o LEFT JOIN payments p ON p.order_id = o.id WHERE (o.status IN ('paid', 'shipped')) <> (p.order_id IS NOT NULL) OR p.amount_minor <> o.total_minor
 pending orders, and no others, have a charge to come|SELECT FROM orders o LEFT JOIN payment_jobs j ON j.order_id = o.id AND j.kind = 'charge' WHERE (o.status = 'pending') <> (j.order_id IS NOT NULL)
-an idempotency key has its answer and its order|SELECT FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id WHERE k.answer IS NULL OR o.id IS NULL
+an idempotency key has its response and its order|SELECT FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id WHERE k.response_body IS NULL OR o.id IS NULL
 END
 }
 

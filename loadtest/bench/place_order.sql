@@ -4,8 +4,8 @@
 -- `the_benchmark_runs_the_same_statements` in service/tests/api/storage/round_trips.rs compares the two.
 --
 -- pgbench counts, it can't make UUIDs or hashes; so ids are written from numbers. They grow, as
--- UUIDv7 do: from :stamp, the time, and from :n and :client_id. :answer and :event are what the
--- service wrote for such an order.
+-- UUIDv7 do: from :stamp, the time, and from :n and :client_id. :response_body and :event are what
+-- the service wrote for such an order.
 \set n :n + 1
 \set product random(1, 1000)
 \set user 1 + :client_id % 64
@@ -19,7 +19,7 @@ SELECT ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid,
   :fingerprint::bytea, :now::timestamptz, :expires::timestamptz
 FROM local_settings
 ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,
-resource_id = NULL, answer = NULL, created_at = excluded.created_at,
+resource_id = NULL, response_body = NULL, created_at = excluded.created_at,
 expires_at = excluded.expires_at
 WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL
 RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true);
@@ -44,7 +44,7 @@ placed AS (INSERT INTO orders (id, user_id, status, total_minor, currency, creat
     ('00000000-0000-7000-9000-' || lpad(:user::text, 12, '0'))::uuid, :status::text,
     :total::int8, :currency::text, :now::timestamptz, :now::timestamptz)
   RETURNING id, user_id, total_minor, currency, created_at),
-taken AS (UPDATE products SET stock = products.stock - line.quantity,
+reserved AS (UPDATE products SET stock = products.stock - line.quantity,
   version = products.version + 1, updated_at = placed.created_at
   FROM line, placed WHERE products.id = line.product_id),
 lines AS (INSERT INTO order_lines
@@ -56,7 +56,7 @@ event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace
 job AS (INSERT INTO payment_jobs
   (order_id, kind, amount_minor, currency, run_at, created_at, trace_context)
   SELECT id, 'charge', total_minor, currency, now(), created_at, :trace::text FROM placed)
-UPDATE idempotency_keys SET resource_id = placed.id, answer = :answer::text
+UPDATE idempotency_keys SET resource_id = placed.id, response_body = :response_body::text
   FROM placed WHERE idempotency_keys.user_id = placed.user_id
   AND idempotency_keys.key =
   (:stamp || '-bench-' || lpad(:n::text, 8, '0') || lpad(:client_id::text, 4, '0'))::text;

@@ -43,7 +43,10 @@ impl Pgbench {
                 "fingerprint",
                 "SELECT fingerprint FROM idempotency_keys LIMIT 1",
             ),
-            ("answer", "SELECT answer FROM idempotency_keys LIMIT 1"),
+            (
+                "response_body",
+                "SELECT response_body FROM idempotency_keys LIMIT 1",
+            ),
             ("now", "SELECT created_at FROM idempotency_keys LIMIT 1"),
             ("expires", "SELECT expires_at FROM idempotency_keys LIMIT 1"),
             ("total", "SELECT total_minor FROM orders LIMIT 1"),
@@ -53,7 +56,7 @@ impl Pgbench {
             // A relay may have published it already; then a text that is as long stands in for it.
             (
                 "event",
-                "SELECT coalesce((SELECT data FROM outbox LIMIT 1), (SELECT left(answer, 256) FROM idempotency_keys LIMIT 1))",
+                "SELECT coalesce((SELECT data FROM outbox LIMIT 1), (SELECT left(response_body, 256) FROM idempotency_keys LIMIT 1))",
             ),
             (
                 "kind",

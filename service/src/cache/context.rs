@@ -25,7 +25,7 @@ pub(super) struct Context {
 /// What Redis has of a key.
 pub(super) enum Lookup<V> {
     Hit(CacheEntry<V>),
-    /// Without a lease nothing may be written there.
+    /// Without a fill token nothing may be written there.
     Miss {
         stale: Option<CacheEntry<V>>,
         fill_token: Option<FillToken>,
@@ -67,7 +67,7 @@ impl Context {
         }
     }
 
-    pub(super) async fn look_up<V: CacheValue>(
+    pub(super) async fn read_redis<V: CacheValue>(
         &self,
         redis_key: &str,
         began: Instant,
@@ -84,12 +84,12 @@ impl Context {
             return skipped;
         }
         let decode = |text: &str| {
-            let text: RedisEntry = serde_json::from_str(text).ok()?;
-            let value = match text.value {
-                Some(value) => Some(Arc::new(V::from_json(&value)?)),
+            let stored: RedisEntry = serde_json::from_str(text).ok()?;
+            let value = match stored.value {
+                Some(json) => Some(Arc::new(V::from_json(&json)?)),
                 None => None,
             };
-            let age = (Utc::now() - text.read_at).to_std().unwrap_or_default();
+            let age = (Utc::now() - stored.read_at).to_std().unwrap_or_default();
             Some(CacheEntry {
                 read_at: began.checked_sub(age)?,
                 ..self.new_entry(value, began)
@@ -123,7 +123,7 @@ impl Context {
     }
 
     /// `false` if the value is out of date already.
-    pub(super) async fn fill<V: CacheValue>(
+    pub(super) async fn fill_redis<V: CacheValue>(
         &self,
         redis_key: &str,
         fill_token: FillToken,
@@ -132,10 +132,10 @@ impl Context {
         let Some(redis) = &self.redis else {
             return true;
         };
-        let value = entry.value.as_deref().map(V::to_json).transpose();
         let read_at = Utc::now() - entry.age();
-        let text = value.and_then(|value| serde_json::to_string(&RedisEntry { read_at, value }));
-        let text = match text {
+        let encode = |value| serde_json::to_string(&RedisEntry { read_at, value });
+        let json = entry.value.as_deref().map(V::to_json).transpose();
+        let text = match json.and_then(encode) {
             Ok(text) => text,
             Err(error) => {
                 tracing::error!(%error, "a value can't be written into the cache");

@@ -79,7 +79,7 @@ impl<V> CacheEntry<V> {
         }
     }
 
-    /// The same, after the database did not answer, which is asked again after `pause`.
+    /// The same, after the database did not answer, which is asked again after `retry_after`.
     pub(super) fn into_served_stale(self, retry_after: Duration) -> Self {
         let now = Instant::now();
         Self {

@@ -1,10 +1,10 @@
 //! A read-through cache of two layers, for values of one kind.
 //!
 //! The way of a read, each step only if the one before did not end it: a fresh
-//! entry in the process; the flight that is under way for the key; a fresh entry
+//! entry in the process; the in-flight call for the key; a fresh entry
 //! in Redis; the database. If the database does not answer, an old entry of either
 //! layer stands in, and for a while nobody waits for the database again: one
-//! flight at a time finds out whether it is back.
+//! in-flight call at a time finds out whether it is back.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ where
     V: CacheValue,
     E: LoadError,
 {
-    pub(super) fn new(context: Arc<Context>, main: tokio::runtime::Handle) -> Self {
+    pub(super) fn new(context: Arc<Context>, runtime: tokio::runtime::Handle) -> Self {
         let config = &context.config;
         let local = Cache::builder()
             .max_capacity(config.local_capacity)
@@ -53,7 +53,7 @@ where
             .build();
         Self {
             local,
-            single_flight: SingleFlight::new(main),
+            single_flight: SingleFlight::new(runtime),
             context,
         }
     }
@@ -80,15 +80,15 @@ where
             self.context.count("local", outcome);
             return Ok(entry.to_read());
         }
-        let load_result = self.join_or_start(&key, load.clone());
+        let in_flight = self.join_or_start(&key, load.clone());
         if let Some(entry) = local_entry.filter(|entry| self.can_serve_stale_immediately(entry)) {
             self.context.count("local", "stale");
             return Ok(entry.to_read());
         }
         self.context.count("local", "miss");
-        match load_result.await {
-            Some(outcome) => outcome.map(|entry| entry.to_read()),
-            // The flight has panicked, which is logged: go alone.
+        match in_flight.await {
+            Some(result) => result.map(|entry| entry.to_read()),
+            // The in-flight call has panicked, which is logged: go alone.
             None => {
                 let value = load().await?.map(Arc::new);
                 Ok(CachedRead {
@@ -135,8 +135,8 @@ where
         let work_key = key.clone();
         let work = || async move { cache.fetch(work_key, load).await };
         let (local, store_key) = (self.local.clone(), key.clone());
-        let store = move |outcome: &Result<CacheEntry<V>, E>| {
-            if let Ok(entry) = outcome {
+        let store = move |result: &Result<CacheEntry<V>, E>| {
+            if let Ok(entry) = result {
                 local.insert(store_key, entry.clone());
             }
         };
@@ -150,7 +150,7 @@ where
         let context = &self.context;
         let began = Instant::now();
         let redis_key = context.redis_key(&key);
-        let (stale, fill_token) = match context.look_up(&redis_key, began).await {
+        let (stale, fill_token) = match context.read_redis(&redis_key, began).await {
             Lookup::Hit(entry) => return Ok(entry),
             Lookup::Miss { stale, fill_token } => (stale, fill_token),
         };
@@ -161,12 +161,12 @@ where
         };
         match loaded {
             Ok(value) => {
-                let found = if value.is_some() { "hit" } else { "miss" };
-                context.count("database", found);
+                let outcome = if value.is_some() { "hit" } else { "miss" };
+                context.count("database", outcome);
                 let value = value.map(Arc::new);
                 let mut entry = context.new_entry(value, began);
                 if let Some(fill_token) = fill_token
-                    && !context.fill(&redis_key, fill_token, &entry).await
+                    && !context.fill_redis(&redis_key, fill_token, &entry).await
                 {
                     entry = entry.into_expired();
                 }

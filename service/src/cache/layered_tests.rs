@@ -84,9 +84,9 @@ impl CacheFixture {
 
     /// What is answered, and whether it is stale.
     async fn get(&self, database: FakeDatabase) -> Result<(Option<u32>, bool), TestLoadError> {
-        let asked = Arc::clone(&self.loads);
+        let loads = Arc::clone(&self.loads);
         let load = move || {
-            asked.fetch_add(1, Ordering::SeqCst);
+            loads.fetch_add(1, Ordering::SeqCst);
             async move {
                 match database {
                     FakeDatabase::Found(value) => Ok(Some(value)),
@@ -97,11 +97,8 @@ impl CacheFixture {
                 }
             }
         };
-        let reading = self.cache.get("key".to_owned(), load).await?;
-        Ok((
-            reading.value.as_deref().copied(),
-            reading.stale_age.is_some(),
-        ))
+        let read = self.cache.get("key".to_owned(), load).await?;
+        Ok((read.value.as_deref().copied(), read.stale_age.is_some()))
     }
 
     fn load_count(&self) -> u32 {
@@ -110,7 +107,7 @@ impl CacheFixture {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_spares_the_database_until_its_time_is_over() {
+async fn serves_entry_until_its_ttl_expires() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,
@@ -130,7 +127,7 @@ async fn an_entry_spares_the_database_until_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_there_is_nothing_holds_for_a_shorter_time() {
+async fn negative_entry_expires_sooner() {
     let fixture = CacheFixture::new();
     assert_eq!(fixture.get(FakeDatabase::NotFound).await, Ok((None, false)));
     assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((None, false)));
@@ -142,7 +139,7 @@ async fn that_there_is_nothing_holds_for_a_shorter_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_forgotten_is_read_again() {
+async fn reloads_invalidated_entry() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,
@@ -156,7 +153,7 @@ async fn what_is_forgotten_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_entry_stands_in_while_the_database_is_away() {
+async fn serves_stale_entry_while_database_is_unavailable() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Unavailable).await,
@@ -171,12 +168,16 @@ async fn an_old_entry_stands_in_while_the_database_is_away() {
         fixture.get(FakeDatabase::Unavailable).await,
         Ok((Some(1), true))
     );
-    let asked = fixture.load_count();
+    let load_count = fixture.load_count();
     assert_eq!(
         fixture.get(FakeDatabase::Unavailable).await,
         Ok((Some(1), true))
     );
-    assert_eq!(fixture.load_count(), asked, "it is not asked again at once");
+    assert_eq!(
+        fixture.load_count(),
+        load_count,
+        "it is not asked again at once"
+    );
     advance(61 * SECOND).await;
     assert_eq!(
         fixture.get(FakeDatabase::Unavailable).await,
@@ -185,7 +186,7 @@ async fn an_old_entry_stands_in_while_the_database_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_entry_does_not_hide_a_bug() {
+async fn does_not_serve_stale_entry_after_a_bug() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,
@@ -199,7 +200,7 @@ async fn an_old_entry_does_not_hide_a_bug() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_first_waits_for_a_database_that_hangs() {
+async fn only_first_read_waits_for_hanging_database() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,
@@ -223,7 +224,7 @@ async fn only_the_first_waits_for_a_database_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_database_is_back_the_next_answer_but_one_is_its_own() {
+async fn second_read_after_recovery_is_fresh() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,
@@ -247,7 +248,7 @@ async fn when_the_database_is_back_the_next_answer_but_one_is_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_that_were_made_together_do_not_end_together() {
+async fn jitter_spreads_expiry_of_entries() {
     let fixture = CacheFixture::with_config(CacheConfig {
         local_ttl: SECOND,
         ttl_jitter: 0.5,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   a read --> in process (local_ttl) --miss--> Redis (ttl) --miss--> database
-//!                  |  one flight a key: who comes meanwhile waits for it
+//!                  |  one in-flight call a key: who comes meanwhile waits for it
 //!   a commit --> forgotten in process at once --> told to Redis in the background
 //! ```
 //!
@@ -19,17 +19,17 @@
 //!
 //! **Invalidated after the commit, never before.** Forgotten before, the entry
 //! would be filled again from the old row while the transaction still runs, and
-//! stay. A use case says beforehand what it is about to change ([`InvalidationGuard`]), and
+//! stay. A use case says beforehand what it is about to change (`InvalidationGuard`), and
 //! when the transaction has ended, what came of it: so not even a request that is
 //! dropped while `COMMIT` is under way is missed, and a rollback costs nobody a hit.
 //!
 //! **The old value that comes late.** A reader misses, reads the old row, and is
 //! held up; meanwhile the row changes and the cache is told; then the reader
 //! writes the old value into the cache, where it stays. Two guards: in the process
-//! the reader's flight is forgotten ([`SingleFlight`](crate::resilience::single_flight::SingleFlight));
-//! in Redis a reader needs the lease it got with the miss, and an invalidation
-//! takes all leases back (`redis_layer.rs`; R. Nishtala et al., "Scaling Memcache at
-//! Facebook", NSDI 2013, section 3.2.1).
+//! the reader's in-flight call is forgotten (`resilience/single_flight.rs`);
+//! in Redis a reader needs the fill token it got with the miss, and an invalidation
+//! revokes the token (`redis_layer.rs`; a "lease" in R. Nishtala et al., "Scaling
+//! Memcache at Facebook", NSDI 2013, section 3.2.1).
 //!
 //! **And then:** entries that were made together don't end together
 //! (`cache.ttl_jitter`); that a product does not exist is remembered, for a moment
@@ -41,10 +41,13 @@
 
 mod context;
 mod entry;
+mod invalidation_guard;
 mod layered;
 mod pending_invalidations;
+mod product_json;
 mod products;
 mod redis_layer;
 
 pub(crate) use entry::LoadError;
-pub(crate) use products::{FIRST_ROWS, InvalidationGuard, ProductCache};
+pub(crate) use invalidation_guard::InvalidationGuard;
+pub(crate) use products::{FIRST_ROWS, ProductCache};

@@ -8,12 +8,13 @@
 //! No larger than there are products, however long Redis is away.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use super::redis_layer::RedisLayer;
 use crate::redis_client::RedisClientError;
+use crate::resilience::lock::lock;
 
 /// Keys told in one round trip.
 const BATCH_SIZE: usize = 500;
@@ -33,7 +34,7 @@ struct State {
 
 impl PendingInvalidations {
     pub(super) fn insert(&self, key: String) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.last_sequence += 1;
         let sequence = state.last_sequence;
         state.keys.insert(key, sequence);
@@ -42,7 +43,7 @@ impl PendingInvalidations {
     }
 
     pub(super) fn contains(&self, key: &str) -> bool {
-        self.lock().keys.contains_key(key)
+        lock(&self.state).keys.contains_key(key)
     }
 
     /// Waits until there may be something.
@@ -54,7 +55,7 @@ impl PendingInvalidations {
     pub(super) async fn flush(&self, redis: &RedisLayer) -> Result<(), RedisClientError> {
         loop {
             let batch: Vec<(String, u64)> = {
-                let state = self.lock();
+                let state = lock(&self.state);
                 let keys = state.keys.iter().take(BATCH_SIZE);
                 keys.map(|(key, sequence)| (key.clone(), *sequence))
                     .collect()
@@ -64,7 +65,7 @@ impl PendingInvalidations {
             }
             let keys = batch.iter().map(|(key, _)| key.clone()).collect();
             redis.invalidate(keys).await?;
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             for (key, sequence) in batch {
                 // One that has changed again meanwhile is told again.
                 if state.keys.get(&key) == Some(&sequence) {
@@ -72,9 +73,5 @@ impl PendingInvalidations {
                 }
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,16 +1,17 @@
-//! The layer that all replicas share: Redis, with leases.
+//! The layer that all replicas share: Redis, with fill tokens.
 //!
-//! Who misses gets a lease, a random number that is kept beside the (old) value;
-//! who misses after that gets the same one. Only who shows the lease may fill the
-//! entry. An invalidation takes the lease away, so a value that was read before it
-//! is refused after it, however late it comes. A lease that Redis has lost
-//! (evicted, expired, restarted) is refused as well: in doubt nothing is cached.
+//! Who misses gets a fill token, a random number that is kept beside the (old) value
+//! (Nishtala et al. call it a lease); who misses after that gets the same one. Only who
+//! shows the token may fill the entry. An invalidation revokes the token, so a value
+//! that was read before it is rejected after it, however late it comes. A token that
+//! Redis has lost (evicted, expired, restarted) is rejected as well: in doubt nothing
+//! is cached.
 //!
 //! The old value is not deleted, only marked: it can stand in while the database
 //! is away (Nishtala et al. keep deleted values for the same reason, "stale sets").
 //!
 //! An entry is a hash with the fields `value`, `fresh_until` (milliseconds of the
-//! clock of Redis, so that the replicas' clocks need not agree) and `lease`. What
+//! clock of Redis, so that the replicas' clocks need not agree) and `lease`, the fill token. What
 //! has to happen together is a script, which is one round trip and atomic.
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::redis_client::{RedisClient, RedisClientError};
 
-/// How long who got a lease may take to fill the entry.
+/// How long who got a fill token may take to fill the entry.
 const FILL_TOKEN_TTL: Duration = Duration::from_secs(60);
 
 const LOOK_UP: &str = r"
@@ -109,7 +110,7 @@ impl RedisLayer {
         })
     }
 
-    /// `false`: the lease was taken back, the value is out of date.
+    /// `false`: the fill token was revoked, the value is out of date.
     pub(super) async fn fill(
         &self,
         key: &str,

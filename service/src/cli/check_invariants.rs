@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::app;
 use crate::config::{self, ConfigFlags};
 use crate::payments::sandbox::LedgerEntry;
-use crate::usecases::check_invariants::{
-    InvariantResult, check_invariants, payments_in_progress, reconcile_payments,
-};
+use crate::usecases::check_invariants::{InvariantResult, check_invariants};
+use crate::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
 
 /// How much of what breaks a rule is shown to people.
 const MAX_VIOLATIONS_SHOWN: usize = 5;

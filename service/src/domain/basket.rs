@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::ids::ProductId;
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 /// How many pieces of one product, 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,23 +13,16 @@ pub struct Quantity(u16);
 
 impl Quantity {
     /// The most pieces in one line.
-    const MAX: u16 = 1000;
+    const MAX: i64 = 1000;
 
     /// Checks the range.
     ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `pieces` is 1 to 1000.
     pub fn new(pieces: i64) -> Result<Self, ValidationError> {
-        u16::try_from(pieces)
-            .ok()
-            .filter(|n| (1..=Self::MAX).contains(n))
-            .map(Self)
-            .ok_or_else(|| {
-                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 1000")
-            })
+        parse_in_range(pieces, 1..=Self::MAX).map(Self)
     }
 
-    /// How many pieces.
     pub(crate) fn get(self) -> u16 {
         self.0
     }
@@ -53,7 +46,6 @@ pub struct Basket(Vec<BasketLine>);
 pub struct BasketError {
     /// The line at fault, from 0; none if it is the number of lines.
     pub(crate) line: Option<usize>,
-    /// The rule that it breaks.
     pub(crate) invalid: ValidationError,
 }
 
@@ -64,15 +56,15 @@ impl Basket {
     /// Checks the lines together.
     ///
     /// # Errors
-    /// `out_of_range` for the number of lines, `duplicate_product` for the
-    /// second line of a product: which of two quantities was meant, nobody knows.
+    /// Returns `out_of_range` unless there are 1 to 100 lines, and `duplicate_product` for the
+    /// second line of a product: which of the two quantities was meant is unknown.
     pub fn new(lines: Vec<BasketLine>) -> Result<Self, BasketError> {
         if lines.is_empty() || lines.len() > Self::MAX_LINES {
             return Err(BasketError {
                 line: None,
                 invalid: ValidationError::new(
                     ValidationCode::OutOfRange,
-                    "must have 1 to 100 lines",
+                    format!("must have 1 to {} lines", Self::MAX_LINES),
                 ),
             });
         }
@@ -105,7 +97,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_basket_has_1_to_100_lines_and_no_product_twice() {
+    fn accepts_1_to_100_lines_without_duplicate_product() {
         let line = |n: u128| BasketLine {
             product_id: ProductId(Uuid::from_u128(n)),
             quantity: Quantity::new(1).unwrap(),

@@ -17,7 +17,6 @@ pub struct OrderEvent {
     pub kind: String,
     /// The order after it happened, as JSON.
     pub(crate) data: String,
-    /// When.
     pub(crate) occurred_at: DateTime<Utc>,
 }
 

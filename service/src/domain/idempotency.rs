@@ -18,7 +18,6 @@ impl IdempotencyKey {
         (visible && (1..=255).contains(&value.len())).then(|| Self(text.to_owned()))
     }
 
-    /// The key.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -33,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_short_and_visible() {
+    fn accepts_1_to_255_visible_ascii_characters() {
         let ok = |key: &str| IdempotencyKey::parse(key.as_bytes()).is_some();
         assert!(ok("a") && ok(&"x".repeat(255)) && ok("\"8e03978e-40d5\""));
         assert!(!ok("") && !ok(&"x".repeat(256)) && !ok("a b") && !ok("é") && !ok("a\n"));

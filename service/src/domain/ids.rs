@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_one_moment_ascend() {
+    fn ids_of_same_millisecond_ascend() {
         let now = Utc::now();
         let ids: Vec<_> = (0..1000).map(|_| OrderId::new(now)).collect();
         assert!(ids.is_sorted());

@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O, knows a framework or reads the clock: the time is
 //! passed in. A value of one of these types has been checked when it was made
-//! ("parse, don't validate"), so the floors above never check it again. What
+//! ("parse, don't validate"), so the layers above never check it again. What
 //! must never be false even if this code is wrong stands a second time as a
 //! named constraint in `migrations/`.
 //!

@@ -26,7 +26,7 @@ impl Currency {
     /// Finds the currency with this code.
     ///
     /// # Errors
-    /// `unknown_currency` for anything that is not an active code in upper case.
+    /// Returns `unknown_currency` for anything that is not an active code in upper case.
     pub(crate) fn parse(code: &str) -> Result<Self, ValidationError> {
         CURRENCIES
             .split_whitespace()
@@ -40,7 +40,6 @@ impl Currency {
             })
     }
 
-    /// The three letters.
     pub(crate) fn code(self) -> &'static str {
         self.0
     }
@@ -68,7 +67,7 @@ impl Money {
     /// An amount of `minor` units.
     ///
     /// # Errors
-    /// `not_positive` unless `minor` is above zero: a price or a payment of
+    /// Returns `not_positive` unless `minor` is above zero: a price or a payment of
     /// nothing is neither.
     pub(crate) fn new(minor: i64, currency: Currency) -> Result<Self, ValidationError> {
         if minor <= 0 {
@@ -80,20 +79,17 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// How many minor units.
     pub(crate) fn minor(self) -> i64 {
         self.minor
     }
 
-    /// Of which currency.
     pub(crate) fn currency(self) -> Currency {
         self.currency
     }
 
-    /// The sum.
-    ///
     /// # Errors
-    /// [`MoneyError::MixedCurrency`] or [`MoneyError::Overflow`].
+    /// Returns [`MoneyError::MixedCurrency`] if the currencies differ, and [`MoneyError::Overflow`]
+    /// if the sum does not fit into 64 bits.
     pub(super) fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::MixedCurrency);
@@ -105,10 +101,8 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// `quantity` times this.
-    ///
     /// # Errors
-    /// [`MoneyError::Overflow`].
+    /// Returns [`MoneyError::Overflow`] if the product does not fit into 64 bits.
     pub(super) fn checked_mul(self, quantity: Quantity) -> Result<Self, MoneyError> {
         let minor = self
             .minor
@@ -129,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_active_upper_case_codes_are_currencies() {
+    fn accepts_only_active_upper_case_codes() {
         for code in ["EUR", "USD", "JPY", "KWD"] {
             assert_eq!(Currency::parse(code).unwrap().code(), code);
         }
@@ -142,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn two_currencies_never_meet_in_one_sum() {
+    fn rejects_sum_of_two_currencies() {
         let usd = Money::new(1, Currency::parse("USD").unwrap()).unwrap();
         assert_eq!(eur(1).checked_add(usd), Err(MoneyError::MixedCurrency));
     }
 
     proptest! {
         #[test]
-        fn a_sum_is_exact_or_refused(a in 1..=i64::MAX, b in 1..=i64::MAX) {
+        fn sum_is_exact_or_overflows(a in 1..=i64::MAX, b in 1..=i64::MAX) {
             let exact = i128::from(a) + i128::from(b);
             match eur(a).checked_add(eur(b)) {
                 Ok(sum) => prop_assert_eq!(i128::from(sum.minor()), exact),
@@ -161,7 +155,7 @@ mod tests {
         }
 
         #[test]
-        fn a_product_is_exact_or_refused(a in 1..=i64::MAX, n in 1..=1000_i64) {
+        fn product_is_exact_or_overflows(a in 1..=i64::MAX, n in 1..=1000_i64) {
             let exact = i128::from(a) * i128::from(n);
             match eur(a).checked_mul(Quantity::new(n).unwrap()) {
                 Ok(product) => prop_assert_eq!(i128::from(product.minor()), exact),
@@ -173,7 +167,7 @@ mod tests {
         }
 
         #[test]
-        fn an_amount_is_above_zero(minor in i64::MIN..=0) {
+        fn rejects_amounts_below_one(minor in i64::MIN..=0) {
             prop_assert!(Money::new(minor, Currency::parse("EUR").unwrap()).is_err());
         }
     }

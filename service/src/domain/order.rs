@@ -1,7 +1,7 @@
 //! Orders: what is taken down of a basket, or why it can't be.
 //!
-//! [`Order::place`] is the decision, made from the products as they stand while
-//! their rows are locked. It is pure, so every refusal has a plain unit test here.
+//! `Order::place` is the decision, made from the products as they stand while
+//! their rows are locked. It is pure, so every rejection has a plain unit test here.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,10 @@ use super::product::Product;
 /// One line of an order, with the price of the day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrderLine {
-    /// What was ordered.
     pub(crate) product_id: ProductId,
-    /// How many.
     pub(crate) quantity: Quantity,
     /// What one cost when it was ordered.
     pub(crate) unit_price: Money,
-    /// What the line costs.
     pub(crate) line_total: Money,
 }
 
@@ -31,17 +28,12 @@ pub(crate) struct OrderLine {
 pub struct Order {
     /// Names the order.
     pub id: OrderId,
-    /// Who ordered.
     pub(crate) user_id: UserId,
-    /// Where it stands.
     pub(crate) status: OrderStatus,
-    /// What was ordered, in the customer's order.
+    /// In the customer's order.
     pub(crate) lines: Vec<OrderLine>,
-    /// What it costs.
     pub(crate) total: Money,
-    /// When it was taken.
     pub(crate) created_at: DateTime<Utc>,
-    /// When it last changed.
     pub(crate) updated_at: DateTime<Utc>,
 }
 
@@ -76,7 +68,7 @@ impl Order {
     /// products that exist, in any order), and what it costs.
     ///
     /// # Errors
-    /// A [`OrderRejection`]; all lines with the same fault are in it.
+    /// Returns an [`OrderRejection`] with all lines that have the same fault.
     pub(crate) fn place(
         user_id: UserId,
         basket: &Basket,
@@ -179,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_keeps_the_lines_and_adds_them_up() {
+    fn keeps_lines_and_sums_their_totals() {
         let products = [product(1, 250, "EUR", 5), product(2, 1000, "EUR", 1)];
         let order = place(&[(2, 1), (1, 3)], &products).unwrap();
         assert_eq!(order.status, OrderStatus::Pending);
@@ -189,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_at_fault_is_named() {
+    fn rejection_names_every_invalid_line() {
         let products = [product(1, 1, "EUR", 1), product(2, 1, "EUR", 0)];
         assert_eq!(
             place(&[(9, 1), (1, 1), (8, 1)], &products),
@@ -203,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn one_currency_and_no_overflow() {
+    fn rejects_mixed_currencies_and_overflow() {
         let products = [
             product(1, 1, "EUR", 9),
             product(2, 1, "USD", 9),
@@ -225,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_total_is_the_exact_sum_of_its_lines(
+        fn total_is_exact_sum_of_line_totals(
             priced in prop::collection::vec((1..=i64::MAX, 1..=1000_i64), 1..10)
         ) {
             let numbered = || (1_u128..).zip(&priced);

@@ -1,4 +1,4 @@
-//! The life of an order, as a table of legal moves.
+//! The life of an order, as a table of allowed transitions.
 //!
 //! ```text
 //! pending --pay--> paid --ship--> shipped
@@ -7,10 +7,9 @@
 //!    +--decline--> payment_failed
 //! ```
 //!
-//! Two things want to move the same order at the same time: a customer cancels
-//! while the payment arrives. Each locks the row, asks [`OrderStatus::apply`],
-//! and the one that comes second is told that its move is illegal. The race is
-//! run in `tests/api/orders/races.rs`.
+//! Two transitions of the same order may race: a customer cancels while the
+//! payment arrives. Each locks the row and calls `OrderStatus::apply`; the
+//! second gets [`InvalidTransition`]. The race is run in `tests/api/orders/races.rs`.
 
 use super::validation::{ValidationCode, ValidationError};
 
@@ -43,18 +42,15 @@ pub(crate) enum OrderTransition {
     Ship,
 }
 
-/// The order is not where the move starts from.
+/// The transition does not start from the status of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {} can't be {}", status.as_str(), attempted.past_participle())]
 pub struct InvalidTransition {
-    /// Where the order stands.
     pub(crate) status: OrderStatus,
-    /// What was asked of it.
     pub(crate) attempted: OrderTransition,
 }
 
 impl OrderStatus {
-    /// All of them.
     const ALL: [Self; 5] = [
         Self::Pending,
         Self::Paid,
@@ -63,10 +59,10 @@ impl OrderStatus {
         Self::PaymentFailed,
     ];
 
-    /// Where the order stands after the move.
+    /// Returns the status after the transition.
     ///
     /// # Errors
-    /// [`InvalidTransition`] if the table has no such move.
+    /// Returns [`InvalidTransition`] if the table has no such transition.
     pub(crate) fn apply(self, attempted: OrderTransition) -> Result<Self, InvalidTransition> {
         match (self, attempted) {
             (Self::Pending, OrderTransition::Pay) => Ok(Self::Paid),
@@ -88,10 +84,10 @@ impl OrderStatus {
         }
     }
 
-    /// The status of that name.
+    /// Returns the status with this name.
     ///
     /// # Errors
-    /// `unknown_status`.
+    /// Returns `unknown_status` if there is none.
     pub(crate) fn parse(name: &str) -> Result<Self, ValidationError> {
         Self::ALL
             .into_iter()
@@ -132,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_four_moves_and_no_other() {
+    fn allows_exactly_four_transitions() {
         let legal = [
             (Pending, Pay, Paid),
             (Pending, Decline, PaymentFailed),
@@ -155,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for status in OrderStatus::ALL {
             assert_eq!(OrderStatus::parse(status.as_str()).unwrap(), status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
@@ -171,9 +167,9 @@ mod tests {
         // paid order is shipped, an order ends once, and stock that went back
         // never leaves again.
         #[test]
-        fn no_history_is_inconsistent(history in transitions()) {
+        fn transitions_never_become_inconsistent(sequence in transitions()) {
             let (mut status, mut charged, mut ended) = (Pending, false, false);
-            for attempted in history {
+            for attempted in sequence {
                 let before = status;
                 let Ok(next) = status.apply(attempted) else { continue };
                 prop_assert!(!ended, "{before:?} was final");

@@ -9,7 +9,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 /// Which list a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Cursor {
     /// What the client gave back.
     ///
     /// # Errors
-    /// `invalid_cursor` for anything that [`encode`](Self::encode) did not make
+    /// Returns `invalid_cursor` for anything that [`encode`](Self::encode) did not make
     /// for this list.
     pub(crate) fn decode(text: &str, list: List) -> Result<Self, ValidationError> {
         let invalid_cursor = || {
@@ -78,21 +78,15 @@ impl PageRequest {
     /// Checks the `limit` of a request.
     ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `rows` is 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
     pub(crate) fn parse_limit(rows: i64) -> Result<u8, ValidationError> {
-        u8::try_from(rows)
-            .ok()
-            .filter(|n| (1..=Self::MAX_LIMIT).contains(n))
-            .ok_or_else(|| {
-                ValidationError::new(ValidationCode::OutOfRange, "must be from 1 to 100")
-            })
+        parse_in_range(rows, 1..=i64::from(Self::MAX_LIMIT))
     }
 }
 
 /// Some rows of a list, and how to get the next ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Page<T> {
-    /// The rows.
     pub(crate) items: Vec<T>,
     /// Names the last row if there are more behind it.
     pub(crate) next_cursor: Option<Cursor>,
@@ -114,7 +108,7 @@ impl<T> Page<T> {
     /// The same page of something else.
     ///
     /// # Errors
-    /// The first error of `f`.
+    /// Returns the first error of `f`.
     pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         Ok(Page {
             items: self.items.into_iter().map(f).collect::<Result<_, _>>()?,
@@ -131,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back(id: u128) {
+        fn cursor_round_trips(id: u128) {
             let cursor = Cursor(Uuid::from_u128(id));
             let text = cursor.encode(List::Orders);
             prop_assert_eq!(Cursor::decode(&text, List::Orders).unwrap(), cursor);
@@ -139,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn any_other_text_is_refused_not_a_panic(text in "\\PC*") {
+        fn rejects_malformed_cursor_without_panic(text in "\\PC*") {
             if let Ok(cursor) = Cursor::decode(&text, List::Products) {
                 prop_assert_eq!(cursor.encode(List::Products), text);
             }
@@ -148,7 +142,7 @@ mod tests {
         // Whatever the list and the page size: walking the pages meets every
         // row once, in order, and ends.
         #[test]
-        fn pages_cover_a_list_exactly_once(rows in 0_usize..60, limit in 1_u8..=20) {
+        fn pages_cover_list_exactly_once(rows in 0_usize..60, limit in 1_u8..=20) {
             let all: Vec<Uuid> = (0..rows).map(|n| Uuid::from_u128(n as u128)).collect();
             let (mut seen, mut after) = (Vec::new(), None::<Cursor>);
             loop {
@@ -166,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_1_to_100() {
+    fn accepts_limit_of_1_to_100() {
         let ok = |n: i64| PageRequest::parse_limit(n).is_ok();
         assert_eq!(
             [i64::MIN, 0, 1, 100, 101, 257].map(ok),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::ids::ProductId;
 use super::money::Money;
 use super::text::short_text_type;
-use super::validation::{ValidationCode, ValidationError};
+use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 short_text_type!(
     /// The shop's own number for a product; unique, 1 to 64 characters.
@@ -26,24 +26,12 @@ impl Stock {
     /// The most pieces of one product.
     pub(crate) const MAX: i64 = 1_000_000_000;
 
-    /// Checks the range.
-    ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` unless `pieces` is 0 to [`Stock::MAX`].
     pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
-        i32::try_from(pieces)
-            .ok()
-            .filter(|n| (0..=Self::MAX).contains(&i64::from(*n)))
-            .map(Self)
-            .ok_or_else(|| {
-                ValidationError::new(
-                    ValidationCode::OutOfRange,
-                    format!("must be from 0 to {}", Self::MAX),
-                )
-            })
+        parse_in_range(pieces, 0..=Self::MAX).map(Self)
     }
 
-    /// How many pieces.
     pub(crate) fn get(self) -> i32 {
         self.0
     }
@@ -54,10 +42,8 @@ impl Stock {
 pub(crate) struct StockDelta(i32);
 
 impl StockDelta {
-    /// Checks the range; a change of nothing is no change.
-    ///
     /// # Errors
-    /// `out_of_range`.
+    /// Returns `out_of_range` if `pieces` is 0 or exceeds [`Stock::MAX`] in either direction.
     pub(crate) fn new(pieces: i64) -> Result<Self, ValidationError> {
         i32::try_from(pieces)
             .ok()
@@ -80,19 +66,13 @@ impl StockDelta {
 /// A product as clients see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {
-    /// Names the product.
     pub(crate) id: ProductId,
-    /// The shop's own number.
     pub(crate) sku: String,
-    /// What it is called.
     pub(crate) name: String,
-    /// What one piece costs.
     pub(crate) price: Money,
-    /// How many pieces are left.
     pub(crate) stock: i32,
     /// Counts the changes of any of these, from 1: the ETag.
     pub(crate) version: i64,
-    /// When it last changed.
     pub(crate) updated_at: DateTime<Utc>,
 }
 
@@ -101,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stock_is_bounded() {
+    fn stock_rejects_values_out_of_range() {
         let ok = |n: i64| Stock::new(n).is_ok();
         assert_eq!(
             [-1, 0, Stock::MAX, Stock::MAX + 1, i64::MAX].map(ok),
@@ -110,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_is_signed_and_not_zero() {
+    fn stock_delta_is_signed_and_not_zero() {
         let ok = |n: i64| StockDelta::new(n).is_ok();
         assert_eq!(
             [

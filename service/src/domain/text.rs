@@ -6,7 +6,7 @@ use super::validation::{ValidationCode, ValidationError};
 /// NUL byte cannot even be stored: PostgreSQL manual 8.3) and is not blank.
 ///
 /// # Errors
-/// `blank`, `too_long` or `control_character`.
+/// Returns `blank`, `too_long` (more than `max` characters) or `control_character`.
 pub(crate) fn parse_short_text(text: String, max: usize) -> Result<String, ValidationError> {
     if text.trim().is_empty() {
         return Err(ValidationError::new(
@@ -38,17 +38,16 @@ macro_rules! short_text_type {
 
         impl $name {
             /// The most characters it may have.
-            pub(crate) const MAX_LENGTH: usize = $max;
+            const MAX_LENGTH: usize = $max;
 
-            /// Checks the text (see [`parse_short_text`](crate::domain::text::parse_short_text)).
+            /// Checks the text (see `parse_short_text`).
             ///
             /// # Errors
-            /// `blank`, `too_long` or `control_character`.
+            /// Returns `blank`, `too_long` or `control_character`.
             $visibility fn parse(text: String) -> Result<Self, $crate::domain::validation::ValidationError> {
                 $crate::domain::text::parse_short_text(text, Self::MAX_LENGTH).map(Self)
             }
 
-            /// The text as it was given.
             pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
@@ -67,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_characters_not_bytes() {
+    fn length_limit_counts_characters_not_bytes() {
         assert_eq!(code("ééééé"), "ok");
         assert_eq!(code("éééééé"), "too_long");
     }
 
     #[test]
-    fn blank_and_control_characters_are_refused() {
+    fn rejects_blank_text_and_control_characters() {
         assert_eq!(code(""), "blank");
         assert_eq!(code(" \u{a0}"), "blank");
         assert_eq!(code("a\0b"), "control_character");
@@ -82,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_kept_as_it_is(text in "\\PC{1,5}") {
+        fn returns_accepted_text_unchanged(text in "\\PC{1,5}") {
             prop_assume!(!text.trim().is_empty());
             prop_assert_eq!(parse_short_text(text.clone(), 5), Ok(text));
         }

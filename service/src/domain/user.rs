@@ -26,12 +26,12 @@ impl EmailAddress {
     /// Checks the form of the address; whether it exists, only a mail can tell.
     ///
     /// # Errors
-    /// `too_long` or `invalid_email`.
+    /// Returns `too_long` above 254 characters, and `invalid_email` if the form is wrong.
     pub fn parse(text: String) -> Result<Self, ValidationError> {
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(ValidationError::new(
                 ValidationCode::TooLong,
-                "must have at most 254 characters",
+                format!("must have at most {} characters", Self::MAX_LENGTH),
             ));
         }
         garde::rules::email::parse_email(&text).map_err(|_| {
@@ -63,16 +63,16 @@ impl Password {
     /// Checks the length of a password that a user wants to have.
     ///
     /// # Errors
-    /// `too_short` or `too_long`.
+    /// Returns `too_short` below 12 characters, and `too_long` above 128.
     pub fn parse(text: SecretString) -> Result<Self, ValidationError> {
         match text.expose_secret().chars().count() {
             n if n < Self::MIN_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooShort,
-                "must have at least 12 characters",
+                format!("must have at least {} characters", Self::MIN_LENGTH),
             )),
             n if n > Self::MAX_LENGTH => Err(ValidationError::new(
                 ValidationCode::TooLong,
-                "must have at most 128 characters",
+                format!("must have at most {} characters", Self::MAX_LENGTH),
             )),
             _ => Ok(Self(text)),
         }
@@ -103,7 +103,6 @@ impl Role {
         }
     }
 
-    /// The role of that name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Customer, Self::Admin]
             .into_iter()
@@ -115,15 +114,11 @@ impl Role {
 /// except into the hasher.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Names the user.
     pub(crate) id: UserId,
-    /// Where to write to, as given at registration.
+    /// As given at registration.
     pub(crate) email: String,
-    /// What to call them.
     pub(crate) name: String,
-    /// What they may do.
     pub(crate) role: Role,
-    /// When they registered.
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -133,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_have_the_form_of_an_address() {
+    fn rejects_malformed_email_addresses() {
         for good in ["ada@example.com", "a+b@example.co.uk", "x@y.z"] {
             assert_eq!(EmailAddress::parse(good.to_owned()).unwrap().as_str(), good);
         }
@@ -150,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn passwords_have_12_to_128_characters() {
+    fn accepts_passwords_of_12_to_128_characters() {
         let ok = |n: usize| Password::parse("é".repeat(n).into()).is_ok();
         assert_eq!([11, 12, 128, 129].map(ok), [false, true, true, false]);
     }
 
     #[test]
-    fn a_password_does_not_print_itself() {
+    fn debug_output_hides_password() {
         let password = Password::parse("correct horse battery".to_owned().into()).unwrap();
         assert!(!format!("{password:?}").contains("horse"));
     }

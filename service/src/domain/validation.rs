@@ -1,6 +1,7 @@
-//! Why a value was refused.
+//! Why a value was rejected.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -74,18 +75,34 @@ impl fmt::Display for ValidationCode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ValidationError {
-    /// Which rule.
     pub(crate) code: ValidationCode,
     /// What the rule is, without the value itself.
     pub(crate) message: String,
 }
 
 impl ValidationError {
-    /// A refusal with its code and its rule.
     pub(crate) fn new(code: ValidationCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
         }
     }
+}
+
+/// Returns `number` as a `T`, which must be able to hold every number of `range`.
+///
+/// # Errors
+/// Returns `out_of_range` if `number` is not in `range`.
+pub(super) fn parse_in_range<T: TryFrom<i64>>(
+    number: i64,
+    range: RangeInclusive<i64>,
+) -> Result<T, ValidationError> {
+    T::try_from(number)
+        .ok()
+        .filter(|_| range.contains(&number))
+        .ok_or_else(|| {
+            let (start, end) = range.into_inner();
+            let message = format!("must be from {start} to {end}");
+            ValidationError::new(ValidationCode::OutOfRange, message)
+        })
 }

@@ -25,7 +25,7 @@ struct CloudEvent<'a> {
 /// specification), so a consumer can drop what it has seen.
 ///
 /// # Errors
-/// If the event's data is not JSON.
+/// Returns an error if the event's data is not JSON.
 pub(super) fn to_json(event: &OrderEvent) -> serde_json::Result<String> {
     serde_json::to_string(&CloudEvent {
         specversion: "1.0",

@@ -2,7 +2,7 @@
 //!
 //! They go to a Redis Stream if Redis is configured, and otherwise to the log. Only [`Publisher`] knows which.
 
-pub(crate) mod cloud_event;
+mod cloud_event;
 pub(crate) mod payload;
 mod redis_stream;
 
@@ -24,7 +24,7 @@ impl Publisher {
     /// The stream if there is a Redis, else the log.
     ///
     /// # Errors
-    /// If the settings of the stream can't be used.
+    /// Returns an error if `events.max_length` does not fit into a `usize`.
     pub fn new(redis: Option<RedisClient>, events: &EventsConfig) -> anyhow::Result<Self> {
         Ok(match redis {
             Some(redis) => Self::Redis(RedisStream::new(redis, events)?),
@@ -36,7 +36,7 @@ impl Publisher {
     /// have been published: publish all of them again.
     ///
     /// # Errors
-    /// If Redis did not take them.
+    /// Returns an error if Redis did not store them.
     pub async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
         match self {
             Self::Redis(stream) => stream.publish(events).await,

@@ -26,10 +26,7 @@ struct LinePayload {
     unit_price_minor: i64,
 }
 
-/// The order as JSON text.
-///
-/// # Errors
-/// None that a plain struct could cause.
+/// Returns the order as JSON text.
 pub(crate) fn to_json(order: &Order) -> serde_json::Result<String> {
     serde_json::to_string(&OrderPayload {
         order_id: order.id,

@@ -19,10 +19,8 @@ pub struct RedisStream {
 }
 
 impl RedisStream {
-    /// Names the stream.
-    ///
     /// # Errors
-    /// If `events.max_length` is more than this machine can count.
+    /// Returns an error if `events.max_length` does not fit into a `usize`.
     pub(super) fn new(redis: RedisClient, events: &EventsConfig) -> anyhow::Result<Self> {
         Ok(Self {
             redis,
@@ -34,7 +32,8 @@ impl RedisStream {
     /// Appends `events` to the stream, all in one round trip.
     ///
     /// # Errors
-    /// If Redis can't be reached or refuses; some may have been appended.
+    /// Returns an error if Redis can't be reached or rejects the command; some may have been
+    /// appended.
     pub(super) async fn publish(&self, events: &[OrderEvent]) -> anyhow::Result<()> {
         let mut pipeline = redis::pipe();
         pipeline.atomic();

@@ -9,7 +9,7 @@ use super::{sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::idempotency;
-use crate::usecases::current_time;
+use crate::usecases::clock::current_time;
 
 /// An expired key can be claimed anew anyway: this only keeps the table small.
 const INTERVAL: Duration = Duration::from_mins(10);

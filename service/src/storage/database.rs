@@ -16,7 +16,7 @@
 //!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
 //!   that broke unnoticed costs one request a 503.
 //! - A request that gives up leaves its statement running, and the next borrower
-//!   waits behind it: see [`Connection`].
+//!   waits behind it: see `Connection`.
 //! - Each answer then wakes two threads: the one that reads the socket, and the
 //!   one of the worker that waits for it. Who sends several statements, and often,
 //!   goes to the connections instead, and comes back with the result: see
@@ -38,9 +38,11 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use prometheus::Histogram;
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::error::StorageError;
 use super::pool_metrics::PoolMetrics;
 use crate::config::DatabaseConfig;
@@ -68,17 +70,18 @@ pub struct Databases {
 
 impl Databases {
     /// Makes both pools; they connect when a connection is first asked for.
-    /// `main` is the runtime that outlives every server and job.
+    /// `runtime` is the one that outlives every server and job.
     ///
     /// # Errors
-    /// If `url` is no Postgres URL; the message does not repeat it.
+    /// Returns an error if `url` is no Postgres URL, without repeating it, or if
+    /// `database.ca_certificate` can't be used.
     pub fn new(
         url: &str,
         config: &DatabaseConfig,
-        main: Handle,
+        runtime: Handle,
         metrics: &PoolMetrics,
     ) -> anyhow::Result<Self> {
-        let connector = Connector::new(url, config, main)?;
+        let connector = Connector::new(url, config, runtime)?;
         let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
         Ok(Self {
             requests: pool("requests", config.pool_size)?,
@@ -135,9 +138,9 @@ impl Database {
     /// longer than the request's deadline.
     ///
     /// # Errors
-    /// [`StorageError::PoolExhausted`] if none is free in time,
-    /// [`StorageError::Unavailable`] if none can be opened,
-    /// [`StorageError::DeadlineExceeded`].
+    /// Returns [`StorageError::PoolExhausted`] if none is free in time, [`StorageError::Unavailable`]
+    /// if none can be opened, and [`StorageError::DeadlineExceeded`] if the request's deadline passes
+    /// first.
     pub async fn connection(&self) -> Result<Connection, StorageError> {
         let timeouts = Timeouts {
             wait: Some(deadline::bounded_timeout(self.config.acquire_timeout)?),
@@ -169,19 +172,28 @@ impl Database {
     /// it ends.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`] if that runtime is shutting down.
+    /// Returns [`StorageError::Unavailable`] if that runtime is shutting down.
     pub async fn run_on_db_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.connector.run_on_main(work).await
+        let work = deadline::with_current_deadline(work).in_current_span();
+        match AbortOnDropHandle::new(self.connector.runtime.spawn(work)).await {
+            Ok(output) => Ok(output),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StorageError::Unavailable(
+                    "the main runtime is shutting down".to_owned(),
+                )),
+            },
+        }
     }
 
     /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a
     /// lock that lasts as long as the session.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`].
+    /// Returns [`StorageError::Unavailable`] if none can be opened.
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
         let opened = self.connector.open().await;
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
@@ -219,10 +231,7 @@ fn lifetime_hook(max: Duration) -> Hook<AsyncPgConnection> {
     })
 }
 
-/// One round trip, to see that there is somebody.
-///
-/// # Errors
-/// [`StorageError`].
+/// Makes one round trip, to see that the server responds.
 pub(crate) async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("SELECT 1").await?)
 }

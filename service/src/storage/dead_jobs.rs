@@ -1,4 +1,4 @@
-//! Payment jobs that were given up: rows of `payment_jobs` that wait for a person.
+//! Dead-lettered payment jobs: rows of `payment_jobs` that wait for a person.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
@@ -11,7 +11,7 @@ use super::error::StorageError;
 use super::schema::payment_jobs;
 use crate::domain::ids::OrderId;
 
-/// A job that was given up.
+/// A dead-lettered job.
 #[derive(Debug, Clone, Queryable, Selectable, serde::Serialize)]
 #[diesel(table_name = payment_jobs, check_for_backend(diesel::pg::Pg))]
 pub struct DeadJob {
@@ -23,18 +23,17 @@ pub struct DeadJob {
     pub amount_minor: i64,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: i32,
-    /// What the last try said.
+    /// Error of the last attempt.
     pub last_error: Option<String>,
-    /// When it was given up.
     pub(crate) dead_at: Option<DateTime<Utc>>,
 }
 
-/// The jobs that were given up, oldest first, at most `limit`.
+/// Returns the dead-lettered jobs, oldest first, at most `limit`.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the statement fails.
 pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJob>, StorageError> {
     Ok(payment_jobs::table
         .filter(payment_jobs::dead_at.is_not_null())
@@ -45,12 +44,12 @@ pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJo
         .await?)
 }
 
-/// Puts jobs that were given up back into the queue, due now: one, or all of
-/// them. Returns how many that were. The tries are counted from 1, for 0 would
-/// say that the gateway was never asked (see [`cancel`](super::payment_jobs::cancel)).
+/// Puts dead-lettered jobs back into the queue, due now: one, or all of
+/// them. Returns how many that were. The attempts are counted from 1, for 0 would
+/// say that the gateway was never asked (see `payment_jobs::cancel`).
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the statement fails; nothing was changed.
 pub async fn requeue(
     conn: &mut AsyncPgConnection,
     order_id: Option<OrderId>,

@@ -14,7 +14,6 @@
 //!
 //! Run it: `tests/api/orders/idempotency_in_progress.rs`.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -33,11 +32,8 @@ use crate::domain::ids::UserId;
 pub(crate) struct Claim<'a> {
     /// Keys are per user.
     pub(crate) user_id: UserId,
-    /// The client's key.
     pub(crate) key: &'a IdempotencyKey,
-    /// What the client asks for with it.
     pub(crate) fingerprint: &'a Fingerprint,
-    /// When it was asked.
     pub(crate) now: DateTime<Utc>,
     /// When the key may be used for something else.
     pub(crate) expires_at: DateTime<Utc>,
@@ -55,17 +51,15 @@ pub(crate) enum ClaimOutcome {
     AlreadyUsed,
 }
 
-/// How a request was answered.
+/// The response to an earlier request.
 pub(crate) struct StoredResponse {
-    /// What that request asked for.
     pub(crate) fingerprint: Vec<u8>,
-    /// What it made.
     pub(crate) resource_id: Uuid,
-    /// The body of the answer, byte for byte.
+    /// Byte for byte.
     pub(crate) response_body: String,
 }
 
-// The patience of the insert is set, and set back, in the same statement, to save
+// The lock timeout of the insert is set, and set back, in the same statement, to save
 // two round trips: there is nothing to insert before `local_settings` has run, and
 // nothing to return before the insert.
 //
@@ -74,7 +68,7 @@ pub(crate) struct StoredResponse {
 // takes an array that it does not know for one of ten, and finds that a plan for the one
 // it is given is cheaper. It is, but making it costs more than all the rest.
 statement! {
-    ClaimKey {
+    ClaimKey<'a> {
         user_id: Uuid,
         key: &'a str,
         fingerprint: &'a [u8],
@@ -89,7 +83,7 @@ statement! {
      SELECT " {user_id: SqlUuid} "," {key: Text} "," {fingerprint: Bytea} ","
      {now: Timestamptz} "," {expires_at: Timestamptz} " FROM local_settings \
      ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-     resource_id = NULL, answer = NULL, created_at = excluded.created_at, \
+     resource_id = NULL, response_body = NULL, created_at = excluded.created_at, \
      expires_at = excluded.expires_at \
      WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL \
      RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true)"
@@ -97,10 +91,7 @@ statement! {
 
 /// Claims a key in the transaction of `conn`; an expired one is claimed anew.
 /// After [`ClaimOutcome::InProgress`] the transaction can only be rolled back.
-///
-/// # Errors
-/// [`StorageError`].
-pub(crate) async fn claim(
+pub(crate) async fn try_claim(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
 ) -> Result<ClaimOutcome, StorageError> {
@@ -111,7 +102,6 @@ pub(crate) async fn claim(
         now: claim.now,
         expires_at: claim.expires_at,
         wait: format!("{}ms", claim.wait.as_millis()),
-        lifetime: PhantomData,
     }
     .get_result::<String>(&mut conn)
     .await
@@ -125,10 +115,7 @@ pub(crate) async fn claim(
     }
 }
 
-/// How the request was answered that used the key; none if nobody has.
-///
-/// # Errors
-/// [`StorageError`].
+/// Returns the response to the request that used the key; `None` if the key is not in the table.
 pub(crate) async fn find_response(
     mut conn: &AsyncPgConnection,
     claim: &Claim<'_>,
@@ -138,7 +125,7 @@ pub(crate) async fn find_response(
         .select((
             idempotency_keys::fingerprint,
             idempotency_keys::resource_id,
-            idempotency_keys::answer,
+            idempotency_keys::response_body,
         ))
         .first(&mut conn)
         .await
@@ -151,7 +138,7 @@ pub(crate) async fn find_response(
             response_body,
         })),
         Some(_) => Err(StorageError::UnreadableRow(
-            "an idempotency key was used and has no answer".to_owned(),
+            "an idempotency key was used and has no response".to_owned(),
         )),
     }
 }
@@ -172,7 +159,7 @@ statement! {
 /// Deletes what has expired, up to `limit` rows, and returns how many that were.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the statement fails; nothing was deleted.
 pub async fn delete_expired(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,
@@ -181,7 +168,6 @@ pub async fn delete_expired(
     let delete = DeleteExpired {
         now,
         limit: limit.into(),
-        lifetime: PhantomData,
     };
     Ok(delete.execute(conn).await?)
 }

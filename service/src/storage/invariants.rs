@@ -1,9 +1,9 @@
-//! The books, read as an auditor reads them: what must be true of every database,
-//! whatever was done to it, as SQL that finds what breaks it.
+//! The invariants: what must be true of every database, whatever was done to it, as SQL
+//! that finds what breaks it.
 //!
-//! The constraints in `migrations/` keep each row right. These rules are about rows
+//! The constraints in `migrations/` keep each row right. The invariants are about rows
 //! of several tables, which no constraint can see at once; the transactions keep
-//! them, and this is how to find out whether they do. Each rule holds at any moment,
+//! them, and this is how to find out whether they do. Each invariant holds at any moment,
 //! also while orders are placed and paid.
 
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
@@ -11,14 +11,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 
 use super::error::StorageError;
 
-/// A rule, and the query for the ids of what breaks it.
+/// A statement that must be true, and the query for the ids of what breaks it.
 pub(crate) struct Invariant {
-    /// What must be true.
     pub(crate) description: &'static str,
     query: &'static str,
 }
 
-/// What the database alone can tell.
+/// The invariants that SQL alone can check.
 pub(crate) const INVARIANTS: &[Invariant] = &[
     Invariant {
         description: "stock + sold = received, for every product",
@@ -51,11 +50,11 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
             OR j.amount_minor <> o.total_minor OR j.currency <> o.currency",
     },
     Invariant {
-        description: "an idempotency key that was used has its answer, and its order is there",
+        description: "an idempotency key that was used has its response, and its order exists",
         query: "SELECT k.key AS value FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id
-            WHERE num_nonnulls(k.resource_id, k.answer) > 0
-            AND (k.answer IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
-            OR k.answer::jsonb ->> 'id' <> o.id::text)",
+            WHERE num_nonnulls(k.resource_id, k.response_body) > 0
+            AND (k.response_body IS NULL OR o.id IS NULL OR o.user_id <> k.user_id
+            OR k.response_body::jsonb ->> 'id' <> o.id::text)",
     },
     Invariant {
         description: "one order has one idempotency key",
@@ -79,13 +78,10 @@ const ORDER_PAYMENTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.char
 /// What an order says of its money.
 #[derive(Debug, Clone, diesel::QueryableByName)]
 pub(crate) struct OrderPayment {
-    /// The order's id.
     #[diesel(sql_type = Text)]
     pub(crate) id: String,
-    /// Where the order stands.
     #[diesel(sql_type = Text)]
     pub(crate) status: String,
-    /// What it costs.
     #[diesel(sql_type = BigInt)]
     pub(crate) total_minor: i64,
     /// What the gateway called the charge, if it is paid.
@@ -102,10 +98,7 @@ struct ValueRow {
     value: String,
 }
 
-/// The ids of what breaks a rule: of the order, the product or the key.
-///
-/// # Errors
-/// [`StorageError`].
+/// Returns the ids of what breaks an invariant: of the order, the product or the key.
 pub(crate) async fn find_violations(
     conn: &mut AsyncPgConnection,
     invariant: &Invariant,
@@ -114,9 +107,6 @@ pub(crate) async fn find_violations(
 }
 
 /// The orders whose payment is under way.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn payments_in_progress(
     conn: &mut AsyncPgConnection,
 ) -> Result<Vec<String>, StorageError> {
@@ -124,9 +114,6 @@ pub(crate) async fn payments_in_progress(
 }
 
 /// What all orders say of their money.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn order_payments(
     conn: &mut AsyncPgConnection,
 ) -> Result<Vec<OrderPayment>, StorageError> {
@@ -134,9 +121,6 @@ pub(crate) async fn order_payments(
 }
 
 /// Lets the statements of this session run for long: they read whole tables.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn raise_statement_timeout(
     conn: &mut AsyncPgConnection,
 ) -> Result<(), StorageError> {
@@ -148,5 +132,5 @@ async fn load_values(
     query: &str,
 ) -> Result<Vec<String>, StorageError> {
     let rows: Vec<ValueRow> = diesel::sql_query(query).load(conn).await?;
-    Ok(rows.into_iter().map(|line| line.value).collect())
+    Ok(rows.into_iter().map(|row| row.value).collect())
 }

@@ -1,11 +1,11 @@
-//! The doorbell: tells the jobs of every replica that there is work.
+//! Job notifications: tell the jobs of every replica that there is work.
 //!
-//! Without it, a payment would wait for the next poll. `NOTIFY` is Postgres'
-//! doorbell, but a transaction that notifies takes a lock at its commit that is
-//! one for the whole database, so notifying in the order transaction would queue
-//! up all commits behind each other. So an order only rings in process, after
-//! its commit; one task passes the rings on as `NOTIFY`, many rings as one. A
-//! ring may be lost in a crash: the jobs also poll.
+//! Without them, a payment would wait for the next poll. Postgres has `NOTIFY`, but
+//! a transaction that notifies takes a lock at its commit that is one for the whole
+//! database, so notifying in the order transaction would queue up all commits behind
+//! each other. So an order only notifies in process, after its commit; one task
+//! sends these notifications as `NOTIFY`, many as one. A notification may be lost
+//! in a crash: the jobs also poll.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::error::StorageError;
 
-/// Rings; cheap, and never waits. Clones ring the same bell.
+/// Notifies in process; cheap, and never waits. Clones share the state.
 #[derive(Clone, Default)]
 pub struct JobNotifier(Arc<Notify>);
 
@@ -25,24 +25,24 @@ impl JobNotifier {
         self.0.notify_one();
     }
 
-    /// Waits for a ring; rings since the last call count as one.
+    /// Waits for a notification; those since the last call count as one.
     pub(crate) async fn notified(&self) {
         self.0.notified().await;
     }
 }
 
-/// Passes a ring on to every replica that listens.
+/// Sends a notification to every replica that listens.
 ///
 /// # Errors
-/// [`StorageError`].
+/// Returns a [`StorageError`] if the database can't be reached; nothing was sent.
 pub async fn send(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
     Ok(conn.batch_execute("NOTIFY orderly_jobs").await?)
 }
 
-/// Listens on `conn` and calls `heard` for each ring, until the connection breaks.
+/// Listens on `conn` and calls `on_notification` for each, until the connection breaks.
 ///
 /// # Errors
-/// [`StorageError`] when it has broken.
+/// Returns a [`StorageError`] when it has broken.
 pub(crate) async fn listen(
     mut conn: AsyncPgConnection,
     mut on_notification: impl FnMut(),

@@ -16,10 +16,9 @@ use diesel_async::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+use super::advisory_locks;
 
-/// Any number that no other program on this database uses for an advisory lock.
-const MIGRATION_LOCK: i64 = 0x6f72_6465_726c_7901;
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
 /// Whether the database has the schema that this binary was built for.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,16 +35,19 @@ pub(crate) enum SchemaState {
 /// versions applied. Needs the multi-thread runtime.
 ///
 /// # Errors
-/// The migration that failed, and why; the ones before it stay.
+/// Returns the migration that failed, and why; the ones before it stay applied.
 pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
     // A migration may take as long as it takes, and so may the wait for one that
     // is under way; both end with this session.
     conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0;")
         .await?;
-    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))
-        .execute(&mut conn)
-        .await
-        .context("waiting for another migration to end")?;
+    diesel::sql_query(format!(
+        "SELECT pg_advisory_lock({})",
+        advisory_locks::MIGRATIONS
+    ))
+    .execute(&mut conn)
+    .await
+    .context("waiting for another migration to end")?;
     let mut harness = AsyncMigrationHarness::new(conn);
     let applied = harness
         .run_pending_migrations(MIGRATIONS)
@@ -56,7 +58,7 @@ pub async fn apply(mut conn: AsyncPgConnection) -> anyhow::Result<Vec<String>> {
 /// Compares the applied migrations with the embedded ones.
 ///
 /// # Errors
-/// If the database can't be asked.
+/// Returns an error if the applied migrations can't be read.
 pub(crate) async fn schema_state(conn: &mut AsyncPgConnection) -> anyhow::Result<SchemaState> {
     let embedded = embedded_versions()?;
     let applied = applied_versions(conn).await?;
@@ -79,10 +81,10 @@ fn embedded_versions() -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
-fn difference(these: &[String], those: &[String]) -> Vec<String> {
-    these
+fn difference(versions: &[String], other: &[String]) -> Vec<String> {
+    versions
         .iter()
-        .filter(|v| !those.contains(v))
+        .filter(|version| !other.contains(version))
         .cloned()
         .collect()
 }

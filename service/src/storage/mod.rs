@@ -1,4 +1,4 @@
-//! Postgres: the only floor that speaks SQL.
+//! Postgres: the only layer that speaks SQL.
 //!
 //! One file for each group of tables, functions that take a connection, and no
 //! decisions: a use case opens the transaction, calls these, and decides. So a
@@ -7,10 +7,13 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
+mod advisory_locks;
+mod cancellation;
 mod connection;
+mod connector;
 pub mod database;
 pub mod dead_jobs;
-pub(crate) mod error;
+pub mod error;
 pub mod idempotency;
 pub(crate) mod invariants;
 pub mod job_notifier;
@@ -25,8 +28,8 @@ mod pool_metrics;
 pub(crate) mod products;
 mod query_summary;
 mod rows;
-pub(crate) mod schema;
-pub(crate) mod statement;
+mod schema;
+mod statement;
 mod statement_instrumentation;
 pub(crate) mod stock;
 pub(crate) mod transaction;

@@ -19,7 +19,7 @@ use crate::domain::order::Order;
 use crate::telemetry::trace_context;
 
 statement! {
-    RecordOrder {
+    RecordOrder<'a> {
         order_id: Uuid,
         user_id: Uuid,
         status: &'static str,
@@ -45,7 +45,7 @@ statement! {
         VALUES (" {order_id: SqlUuid} "," {user_id: SqlUuid} "," {status: Text} ","
         {total: Int8} "," {currency: Text} "," {now: Timestamptz} "," {now: Timestamptz} ") \
         RETURNING id, user_id, total_minor, currency, created_at), \
-    taken AS (UPDATE products SET stock = products.stock - line.quantity, \
+    reserved AS (UPDATE products SET stock = products.stock - line.quantity, \
         version = products.version + 1, updated_at = placed.created_at \
         FROM line, placed WHERE products.id = line.product_id), \
     lines AS (INSERT INTO order_lines \
@@ -58,16 +58,13 @@ statement! {
         (order_id, kind, amount_minor, currency, run_at, created_at, trace_context) \
         SELECT id, 'charge', total_minor, currency, now(), created_at, "
         {trace_context: Nullable<Text>} " FROM placed) \
-    UPDATE idempotency_keys SET resource_id = placed.id, answer = " {response_body: Text} " \
+    UPDATE idempotency_keys SET resource_id = placed.id, response_body = " {response_body: Text} " \
         FROM placed WHERE idempotency_keys.user_id = placed.user_id \
         AND idempotency_keys.key = " {key: Text}
 }
 
 /// Writes `order` down with everything that belongs to it. Its products are
 /// locked and the key is claimed, in this transaction.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn insert(
     mut conn: &AsyncPgConnection,
     order: &Order,
@@ -96,7 +93,6 @@ pub(crate) async fn insert(
         key: key.as_str(),
         response_body,
         trace_context: trace_context::current(),
-        lifetime: std::marker::PhantomData,
     }
     .execute(&mut conn)
     .await?;

@@ -15,9 +15,6 @@ use crate::domain::order_status::OrderStatus;
 use crate::domain::page::{Page, PageRequest};
 
 /// The order of that id.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn find(
     conn: &mut AsyncPgConnection,
     id: OrderId,
@@ -35,7 +32,7 @@ pub(crate) async fn find(
 /// changes an order does this first.
 ///
 /// # Errors
-/// [`StorageError::LockTimeout`] if somebody else keeps it locked.
+/// Returns [`StorageError::LockTimeout`] if somebody else keeps it locked.
 pub(crate) async fn lock(
     conn: &mut AsyncPgConnection,
     id: OrderId,
@@ -72,9 +69,6 @@ async fn lines_of(
 }
 
 /// A page of a user's orders, newest first; two statements, whatever its size.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn list(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -103,10 +97,7 @@ pub(crate) async fn list(
     })
 }
 
-/// Writes down that a locked order has come to `status`.
-///
-/// # Errors
-/// [`StorageError`].
+/// Sets the status of an order whose row is locked.
 pub(crate) async fn set_status(
     conn: &mut AsyncPgConnection,
     id: OrderId,

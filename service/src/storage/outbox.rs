@@ -12,6 +12,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::advisory_locks;
 use super::error::StorageError;
 use super::schema::outbox;
 use crate::domain::event::OrderEvent;
@@ -23,13 +24,7 @@ diesel::define_sql_function! {
     fn pg_try_advisory_lock(key: BigInt) -> diesel::sql_types::Bool;
 }
 
-/// Any number that no other program on this database uses for an advisory lock.
-const RELAY_LOCK: i64 = 0x6f72_6465_726c_7902;
-
 /// Adds an event, in the transaction of the change that it tells of.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn append(
     conn: &mut AsyncPgConnection,
     event: &OrderEvent,
@@ -50,31 +45,25 @@ pub(crate) async fn append(
 
 /// Becomes the one relay of this database, for as long as the session of `conn`
 /// lasts. `false`: another replica is.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn try_acquire_relay_lock(
     conn: &mut AsyncPgConnection,
 ) -> Result<bool, StorageError> {
-    Ok(diesel::select(pg_try_advisory_lock(RELAY_LOCK))
-        .get_result(conn)
-        .await?)
+    Ok(
+        diesel::select(pg_try_advisory_lock(advisory_locks::OUTBOX_RELAY))
+            .get_result(conn)
+            .await?,
+    )
 }
 
 /// An event that waits in the table.
 pub(crate) struct StoredEvent {
-    /// The number of its row.
     pub(crate) outbox_id: i64,
-    /// What happened.
     pub(crate) event: OrderEvent,
     /// The span that it happened in, as a `traceparent`.
     pub(crate) trace_context: Option<String>,
 }
 
 /// The oldest `limit` events.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn list_oldest(
     conn: &mut AsyncPgConnection,
     limit: i64,
@@ -115,9 +104,6 @@ pub(crate) async fn list_oldest(
 }
 
 /// Deletes the rows of events that were published.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn delete(
     conn: &mut AsyncPgConnection,
     outbox_ids: &[i64],
@@ -129,9 +115,6 @@ pub(crate) async fn delete(
 }
 
 /// How many events wait, and since when the oldest one does.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn depth(
     conn: &mut AsyncPgConnection,
 ) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {

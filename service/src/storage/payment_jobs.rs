@@ -1,6 +1,6 @@
 //! The table `payment_jobs`: a queue with leases.
 //!
-//! [`lease`] takes due jobs and commits at once: no transaction is open while
+//! `lease` takes due jobs and commits at once: no transaction is open while
 //! the gateway is called. A lease is a promise with an end: the job's `run_at`
 //! is pushed to the end of the lease, so if the worker dies, the job is simply
 //! due again; `lease_token` tells the worker that lost its lease from the one
@@ -62,7 +62,7 @@ pub struct LeasedJob {
     pub kind: JobKind,
     /// How much.
     pub amount: Money,
-    /// The how manyth try this is, from 1.
+    /// Attempt number, starting at 1.
     pub attempt: u32,
     /// Since when it is to be done.
     pub age: Duration,
@@ -86,21 +86,17 @@ statement! {
      (extract(epoch FROM now() - created_at) * 1000)::bigint, trace_context"
 }
 
-/// Leases up to `limit` due jobs for `lease`.
-///
-/// # Errors
-/// [`StorageError`].
+/// Leases up to `limit` due jobs for `duration`.
 pub(crate) async fn lease(
     conn: &mut AsyncPgConnection,
     token: Uuid,
-    lease: Duration,
+    duration: Duration,
     limit: usize,
 ) -> Result<Vec<LeasedJob>, StorageError> {
     let rows: Vec<LeasedRow> = LeaseJobs {
         token,
-        lease_ms: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+        lease_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
-        lifetime: std::marker::PhantomData,
     }
     .load(conn)
     .await?;
@@ -122,9 +118,6 @@ pub(crate) async fn lease(
 }
 
 /// Deletes a job that is done. `false`: the lease was lost, the job stays.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn finish(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -133,9 +126,6 @@ pub(crate) async fn finish(
 }
 
 /// Gives a job back, due again after `delay`.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn reschedule(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -153,11 +143,8 @@ pub(crate) async fn reschedule(
     Ok(())
 }
 
-/// Gives a job back that was never begun, due again after `delay`: the try does
-/// not count.
-///
-/// # Errors
-/// [`StorageError`].
+/// Gives a job back that was never begun, due again after `delay`: the attempt
+/// does not count.
 pub(crate) async fn release(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -174,10 +161,7 @@ pub(crate) async fn release(
     Ok(())
 }
 
-/// Gives a job up: it waits for a person. See `orderly jobs`.
-///
-/// # Errors
-/// [`StorageError`].
+/// Dead-letters a job: it waits for a person. See `orderly jobs`.
 pub(crate) async fn dead_letter(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
@@ -217,9 +201,6 @@ fn with_lease(job: &LeasedJob) -> LeaseFilter {
 /// Takes back the charge of an order that was cancelled, in the transaction that
 /// cancels it. A charge that no worker ever began is deleted. One that may be
 /// under way becomes a refund, due now, and the worker's lease is void.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn cancel(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -248,16 +229,11 @@ pub(crate) async fn cancel(
 pub(crate) struct QueueDepth {
     /// Jobs that wait; dead ones are not counted.
     pub(crate) waiting: i64,
-    /// Jobs that were given up.
     pub(crate) dead: i64,
     /// Since when the oldest one waits.
     pub(crate) oldest: Option<DateTime<Utc>>,
 }
 
-/// Measures the queue.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<QueueDepth, StorageError> {
     let (waiting, oldest) = payment_jobs::table
         .filter(payment_jobs::dead_at.is_null())

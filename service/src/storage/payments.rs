@@ -12,7 +12,7 @@ use crate::domain::money::Money;
 /// Writes down that an order was charged.
 ///
 /// # Errors
-/// [`StorageError`]; a second payment of one order breaks `payments_pkey`.
+/// Returns [`StorageError::Unexpected`] for a second payment of an order (`payments_pkey`).
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

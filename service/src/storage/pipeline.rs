@@ -23,12 +23,11 @@
 //!   nobody will end it. From beginning to end the connection counts as broken, so that it is
 //!   closed instead of going back to the pool, and Postgres rolls back.
 //!
-//! Who needs no such haste uses [`super::transaction`], which is plainer.
+//! Who needs no such haste uses `transaction.rs`, which is plainer.
 //!
 //! See it break: `an_order_takes_five_statements_and_two_waits` in
 //! `tests/api/storage/round_trips.rs`, and `tests/api/storage/pipeline.rs`.
 
-use std::marker::PhantomData;
 use std::pin::pin;
 
 use diesel::connection::TransactionManagerStatus;
@@ -64,7 +63,7 @@ impl<'a> Pipeline<'a> {
     /// or both have failed.
     ///
     /// # Errors
-    /// [`StorageError`] of `BEGIN`.
+    /// Returns a [`StorageError`] if `BEGIN` fails.
     pub async fn begin<A, B>(
         &mut self,
         first: impl AsyncFnOnce(&AsyncPgConnection) -> A,
@@ -94,10 +93,11 @@ impl<'a> Pipeline<'a> {
         Ok((first, second))
     }
 
-    /// Runs one more statement, and commits. If it fails, nothing is committed.
+    /// Runs one more statement, and commits.
     ///
     /// # Errors
-    /// What `last` returns, or [`StorageError`] of `COMMIT`.
+    /// Returns the error of `last`, after which nothing that it writes was committed, or that of
+    /// `COMMIT`, after which the commit is unknown.
     pub(crate) async fn commit<R>(
         &mut self,
         last: impl AsyncFnOnce(&AsyncPgConnection) -> Result<R, StorageError>,
@@ -136,9 +136,6 @@ fn transaction_status(conn: &mut AsyncPgConnection) -> &mut TransactionManagerSt
 }
 
 async fn send_commit(mut conn: &AsyncPgConnection) -> Result<(), StorageError> {
-    let commit = Commit {
-        lifetime: PhantomData,
-    };
-    commit.execute(&mut conn).await?;
+    Commit {}.execute(&mut conn).await?;
     Ok(())
 }

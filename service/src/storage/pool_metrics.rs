@@ -1,12 +1,15 @@
 //! What the pools show of themselves, read when Prometheus asks.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::Pool;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramVec, IntGaugeVec, Registry};
+
+use crate::resilience::lock::lock;
+use crate::telemetry::metrics::constructors::{duration_histogram_vec, gauge_vec};
 
 /// The metrics of all pools, by the label `pool`.
 #[derive(Clone)]
@@ -25,28 +28,22 @@ struct Gauges {
 }
 
 impl PoolMetrics {
-    /// Makes and registers them.
+    /// Creates and registers them.
     ///
     /// # Errors
-    /// If two have one name.
+    /// Returns an error if `registry` has a metric with the same name.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let wait_seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "orderly_pool_wait_seconds",
-                "Time to get a connection from a pool (requests, background)",
-            )
-            .buckets(vec![
-                0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0,
-            ]),
+        let wait_seconds = duration_histogram_vec(
+            "pool_wait",
+            "Time to get a connection from a pool (requests, background)",
             &["pool"],
+            &[0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0],
         )?;
         let gauges = Gauges {
-            connections: IntGaugeVec::new(
-                Opts::new(
-                    "orderly_pool_connections",
-                    "Connections by state: most allowed (max), open (open), borrowed (in_use); \
-                     and tasks that wait for one (waiting)",
-                ),
+            connections: gauge_vec(
+                "pool_connections",
+                "Connections by state: most allowed (max), open (open), borrowed (in_use); \
+                 and tasks that wait for one (waiting)",
                 &["pool", "state"],
             )?,
             pools: Arc::default(),
@@ -70,12 +67,7 @@ impl PoolMetrics {
     }
 
     pub(super) fn add_pool(&self, name: &'static str, pool: Pool<AsyncPgConnection>) {
-        let mut pools = self
-            .gauges
-            .pools
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        pools.push((name, pool));
+        lock(&self.gauges.pools).push((name, pool));
     }
 }
 
@@ -85,7 +77,7 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        for (name, pool) in &*self.pools.lock().unwrap_or_else(PoisonError::into_inner) {
+        for (name, pool) in lock(&self.pools).iter() {
             let status = pool.status();
             for (state, value) in [
                 ("max", status.max_size),

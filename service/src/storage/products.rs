@@ -1,5 +1,5 @@
-//! The table `products`: what there is to buy, and how much of it. Locking several
-//! rows is a story of its own, see [`super::stock`].
+//! The table `products`: what there is to buy, and how much of it. For locking
+//! several rows see [`super::stock`].
 
 use std::collections::HashSet;
 
@@ -17,17 +17,11 @@ use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
 
 /// A product to insert.
 pub(crate) struct NewProduct<'a> {
-    /// Names the product.
     pub(crate) id: ProductId,
-    /// Unique.
     pub(crate) sku: &'a Sku,
-    /// What it is called.
     pub(crate) name: &'a ProductName,
-    /// What one piece costs.
     pub(crate) price: Money,
-    /// How many pieces there are.
     pub(crate) stock: Stock,
-    /// When it was entered.
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -43,7 +37,7 @@ struct ProductChanges<'a> {
 /// Inserts a product.
 ///
 /// # Errors
-/// `ConstraintViolated(SkuUnique)` if the SKU is taken.
+/// Returns `ConstraintViolated(SkuUnique)` if the SKU is taken.
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     product: &NewProduct<'_>,
@@ -67,9 +61,6 @@ pub(crate) async fn insert(
 }
 
 /// Those of `skus` that a product has.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn find_existing_skus(
     conn: &mut AsyncPgConnection,
     skus: &[&str],
@@ -83,9 +74,6 @@ pub(crate) async fn find_existing_skus(
 }
 
 /// The product of that id.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn find(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -100,9 +88,6 @@ pub(crate) async fn find(
 }
 
 /// The first products, oldest first, at most so many.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn list_first(
     conn: &mut AsyncPgConnection,
     limit: usize,
@@ -116,10 +101,7 @@ pub(crate) async fn list_first(
     rows.into_iter().map(Product::try_from).collect()
 }
 
-/// A page of products, oldest first, with `part` somewhere in the name.
-///
-/// # Errors
-/// [`StorageError`].
+/// A page of products, oldest first, with `name_part` somewhere in the name.
 pub(crate) async fn list(
     conn: &mut AsyncPgConnection,
     name_part: Option<&str>,
@@ -154,9 +136,6 @@ fn contains_pattern(part: &str) -> String {
 }
 
 /// Changes the name or the price of a product whose row is locked.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn update(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -185,7 +164,8 @@ pub(crate) async fn update(
 /// returns the product if there is one.
 ///
 /// # Errors
-/// `ConstraintViolated(StockNotNegative)` or `ConstraintViolated(StockBounded)`.
+/// Returns `ConstraintViolated(StockNotNegative)` if the stock would fall below zero, and
+/// `ConstraintViolated(StockBounded)` if it would exceed [`Stock::MAX`].
 pub(crate) async fn adjust_stock(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -220,7 +200,7 @@ mod tests {
     use super::contains_pattern;
 
     #[test]
-    fn signs_of_like_are_taken_literally() {
+    fn escapes_like_wildcards() {
         assert_eq!(contains_pattern("50%_\\x"), "%50\\%\\_\\\\x%");
     }
 }

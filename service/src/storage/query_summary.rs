@@ -38,7 +38,7 @@ pub(super) fn query_summary(text: &str) -> String {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| !word.is_empty())
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_named_by_what_it_does_to_which_tables() {
+    fn summary_names_operations_and_tables() {
         for (text, expected) in [
             ("BEGIN", "BEGIN"),
             ("SELECT 1", "SELECT"),
@@ -69,7 +69,7 @@ mod tests {
             ),
             (
                 "WITH line AS (SELECT * FROM unnest($1)), placed AS (INSERT INTO orders VALUES \
-                 ($2)), taken AS (UPDATE products SET stock = 1 FROM line, placed) \
+                 ($2)), reserved AS (UPDATE products SET stock = 1 FROM line, placed) \
                  SELECT 1 FROM placed",
                 "INSERT orders UPDATE products",
             ),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_table_is_known() {
+    fn tables_constant_matches_schema() {
         let schema = include_str!("schema.rs");
         let declared: Vec<&str> = (schema.split("diesel::table! {").skip(1))
             .filter_map(|rest| words(rest).next())

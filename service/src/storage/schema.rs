@@ -66,7 +66,7 @@ diesel::table! {
         key -> Text,
         fingerprint -> Bytea,
         resource_id -> Nullable<Uuid>,
-        answer -> Nullable<Text>,
+        response_body -> Nullable<Text>,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
     }

@@ -11,25 +11,31 @@
 macro_rules! statement {
     (
         $(#[$doc:meta])*
-        $name:ident { $($field:ident : $type:ty),* $(,)? } returns $result:ty;
+        $name:ident $(<$lifetime:lifetime>)? { $($field:ident : $type:ty),* $(,)? } returns $result:ty;
         $($piece:tt)*
     ) => {
         $(#[$doc])*
-        pub(super) struct $name<'a> {
+        pub(super) struct $name $(<$lifetime>)? {
             $(pub(super) $field: $type,)*
-            lifetime: std::marker::PhantomData<&'a ()>,
         }
 
-        impl diesel::query_builder::QueryId for $name<'_> {
-            type QueryId = $name<'static>;
-            const HAS_STATIC_QUERY_ID: bool = true;
-        }
+        const _: () = {
+            /// Identifies the statement in diesel's statement cache.
+            pub(super) struct CacheKey;
 
-        impl diesel::query_builder::Query for $name<'_> {
+            impl $(<$lifetime>)? diesel::query_builder::QueryId for $name $(<$lifetime>)? {
+                type QueryId = CacheKey;
+                const HAS_STATIC_QUERY_ID: bool = true;
+            }
+        };
+
+        impl $(<$lifetime>)? diesel::query_builder::Query for $name $(<$lifetime>)? {
             type SqlType = $result;
         }
 
-        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name<'_> {
+        impl $(<$lifetime>)? diesel::query_builder::QueryFragment<diesel::pg::Pg>
+            for $name $(<$lifetime>)?
+        {
             fn walk_ast<'b>(
                 &'b self,
                 mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
@@ -51,4 +57,4 @@ macro_rules! piece {
     };
 }
 
-pub(crate) use {piece, statement};
+pub(super) use {piece, statement};

@@ -2,8 +2,8 @@
 //! line if it takes long. Neither has the values that the statement was given.
 //!
 //! The slowest statements are those that nobody waited for to the end. Of them diesel
-//! tells the beginning only: the connection goes, and its watch with it, which then says
-//! what still ran.
+//! tells the beginning only: the connection is dropped, and its instrumentation with it, which
+//! then logs what still ran.
 //!
 //! diesel tells when a statement begins and ends. Asked for its text it adds the values
 //! behind it, so [`statement_text`] stops listening before they come.
@@ -35,7 +35,7 @@ struct RunningStatement {
 }
 
 impl StatementInstrumentation {
-    /// `slow` is from when on a statement is worth a line.
+    /// Statements that take longer than `slow_threshold` are logged.
     pub(super) fn new(slow_threshold: Duration) -> Self {
         Self {
             slow_threshold,
@@ -60,10 +60,10 @@ impl Instrumentation for StatementInstrumentation {
                 );
                 let statement = statement_text(query);
                 if !span.is_disabled() {
-                    let name = query_summary(&statement);
-                    span.record("otel.name", &name);
-                    span.record("db.operation.name", name.split(' ').next());
-                    span.record("db.query.summary", &name);
+                    let summary = query_summary(&statement);
+                    span.record("otel.name", &summary);
+                    span.record("db.operation.name", summary.split(' ').next());
+                    span.record("db.query.summary", &summary);
                 }
                 self.running.push_back(RunningStatement {
                     began: Instant::now(),
@@ -151,7 +151,7 @@ mod tests {
     use diesel::prelude::*;
 
     #[test]
-    fn the_text_has_no_values() {
+    fn statement_text_contains_no_values() {
         let query = users::table.filter(users::email.eq("canary@example.com"));
         let query = diesel::debug_query::<diesel::pg::Pg, _>(&query);
         assert!(query.to_string().contains("canary"));

@@ -29,7 +29,7 @@ use crate::domain::product::Product;
 /// and returns those that exist as they stand now.
 ///
 /// # Errors
-/// [`StorageError::LockTimeout`] if one stays locked by somebody else.
+/// Returns [`StorageError::LockTimeout`] if one stays locked by somebody else.
 pub(crate) async fn lock(
     conn: &mut AsyncPgConnection,
     ids: &[ProductId],
@@ -49,7 +49,7 @@ pub(crate) async fn lock(
 /// before there is nothing to order: then nothing is locked, and nothing waited for.
 ///
 /// # Errors
-/// [`StorageError::LockTimeout`] if one stays locked by somebody else.
+/// Returns [`StorageError::LockTimeout`] if one stays locked by somebody else.
 pub(crate) async fn lock_if_claimed(
     mut conn: &AsyncPgConnection,
     ids: &[ProductId],
@@ -84,10 +84,7 @@ statement! {
      FROM line JOIN locked ON locked.id = line.product_id WHERE products.id = line.product_id"
 }
 
-/// Puts the stock of these lines back on the shelf.
-///
-/// # Errors
-/// [`StorageError`].
+/// Adds the quantities of these lines to the stock of their products.
 pub(crate) async fn restock(
     conn: &mut AsyncPgConnection,
     lines: &[OrderLine],
@@ -100,7 +97,6 @@ pub(crate) async fn restock(
             .map(|line| line.quantity.get().into())
             .collect(),
         now,
-        lifetime: std::marker::PhantomData,
     }
     .execute(conn)
     .await?;

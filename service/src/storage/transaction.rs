@@ -27,7 +27,8 @@ use super::error::StorageError;
 /// Runs `work` in a transaction on `conn`.
 ///
 /// # Errors
-/// What `work` returns, or a [`StorageError`] from `BEGIN` or `COMMIT`.
+/// Returns the error of `work` or of `BEGIN`, after which nothing was committed, or that of
+/// `COMMIT`, after which the commit is unknown.
 pub(crate) async fn in_transaction<R, E>(
     conn: &mut AsyncPgConnection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<R, E>,

@@ -18,24 +18,20 @@ diesel::define_sql_function! {
 
 /// A user to insert.
 pub(crate) struct NewUser<'a> {
-    /// Names the user.
     pub(crate) id: UserId,
     /// Unique without regard to case.
     pub(crate) email: &'a EmailAddress,
-    /// What to call them.
     pub(crate) name: &'a PersonName,
-    /// What they may do.
     pub(crate) role: Role,
     /// In PHC string format.
     pub(crate) password_hash: &'a str,
-    /// When they registered.
     pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Inserts a user.
 ///
 /// # Errors
-/// `ConstraintViolated(EmailUnique)` if the address is taken.
+/// Returns `ConstraintViolated(EmailUnique)` if the address is taken.
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
     user: &NewUser<'_>,
@@ -56,9 +52,6 @@ pub(crate) async fn insert(
 }
 
 /// The user of that id.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn find(
     conn: &mut AsyncPgConnection,
     id: UserId,
@@ -73,9 +66,6 @@ pub(crate) async fn find(
 }
 
 /// The user of that address, whatever its case, and their password hash.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn find_with_password_hash(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
@@ -91,9 +81,6 @@ pub(crate) async fn find_with_password_hash(
 }
 
 /// Gives a user another name, and returns the user if there is one.
-///
-/// # Errors
-/// [`StorageError`].
 pub(crate) async fn rename(
     conn: &mut AsyncPgConnection,
     id: UserId,

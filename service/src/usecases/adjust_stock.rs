@@ -1,6 +1,8 @@
 //! An admin counts: stock came in, or went missing.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
 use crate::storage::products;
@@ -9,7 +11,8 @@ use crate::storage::products;
 /// and no order can get in between.
 ///
 /// # Errors
-/// `NotFound`, `InsufficientStock`, `StockTooLarge`.
+/// Returns `NotFound` if the product does not exist, `InsufficientStock` if the stock would fall
+/// below zero, and `StockTooLarge` if it would exceed [`Stock::MAX`](crate::domain::product::Stock::MAX).
 pub(crate) async fn adjust_stock(
     services: &Services,
     id: ProductId,

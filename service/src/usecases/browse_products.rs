@@ -5,27 +5,27 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use super::read::read_with_retry;
 use super::{Services, UseCaseError};
-use crate::cache::FIRST_ROWS;
+use crate::cache::{FIRST_ROWS, LoadError};
 use crate::domain::ids::ProductId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::product::Product;
+use crate::storage::error::StorageError;
 use crate::storage::{Connection, products};
 
-/// What was seen.
+/// A value that may come from the cache.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
-    /// As it is, or was.
     pub(crate) value: T,
-    /// If the database is away and this stands in for its answer: how old it is.
+    /// Age of a stale entry that is served because the database is unavailable.
     pub(crate) stale_age: Option<Duration>,
 }
 
 /// A page of products, oldest first, with `search` somewhere in the name.
-///
-/// # Errors
-/// `Unavailable`.
 pub(crate) async fn list(
     services: &Services,
     search: Option<&str>,
@@ -43,16 +43,9 @@ pub(crate) async fn list(
 }
 
 async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Product>>, UseCaseError> {
-    let (database, retry) = (services.database.clone(), services.read_retry.clone());
-    let load = move || {
-        let (database, retry) = (database.clone(), retry.clone());
-        async move {
-            let query = |mut conn: Connection| async move {
-                products::list_first(&mut conn, FIRST_ROWS).await.map(Some)
-            };
-            read_with_retry(&database, &retry, query).await
-        }
-    };
+    let load = load(services, |mut conn: Connection| async move {
+        products::list_first(&mut conn, FIRST_ROWS).await.map(Some)
+    });
     let cached = services.products.first_rows(load).await?;
     let rows = cached.value.iter().flat_map(|rows| rows.iter());
     let rows = rows.take(usize::from(limit) + 1).cloned().collect();
@@ -65,23 +58,47 @@ async fn first_page(services: &Services, limit: u8) -> Result<Cached<Page<Produc
 /// One product.
 ///
 /// # Errors
-/// `NotFound`.
+/// Returns `NotFound` if the product does not exist.
 pub(crate) async fn get(
     services: &Services,
     id: ProductId,
 ) -> Result<Cached<Product>, UseCaseError> {
-    let (database, retry) = (services.database.clone(), services.read_retry.clone());
-    let load = move || {
-        let (database, retry) = (database.clone(), retry.clone());
-        async move {
-            let query = |mut conn: Connection| async move { products::find(&mut conn, id).await };
-            read_with_retry(&database, &retry, query).await
-        }
-    };
+    let load = load(services, move |mut conn: Connection| async move {
+        products::find(&mut conn, id).await
+    });
     let cached = services.products.get(id, load).await?;
     let product = cached.value.ok_or(UseCaseError::NotFound("product"))?;
     Ok(Cached {
         value: Product::clone(&product),
         stale_age: cached.stale_age,
     })
+}
+
+/// Returns the loader of a cache entry: `query` on a connection of its own, retried as reads are.
+fn load<T, F>(
+    services: &Services,
+    query: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+) -> impl Fn() -> BoxFuture<'static, Result<T, StorageError>> + Clone + Send + 'static
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StorageError>> + Send + 'static,
+{
+    let (database, retry) = (services.database.clone(), services.read_retry.clone());
+    move || {
+        let (database, retry, query) = (database.clone(), retry.clone(), query.clone());
+        async move { read_with_retry(&database, &retry, query).await }.boxed()
+    }
+}
+
+impl LoadError for StorageError {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(_)
+            | Self::PoolExhausted
+            | Self::DeadlineExceeded(_)
+            | Self::StatementTimeout
+            | Self::LockTimeout => true,
+            Self::ConstraintViolated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
+        }
+    }
 }

@@ -6,19 +6,21 @@
 //! becomes a refund: whatever was or will be charged is given back. Run it:
 //! `cancelling_races_with_paying` in `tests/api/orders/races.rs`.
 
-use super::{Services, UseCaseError, current_time, finish};
-use crate::domain::event::OrderEvent;
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::status_change::change_status;
+use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
-use crate::events::payload;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, stock};
+use crate::storage::{orders, payment_jobs, stock};
 
 /// Cancels an order of the user's own and puts its stock back.
 ///
 /// # Errors
-/// `NotFound`, `InvalidTransition` if it is paid already or over.
+/// Returns `NotFound` if the user has no order with this id, and `InvalidTransition` unless it is
+/// pending.
 pub(crate) async fn cancel_order(
     services: &Services,
     user_id: UserId,
@@ -32,15 +34,11 @@ pub(crate) async fn cancel_order(
             .await?
             .filter(|order| order.user_id == user_id)
             .ok_or(UseCaseError::NotFound("order"))?;
-        order.status = order.status.apply(OrderTransition::Cancel)?;
-        order.updated_at = now;
-        let event = OrderEvent::status_changed(order.status, id, payload::to_json(&order)?, now);
-
-        orders::set_status(conn, id, order.status, now).await?;
+        let status = order.status.apply(OrderTransition::Cancel)?;
+        change_status(conn, &mut order, status, now).await?;
         invalidation.add(order.lines.iter().map(|line| line.product_id));
         stock::restock(conn, &order.lines, now).await?;
         payment_jobs::cancel(conn, id).await?;
-        outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
     .await;

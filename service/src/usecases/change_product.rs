@@ -4,7 +4,9 @@
 //! (the "lost update"). Each says which version they saw; the row is locked,
 //! compared, and only then changed.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
@@ -14,7 +16,8 @@ use crate::storage::{products, stock};
 /// Changes the name or the price of a product if `version_matches` accepts its version.
 ///
 /// # Errors
-/// `NotFound`, `StaleVersion`.
+/// Returns `NotFound` if the product does not exist, and `StaleVersion` if `version_matches`
+/// returns `false`.
 pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,

@@ -1,6 +1,8 @@
 //! An admin enters a product.
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName, Sku, Stock};
@@ -9,7 +11,7 @@ use crate::storage::products::{self, NewProduct};
 /// Enters a product with its first stock.
 ///
 /// # Errors
-/// `SkuTaken`.
+/// Returns `SkuTaken` if another product has this SKU.
 pub(crate) async fn create_product(
     services: &Services,
     sku: &Sku,
@@ -18,7 +20,7 @@ pub(crate) async fn create_product(
     stock: Stock,
 ) -> Result<Product, UseCaseError> {
     let created_at = current_time();
-    let new = NewProduct {
+    let new_product = NewProduct {
         id: ProductId::new(created_at),
         sku,
         name,
@@ -28,7 +30,7 @@ pub(crate) async fn create_product(
     };
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
-    invalidation.add([new.id]);
-    let inserted = products::insert(&mut conn, &new).await;
+    invalidation.add([new_product.id]);
+    let inserted = products::insert(&mut conn, &new_product).await;
     finish(invalidation, inserted.map_err(UseCaseError::from))
 }

@@ -1,4 +1,4 @@
-//! Why a story ended otherwise than was asked.
+//! Why a use case failed.
 
 use crate::domain::order::OrderRejection;
 use crate::domain::order_status::InvalidTransition;
@@ -33,7 +33,7 @@ pub enum UseCaseError {
     /// The order can't be taken.
     #[error(transparent)]
     OrderRejected(#[from] OrderRejection),
-    /// The order is not where the move starts from.
+    /// The transition does not start from the status of the order.
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
     /// The idempotency key was used for another request.

@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::{Services, UseCaseError, current_time};
+use super::clock::current_time;
+use super::{Services, UseCaseError};
 use crate::domain::user::EmailAddress;
 use crate::secrets::tokens::{Identity, IssuedToken};
 use crate::storage::users;
@@ -13,7 +14,8 @@ use crate::storage::users;
 /// and get the same answer.
 ///
 /// # Errors
-/// `InvalidCredentials`, `Overloaded`, `Unavailable`.
+/// Returns `InvalidCredentials` if the address is unknown or the password wrong, and `Overloaded`
+/// if too many passwords are being hashed.
 pub(crate) async fn log_in(
     services: &Services,
     email: String,

@@ -15,7 +15,7 @@
 //! | 2 | claim the key | must come before anything is locked: a repeated request waits here, holding nothing |
 //! | 3 | lock the products | in id order, so that two orders never wait for each other in a circle; prices and stock are decided on in Rust |
 //! | | *the first wait* | |
-//! | 4 | write it all down | six tables in one statement ([`order_record`]) |
+//! | 4 | write it all down | six tables in one statement (`order_record`) |
 //! | 5 | `COMMIT` | |
 //! | | *the second wait* | |
 //!
@@ -33,7 +33,9 @@ use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Services, UseCaseError, current_time, finish};
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::{Services, UseCaseError};
 use crate::config::OrdersConfig;
 use crate::domain::basket::Basket;
 use crate::domain::event::OrderEvent;
@@ -75,47 +77,44 @@ impl PlacedOrder {
     }
 }
 
-/// Places an order. `render` makes the body of the answer, which is stored with
-/// the order.
+/// Places an order. `render` makes the body of the response, which is stored with the order.
 ///
 /// # Errors
-/// `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `Overloaded`, `Unavailable`; nothing
-/// was changed, except perhaps after `Unavailable`, when the connection broke
-/// during the commit: the same request with the same key tells.
+/// Returns:
+/// - `OrderRejected`, `IdempotencyKeyReused`, `IdempotencyKeyInProgress`, `NotFound` if the user no
+///   longer exists, `Overloaded`: nothing was committed.
+/// - `Unavailable`, `DeadlineExceeded`, `Internal`: the commit is unknown, because the failure may
+///   have come during `COMMIT`. The same request with the same key returns the result.
 pub(crate) async fn place_order(
     services: &Services,
     request: PlaceOrder,
     render: fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
-    let work = execute(services.clone(), request, render);
-    services.database.run_on_db_runtime(work).await?
+    let (database, services) = (&services.database, services.clone());
+    let work = async move {
+        let mut conn = services.database.connection().await?;
+        let mut invalidation = services.products.invalidation_guard();
+        invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
+        let result = place_order_on(&mut conn, &services.orders, &request, render).await;
+        let placed = finish(invalidation, result)?;
+        if let Some(total) = placed.total {
+            let order_value = &services.metrics.order_value;
+            let minor = u64::try_from(total.minor()).unwrap_or_default();
+            order_value
+                .with_label_values(&[total.currency().code()])
+                .inc_by(minor);
+            services.record_order_status(OrderStatus::Pending);
+        }
+        services.job_notifier.notify();
+        Ok(placed)
+    };
+    database.run_on_db_runtime(work).await?
 }
 
-async fn execute(
-    services: Services,
-    request: PlaceOrder,
-    render: fn(&Order) -> serde_json::Result<String>,
-) -> Result<PlacedOrder, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    let mut invalidation = services.products.invalidation_guard();
-    invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
-    let placed = place_order_on(&mut conn, &services.orders, &request, render).await;
-    let placed = finish(invalidation, placed)?;
-    if let Some(total) = placed.total {
-        let currency = [total.currency().code()];
-        let minor = u64::try_from(total.minor()).unwrap_or_default();
-        let order_value = &services.metrics.order_value;
-        order_value.with_label_values(&currency).inc_by(minor);
-        services.record_order_status(OrderStatus::Pending);
-    }
-    services.job_notifier.notify();
-    Ok(placed)
-}
-
-/// The same on a connection of the caller's.
+/// Places an order on a connection of the caller's, without metrics, cache and notification.
 ///
 /// # Errors
-/// As [`place_order`].
+/// Returns the errors of `place_order`.
 pub async fn place_order_on(
     conn: &mut AsyncPgConnection,
     config: &OrdersConfig,
@@ -123,19 +122,19 @@ pub async fn place_order_on(
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let mut transaction = Pipeline::new(conn);
-    let placed = place_or_replay(&mut transaction, config, request, render).await;
+    let result = run_transaction(&mut transaction, config, request, render).await;
     transaction.end().await;
-    placed
+    result
 }
 
-async fn place_or_replay(
+async fn run_transaction(
     transaction: &mut Pipeline<'_>,
     config: &OrdersConfig,
     request: &PlaceOrder,
     render: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<PlacedOrder, UseCaseError> {
     let now = current_time();
-    let fingerprint = fingerprint(&request.basket);
+    let fingerprint = hash_basket(&request.basket);
     let claim = Claim {
         user_id: request.user_id,
         key: &request.idempotency_key,
@@ -148,7 +147,7 @@ async fn place_or_replay(
     let product_ids: Vec<ProductId> = lines.iter().map(|line| line.product_id).collect();
     let (claim_outcome, locked_products) = transaction
         .begin(
-            async |conn| idempotency::claim(conn, &claim).await,
+            async |conn| idempotency::try_claim(conn, &claim).await,
             async |conn| stock::lock_if_claimed(conn, &product_ids, &claim).await,
         )
         .await?;
@@ -163,11 +162,9 @@ async fn place_or_replay(
             let stored = transaction
                 .commit(async |conn| idempotency::find_response(conn, &claim).await)
                 .await?;
-            // The claim has the row locked, so it is there; if it were not: come back, and claim it.
-            replay(
-                stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?,
-                &fingerprint,
-            )
+            // The claim has locked the row, so it exists; if it did not, a retry would claim the key.
+            let stored = stored.ok_or(UseCaseError::IdempotencyKeyInProgress)?;
+            replay(stored, &fingerprint)
         }
         ClaimOutcome::InProgress => Err(UseCaseError::IdempotencyKeyInProgress),
     }
@@ -195,7 +192,7 @@ async fn insert_order(
         .await?;
     Ok(PlacedOrder {
         order_id: order.id.0,
-        response_body: response_body,
+        response_body,
         total: Some(order.total),
     })
 }
@@ -211,7 +208,7 @@ fn replay(stored: StoredResponse, fingerprint: &Fingerprint) -> Result<PlacedOrd
     })
 }
 
-fn fingerprint(basket: &Basket) -> Fingerprint {
+fn hash_basket(basket: &Basket) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update("place_order");
     for line in basket.lines() {

@@ -13,26 +13,26 @@ use crate::telemetry::trace_context;
 /// again, it never loses them. `conn` is the relay's, of which there is one.
 ///
 /// # Errors
-/// If the database or the publisher fails; the rows stay.
+/// Returns an error if the database or the publisher fails; the rows stay.
 pub(crate) async fn publish_events(
     conn: &mut AsyncPgConnection,
     publisher: &Publisher,
     batch_size: i64,
 ) -> anyhow::Result<usize> {
-    let stored = outbox::list_oldest(conn, batch_size).await?;
-    if stored.is_empty() {
+    let stored_events = outbox::list_oldest(conn, batch_size).await?;
+    if stored_events.is_empty() {
         return Ok(0);
     }
     let span = tracing::info_span!("publish_events", otel.name = "publish events");
-    for event in &stored {
-        trace_context::link(&span, event.trace_context.as_deref());
+    for stored in &stored_events {
+        trace_context::link(&span, stored.trace_context.as_deref());
     }
     let publish = async {
-        let (rows, events): (Vec<i64>, Vec<OrderEvent>) = (stored.into_iter())
+        let (outbox_ids, events): (Vec<i64>, Vec<OrderEvent>) = (stored_events.into_iter())
             .map(|stored| (stored.outbox_id, stored.event))
             .unzip();
         publisher.publish(&events).await?;
-        outbox::delete(conn, &rows).await?;
+        outbox::delete(conn, &outbox_ids).await?;
         Ok(events.len())
     };
     publish.instrument(span).await

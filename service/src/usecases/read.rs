@@ -1,6 +1,5 @@
 //! Reads: the one thing that is always safe to do twice.
 
-use crate::cache::LoadError;
 use crate::resilience::retry::Retry;
 use crate::storage::Connection;
 use crate::storage::database::Database;
@@ -12,7 +11,7 @@ use crate::storage::error::StorageError;
 /// and the next try goes to none of those that were idle by then.
 ///
 /// # Errors
-/// The last error of `query`, or of the pool.
+/// Returns the last error of `query`, or of the pool.
 pub(super) async fn read_with_retry<T, F>(
     database: &Database,
     retry: &Retry,
@@ -30,17 +29,4 @@ where
         result
     };
     retry.run(attempt, is_retryable).await
-}
-
-impl LoadError for StorageError {
-    fn is_outage(&self) -> bool {
-        match self {
-            Self::Unavailable(_)
-            | Self::PoolExhausted
-            | Self::DeadlineExceeded(_)
-            | Self::StatementTimeout
-            | Self::LockTimeout => true,
-            Self::ConstraintViolated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Somebody registers.
 
-use super::{Services, UseCaseError, current_time};
+use super::clock::current_time;
+use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
 use crate::storage::users::{self, NewUser};
@@ -19,7 +20,9 @@ pub struct Registration {
 /// taken: hashing is the slow part, and a connection must not wait for it.
 ///
 /// # Errors
-/// `EmailTaken`, `Overloaded`, `Unavailable`.
+/// Returns `EmailTaken` if another user has the address, `Overloaded` if too many passwords are
+/// being hashed or no connection is free in time, and `Unavailable` if the database can't be
+/// reached.
 pub async fn register_user(
     services: &Services,
     registration: Registration,
@@ -28,7 +31,7 @@ pub async fn register_user(
     let password_hash = services.passwords.hash(&registration.password).await?;
     let created_at = current_time();
     let id = UserId::new(created_at);
-    let new = NewUser {
+    let new_user = NewUser {
         id,
         email: &registration.email,
         name: &registration.name,
@@ -37,7 +40,7 @@ pub async fn register_user(
         created_at,
     };
     let mut conn = services.database.connection().await?;
-    users::insert(&mut conn, &new).await?;
+    users::insert(&mut conn, &new_user).await?;
     services.metrics.registrations.inc();
     Ok(User {
         id,

@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 
+use super::clock::current_time;
 use super::register_user::{Registration, register_user};
-use super::{Services, UseCaseError, current_time};
+use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{ProductName, Sku, Stock};
@@ -41,9 +42,7 @@ const THINGS: [&str; 10] = [
 /// What became of the demo users, or of the demo products.
 #[derive(Debug, Default)]
 pub(crate) struct SeedCounts {
-    /// How many were added.
     pub(crate) added: usize,
-    /// How many were there already.
     pub(crate) existing: usize,
 }
 
@@ -51,7 +50,7 @@ pub(crate) struct SeedCounts {
 /// of each. A second run changes nothing.
 ///
 /// # Errors
-/// If the database can't be reached.
+/// Returns an error if the database fails; users that were added stay.
 pub(crate) async fn seed(services: &Services) -> anyhow::Result<(SeedCounts, SeedCounts)> {
     Ok((seed_users(services).await?, seed_products(services).await?))
 }
@@ -84,7 +83,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
                 continue;
             }
             let created_at = current_time();
-            let new = NewProduct {
+            let new_product = NewProduct {
                 id: ProductId::new(created_at),
                 sku,
                 name,
@@ -92,7 +91,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
                 stock: *stock,
                 created_at,
             };
-            products::insert(conn, &new).await?;
+            products::insert(conn, &new_product).await?;
         }
         Ok::<_, anyhow::Error>(SeedCounts {
             added: PRODUCTS - existing_skus.len(),

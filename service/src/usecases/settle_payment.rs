@@ -6,21 +6,22 @@
 //! late: the state machine lets an order be paid once, and the job is only
 //! deleted by who holds its lease. Run it: `tests/api/payments/workers.rs`.
 
-use super::{Services, UseCaseError, current_time, finish};
-use crate::domain::event::OrderEvent;
+use super::clock::current_time;
+use super::invalidation::finish;
+use super::status_change::change_status;
+use super::{Services, UseCaseError};
 use crate::domain::order_status::OrderTransition;
-use crate::events::payload;
 use crate::payments::ChargeOutcome;
 use crate::storage::payment_jobs::LeasedJob;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, payments, stock};
+use crate::storage::{orders, payment_jobs, payments, stock};
 
 /// Writes down what came of a charge: the order is paid, or it has failed and
 /// its stock goes back. If the order was cancelled meanwhile it stays so, and the
 /// job, which has become a refund, stays as well.
 ///
 /// # Errors
-/// `Unavailable` and the like: the job is still there and will be tried again.
+/// Returns an error if the database fails; the job stays and is retried.
 pub(crate) async fn settle_charge(
     services: &Services,
     job: &LeasedJob,
@@ -34,17 +35,13 @@ pub(crate) async fn settle_charge(
     };
     let mut invalidation = services.products.invalidation_guard();
     let mut new_status = None;
-    let settled = in_transaction(&mut conn, async |conn| {
+    let result = in_transaction(&mut conn, async |conn| {
         let mut order = orders::lock(conn, job.order_id)
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
         if let Ok(status) = order.status.apply(transition) {
-            order.status = status;
             new_status = Some(status);
-            order.updated_at = now;
-            let event =
-                OrderEvent::status_changed(status, order.id, payload::to_json(&order)?, now);
-            orders::set_status(conn, order.id, status, now).await?;
+            change_status(conn, &mut order, status, now).await?;
             match outcome {
                 ChargeOutcome::Charged { charge_id } => {
                     payments::insert(conn, order.id, charge_id, order.total, now).await?;
@@ -54,13 +51,12 @@ pub(crate) async fn settle_charge(
                     stock::restock(conn, &order.lines, now).await?;
                 }
             }
-            outbox::append(conn, &event).await?;
         }
         payment_jobs::finish(conn, job).await?;
         Ok::<_, UseCaseError>(())
     })
     .await;
-    finish(invalidation, settled)?;
+    finish(invalidation, result)?;
     if let Some(status) = new_status {
         services.record_order_status(status);
     }
@@ -69,9 +65,6 @@ pub(crate) async fn settle_charge(
 }
 
 /// Writes down that a cancelled order's money is where it belongs.
-///
-/// # Errors
-/// As [`settle_charge`].
 pub(crate) async fn settle_refund(
     services: &Services,
     job: &LeasedJob,

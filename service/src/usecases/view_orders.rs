@@ -9,9 +9,6 @@ use crate::domain::page::{Page, PageRequest};
 use crate::storage::{Connection, orders};
 
 /// A page of the user's own orders, newest first.
-///
-/// # Errors
-/// `Unavailable`.
 pub(crate) async fn list(
     services: &Services,
     user_id: UserId,
@@ -26,7 +23,7 @@ pub(crate) async fn list(
 /// One order of the user's own; somebody else's does not exist for them.
 ///
 /// # Errors
-/// `NotFound`.
+/// Returns `NotFound` if the user has no order with this id.
 pub(crate) async fn get(
     services: &Services,
     user_id: UserId,

@@ -4,9 +4,8 @@
 
 use diesel_async::AsyncPgConnection;
 use orderly::payments::sandbox::{LedgerEntry, SandboxGateway};
-use orderly::usecases::check_invariants::{
-    check_invariants, payments_in_progress, reconcile_payments,
-};
+use orderly::usecases::check_invariants::check_invariants;
+use orderly::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
 
 use super::database::TestDatabase;
 use super::eventually::eventually;

@@ -10,7 +10,8 @@ use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::secrets::tokens::Identity;
-use crate::usecases::{Services, current_time};
+use crate::usecases::Services;
+use crate::usecases::clock::current_time;
 
 /// A user with a valid access token (RFC 6750, section 2.1). Without: 401.
 pub(crate) struct AuthenticatedUser(pub(crate) UserId);

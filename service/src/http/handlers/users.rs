@@ -6,7 +6,9 @@ use crate::domain::user::Role;
 use crate::http::extract::{AuthenticatedUser, JsonBody};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::wire::users::{ProfileChangeRequest, RegisterRequest, UserResponse};
-use crate::usecases::{Services, profile, register_user};
+use crate::usecases::rename_user::rename_user;
+use crate::usecases::view_profile::view_profile;
+use crate::usecases::{Services, register_user};
 
 /// Register.
 ///
@@ -41,7 +43,7 @@ pub(crate) async fn view_me(
     services: web::Data<Services>,
     AuthenticatedUser(id): AuthenticatedUser,
 ) -> Result<HttpResponse, Problem> {
-    let user = profile::view(&services, id).await?;
+    let user = view_profile(&services, id).await?;
     Ok(HttpResponse::Ok().json(UserResponse::from(user)))
 }
 
@@ -60,8 +62,8 @@ pub(crate) async fn change_me(
     JsonBody(request): JsonBody<ProfileChangeRequest>,
 ) -> Result<HttpResponse, Problem> {
     let user = match request.check()? {
-        Some(name) => profile::rename(&services, id, &name).await?,
-        None => profile::view(&services, id).await?,
+        Some(name) => rename_user(&services, id, &name).await?,
+        None => view_profile(&services, id).await?,
     };
     Ok(HttpResponse::Ok().json(UserResponse::from(user)))
 }

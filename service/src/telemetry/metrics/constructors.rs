@@ -17,7 +17,7 @@ pub(super) fn gauge(name: &str, help: &str) -> Result<IntGauge> {
     IntGauge::new(format!("orderly_{name}"), help)
 }
 
-pub(super) fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+pub(crate) fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
     IntGaugeVec::new(Opts::new(format!("orderly_{name}"), help), labels)
 }
 
@@ -26,7 +26,7 @@ pub(super) fn float_gauge(name: &str, help: &str) -> Result<Gauge> {
     Gauge::new(format!("orderly_{name}"), help)
 }
 
-pub(super) fn duration_histogram_vec(
+pub(crate) fn duration_histogram_vec(
     name: &str,
     help: &str,
     labels: &[&str],

@@ -7,7 +7,7 @@
 //! them; `orderly metrics` writes it.
 
 mod business;
-mod constructors;
+pub(crate) mod constructors;
 mod dependencies;
 mod description;
 pub(crate) mod process;

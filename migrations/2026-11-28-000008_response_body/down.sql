@@ -1,0 +1,2 @@
+SET LOCAL lock_timeout = '5s';
+ALTER TABLE idempotency_keys RENAME COLUMN response_body TO answer;
