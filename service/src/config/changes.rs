@@ -1,6 +1,7 @@
 //! What differs between two configurations.
 
-use super::{Secret, Settings, leaves};
+use super::keys::leaves;
+use super::{Secret, Settings};
 
 /// The keys whose values differ, sorted; `environment` is among them if that changed.
 pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
@@ -30,7 +31,7 @@ fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, keys, merge::is_secret};
+    use crate::config::{Environment, keys, setting_type::is_secret};
 
     #[test]
     fn what_changed_is_named_and_nothing_else() {

@@ -1,7 +1,6 @@
 //! Settings that only make sense together.
 
-use super::database::SslMode;
-use super::{Environment, Settings};
+use super::{Environment, Settings, SslMode};
 
 /// A setting that does not go with the others.
 pub(super) struct Conflict {

@@ -7,9 +7,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::merge::{describe_allowed, is_secret};
+use super::keys::leaves;
 use super::section::SettingDeclaration;
-use super::{Settings, leaves, variable_name};
+use super::setting_type::{describe_allowed, is_secret};
+use super::{Settings, variable_name};
 
 /// One setting, as `orderly config --schema` shows it.
 #[derive(Debug, Clone, Serialize)]

@@ -24,7 +24,7 @@ impl TimeoutConstraint {
     }
 
     /// What is better otherwise, with the values.
-    pub(super) fn warning(&self) -> String {
+    fn warning(&self) -> String {
         let durations = self.inner.iter().chain([&self.outer]);
         let values: Vec<String> = durations
             .map(|(key, wait)| format!("{key} = {wait:?}"))
@@ -151,8 +151,16 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
     ]
 }
 
+/// What is allowed, but better otherwise: sentences for the log of the start.
+pub fn warnings(settings: &Settings) -> Vec<String> {
+    let violated = recommended_constraints(settings)
+        .into_iter()
+        .filter(|rule| !rule.is_satisfied());
+    violated.map(|rule| rule.warning()).collect()
+}
+
 /// What should hold, but somebody may have a reason against it: the service works without, only less well.
-pub(super) fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint; 2] {
+fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint; 2] {
     let request_timeout = ("http.request_timeout", settings.http.request_timeout);
     [
         shorter(
