@@ -8,13 +8,10 @@ mod health;
 mod jobs;
 pub(crate) mod metrics;
 pub mod reload;
+mod running_server;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-
-use actix_web::dev::{Server, ServerHandle};
-use anyhow::Context as _;
-use tokio_util::task::AbortOnDropHandle;
 
 pub use components::{build_database, build_databases, build_services, require_current_schema};
 
@@ -30,6 +27,7 @@ use crate::tls;
 use crate::usecases::Services;
 use components::Components;
 use reload::Reloader;
+use running_server::{RunningServer, bind_listener};
 
 /// A service that runs.
 pub struct App {
@@ -52,23 +50,6 @@ pub struct App {
     shutdown: ShutdownConfig,
 }
 
-/// A server; it ends when this is dropped.
-struct RunningServer {
-    handle: ServerHandle,
-    task: AbortOnDropHandle<std::io::Result<()>>,
-}
-
-impl RunningServer {
-    /// Takes no new connections, closes idle ones, answers what is in flight. To
-    /// drop this before it is done cuts what still is.
-    async fn drain(self, connections: ConnectionTracker) -> anyhow::Result<()> {
-        tokio::select! {
-            () = self.handle.stop(true) => Ok(self.task.await??),
-            () = connections.wait_until_only_idle_http2() => Ok(()),
-        }
-    }
-}
-
 impl App {
     /// Starts everything, or nothing. Must be called on the multi-thread runtime
     /// that will outlive the service.
@@ -82,7 +63,7 @@ impl App {
         let admin = bind_listener(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
         let admin_address = admin.local_addr()?;
         let readiness = Readiness::default();
-        let admin = spawn_server(admin::start(
+        let admin = RunningServer::spawn(admin::start(
             admin,
             health::build_health(settings, &components),
             readiness.clone(),
@@ -105,7 +86,7 @@ impl App {
             limits: components.limits.clone(),
             metrics: components.metrics.clone(),
         };
-        let api = spawn_server(server::start(api, tls, http, shared)?);
+        let api = RunningServer::spawn(server::start(api, tls, http, shared)?);
         let jobs = jobs::spawn_jobs(settings, &components);
         readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
@@ -164,18 +145,5 @@ impl App {
         drop(self.admin);
         tracing::info!("stopped");
         result
-    }
-}
-
-fn bind_listener(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((address, port)).with_context(|| {
-        format!("{variable}: {address}:{port} can't be listened on; free it or choose another port")
-    })
-}
-
-fn spawn_server(server: Server) -> RunningServer {
-    RunningServer {
-        handle: server.handle(),
-        task: AbortOnDropHandle::new(tokio::spawn(server)),
     }
 }
