@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{is_url_without_credentials, section, within};
 
 section! {
     /// The payment gateway and the job that calls it.
@@ -41,16 +41,10 @@ section! {
 }
 
 fn http_url(url: &str, (): &()) -> garde::Result {
-    match reqwest::Url::parse(url) {
-        Ok(url)
-            if matches!(url.scheme(), "http" | "https")
-                && url.username().is_empty()
-                && url.password().is_none() =>
-        {
-            Ok(())
-        }
-        _ => Err(garde::Error::new(
-            "expected an http or https URL without credentials, such as https://pay.example",
-        )),
+    if is_url_without_credentials(url, &["http", "https"]) {
+        return Ok(());
     }
+    Err(garde::Error::new(
+        "expected an http or https URL without credentials, such as https://pay.example",
+    ))
 }
