@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use clap::Subcommand;
 use uuid::Uuid;
 
@@ -80,7 +81,7 @@ fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
         let amount = format!("{} {}", job.amount_minor, job.currency);
         let dead_since = job
             .dead_at
-            .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         writeln!(
             table,
             "{:36}  {:6}  {amount:>14}  {:>5}  {:20}  {}",
