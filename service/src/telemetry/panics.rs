@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::config::TelemetryConfig;
     use crate::telemetry::log_format::{JsonFormat, SkipSpanFields};
-    use crate::telemetry::{trace_id, traces};
+    use crate::telemetry::{trace_context, traces};
     use serde_json::Value;
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
@@ -70,7 +70,7 @@ mod tests {
     /// The line that a panic leaves in the trace that it happened in.
     fn line_of(log: &LogBuffer, panics: impl FnOnce() + panic::UnwindSafe) -> Value {
         let in_it = tracing::info_span!("request").entered();
-        let trace_id = trace_id::current().unwrap();
+        let trace_id = trace_context::current_trace_id().unwrap();
         panic::catch_unwind(panics).unwrap_err();
         drop(in_it);
         let written = log.0.lock().unwrap();

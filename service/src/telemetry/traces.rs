@@ -6,7 +6,7 @@
 //! slow it fills up and further spans are dropped, and no request ever waits for it.
 //!
 //! Spans cost CPU. The one of a request or a job is always made, since the trace id
-//! comes from it; those inside of it only if the trace is exported (`sampled_span!`).
+//! comes from it; those inside of it only if the trace is exported ([`super::sampled_span`]).
 //! Of the events inside a span only warnings and errors go along.
 //!
 //! See it break: `a_collector_that_hangs_delays_nobody` in `tests/process/traces.rs`.
@@ -16,14 +16,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, TracerProviderBuilder,
 };
 use tracing::{Level, Metadata, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -107,23 +106,10 @@ fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<Tracer
         .with_span_processor(processor))
 }
 
-/// Whether a span that begins now would be exported.
-pub(crate) fn is_current_span_sampled() -> bool {
+/// Whether there is a collector to export spans to.
+pub(super) fn is_exporting() -> bool {
     EXPORTING_PROVIDER.get().is_some()
-        && (tracing::Span::current().context().span().span_context()).is_sampled()
 }
-
-/// Like `tracing::info_span!`, but there is no span if nobody would see it.
-macro_rules! sampled_span {
-    ($($span:tt)*) => {
-        if $crate::telemetry::traces::is_current_span_sampled() {
-            tracing::info_span!($($span)*)
-        } else {
-            tracing::Span::none()
-        }
-    };
-}
-pub(crate) use sampled_span;
 
 /// Exports what still waits, for no longer than `limit`, and nothing after that. What
 /// could not be exported is lost, which is worth a line and no failure.

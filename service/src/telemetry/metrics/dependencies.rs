@@ -1,9 +1,9 @@
-//! What is asked of others: the payment gateway, Redis, and again after a failure.
+//! Calls of dependencies: the payment gateway and Redis.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, Result};
+use prometheus::{HistogramVec, IntGauge, Result};
 
-use super::constructors::{counter_vec, duration_histogram_vec, gauge};
+use super::constructors::{duration_histogram_vec, gauge};
 
 /// What calls of the payment gateway show of themselves.
 #[derive(Clone)]
@@ -59,24 +59,4 @@ pub fn redis_latency() -> Result<HistogramVec> {
             0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
         ],
     )
-}
-
-/// `orderly_retries_total{dependency,outcome}`: what became of a try that failed and was worth another.
-///
-/// # Errors
-/// None: the name is good.
-pub fn retries() -> Result<IntCounterVec> {
-    let retries = counter_vec(
-        "retries",
-        "Failures worth another try, by dependency (database, gateway) and outcome: retried (it was \
-         tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
-        &["dependency", "outcome"],
-    )?;
-    // From the start, so that a rate over the first one is right.
-    for dependency in ["database", "gateway"] {
-        for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
-            retries.with_label_values(&[dependency, outcome]);
-        }
-    }
-    Ok(retries)
 }

@@ -12,20 +12,21 @@ mod dependencies;
 mod description;
 pub(crate) mod process;
 mod queues;
+mod reload;
 mod resilience;
 
 use prometheus::core::Collector;
-use prometheus::{
-    Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
-};
+use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, Result};
 
-use constructors::{counter, counter_vec, float_gauge, gauge, gauge_vec};
+use constructors::{counter, counter_vec, gauge_vec};
 
 pub(crate) use business::BusinessMetrics;
-pub use dependencies::{GatewayMetrics, redis_latency, retries};
+pub use dependencies::{GatewayMetrics, redis_latency};
 pub(crate) use description::MetricDescription;
+pub(crate) use process::event_loop_lag;
 pub(crate) use queues::QueueMetrics;
-pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
+pub(crate) use reload::ReloadMetrics;
+pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics, retries};
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -70,15 +71,6 @@ pub struct Metrics {
     pub(crate) event_loop_lag: Gauge,
     /// The configuration's.
     pub(crate) reload: ReloadMetrics,
-}
-
-/// What reloading the configuration shows of itself.
-#[derive(Clone)]
-pub(crate) struct ReloadMetrics {
-    /// `orderly_config_reload_failures_total`: reloads refused for a mistake.
-    pub(crate) failures: IntCounter,
-    /// `orderly_config_last_reload_successful`: 0 while the files hold a mistake.
-    pub(crate) last_successful: IntGauge,
 }
 
 impl Metrics {
@@ -148,8 +140,6 @@ impl Metrics {
             Box::new(self.panics.clone()),
             Box::new(self.health_checks.clone()),
             Box::new(self.event_loop_lag.clone()),
-            Box::new(self.reload.failures.clone()),
-            Box::new(self.reload.last_successful.clone()),
         ];
         collectors.extend(self.business.collectors());
         collectors.extend(self.gateway.collectors());
@@ -157,38 +147,7 @@ impl Metrics {
         collectors.extend(self.breakers.collectors());
         collectors.extend(self.in_flight.collectors());
         collectors.extend(self.rate_limits.collectors());
+        collectors.extend(self.reload.collectors());
         collectors
-    }
-}
-
-/// `orderly_event_loop_lag_seconds`
-///
-/// # Errors
-/// None: the name is good.
-pub(crate) fn event_loop_lag() -> Result<Gauge> {
-    float_gauge(
-        "event_loop_lag_seconds",
-        "How late the latest event loop was at worst, from one health check to the next",
-    )
-}
-
-impl ReloadMetrics {
-    /// Makes them; what the service started with was good.
-    ///
-    /// # Errors
-    /// None: the names are good.
-    fn new() -> Result<Self> {
-        let metrics = Self {
-            failures: counter(
-                "config_reload_failures",
-                "Configuration reloads refused for a mistake",
-            )?,
-            last_successful: gauge(
-                "config_last_reload_successful",
-                "Whether the configuration was good when it was last read: 1 or 0",
-            )?,
-        };
-        metrics.last_successful.set(1);
-        Ok(metrics)
     }
 }

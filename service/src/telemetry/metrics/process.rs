@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Result};
+use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Result};
 use tokio::runtime::Handle;
 
-use super::constructors::{counter, gauge};
+use super::constructors::{counter, float_gauge, gauge};
 
 /// All there is of the process. `runtime` is the main one; each HTTP worker has a
 /// small one of its own, which is not in here.
@@ -42,6 +42,17 @@ pub(crate) fn log_lines_dropped() -> Result<IntCounter> {
     let help = "Log lines dropped because nobody read standard output";
     let made = counter("log_lines_dropped", help)?;
     Ok(DROPPED.get_or_init(|| made).clone())
+}
+
+/// `orderly_event_loop_lag_seconds`
+///
+/// # Errors
+/// None: the name is good.
+pub(crate) fn event_loop_lag() -> Result<Gauge> {
+    float_gauge(
+        "event_loop_lag_seconds",
+        "How late the latest event loop was at worst, from one health check to the next",
+    )
 }
 
 /// Read when Prometheus asks.

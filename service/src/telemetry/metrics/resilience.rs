@@ -120,3 +120,23 @@ impl RateLimitMetrics {
         ]
     }
 }
+
+/// `orderly_retries_total{dependency,outcome}`: what became of a try that failed and was worth another.
+///
+/// # Errors
+/// None: the name is good.
+pub fn retries() -> Result<IntCounterVec> {
+    let retries = counter_vec(
+        "retries",
+        "Failures worth another try, by dependency (database, gateway) and outcome: retried (it was \
+         tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
+        &["dependency", "outcome"],
+    )?;
+    // From the start, so that a rate over the first one is right.
+    for dependency in ["database", "gateway"] {
+        for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
+            retries.with_label_values(&[dependency, outcome]);
+        }
+    }
+    Ok(retries)
+}
