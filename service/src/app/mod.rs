@@ -35,11 +35,11 @@ pub struct App {
     pub address: SocketAddr,
     /// Where probes and metrics are.
     pub admin_address: SocketAddr,
-    /// What the stories need, for whoever runs one without HTTP.
+    /// The dependencies of the use cases, for callers that run one without HTTP.
     pub services: Services,
     /// Where events go.
     pub publisher: Arc<Publisher>,
-    /// Takes up a changed configuration.
+    /// Applies a changed configuration.
     pub reloader: Reloader,
     readiness: Readiness,
     connections: ConnectionTracker,
@@ -55,7 +55,8 @@ impl App {
     /// that will outlive the service.
     ///
     /// # Errors
-    /// What is missing: a setting, the database, its schema, a free port.
+    /// Returns an error if a setting is missing or can't be used, the database can't be reached, its schema is not current,
+    /// or a port is taken.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let components = Components::build(settings)?;
         let (http, admin) = (&settings.http, &settings.admin);
@@ -77,7 +78,7 @@ impl App {
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
         let connections = ConnectionTracker::default();
-        let shared = server::ServerDependencies {
+        let dependencies = server::ServerDependencies {
             services: components.services.clone(),
             in_flight: components.in_flight.clone(),
             readiness: readiness.clone(),
@@ -86,7 +87,7 @@ impl App {
             limits: components.limits.clone(),
             metrics: components.metrics.clone(),
         };
-        let api = RunningServer::spawn(server::start(api, tls, http, shared)?);
+        let api = RunningServer::spawn(server::start(api, tls, http, dependencies)?);
         let jobs = jobs::spawn_jobs(settings, &components);
         readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
@@ -109,13 +110,13 @@ impl App {
     /// Stops in the phases that [`shutdown`] explains.
     ///
     /// # Errors
-    /// If a server had failed, or [`shutdown::Overrun`].
+    /// Returns the first failure of a phase, or else [`shutdown::ShutdownTimedOut`] if a phase ran over its deadline.
     pub async fn stop(self) -> anyhow::Result<()> {
         let ShutdownConfig {
             drain_delay,
-            drain_timeout: drain,
-            jobs_timeout: jobs,
-            pools_timeout: pools,
+            drain_timeout,
+            jobs_timeout,
+            pools_timeout,
             ..
         } = self.shutdown;
         let (supervisor, databases) = (self.jobs, self.databases);
@@ -136,9 +137,9 @@ impl App {
         self.readiness.mark_stopping();
         let result = shutdown::run_phases(vec![
             ShutdownPhase::delay("drain_delay", drain_delay),
-            ShutdownPhase::with_deadline("drain", drain, self.api.drain(self.connections)),
-            ShutdownPhase::with_deadline("jobs", jobs, stop_jobs),
-            ShutdownPhase::with_deadline("pools", pools, close_pools),
+            ShutdownPhase::with_deadline("drain", drain_timeout, self.api.drain(self.connections)),
+            ShutdownPhase::with_deadline("jobs", jobs_timeout, stop_jobs),
+            ShutdownPhase::with_deadline("pools", pools_timeout, close_pools),
         ])
         .await;
         // Until now a probe was told that this shuts down.

@@ -34,7 +34,7 @@ mod tests {
     use crate::config::{Environment, keys, setting_type::is_secret};
 
     #[test]
-    fn what_changed_is_named_and_nothing_else() {
+    fn returns_only_changed_keys() {
         let old = Settings::default();
         assert!(changed_keys(&old, &old).is_empty());
         let mut new = old.clone();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_is_compared() {
+    fn compares_every_secret() {
         let known: Vec<String> = keys().into_iter().filter(|key| is_secret(key)).collect();
         assert_eq!(known, secrets(&Settings::default()).map(|(key, _)| key));
     }

@@ -11,7 +11,6 @@ pub(super) struct Conflict {
     pub(super) fix: &'static str,
 }
 
-/// All of them.
 pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let Settings {
         environment,
@@ -19,7 +18,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         database,
         redis,
         auth,
-        load_shedding: shed,
+        load_shedding,
         ..
     } = settings;
     let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
@@ -28,12 +27,12 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let unused_postgres_ca =
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
-    let limits_reversed = shed.min_limit > shed.max_limit;
-    let conflict = |key, other, fault, cure| Conflict {
+    let limits_reversed = load_shedding.min_limit > load_shedding.max_limit;
+    let conflict = |key, other_key, message, fix| Conflict {
         key,
-        other_key: other,
-        message: fault,
-        fix: cure,
+        other_key,
+        message,
+        fix,
     };
     [
         missing_signing_key.then(|| {

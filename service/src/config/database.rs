@@ -10,8 +10,8 @@ use super::{ConfigError, Secret};
 section! {
     /// The database and its connection pool.
     ///
-    /// The timeouts nest: a statement gives up before whoever waits for it does. (`statement_timeout` is advised to be
-    /// shorter than `http.request_timeout`; a start without that warns.)
+    /// The timeouts nest: a statement gives up before whoever waits for it does. (`statement_timeout` should be
+    /// shorter than `http.request_timeout`; the start warns otherwise.)
     pub struct DatabaseConfig {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
@@ -62,7 +62,7 @@ impl DatabaseConfig {
     /// The URL, for the commands that cannot do without.
     ///
     /// # Errors
-    /// When it is not set; the message names the variable and shows an example.
+    /// Returns an error if it is not set; the message names the variable and shows an example.
     pub fn url(&self) -> Result<&Secret, ConfigError> {
         self.url.as_ref().ok_or_else(|| {
             ConfigError::missing(

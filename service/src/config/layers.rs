@@ -1,7 +1,7 @@
 //! Where settings come from, and what each place says.
 //!
 //! A layer is a flat list of [`LayerValue`]s: `http.port` = `8080`, from `config/default.toml`. It is only read here; what
-//! is known and allowed is judged in [`super::merge`].
+//! is known and allowed is validated in [`super::merge`].
 
 use std::path::{Path, PathBuf};
 

@@ -63,13 +63,13 @@ impl LoadedConfig {
 /// Loads the configuration of this process.
 ///
 /// # Errors
-/// One error with everything that is unknown, of the wrong type, out of range or at odds with another setting.
+/// Returns one error with every setting that is unknown, of the wrong type, out of range or in conflict with another.
 pub(crate) fn load(flags: &ConfigFlags) -> Result<LoadedConfig, ConfigError> {
-    let text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
+    let to_text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
     load_from(&ConfigSources {
         flags: flags.clone(),
         variables: env::vars_os()
-            .map(|(name, value)| (text(name), text(value)))
+            .map(|(name, value)| (to_text(name), to_text(value)))
             .collect(),
         dotenv: ".env".into(),
     })
@@ -78,7 +78,7 @@ pub(crate) fn load(flags: &ConfigFlags) -> Result<LoadedConfig, ConfigError> {
 /// Loads the configuration from given places.
 ///
 /// # Errors
-/// As [`load`].
+/// Returns one error with every setting that is unknown, of the wrong type, out of range or in conflict with another.
 pub fn load_from(sources: &ConfigSources) -> Result<LoadedConfig, ConfigError> {
     let layers = read_layers(sources);
     let (environment, environment_origin) = layers.environment;

@@ -1,8 +1,8 @@
-//! Puts the layers on top of each other and judges every value.
+//! Puts the layers on top of each other and validates every value.
 //!
 //! Values are applied one at a time to settings that are known to be good. One that is unknown, of the wrong type or
-//! out of range is noted and left out, so that the next one is judged on its own: this is what lets one start report
-//! every mistake. Rules between settings come last, and only among those whose own values are good.
+//! out of range is reported and left out, so that the next one is validated on its own: this is what lets one start report
+//! every mistake. Constraints between settings come last, and only among those whose own values are good.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ impl Merge {
         }
     }
 
-    /// Judges the settings against each other.
+    /// Validates the settings against each other.
     pub(super) fn validate_constraints(&mut self) {
         for constraint in required_constraints(&self.settings) {
             let mut durations = constraint.inner.iter().chain([&constraint.outer]);

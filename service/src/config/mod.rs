@@ -1,12 +1,12 @@
-//! Configuration: read once at the start, judged as a whole, handed down as plain structs.
+//! Configuration: read once at the start, validated as a whole, handed down as plain structs.
 //!
 //! **The problem.** A service is set up by people in a hurry. A variable with a typo is silently ignored, `10` means
-//! seconds here and milliseconds there, the second mistake shows only after the first is mended, and the log line that
+//! seconds here and milliseconds there, the second mistake shows only after the first is fixed, and the log line that
 //! helps to find them prints the database's password.
 //!
 //! **How it works.** Values come in layers, and the later wins: built-in defaults, `config/default.toml`,
 //! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, `.env`, environment variables `ORDERLY__SECTION__KEY`, flags
-//! `--set section.key=value`. Each value keeps its [`Origin`], each is judged alone, and a start with mistakes in it
+//! `--set section.key=value`. Each value keeps its [`Origin`], each is validated alone, and a start with mistakes in it
 //! ends with one [`ConfigError`] that names every one of them and its cure. Secrets are of type [`Secret`], which
 //! cannot be printed, and may come from files: `ORDERLY__SECTION__KEY_FILE` is the path of one. No other module reads
 //! the environment.
@@ -79,7 +79,7 @@ pub use redis::RedisConfig;
 pub(crate) use retry::RetryConfig;
 pub(crate) use sandbox_gateway::SandboxGatewayConfig;
 pub(crate) use schema::schema;
-pub(crate) use secret::{REDACTED, Secret};
+pub(crate) use secret::Secret;
 pub(crate) use shutdown::ShutdownConfig;
 pub use ssl_mode::SslMode;
 pub use telemetry::TelemetryConfig;

@@ -15,7 +15,6 @@ use super::{Settings, variable_name};
 /// One setting, as `orderly config --schema` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SettingSchema {
-    /// The environment variable that sets it.
     variable: String,
     /// For a secret, the variable that names a file to read it from.
     file_variable: Option<String>,
@@ -27,9 +26,7 @@ pub(crate) struct SettingSchema {
     default: Value,
     /// What it may be, in words, where that is more than its kind.
     allowed: Option<String>,
-    /// Whether it is never shown.
     secret: bool,
-    /// What it is.
     doc: String,
 }
 

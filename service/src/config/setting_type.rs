@@ -4,24 +4,25 @@ use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Settings;
 use super::keys::{flatten, leaf_mut};
-use super::{REDACTED, Settings};
+use super::secret::REDACTED;
 
 pub(super) fn default_value(key: &str) -> Value {
     let mut defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     leaf_mut(&mut defaults, key).cloned().unwrap_or_default()
 }
 
-/// What a setting's own check has against its value: the cure.
+/// What a setting's own check has against its value: the fix.
 pub(super) fn validation_error(settings: &Settings, key: &str) -> Option<String> {
     let report = settings.validate().err()?;
     report
         .iter()
         .find(|(path, _)| path.to_string() == key)
-        .map(|(_, cure)| cure.to_string())
+        .map(|(_, fix)| fix.to_string())
 }
 
-/// What a number may be. Its check says so when asked about zero, which no range contains.
+/// What a number may be. Its check says so when asked about zero, unless that is in the range.
 pub(super) fn allowed_range(key: &str) -> Option<String> {
     let mut tree = serde_json::to_value(Settings::default()).ok()?;
     let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
@@ -103,7 +104,7 @@ pub(super) fn is_secret(key: &str) -> bool {
         .is_some_and(|tree| flatten(tree).contains(&(key.to_owned(), REDACTED.into())))
 }
 
-/// The cure of a type error, from what serde says it expected.
+/// The fix of a type error, from what serde says it expected.
 pub(super) fn describe_expected_type(error: &str) -> String {
     let expected = error
         .rsplit_once("expected ")

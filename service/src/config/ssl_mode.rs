@@ -18,12 +18,12 @@ impl SslMode {
     /// Takes `sslmode` out of a URL, since tokio-postgres does not know `verify-full`. Returns it with the rest.
     ///
     /// # Errors
-    /// What is expected instead; it does not repeat the URL.
+    /// Returns what is expected instead, without the URL, if the URL or one of its parameters is not supported.
     pub(crate) fn parse_url(url: &str) -> Result<(Self, tokio_postgres::Config), &'static str> {
         let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let mut mode = Self::Disable;
-        let mut others = Vec::new();
+        let mut other_parameters = Vec::new();
         for parameter in query.split('&') {
             mode = match parameter.split_once('=') {
                 Some(("sslmode", "disable")) => Self::Disable,
@@ -36,12 +36,12 @@ impl SslMode {
                     return Err("sslrootcert: give the CA's file as database.ca_certificate");
                 }
                 _ => {
-                    others.push(parameter);
+                    other_parameters.push(parameter);
                     mode
                 }
             };
         }
-        let mut connection_config = format!("{address}?{}", others.join("&"))
+        let mut connection_config = format!("{address}?{}", other_parameters.join("&"))
             .parse::<tokio_postgres::Config>()
             .ok()
             .filter(|_| is_url)

@@ -19,7 +19,7 @@ pub(super) struct TimeoutConstraint {
 
 impl TimeoutConstraint {
     pub(super) fn is_satisfied(&self) -> bool {
-        let inner_total: Duration = self.inner.iter().map(|(_, wait)| wait).sum();
+        let inner_total: Duration = self.inner.iter().map(|(_, duration)| duration).sum();
         inner_total < self.outer.1 || (self.allows_equal && inner_total == self.outer.1)
     }
 
@@ -27,7 +27,7 @@ impl TimeoutConstraint {
     fn warning(&self) -> String {
         let durations = self.inner.iter().chain([&self.outer]);
         let values: Vec<String> = durations
-            .map(|(key, wait)| format!("{key} = {wait:?}"))
+            .map(|(key, duration)| format!("{key} = {duration:?}"))
             .collect();
         format!("{}: {}", values.join(", "), self.describe("should"))
     }
@@ -155,8 +155,8 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
 pub fn warnings(settings: &Settings) -> Vec<String> {
     let violated = recommended_constraints(settings)
         .into_iter()
-        .filter(|rule| !rule.is_satisfied());
-    violated.map(|rule| rule.warning()).collect()
+        .filter(|constraint| !constraint.is_satisfied());
+    violated.map(|constraint| constraint.warning()).collect()
 }
 
 /// What should hold, but somebody may have a reason against it: the service works without, only less well.

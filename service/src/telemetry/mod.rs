@@ -29,7 +29,7 @@ use crate::config::{LogConfig, TelemetryConfig};
 /// that will outlive everything: it carries the connection to the collector.
 ///
 /// # Errors
-/// If the log filter or the collector's URL can't be used, or this was called before.
+/// Returns an error if the log filter or the collector's URL can't be used, or this was called before.
 pub fn start(log: &LogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<()> {
     tracing_subscriber::registry()
         .with(logging::layer(log)?)

@@ -43,15 +43,15 @@ static EXPORTING_PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 /// Turns spans into traces.
 ///
 /// # Errors
-/// If the collector's URL can't be used.
+/// Returns an error if the collector's URL can't be used.
 pub(super) fn layer<S>(config: &TelemetryConfig) -> anyhow::Result<impl Layer<S>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let provider = if config.otlp_endpoint.is_empty() {
         // For the ids alone. What a caller has decided is passed on.
-        let undecided = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-        SdkTracerProvider::builder().with_sampler(undecided).build()
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        SdkTracerProvider::builder().with_sampler(sampler).build()
     } else {
         let provider = exporting_provider_builder(config)?.build();
         EXPORTING_PROVIDER.get_or_init(|| provider.clone());
@@ -71,11 +71,11 @@ where
 /// Our own spans, and our own complaints inside of them. The libraries' would be a
 /// hundred times as many.
 fn is_traced(metadata: &Metadata<'_>) -> bool {
-    let least = match metadata.is_span() {
+    let max_level = match metadata.is_span() {
         true => Level::INFO,
         false => Level::WARN,
     };
-    *metadata.level() <= least && metadata.target().starts_with("orderly")
+    *metadata.level() <= max_level && metadata.target().starts_with("orderly")
 }
 
 fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> {
@@ -85,13 +85,13 @@ fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<Tracer
         .with_timeout(config.export_timeout)
         .build()
         .context("ORDERLY__TELEMETRY__OTLP_ENDPOINT can't be used")?;
-    let batches = BatchConfigBuilder::default()
+    let batch_config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_CAPACITY)
         .with_max_export_batch_size(BATCH_SIZE)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
     let processor = BatchSpanProcessor::builder(LogOnceExporter::new(exporter))
-        .with_batch_config(batches)
+        .with_batch_config(batch_config)
         .build();
     let resource = Resource::builder_empty()
         .with_service_name("orderly")

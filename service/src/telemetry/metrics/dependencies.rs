@@ -15,15 +15,15 @@ pub struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    /// Makes them.
+    /// Makes them unregistered.
     ///
     /// # Errors
-    /// None: the names are good.
+    /// Returns an error if a metric name is invalid, which would be a bug.
     pub fn new() -> Result<Self> {
         Ok(Self {
             duration: duration_histogram_vec(
                 "gateway_request_duration",
-                "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
+                "Calls of the payment gateway, each attempt by itself, by operation (charge, refund) and \
                  outcome: charged, declined, voided, refunded, transient_error (result unknown), permanent_error \
                  (it does not accept the request)",
                 &["operation", "outcome"],
@@ -49,11 +49,11 @@ impl GatewayMetrics {
 /// `orderly_redis_command_duration_seconds{command}`: how long each was waited for.
 ///
 /// # Errors
-/// None: the name is good.
+/// Returns an error if the metric name is invalid, which would be a bug.
 pub fn redis_latency() -> Result<HistogramVec> {
     duration_histogram_vec(
         "redis_command_duration",
-        "Time until Redis answered, or was given up, by command; what the breaker refuses is not in it",
+        "Time until Redis answered, or the command timed out, by command; what the breaker rejects is not in it",
         &["command"],
         &[
             0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,

@@ -37,10 +37,10 @@ pub struct Metrics {
     pub(crate) business: BusinessMetrics,
     /// `orderly_password_hashes_total`: passwords hashed or verified.
     pub(crate) password_hashes: IntCounter,
-    /// `orderly_payment_attempts_total{outcome}`: tries to charge or to refund, by what
-    /// came of them: charged, declined, refunded, voided, rescheduled, released (the
+    /// `orderly_payment_attempts_total{outcome}`: attempts to charge or to refund, by
+    /// outcome: charged, declined, refunded, voided, rescheduled, released (the
     /// breaker is open, or the service stops), dead_lettered or panicked.
-    pub payments: IntCounterVec,
+    pub payment_attempts: IntCounterVec,
     /// The payment gateway's.
     pub gateway: GatewayMetrics,
     /// `orderly_redis_command_duration_seconds{command}`
@@ -55,10 +55,10 @@ pub struct Metrics {
     pub(crate) task_restarts: IntCounterVec,
     /// `orderly_cache_requests_total{layer,outcome}`: look-ups of the cache. The
     /// layers are local, redis and database, asked in this order; the outcomes are
-    /// hit, miss, error, and stale (an old entry stood in for the database).
+    /// hit, miss, error, and stale (an expired entry, while the database fails).
     pub(crate) cache_requests: IntCounterVec,
     /// `orderly_handler_panics_total`: handlers that panicked.
-    pub(crate) panics: IntCounter,
+    pub(crate) handler_panics: IntCounter,
     /// The circuit breakers'.
     pub breakers: BreakerMetrics,
     /// The load shedder's.
@@ -77,7 +77,7 @@ impl Metrics {
     /// Makes and registers all of them, but the process' own ([`process`]).
     ///
     /// # Errors
-    /// If two have one name.
+    /// Returns an error if two metrics have one name, which would be a bug.
     pub fn new() -> Result<Self> {
         let metrics = Self::build()?;
         for collector in metrics.collectors() {
@@ -91,9 +91,9 @@ impl Metrics {
             registry: Registry::new(),
             business: BusinessMetrics::new()?,
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
-            payments: counter_vec(
+            payment_attempts: counter_vec(
                 "payment_attempts",
-                "Payment tries by outcome: charged, declined, refunded, voided, rescheduled, released \
+                "Payment attempts by outcome: charged, declined, refunded, voided, rescheduled, released \
                  (the breaker is open, or the service stops), dead_lettered, panicked",
                 &["outcome"],
             )?,
@@ -110,10 +110,10 @@ impl Metrics {
             cache_requests: counter_vec(
                 "cache_requests",
                 "Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss, \
-                 error, stale (an old entry stood in for the database)",
+                 error, stale (an expired entry, while the database fails)",
                 &["layer", "outcome"],
             )?,
-            panics: counter("handler_panics", "Handlers that panicked")?,
+            handler_panics: counter("handler_panics", "Handlers that panicked")?,
             breakers: BreakerMetrics::new()?,
             in_flight: InFlightMetrics::new()?,
             health_checks: gauge_vec(
@@ -131,13 +131,13 @@ impl Metrics {
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.password_hashes.clone()),
-            Box::new(self.payments.clone()),
+            Box::new(self.payment_attempts.clone()),
             Box::new(self.redis_latency.clone()),
             Box::new(self.retries.clone()),
             Box::new(self.events_published.clone()),
             Box::new(self.task_restarts.clone()),
             Box::new(self.cache_requests.clone()),
-            Box::new(self.panics.clone()),
+            Box::new(self.handler_panics.clone()),
             Box::new(self.health_checks.clone()),
             Box::new(self.event_loop_lag.clone()),
         ];

@@ -8,7 +8,7 @@ use super::constructors::{counter, gauge};
 /// What reloading the configuration shows of itself.
 #[derive(Clone)]
 pub(crate) struct ReloadMetrics {
-    /// `orderly_config_reload_failures_total`: reloads refused for a mistake.
+    /// `orderly_config_reload_failures_total`: reloads rejected for a mistake.
     pub(crate) failures: IntCounter,
     /// `orderly_config_last_reload_successful`: 0 while the files hold a mistake.
     pub(crate) last_successful: IntGauge,
@@ -16,14 +16,11 @@ pub(crate) struct ReloadMetrics {
 
 impl ReloadMetrics {
     /// Makes them; what the service started with was good.
-    ///
-    /// # Errors
-    /// None: the names are good.
     pub(super) fn new() -> Result<Self> {
         let metrics = Self {
             failures: counter(
                 "config_reload_failures",
-                "Configuration reloads refused for a mistake",
+                "Configuration reloads rejected for a mistake",
             )?,
             last_successful: gauge(
                 "config_last_reload_successful",
