@@ -201,8 +201,8 @@ impl Layers {
 
     fn read_dotenv(&mut self, path: &Path) -> Vec<(String, String)> {
         let (variables, problem) = readers::read_dotenv(path);
-        if let Some((message, fix)) = problem {
-            self.push_problem(path.display().to_string(), message, fix);
+        if let Some(problem) = problem {
+            self.push_problem(path.display().to_string(), problem.message, problem.fix);
         }
         variables
     }

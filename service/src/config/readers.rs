@@ -29,13 +29,22 @@ pub(super) fn read_secret(path: &Path) -> io::Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The variables of a `.env` file, up to the first line that can't be read, and what is wrong with that and the fix.
-pub(super) fn read_dotenv(path: &Path) -> (Vec<(String, String)>, Option<(String, String)>) {
+/// What is wrong with a `.env` file, and the fix.
+pub(super) struct DotenvProblem {
+    pub(super) message: String,
+    pub(super) fix: String,
+}
+
+/// The variables of a `.env` file up to the first line that can't be read, and what is wrong with that line.
+pub(super) fn read_dotenv(path: &Path) -> (Vec<(String, String)>, Option<DotenvProblem>) {
     let lines = match dotenvy::from_path_iter(path) {
         Ok(lines) => lines,
         Err(error) if error.not_found() => return (Vec::new(), None),
         Err(error) => {
-            let problem = ("cannot be read".to_owned(), error.to_string());
+            let problem = DotenvProblem {
+                message: "cannot be read".to_owned(),
+                fix: error.to_string(),
+            };
             return (Vec::new(), Some(problem));
         }
     };
@@ -50,7 +59,8 @@ pub(super) fn read_dotenv(path: &Path) -> (Vec<(String, String)>, Option<(String
                     None => "cannot be read at its first line".into(),
                 };
                 let fix = "expected NAME=value, with single quotes around a value that has spaces, # or $";
-                return (variables, Some((message, fix.to_owned())));
+                let fix = fix.to_owned();
+                return (variables, Some(DotenvProblem { message, fix }));
             }
         }
     }
