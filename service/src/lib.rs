@@ -1,14 +1,14 @@
 //! Orderly: a reference user/order microservice.
 //!
-//! The modules are floors, and a file imports only from floors below its own
+//! The modules form layers, and a file imports only from layers below its own
 //! (`tests/consistency/architecture/mod.rs` enforces it). Read them from the bottom up:
 //!
-//! | floor | modules | what lives there |
+//! | layer | modules | what lives there |
 //! |---|---|---|
 //! | 0 | [`domain`] | the business: pure, no I/O |
 //! | 1 | [`config`], [`telemetry`], [`resilience`], [`lifecycle`], [`redis_client`], [`tls`] | what every service needs |
-//! | 2 | [`storage`], [`cache`], [`limits`], [`payments`], [`events`], [`secrets`] | the outside worlds |
-//! | 3 | [`usecases`], [`health`] | one story a file; they own the transaction. How the service is |
+//! | 2 | [`storage`], [`cache`], [`limits`], [`payments`], [`events`], [`secrets`] | the external systems |
+//! | 3 | [`usecases`], [`health`] | one use case a file; they own the transaction. How the service is |
 //! | 4 | [`http`], [`jobs`] | the two ways in |
 //! | 5 | [`app`] | puts it all together |
 //! | 6 | [`cli`] | the command line |

@@ -1,4 +1,4 @@
-//! Makes the parts of a service, each once.
+//! Builds the components of a service, each once.
 
 use std::sync::Arc;
 
@@ -117,10 +117,10 @@ fn build_retry(settings: &Settings, dependency: &'static str, metrics: &Metrics)
     }
 }
 
-/// What the stories need, for `serve` and for commands that run a story.
+/// The dependencies of the use cases, for `serve` and for commands that run one.
 ///
 /// # Errors
-/// What is wrong with the settings.
+/// Returns an error if the hash parameters or the signing key of `auth` can't be used.
 pub fn build_services(
     settings: &Settings,
     metrics: &Metrics,
@@ -141,7 +141,7 @@ pub fn build_services(
 /// The connection pools.
 ///
 /// # Errors
-/// If the database's URL is missing or none.
+/// Returns an error if `database.url` is missing or invalid, or its CA certificate can't be used.
 pub fn build_databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Databases> {
     let url = settings.database.url()?;
     let pools = PoolMetrics::new(&metrics.registry)?;
@@ -151,15 +151,16 @@ pub fn build_databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result
 /// A database for a command: a pool of its own, whose metrics nobody reads.
 ///
 /// # Errors
-/// If its URL is missing or none.
+/// Returns an error if `database.url` is missing or invalid, or its CA certificate can't be used.
 pub fn build_database(settings: &Settings) -> anyhow::Result<Database> {
     Ok(build_databases(settings, &Metrics::new()?)?.requests)
 }
 
-/// Refuses a database whose schema this binary does not know.
+/// Rejects a database whose schema is not the one of this binary.
 ///
 /// # Errors
-/// What is wrong with it, and the cure.
+/// Returns an error that names the migrations and the fix if the schema is behind or ahead of this binary, and one if
+/// the database can't be reached.
 pub async fn require_current_schema(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.dedicated_connection().await?;
     match migrations::schema_state(&mut conn).await? {

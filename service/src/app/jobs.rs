@@ -22,7 +22,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
         services: components.services.with_database(database.clone()),
         gateway: components.gateway.clone(),
         config: settings.payments.clone(),
-        outcomes: components.metrics.payments.clone(),
+        outcomes: components.metrics.payment_attempts.clone(),
     };
     let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("payments", move |stop| {
@@ -40,17 +40,17 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
         relay.clone().run(Arc::clone(&job_wakeups), stop)
     });
 
-    let (notifier, pool) = (components.services.job_notifier.clone(), database.clone());
+    let (notifier, db) = (components.services.job_notifier.clone(), database.clone());
     supervisor.spawn("job_notification_sender", move |stop| {
-        job_notifications::run_sender(pool.clone(), notifier.clone(), stop)
+        job_notifications::run_sender(db.clone(), notifier.clone(), stop)
     });
-    let pool = database.clone();
+    let db = database.clone();
     supervisor.spawn("job_notification_listener", move |stop| {
-        job_notifications::run_listener(pool.clone(), Arc::clone(&wakeups), stop)
+        job_notifications::run_listener(db.clone(), Arc::clone(&wakeups), stop)
     });
-    let pool = database.clone();
+    let db = database.clone();
     supervisor.spawn("expired_keys", move |stop| {
-        expired_keys::run(pool.clone(), stop)
+        expired_keys::run(db.clone(), stop)
     });
     let loops = components.event_loops.clone();
     supervisor.spawn("event_loop_lag", move |stop| {

@@ -10,7 +10,7 @@ use crate::telemetry::metrics::{MetricDescription, Metrics, process};
 /// All of them, by name. Must be called on a runtime, as it describes one.
 ///
 /// # Errors
-/// If two have one name.
+/// Returns an error if two metrics have one name, which would be a bug.
 pub(crate) fn descriptions() -> anyhow::Result<Vec<MetricDescription>> {
     let metrics = Metrics::new()?;
     let mut collectors: Vec<Box<dyn Collector>> = metrics.collectors();

@@ -8,13 +8,10 @@ mod health;
 mod jobs;
 pub(crate) mod metrics;
 pub mod reload;
+mod running_server;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-
-use actix_web::dev::{Server, ServerHandle};
-use anyhow::Context as _;
-use tokio_util::task::AbortOnDropHandle;
 
 pub use components::{build_database, build_databases, build_services, require_current_schema};
 
@@ -30,6 +27,7 @@ use crate::tls;
 use crate::usecases::Services;
 use components::Components;
 use reload::Reloader;
+use running_server::{RunningServer, bind_listener};
 
 /// A service that runs.
 pub struct App {
@@ -37,11 +35,11 @@ pub struct App {
     pub address: SocketAddr,
     /// Where probes and metrics are.
     pub admin_address: SocketAddr,
-    /// What the stories need, for whoever runs one without HTTP.
+    /// The dependencies of the use cases, for callers that run one without HTTP.
     pub services: Services,
     /// Where events go.
     pub publisher: Arc<Publisher>,
-    /// Takes up a changed configuration.
+    /// Applies a changed configuration.
     pub reloader: Reloader,
     readiness: Readiness,
     connections: ConnectionTracker,
@@ -52,29 +50,13 @@ pub struct App {
     shutdown: ShutdownConfig,
 }
 
-/// A server; it ends when this is dropped.
-struct RunningServer {
-    handle: ServerHandle,
-    task: AbortOnDropHandle<std::io::Result<()>>,
-}
-
-impl RunningServer {
-    /// Takes no new connections, closes idle ones, answers what is in flight. To
-    /// drop this before it is done cuts what still is.
-    async fn drain(self, connections: ConnectionTracker) -> anyhow::Result<()> {
-        tokio::select! {
-            () = self.handle.stop(true) => Ok(self.task.await??),
-            () = connections.wait_until_only_idle_http2() => Ok(()),
-        }
-    }
-}
-
 impl App {
     /// Starts everything, or nothing. Must be called on the multi-thread runtime
     /// that will outlive the service.
     ///
     /// # Errors
-    /// What is missing: a setting, the database, its schema, a free port.
+    /// Returns an error if a setting is missing or can't be used, the database can't be reached, its schema is not current,
+    /// or a port is taken.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let components = Components::build(settings)?;
         let (http, admin) = (&settings.http, &settings.admin);
@@ -82,7 +64,7 @@ impl App {
         let admin = bind_listener(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
         let admin_address = admin.local_addr()?;
         let readiness = Readiness::default();
-        let admin = spawn_server(admin::start(
+        let admin = RunningServer::spawn(admin::start(
             admin,
             health::build_health(settings, &components),
             readiness.clone(),
@@ -96,7 +78,7 @@ impl App {
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
         let connections = ConnectionTracker::default();
-        let shared = server::ServerDependencies {
+        let dependencies = server::ServerDependencies {
             services: components.services.clone(),
             in_flight: components.in_flight.clone(),
             readiness: readiness.clone(),
@@ -105,7 +87,7 @@ impl App {
             limits: components.limits.clone(),
             metrics: components.metrics.clone(),
         };
-        let api = spawn_server(server::start(api, tls, http, shared)?);
+        let api = RunningServer::spawn(server::start(api, tls, http, dependencies)?);
         let jobs = jobs::spawn_jobs(settings, &components);
         readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
@@ -128,13 +110,13 @@ impl App {
     /// Stops in the phases that [`shutdown`] explains.
     ///
     /// # Errors
-    /// If a server had failed, or [`shutdown::Overrun`].
+    /// Returns the first failure of a phase, or else [`shutdown::ShutdownTimedOut`] if a phase ran over its deadline.
     pub async fn stop(self) -> anyhow::Result<()> {
         let ShutdownConfig {
             drain_delay,
-            drain_timeout: drain,
-            jobs_timeout: jobs,
-            pools_timeout: pools,
+            drain_timeout,
+            jobs_timeout,
+            pools_timeout,
             ..
         } = self.shutdown;
         let (supervisor, databases) = (self.jobs, self.databases);
@@ -155,27 +137,14 @@ impl App {
         self.readiness.mark_stopping();
         let result = shutdown::run_phases(vec![
             ShutdownPhase::delay("drain_delay", drain_delay),
-            ShutdownPhase::with_deadline("drain", drain, self.api.drain(self.connections)),
-            ShutdownPhase::with_deadline("jobs", jobs, stop_jobs),
-            ShutdownPhase::with_deadline("pools", pools, close_pools),
+            ShutdownPhase::with_deadline("drain", drain_timeout, self.api.drain(self.connections)),
+            ShutdownPhase::with_deadline("jobs", jobs_timeout, stop_jobs),
+            ShutdownPhase::with_deadline("pools", pools_timeout, close_pools),
         ])
         .await;
         // Until now a probe was told that this shuts down.
         drop(self.admin);
         tracing::info!("stopped");
         result
-    }
-}
-
-fn bind_listener(address: IpAddr, port: u16, variable: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((address, port)).with_context(|| {
-        format!("{variable}: {address}:{port} can't be listened on; free it or choose another port")
-    })
-}
-
-fn spawn_server(server: Server) -> RunningServer {
-    RunningServer {
-        handle: server.handle(),
-        task: AbortOnDropHandle::new(tokio::spawn(server)),
     }
 }

@@ -1,10 +1,10 @@
-//! Takes up a changed configuration without a restart.
+//! Applies a changed configuration without a restart.
 //!
-//! Only what is safe to change under running requests can be: `targets` lists it.
+//! Only what is safe to change under running requests can be: `reload_targets` lists it.
 //! The rest, a pool's size or a port, needs a restart, and a log line says so for
 //! each such key, or somebody would wonder for a day why nothing happened.
 //!
-//! All or nothing: the files are read and judged as a whole, as they are at the
+//! All or nothing: the files are read and validated as a whole, as they are at the
 //! start. If there is any mistake, the old values stay, all of them, and
 //! `orderly_config_reload_failures_total` and
 //! `orderly_config_last_reload_successful` tell, for nobody watches a reload the
@@ -42,7 +42,7 @@ impl ReloadTarget {
 
 /// What a reload can change, one line each.
 fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
-    let (payments, redis) = (components.gateway.breaker.clone(), components.redis.clone());
+    let (gateway_breaker, redis) = (components.gateway.breaker.clone(), components.redis.clone());
     let (in_flight, limits) = (components.in_flight.clone(), components.limits.clone());
     vec![
         ReloadTarget::new("log.filter", |new| {
@@ -51,7 +51,7 @@ fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
             }
         }),
         ReloadTarget::new("breaker", move |new| {
-            payments.reconfigure(new.breaker.clone());
+            gateway_breaker.reconfigure(new.breaker.clone());
             if let Some(redis) = &redis {
                 redis.reconfigure(new.breaker.for_redis());
             }
@@ -65,7 +65,7 @@ fn reload_targets(components: &Components) -> Vec<ReloadTarget> {
     ]
 }
 
-/// Knows what the service started with and what it has taken up since. Clones are
+/// Knows what the service started with and what it has applied since. Clones are
 /// the same one.
 #[derive(Clone)]
 pub struct Reloader(Arc<Inner>);
@@ -96,10 +96,10 @@ impl Reloader {
         }))
     }
 
-    /// Takes up what was read, or keeps everything as it is if that has mistakes.
+    /// Applies what was read, or keeps everything as it is if that has mistakes.
     ///
     /// # Errors
-    /// The mistakes.
+    /// Returns the error of `loaded`; nothing was changed.
     pub fn reload(
         &self,
         loaded: Result<Settings, ConfigError>,
@@ -122,27 +122,27 @@ impl Reloader {
     fn apply(&self, new: Settings) -> ReloadOutcome {
         let Inner {
             targets,
-            startup_settings: started_with,
+            startup_settings,
             ..
         } = &*self.0;
         let mut current = (self.0.current_settings.lock()).unwrap_or_else(PoisonError::into_inner);
-        let mut reloaded = ReloadOutcome {
+        let mut outcome = ReloadOutcome {
             applied: changed_keys(&current, &new),
-            needs_restart: changed_keys(started_with, &new),
+            needs_restart: changed_keys(startup_settings, &new),
         };
         let is_reloadable = |key: &str| targets.iter().any(|target| target.matches(key));
-        reloaded.applied.retain(|key| is_reloadable(key));
-        reloaded.needs_restart.retain(|key| !is_reloadable(key));
+        outcome.applied.retain(|key| is_reloadable(key));
+        outcome.needs_restart.retain(|key| !is_reloadable(key));
         for target in targets {
-            if reloaded.applied.iter().any(|key| target.matches(key)) {
+            if outcome.applied.iter().any(|key| target.matches(key)) {
                 (target.apply)(&new);
             }
         }
         *current = new;
-        for key in &reloaded.needs_restart {
+        for key in &outcome.needs_restart {
             tracing::warn!(key, "a changed setting is not used before a restart");
         }
-        tracing::info!(changed_keys = ?reloaded.applied, "the configuration was reloaded");
-        reloaded
+        tracing::info!(changed_keys = ?outcome.applied, "the configuration was reloaded");
+        outcome
     }
 }

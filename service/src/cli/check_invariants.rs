@@ -13,10 +13,10 @@ use crate::payments::sandbox::LedgerEntry;
 use crate::usecases::check_invariants::{InvariantResult, check_invariants};
 use crate::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
 
-/// How much of what breaks a rule is shown to people.
+/// Violations of one invariant that the table shows.
 const MAX_VIOLATIONS_SHOWN: usize = 5;
 
-/// Check the books: that goods, orders and money add up. Exit code 1 if they do not.
+/// Check the invariants: that goods, orders and money add up. Exit code 1 if they do not.
 ///
 /// Reads whole tables and changes nothing. It can be run at any moment: after a crash, a drill or a load test, or on a
 /// backup that was restored.
@@ -76,8 +76,8 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         .count()
     {
         0 => Ok(()),
-        1 => bail!("the books are wrong: a rule is broken"),
-        n => bail!("the books are wrong: {n} rules are broken"),
+        1 => bail!("1 invariant is violated"),
+        n => bail!("{n} invariants are violated"),
     }
 }
 
@@ -109,15 +109,15 @@ fn render_table(results: &[InvariantResult]) -> Result<String, std::fmt::Error> 
     } in results
     {
         if violations.is_empty() {
-            writeln!(table, "ok      {invariant}")?;
+            writeln!(table, "ok        {invariant}")?;
             continue;
         }
-        writeln!(table, "BROKEN  {invariant}, by {}:", violations.len())?;
+        writeln!(table, "VIOLATED  {invariant} ({}):", violations.len())?;
         for violation in violations.iter().take(MAX_VIOLATIONS_SHOWN) {
-            writeln!(table, "          {violation}")?;
+            writeln!(table, "            {violation}")?;
         }
         if violations.len() > MAX_VIOLATIONS_SHOWN {
-            writeln!(table, "          … (--json has all of them)")?;
+            writeln!(table, "            … (--json has all of them)")?;
         }
     }
     Ok(table)

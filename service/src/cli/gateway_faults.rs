@@ -1,4 +1,4 @@
-//! `orderly gateway-faults`: break the sandbox gateway, and mend it.
+//! `orderly gateway-faults`: set and clear the faults of the sandbox gateway.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::config::{self, ConfigFlags};
 ///   docker compose exec gateway orderly gateway-faults '{"error_rate": 1}'
 ///
 /// Faults: latency_ms, hang_rate, error_rate, reset_rate, charge_then_reset_rate, decline_rate (rates from 0 to 1) and
-/// decline_above_minor. What is left out is off, so '{}' mends everything.
+/// decline_above_minor. What is left out is off, so '{}' clears all faults.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The faults to be in force from now on, as a JSON object

@@ -20,7 +20,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     let admin = config::load(flags)?.settings.admin;
     // A listener on all addresses is asked on this machine's own.
     let host = match admin.bind {
-        all if all.is_unspecified() => "127.0.0.1".to_owned(),
+        address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         address @ std::net::IpAddr::V4(_) => address.to_string(),
     };

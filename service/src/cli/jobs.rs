@@ -1,8 +1,9 @@
-//! `orderly jobs`: payments that were given up.
+//! `orderly jobs`: dead-lettered payments.
 
 use std::fmt::Write as _;
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use clap::Subcommand;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::domain::ids::OrderId;
 use crate::storage::dead_jobs::{self, DeadJob};
 use crate::storage::job_notifier;
 
-/// List payments that were given up after too many tries, or put them back into the queue.
+/// List payments that were dead-lettered after too many attempts, or requeue them.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -21,7 +22,7 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum JobsCommand {
-    /// List the payments that were given up, oldest first
+    /// List the dead-lettered payments, oldest first
     List {
         /// Print a JSON array, for scripts
         #[arg(long)]
@@ -30,9 +31,9 @@ enum JobsCommand {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Try payments again that were given up; charging twice is impossible, the order's id is the idempotency key
+    /// Retry dead-lettered payments; charging twice is impossible, the order's id is the idempotency key
     Requeue {
-        /// The order whose payment to try again
+        /// The order whose payment to retry
         #[arg(required_unless_present = "all")]
         order_id: Option<Uuid>,
         /// All of them
@@ -60,9 +61,9 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
             job_notifier::send(&mut conn).await?;
             match (requeued, order_id) {
                 (0, Some(id)) => {
-                    bail!("no payment of order {id} was given up; see orderly jobs list")
+                    bail!("no payment of order {id} is dead-lettered; see orderly jobs list")
                 }
-                (n, _) => super::print_stdout(&format!("{n} back in the queue")),
+                (n, _) => super::print_stdout(&format!("{n} requeued")),
             }
         }
     }
@@ -70,20 +71,20 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
 
 fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
     if dead.is_empty() {
-        return Ok("no payment was given up".to_owned());
+        return Ok("no payment is dead-lettered".to_owned());
     }
     let mut table = format!(
-        "{:36}  {:6}  {:>14}  {:>5}  {:20}  LAST ERROR\n",
-        "ORDER", "KIND", "AMOUNT (MINOR)", "TRIES", "GIVEN UP"
+        "{:36}  {:6}  {:>14}  {:>8}  {:20}  LAST ERROR\n",
+        "ORDER", "KIND", "AMOUNT (MINOR)", "ATTEMPTS", "DEAD SINCE"
     );
     for job in dead {
         let amount = format!("{} {}", job.amount_minor, job.currency);
         let dead_since = job
             .dead_at
-            .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         writeln!(
             table,
-            "{:36}  {:6}  {amount:>14}  {:>5}  {:20}  {}",
+            "{:36}  {:6}  {amount:>14}  {:>8}  {:20}  {}",
             job.order_id,
             job.kind,
             job.attempts,

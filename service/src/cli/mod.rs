@@ -1,10 +1,10 @@
 //! The command line.
 //!
 //! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
-//! a variant of `Command` and an arm of `dispatch`.
+//! a variant of `CliCommand` and an arm of `dispatch`.
 //!
 //! Exit codes: 0 success; 1 failure; 2 wrong usage; 3 a shutdown that ran over; 78 (`EX_CONFIG` of BSD `sysexits.h`)
-//! wrong configuration, so that a supervisor can tell what a restart may mend from what it cannot; 128 and the number
+//! wrong configuration, so that a supervisor can tell what a restart may fix from what it cannot; 128 and the number
 //! of the signal that ended it.
 
 mod check_invariants;

@@ -16,7 +16,7 @@ use crate::telemetry::{self, logging::LogFlushGuard};
 ///
 /// SIGTERM or Ctrl-C stops it: /readyz says 503, requests are answered for shutdown.drain_delay more, then those in
 /// flight, then the jobs end. A second one ends it at once. SIGHUP, or a change in the configuration directory, makes
-/// it read its configuration again: log.filter, breaker.*, rate_limit.* and load_shedding.* are taken up, the rest needs a restart.
+/// it read its configuration again: log.filter, breaker.*, rate_limit.* and load_shedding.* are applied, the rest needs a restart.
 ///
 /// Exit codes: 0 stopped, all was done; 3 stopped, but a phase ran over its deadline and something was cut off;
 /// 130 or 143 a second SIGINT or SIGTERM; 1 failure; 78 wrong configuration.
@@ -33,7 +33,7 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     telemetry::panics::install_hook();
     let mut watcher = ConfigWatcher::start(&loaded.directory)?;
     let app = tokio::select! {
-        started = App::start(&loaded.settings) => started?,
+        result = App::start(&loaded.settings) => result?,
         signal = signals.next() => {
             tracing::info!(signal = signal.as_str(), "stopped before it was ready");
             return Ok(());
@@ -41,17 +41,17 @@ pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
     };
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        failed = reload_on_change(&mut watcher, &app.reloader, flags) => return failed,
+        result = reload_on_change(&mut watcher, &app.reloader, flags) => return result,
     };
     tracing::info!(signal = signal.as_str(), "stopping");
     let stop = async {
-        let stopped = app.stop().await;
+        let result = app.stop().await;
         // Last, so that the spans of the shutdown are among them.
         telemetry::traces::shutdown(loaded.settings.shutdown.telemetry_timeout).await;
-        stopped
+        result
     };
     tokio::select! {
-        stopped = stop => stopped,
+        result = stop => result,
         signal = signals.next() => {
             tracing::warn!(signal = signal.as_str(), "stopped at once");
             drop(LogFlushGuard);

@@ -1,6 +1,6 @@
 //! `orderly version`: which build this is.
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
 /// What `--version` prints after the name.
@@ -42,19 +42,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return super::print_stdout(&serde_json::to_string_pretty(&build)?);
     }
-    let BuildInfo {
-        version,
-        commit,
-        build_date,
-        rustc,
-        target,
-    } = build;
     super::print_stdout(&format!(
-        "orderly     {version}
-commit      {commit}
-build date  {build_date}
-rustc       {rustc}
-target      {target}"
+        "orderly     {}
+commit      {}
+build date  {}
+rustc       {}
+target      {}",
+        build.version, build.commit, build.build_date, build.rustc, build.target
     ))
 }
 
@@ -64,6 +58,6 @@ fn build_date() -> String {
         .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
         .map_or_else(
             || "unknown".into(),
-            |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
         )
 }

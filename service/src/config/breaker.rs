@@ -7,7 +7,7 @@ use super::section::{section, within};
 section! {
     /// When a breaker opens, and how it finds out that it may close again. The same for every breaker.
     pub struct BreakerConfig {
-        /// Calls in the window before it is judged at all, 1 to 10000: two failures of two are no proof.
+        /// Calls in the window before it is evaluated at all, 1 to 10000: two failures of two are no proof.
         minimum_calls: u32 = 10, within(1..=10_000);
         /// Share of failed calls in the window at which it opens, 0.01 to 1.
         failure_rate_threshold: f64 = 0.5, within(0.01..=1.0);

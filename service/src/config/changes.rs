@@ -1,6 +1,7 @@
 //! What differs between two configurations.
 
-use super::{Secret, Settings, leaves};
+use super::keys::leaves;
+use super::{Secret, Settings};
 
 /// The keys whose values differ, sorted; `environment` is among them if that changed.
 pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
@@ -30,10 +31,10 @@ fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, keys, merge::is_secret};
+    use crate::config::{Environment, keys, setting_type::is_secret};
 
     #[test]
-    fn what_changed_is_named_and_nothing_else() {
+    fn returns_only_changed_keys() {
         let old = Settings::default();
         assert!(changed_keys(&old, &old).is_empty());
         let mut new = old.clone();
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_is_compared() {
+    fn compares_every_secret() {
         let known: Vec<String> = keys().into_iter().filter(|key| is_secret(key)).collect();
         assert_eq!(known, secrets(&Settings::default()).map(|(key, _)| key));
     }

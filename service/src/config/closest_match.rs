@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_the_letters_that_differ() {
+    fn edit_distance_counts_differing_letters() {
         assert_eq!(edit_distance("port", "port"), 0);
         assert_eq!(edit_distance("prot", "port"), 2);
         assert_eq!(edit_distance("http_port", "http.port"), 1);
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_nothing_for_a_word_that_is_far_from_all() {
+    fn returns_none_without_close_match() {
         let known = ["http.port".to_owned(), "log.filter".to_owned()];
         assert_eq!(closest_match("http.prot", &known), Some("http.port"));
         assert_eq!(closest_match("cache.lifetime", &known), None);

@@ -1,7 +1,6 @@
 //! Settings that only make sense together.
 
-use super::database::SslMode;
-use super::{Environment, Settings};
+use super::{Environment, Settings, SslMode};
 
 /// A setting that does not go with the others.
 pub(super) struct Conflict {
@@ -12,7 +11,6 @@ pub(super) struct Conflict {
     pub(super) fix: &'static str,
 }
 
-/// All of them.
 pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let Settings {
         environment,
@@ -20,7 +18,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         database,
         redis,
         auth,
-        load_shedding: shed,
+        load_shedding,
         ..
     } = settings;
     let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
@@ -29,12 +27,12 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let unused_postgres_ca =
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
-    let limits_reversed = shed.min_limit > shed.max_limit;
-    let conflict = |key, other, fault, cure| Conflict {
+    let limits_reversed = load_shedding.min_limit > load_shedding.max_limit;
+    let conflict = |key, other_key, message, fix| Conflict {
         key,
-        other_key: other,
-        message: fault,
-        fix: cure,
+        other_key,
+        message,
+        fix,
     };
     [
         missing_signing_key.then(|| {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::{section, within};
+use super::ssl_mode::SslMode;
 use super::{ConfigError, Secret};
 
 section! {
     /// The database and its connection pool.
     ///
-    /// The timeouts nest: a statement gives up before whoever waits for it does. (`statement_timeout` is advised to be
-    /// shorter than `http.request_timeout`; a start without that warns.)
+    /// The timeouts nest: a statement gives up before whoever waits for it does. (`statement_timeout` should be
+    /// shorter than `http.request_timeout`; the start warns otherwise.)
     pub struct DatabaseConfig {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
@@ -61,7 +62,7 @@ impl DatabaseConfig {
     /// The URL, for the commands that cannot do without.
     ///
     /// # Errors
-    /// When it is not set; the message names the variable and shows an example.
+    /// Returns an error if it is not set; the message names the variable and shows an example.
     pub fn url(&self) -> Result<&Secret, ConfigError> {
         self.url.as_ref().ok_or_else(|| {
             ConfigError::missing(
@@ -75,60 +76,6 @@ impl DatabaseConfig {
     pub(super) fn ssl_mode(&self) -> Option<SslMode> {
         let url = self.url.as_ref()?;
         SslMode::parse_url(url.expose()).ok().map(|(mode, _)| mode)
-    }
-}
-
-/// How a connection to Postgres is protected.
-///
-/// libpq knows six ways. Those left out promise less than they seem to: `allow` and `prefer` go on without TLS when
-/// whoever is in between says that the server has none, and `verify-ca` takes any certificate of that CA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// Not at all.
-    Disable,
-    /// Encrypted, for whoever answers: against listening, not against somebody in between.
-    Require,
-    /// Encrypted, and the server's certificate is of a CA that is trusted and for the host that the URL names.
-    VerifyFull,
-}
-
-impl SslMode {
-    /// Takes `sslmode` out of a URL, since tokio-postgres does not know `verify-full`. Returns it with the rest.
-    ///
-    /// # Errors
-    /// What is expected instead; it does not repeat the URL.
-    pub(crate) fn parse_url(url: &str) -> Result<(Self, tokio_postgres::Config), &'static str> {
-        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut mode = Self::Disable;
-        let mut others = Vec::new();
-        for parameter in query.split('&') {
-            mode = match parameter.split_once('=') {
-                Some(("sslmode", "disable")) => Self::Disable,
-                Some(("sslmode", "require")) => Self::Require,
-                Some(("sslmode", "verify-full")) => Self::VerifyFull,
-                Some(("sslmode", _)) => {
-                    return Err("sslmode: expected disable, require or verify-full");
-                }
-                Some(("sslrootcert", _)) => {
-                    return Err("sslrootcert: give the CA's file as database.ca_certificate");
-                }
-                _ => {
-                    others.push(parameter);
-                    mode
-                }
-            };
-        }
-        let mut connection_config = format!("{address}?{}", others.join("&"))
-            .parse::<tokio_postgres::Config>()
-            .ok()
-            .filter(|_| is_url)
-            .ok_or("expected a URL such as postgres://user:password@host:5432/database")?;
-        connection_config.ssl_mode(match mode {
-            Self::Disable => tokio_postgres::config::SslMode::Disable,
-            Self::Require | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
-        });
-        Ok((mode, connection_config))
     }
 }
 

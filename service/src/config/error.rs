@@ -5,7 +5,7 @@ use std::fmt;
 /// What is wrong with the configuration: all of it at once, since nobody wants to learn of five mistakes in five
 /// starts.
 ///
-/// Its `Display` is a block for people that names each variable, what is wrong with it, and the cure. There is no
+/// Its `Display` is a block for people that names each variable, what is wrong with it, and the fix. There is no
 /// secret in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -19,9 +19,8 @@ pub(super) struct ConfigProblem {
     pub(super) key: String,
     /// Which one, and where it stands: `ORDERLY__HTTP__PORT (environment)`.
     location: String,
-    /// What is wrong, with the value unless that is a secret.
+    /// Shows the value, unless that is a secret.
     message: String,
-    /// What to do about it.
     fix: String,
 }
 
@@ -68,13 +67,13 @@ impl fmt::Display for ConfigError {
             self.problems.len()
         )?;
         for ConfigProblem {
-            location: place,
-            message: fault,
-            fix: cure,
+            location,
+            message,
+            fix,
             ..
         } in &self.problems
         {
-            write!(f, "\n\n  {place}\n    {fault}\n    {cure}")?;
+            write!(f, "\n\n  {location}\n    {message}\n    {fix}")?;
         }
         Ok(())
     }

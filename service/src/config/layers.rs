@@ -1,17 +1,17 @@
 //! Where settings come from, and what each place says.
 //!
-//! A layer is a flat list of [`Given`]s: `http.port` = `8080`, from `config/default.toml`. It is only read here; what
-//! is known and allowed is judged in [`super::merge`].
+//! A layer is a flat list of [`LayerValue`]s: `http.port` = `8080`, from `config/default.toml`. It is only read here; what
+//! is known and allowed is validated in [`super::merge`].
 
 use std::path::{Path, PathBuf};
 
-use config::{FileFormat, Source};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ConfigProblem;
-use super::merge::is_secret;
-use super::{ConfigSources, Environment, Origin, variable_name};
+use super::keys::flatten;
+use super::setting_type::is_secret;
+use super::{ConfigSources, Environment, Origin, readers, variable_name};
 
 /// One setting as one layer gives it.
 pub(super) struct LayerValue {
@@ -22,7 +22,7 @@ pub(super) struct LayerValue {
 
 /// What all the layers say, in order.
 #[derive(Default)]
-pub(crate) struct Layers {
+pub(super) struct Layers {
     pub(super) values: Vec<LayerValue>,
     /// The environment, and where it was chosen.
     pub(super) environment: (Environment, Origin),
@@ -46,15 +46,15 @@ impl EnvVariable<'_> {
 }
 
 /// Reads every layer.
-pub(super) fn read_layers(inputs: &ConfigSources) -> Layers {
+pub(super) fn read_layers(sources: &ConfigSources) -> Layers {
     let mut layers = Layers::default();
-    let dotenv = layers.read_dotenv(&inputs.dotenv);
+    let dotenv = layers.read_dotenv(&sources.dotenv);
     let from_dotenv = (dotenv.iter()).map(|(name, value)| EnvVariable {
         name,
         value,
         origin: Origin::DotEnv,
     });
-    let from_environment = (inputs.variables.iter()).map(|(name, value)| EnvVariable {
+    let from_environment = (sources.variables.iter()).map(|(name, value)| EnvVariable {
         name,
         value,
         origin: Origin::Environment,
@@ -63,10 +63,10 @@ pub(super) fn read_layers(inputs: &ConfigSources) -> Layers {
     let find_last = |name: &str| {
         variables
             .iter()
-            .rfind(|it| it.name == name && !it.value.is_empty())
+            .rfind(|variable| variable.name == name && !variable.value.is_empty())
     };
 
-    let directory = layers.resolve_directory(inputs, find_last("ORDERLY_CONFIG_DIR"));
+    let directory = layers.resolve_directory(sources, find_last("ORDERLY_CONFIG_DIR"));
     layers.read_file(&directory.join("default.toml"));
     if let Some(environment) = layers.select_environment(find_last("ORDERLY_ENV")) {
         layers.read_file(&directory.join(format!("{environment}.toml")));
@@ -87,18 +87,19 @@ pub(super) fn read_layers(inputs: &ConfigSources) -> Layers {
             None => layers.push_value(key, (*value).into(), origin),
             Some(secret) => {
                 let direct = variable_name(secret);
-                let given_twice = (variables.iter())
-                    .any(|it| it.name == direct && it.origin == *origin && !it.value.is_empty());
+                let is_ambiguous = (variables.iter()).any(|other| {
+                    other.name == direct && other.origin == *origin && !other.value.is_empty()
+                });
                 layers.read_secret(
                     secret,
                     Path::new(value),
                     format!("{name} ({origin})"),
-                    given_twice,
+                    is_ambiguous,
                 );
             }
         }
     }
-    for (key, value) in &inputs.flags.set {
+    for (key, value) in &sources.flags.set {
         layers.push_value(key.clone(), value.as_str().into(), &Origin::Flag);
     }
     layers.directory = directory;
@@ -126,10 +127,10 @@ impl Layers {
 
     fn resolve_directory(
         &mut self,
-        inputs: &ConfigSources,
+        sources: &ConfigSources,
         variable: Option<&EnvVariable<'_>>,
     ) -> PathBuf {
-        let (directory, location) = match (&inputs.flags.config_dir, variable) {
+        let (directory, location) = match (&sources.flags.config_dir, variable) {
             (Some(directory), _) => (directory.clone(), "--config-dir".to_owned()),
             (None, Some(variable)) => (variable.value.into(), variable.location()),
             // Not chosen by anyone, so it may be missing: the defaults serve.
@@ -163,117 +164,46 @@ impl Layers {
     }
 
     fn read_file(&mut self, path: &Path) {
-        // Missing is fine, out of reach is not.
-        if let Ok(false) = path.try_exists() {
-            return;
-        }
         let origin = Origin::File(path.to_owned());
-        let tree = config::File::from(path).format(FileFormat::Toml).collect();
-        match tree.and_then(|tree| Value::deserialize(config::Value::from(tree))) {
+        match readers::read_toml(path) {
             Ok(tree) => {
-                for (key, value) in flatten(tree) {
+                for (key, value) in tree.map(flatten).unwrap_or_default() {
                     self.push_value(key, value, &origin);
                 }
             }
-            Err(error) => {
-                let reason = match error {
-                    config::ConfigError::FileParse { cause, .. } => {
-                        strip_excerpt(&cause.to_string())
-                    }
-                    other => other.to_string(),
-                };
+            Err(reason) => {
                 self.push_problem(path.display().to_string(), "cannot be read", reason);
             }
         }
     }
 
     /// A secret in a file, as Docker, Kubernetes and systemd hand them out. An empty path is none.
-    fn read_secret(&mut self, key: &str, path: &Path, location: String, given_twice: bool) {
+    fn read_secret(&mut self, key: &str, path: &Path, location: String, is_ambiguous: bool) {
         if path.as_os_str().is_empty() {
             return;
         }
-        let problem = match (given_twice, std::fs::read_to_string(path)) {
-            (false, Ok(text)) => {
-                // Editors and `echo` end a file with a newline; no secret of ours does, but a PEM.
-                let text = text.trim_end_matches(['\r', '\n']);
-                return self.push_value(
-                    key.to_owned(),
-                    text.into(),
-                    &Origin::File(path.to_owned()),
-                );
+        let problem = |message, fix| ConfigProblem::new(key, location, message, fix);
+        match (is_ambiguous, readers::read_secret(path)) {
+            (false, Ok(secret)) => {
+                let origin = Origin::File(path.to_owned());
+                self.push_value(key.to_owned(), secret.into(), &origin);
             }
-            (true, _) => (
+            (true, _) => self.problems.push(problem(
                 format!("is set, and so is {}", variable_name(key)),
                 "keep one of the two".to_owned(),
-            ),
-            (false, Err(error)) => (
+            )),
+            (false, Err(error)) => self.problems.push(problem(
                 format!("is {}, which cannot be read", path.display()),
                 error.to_string(),
-            ),
-        };
-        self.problems
-            .push(ConfigProblem::new(key, location, problem.0, problem.1));
+            )),
+        }
     }
 
     fn read_dotenv(&mut self, path: &Path) -> Vec<(String, String)> {
-        let lines = match dotenvy::from_path_iter(path) {
-            Ok(lines) => lines,
-            Err(error) if error.not_found() => return Vec::new(),
-            Err(error) => {
-                self.push_problem(
-                    path.display().to_string(),
-                    "cannot be read",
-                    error.to_string(),
-                );
-                return Vec::new();
-            }
-        };
-        let mut variables = Vec::new();
-        for line in lines {
-            match line {
-                Ok(variable) => variables.push(variable),
-                // The error quotes the line, and the line may hold a secret.
-                Err(_) => {
-                    let message = match variables.last() {
-                        Some((name, _)) => format!("cannot be read after {name}"),
-                        None => "cannot be read at its first line".into(),
-                    };
-                    let fix = "expected NAME=value, with single quotes around a value that has spaces, # or $";
-                    self.push_problem(path.display().to_string(), message, fix);
-                    break;
-                }
-            }
+        let (variables, problem) = readers::read_dotenv(path);
+        if let Some(problem) = problem {
+            self.push_problem(path.display().to_string(), problem.message, problem.fix);
         }
         variables
     }
-}
-
-/// The leaves of a tree, as `section.key` and value. A table without entries counts as a leaf.
-pub(super) fn flatten(tree: Value) -> Vec<(String, Value)> {
-    match tree {
-        Value::Object(table) if !table.is_empty() => (table.into_iter())
-            .flat_map(|(name, value)| {
-                flatten(value)
-                    .into_iter()
-                    .map(move |(rest, leaf)| match rest.is_empty() {
-                        true => (name.clone(), leaf),
-                        false => (format!("{name}.{rest}"), leaf),
-                    })
-            })
-            .collect(),
-        leaf => vec![(String::new(), leaf)],
-    }
-}
-
-/// A TOML error without its excerpt of the file (`3 | url = "postgres://…`), which may show a secret.
-fn strip_excerpt(error: &str) -> String {
-    let is_excerpt = |line: &&str| {
-        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-            .starts_with('|')
-    };
-    error
-        .lines()
-        .filter(|line| !is_excerpt(line))
-        .collect::<Vec<_>>()
-        .join(": ")
 }

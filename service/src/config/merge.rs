@@ -1,21 +1,24 @@
-//! Puts the layers on top of each other and judges every value.
+//! Puts the layers on top of each other and validates every value.
 //!
 //! Values are applied one at a time to settings that are known to be good. One that is unknown, of the wrong type or
-//! out of range is noted and left out, so that the next one is judged on its own: this is what lets one start report
-//! every mistake. Rules between settings come last, and only among those whose own values are good.
+//! out of range is reported and left out, so that the next one is validated on its own: this is what lets one start report
+//! every mistake. Constraints between settings come last, and only among those whose own values are good.
 
 use std::collections::BTreeMap;
 
-use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::closest_match::closest_match;
 use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
-use super::layers::{LayerValue, flatten};
+use super::keys::{keys, leaf_mut};
+use super::layers::LayerValue;
+use super::setting_type::{
+    allowed_range, coerce, default_value, describe_expected_type, display_value, validation_error,
+};
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};
-use super::{Environment, Origin, REDACTED, Settings, keys};
+use super::{Environment, Origin, Settings};
 
 /// Settings that hold so far, where they came from, and what was wrong with the others.
 pub(super) struct Merge {
@@ -56,24 +59,26 @@ impl Merge {
                 };
                 self.origins.insert(key, origin);
             }
-            Err((message, fix)) => {
-                let location = origin.location(&key);
-                self.problems
-                    .push(ConfigProblem::new(&key, location, message, fix));
-            }
+            Err(problem) => self.problems.push(problem),
         }
     }
 
-    /// The settings with one value more, or what is wrong with it and the cure.
+    /// The settings with one value more, or what is wrong with it.
     fn with_value(
         &self,
         key: &str,
         value: Value,
         origin: &Origin,
-    ) -> Result<(Value, Settings), (String, String)> {
+    ) -> Result<(Value, Settings), ConfigProblem> {
+        let problem = |message: String, fix: String| {
+            ConfigProblem::new(key, origin.location(key), message, fix)
+        };
         let mut tree = self.tree.clone();
         let Some(leaf) = leaf_mut(&mut tree, key) else {
-            return Err(("is not a setting".into(), suggest_setting(key, origin)));
+            return Err(problem(
+                "is not a setting".into(),
+                suggest_setting(key, origin),
+            ));
         };
         let value = coerce(value, &default_value(key));
         let message = format!("is {}", display_value(key, &value));
@@ -86,16 +91,16 @@ impl Merge {
                     Some(range) => format!("{expected}; {range}"),
                     None => expected,
                 };
-                return Err((message, fix));
+                return Err(problem(message, fix));
             }
         };
         match validation_error(&settings, key) {
-            Some(cure) => Err((message, cure)),
+            Some(fix) => Err(problem(message, fix)),
             None => Ok((tree, settings)),
         }
     }
 
-    /// Judges the settings against each other.
+    /// Validates the settings against each other.
     pub(super) fn validate_constraints(&mut self) {
         for constraint in required_constraints(&self.settings) {
             let mut durations = constraint.inner.iter().chain([&constraint.outer]);
@@ -145,59 +150,6 @@ impl Merge {
     }
 }
 
-fn leaf_mut<'a>(tree: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    let (section, name) = key.split_once('.')?;
-    tree.get_mut(section)?.get_mut(name)
-}
-
-fn default_value(key: &str) -> Value {
-    let mut defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
-    leaf_mut(&mut defaults, key).cloned().unwrap_or_default()
-}
-
-/// What a setting's own check has against its value: the cure.
-fn validation_error(settings: &Settings, key: &str) -> Option<String> {
-    let report = settings.validate().err()?;
-    report
-        .iter()
-        .find(|(path, _)| path.to_string() == key)
-        .map(|(_, cure)| cure.to_string())
-}
-
-/// What a number may be. Its check says so when asked about zero, which no range contains.
-fn allowed_range(key: &str) -> Option<String> {
-    let mut tree = serde_json::to_value(Settings::default()).ok()?;
-    let number = leaf_mut(&mut tree, key).filter(|leaf| leaf.is_number())?;
-    *number = 0.into();
-    validation_error(&Settings::deserialize(tree).ok()?, key)
-}
-
-/// What a setting may be, in words: its check or its type says so when asked about a value that none would take.
-pub(super) fn describe_allowed(key: &str, kind: &str) -> Option<String> {
-    let invalid_value = match kind {
-        "integer" => match allowed_range(key) {
-            Some(range) => return Some(strip_label(range)),
-            None => "none".into(),
-        },
-        "number" => f64::MIN.into(),
-        "duration" => "1000years".into(),
-        "choice" => "none of them".into(),
-        _ => return None,
-    };
-    let mut tree = serde_json::to_value(Settings::default()).ok()?;
-    *leaf_mut(&mut tree, key)? = invalid_value;
-    match Settings::deserialize(tree) {
-        Ok(settings) => validation_error(&settings, key).map(strip_label),
-        Err(error) => describe_expected_type(&error.to_string())
-            .strip_prefix("expected ")
-            .map(str::to_owned),
-    }
-}
-
-fn strip_label(range: String) -> String {
-    range.trim_start_matches("allowed: ").to_owned()
-}
-
 /// `[http]` with every key commented out.
 fn is_empty_section(key: &str, value: &Value) -> bool {
     value.as_object().is_some_and(|table| table.is_empty())
@@ -206,72 +158,6 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
                 .split_once('.')
                 .is_some_and(|(section, _)| section == key)
         })
-}
-
-/// The environment and flags know only text: reads it as what the setting's default is. Empty text unsets a setting
-/// that may be unset (`ORDERLY__REDIS__URL=`).
-fn coerce(value: Value, default: &Value) -> Value {
-    match (value, default) {
-        (Value::String(text), Value::Number(number)) if number.is_f64() => text
-            .trim()
-            .parse::<f64>()
-            .map_or(Value::String(text), Value::from),
-        (Value::String(text), Value::Number(_)) => text
-            .trim()
-            .parse::<serde_json::Number>()
-            .map_or(Value::String(text), Value::from),
-        (Value::String(text), Value::Bool(_)) => text
-            .trim()
-            .parse::<bool>()
-            .map_or(Value::String(text), Value::from),
-        (Value::String(text), Value::Array(_)) => (text.split(','))
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .collect(),
-        (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
-        (value, _) => value,
-    }
-}
-
-/// A value as a message may show it.
-fn display_value(key: &str, value: &Value) -> String {
-    let text = value.to_string();
-    // A URL with a password, put under a key that is not meant for secrets.
-    let has_credentials = text.contains("://") && text.contains('@');
-    if has_credentials || is_secret(key) {
-        REDACTED.into()
-    } else {
-        text
-    }
-}
-
-/// Whether a key holds a secret: its type says so, by what it serializes to.
-pub(super) fn is_secret(key: &str) -> bool {
-    let mut tree = serde_json::to_value(Settings::default()).unwrap_or_default();
-    if let Some(leaf) = leaf_mut(&mut tree, key) {
-        *leaf = "secret".into();
-    }
-    (Settings::deserialize(tree).ok())
-        .and_then(|settings| serde_json::to_value(settings).ok())
-        .is_some_and(|tree| flatten(tree).contains(&(key.to_owned(), REDACTED.into())))
-}
-
-/// The cure of a type error, from what serde says it expected.
-fn describe_expected_type(error: &str) -> String {
-    let expected = error
-        .rsplit_once("expected ")
-        .map_or(error, |(_, expected)| expected);
-    let expected = match expected {
-        "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" | "usize" | "i64" => "a whole number",
-        "f64" => "a number such as 0.5",
-        "a duration" => "a duration such as 500ms, 10s or 15m",
-        "invalid IP address syntax" | "IP address" => {
-            "an IP address such as 127.0.0.1, 0.0.0.0 or ::"
-        }
-        other => other,
-    };
-    format!("expected {expected}")
 }
 
 fn suggest_setting(key: &str, origin: &Origin) -> String {

@@ -19,10 +19,10 @@ impl Network {
     /// is still that IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let difference = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(one), IpAddr::V4(other)) => {
-                u128::from(one.to_bits() ^ other.to_bits()) << 96
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                u128::from(network.to_bits() ^ address.to_bits()) << 96
             }
-            (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
+            (IpAddr::V6(network), IpAddr::V6(address)) => network.to_bits() ^ address.to_bits(),
             _ => return false,
         };
         difference.leading_zeros() >= self.prefix_bits.into()
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_holds_what_begins_with_its_bits() {
+    fn contains_addresses_with_its_prefix() {
         for (network, address, expected) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -107,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_block_is_refused() {
-        for wrong in [
+    fn rejects_invalid_blocks() {
+        for invalid in [
             "",
             "10.0.0.0/33",
             "10.0.0/8",
@@ -117,7 +117,7 @@ mod tests {
             "10.0.0.0/-1",
             "proxy",
         ] {
-            assert!(Network::from_str(wrong).is_err(), "{wrong}");
+            assert!(Network::from_str(invalid).is_err(), "{invalid}");
         }
     }
 }

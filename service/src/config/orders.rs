@@ -8,7 +8,7 @@ section! {
     /// How a repeated order is recognised by its `Idempotency-Key`.
     pub struct OrdersConfig {}
     durations {
-        /// How long the answer to a key is kept, 1m to 30 days.
+        /// How long the response to a key is kept, 1m to 30 days.
         idempotency_key_ttl = Duration::from_hours(24), within(Duration::from_mins(1)..=Duration::from_hours(720));
         /// How long a request waits for another one with the same key before 409, 10ms to 1m. Shorter than
         /// `database.lock_timeout`, which ends the same wait with an error instead.

@@ -19,9 +19,9 @@ section! {
         connect_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long one command may take, 1ms to 1m.
         response_timeout = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// Wait before connecting is tried again, 1ms to 10s; it doubles with each further try.
+        /// Wait before connecting is tried again, 1ms to 10s; it doubles with each further attempt.
         backoff_base = Duration::from_millis(100), within(Duration::from_millis(1)..=Duration::from_secs(10));
-        /// The longest wait between two tries to connect, 1ms to 1m; at least `backoff_base`.
+        /// The longest wait between two attempts to connect, 1ms to 1m; at least `backoff_base`.
         backoff_cap = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
         /// TCP keepalive: the first probe after this much silence, 1s to 1h.
         keepalive = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));

@@ -7,15 +7,15 @@ use super::section::{section, within};
 section! {
     /// How often what is safe to repeat is tried again at once, and how much load that may add.
     pub struct RetryConfig {
-        /// Tries in all, 1 (never again) to 5.
+        /// Attempts in all, 1 (never again) to 5.
         max_attempts: u32 = 2, within(1..=5);
         /// Retries for each call, at most, over time: 0 to 0.2 (one in five).
         budget_ratio: f64 = 0.1, within(0.0..=0.2);
     }
     durations {
-        /// The longest wait before the second try, 1ms to 10s; it doubles with each further one.
+        /// The longest wait before the second attempt, 1ms to 10s; it doubles with each further one.
         backoff_base = Duration::from_millis(50), within(Duration::from_millis(1)..=Duration::from_secs(10));
-        /// The longest wait between two tries, 1ms to 1m; at least `backoff_base`.
+        /// The longest wait between two attempts, 1ms to 1m; at least `backoff_base`.
         backoff_cap = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
     }
 }

@@ -7,14 +7,14 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::merge::{describe_allowed, is_secret};
+use super::keys::leaves;
 use super::section::SettingDeclaration;
-use super::{Settings, leaves, variable_name};
+use super::setting_type::{describe_allowed, is_secret};
+use super::{Settings, variable_name};
 
 /// One setting, as `orderly config --schema` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SettingSchema {
-    /// The environment variable that sets it.
     variable: String,
     /// For a secret, the variable that names a file to read it from.
     file_variable: Option<String>,
@@ -26,9 +26,7 @@ pub(crate) struct SettingSchema {
     default: Value,
     /// What it may be, in words, where that is more than its kind.
     allowed: Option<String>,
-    /// Whether it is never shown.
     secret: bool,
-    /// What it is.
     doc: String,
 }
 

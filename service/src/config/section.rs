@@ -18,7 +18,7 @@ macro_rules! section {
             $($(#[doc = $doc:literal])* $key:ident : $type:ty = $default:expr $(, $check:expr)?;)*
         }
         $(durations {
-            $($(#[doc = $time_doc:literal])* $time:ident = $time_default:expr, $time_check:expr;)*
+            $($(#[doc = $duration_doc:literal])* $duration:ident = $duration_default:expr, $duration_check:expr;)*
         })?
     ) => {
         $(#[$section_doc])*
@@ -32,10 +32,10 @@ macro_rules! section {
                 pub $key: $type,
             )*
             $($(
-                $(#[doc = $time_doc])*
+                $(#[doc = $duration_doc])*
                 #[serde(with = "humantime_serde")]
-                #[garde(custom($time_check))]
-                pub $time: std::time::Duration,
+                #[garde(custom($duration_check))]
+                pub $duration: std::time::Duration,
             )*)?
         }
 
@@ -48,16 +48,16 @@ macro_rules! section {
                     doc: concat!($($doc),*),
                 },)*
                 $($($crate::config::section::SettingDeclaration {
-                    key: stringify!($time),
+                    key: stringify!($duration),
                     rust_type: "Duration",
-                    doc: concat!($($time_doc),*),
+                    doc: concat!($($duration_doc),*),
                 },)*)?
             ];
         }
 
         impl Default for $section {
             fn default() -> Self {
-                Self { $($key: $default,)* $($($time: $time_default,)*)? }
+                Self { $($key: $default,)* $($($duration: $duration_default,)*)? }
             }
         }
     };
@@ -96,7 +96,7 @@ macro_rules! sections {
 }
 pub(super) use sections;
 
-/// A check that a value lies in a range, both ends included. The message is the cure, so it names both ends.
+/// A check that a value lies in a range, both ends included. The message is the fix, so it names both ends.
 pub(super) fn within<T: PartialOrd + Debug>(
     allowed: RangeInclusive<T>,
 ) -> impl Fn(&T, &()) -> garde::Result {
@@ -118,4 +118,11 @@ pub(super) fn not_blank(text: &str, (): &()) -> garde::Result {
         return Err(garde::Error::new("expected a text that is not blank"));
     }
     Ok(())
+}
+
+/// Whether a text is an absolute URL of one of these schemes, without a user and a password.
+pub(super) fn is_url_without_credentials(text: &str, schemes: &[&str]) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        schemes.contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
+    })
 }

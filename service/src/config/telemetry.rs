@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{is_url_without_credentials, section, within};
 
 section! {
     /// Where traces go, and how many of them.
@@ -20,11 +20,7 @@ section! {
 }
 
 fn collector_url(url: &str, (): &()) -> garde::Result {
-    let usable = |url: &str| match reqwest::Url::parse(url) {
-        Ok(url) => url.scheme() == "http" && url.username().is_empty() && url.password().is_none(),
-        Err(_) => false,
-    };
-    if url.is_empty() || usable(url) {
+    if url.is_empty() || is_url_without_credentials(url, &["http"]) {
         return Ok(());
     }
     Err(garde::Error::new(

@@ -19,15 +19,15 @@ pub(super) struct TimeoutConstraint {
 
 impl TimeoutConstraint {
     pub(super) fn is_satisfied(&self) -> bool {
-        let inner_total: Duration = self.inner.iter().map(|(_, wait)| wait).sum();
+        let inner_total: Duration = self.inner.iter().map(|(_, duration)| duration).sum();
         inner_total < self.outer.1 || (self.allows_equal && inner_total == self.outer.1)
     }
 
     /// What is better otherwise, with the values.
-    pub(super) fn warning(&self) -> String {
+    fn warning(&self) -> String {
         let durations = self.inner.iter().chain([&self.outer]);
         let values: Vec<String> = durations
-            .map(|(key, wait)| format!("{key} = {wait:?}"))
+            .map(|(key, duration)| format!("{key} = {duration:?}"))
             .collect();
         format!("{}: {}", values.join(", "), self.describe("should"))
     }
@@ -151,8 +151,16 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
     ]
 }
 
+/// What is allowed, but better otherwise: sentences for the log of the start.
+pub fn warnings(settings: &Settings) -> Vec<String> {
+    let violated = recommended_constraints(settings)
+        .into_iter()
+        .filter(|constraint| !constraint.is_satisfied());
+    violated.map(|constraint| constraint.warning()).collect()
+}
+
 /// What should hold, but somebody may have a reason against it: the service works without, only less well.
-pub(super) fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint; 2] {
+fn recommended_constraints(settings: &Settings) -> [TimeoutConstraint; 2] {
     let request_timeout = ("http.request_timeout", settings.http.request_timeout);
     [
         shorter(

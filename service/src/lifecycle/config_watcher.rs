@@ -41,7 +41,7 @@ impl ConfigWatcher {
     /// If that can't be watched, a warning says so and SIGHUP is all there is.
     ///
     /// # Errors
-    /// If the process may not listen for signals.
+    /// Returns an error if the process may not listen for signals.
     pub(crate) fn start(directory: &Path) -> std::io::Result<Self> {
         // One event that waits is enough to say that there was one.
         let (sender, changes) = channel(1);
@@ -77,8 +77,8 @@ impl ConfigWatcher {
             _ = self.hangup.recv() => "SIGHUP",
             Some(()) = self.change_events.recv() => {
                 let deadline = Instant::now() + MAX_DEBOUNCE;
-                let settled = async { while let Ok(Some(())) = timeout(DEBOUNCE_INTERVAL, self.change_events.recv()).await {} };
-                let _settled_or_timed_out = timeout_at(deadline, settled).await;
+                let quiet = async { while let Ok(Some(())) = timeout(DEBOUNCE_INTERVAL, self.change_events.recv()).await {} };
+                let _quiet_or_timed_out = timeout_at(deadline, quiet).await;
                 "the files changed"
             }
         }

@@ -15,23 +15,20 @@ pub(crate) enum LifecycleState {
     Stopping,
 }
 
-/// The stage, for all who have to know. Clones are the same one.
+/// The current [`LifecycleState`]. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
-    /// Everything is up.
     pub(crate) fn mark_ready(&self) {
         self.0.store(LifecycleState::Ready as u8, Ordering::Release);
     }
 
-    /// The end has begun.
     pub(crate) fn mark_stopping(&self) {
         self.0
             .store(LifecycleState::Stopping as u8, Ordering::Release);
     }
 
-    /// Where it is now.
     pub(crate) fn state(&self) -> LifecycleState {
         match self.0.load(Ordering::Acquire) {
             0 => LifecycleState::Starting,

@@ -9,10 +9,10 @@
 //! |---|---|---|---|
 //! | `drain_delay` | `/readyz` says 503, requests are still answered, with `Connection: close` | `shutdown.drain_delay` | it always takes that long |
 //! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain_timeout` | they are cut |
-//! | `jobs` | what a job has begun it ends, what it has only leased it hands back | `shutdown.jobs_timeout` | their leases end later |
+//! | `jobs` | what a job has begun it ends, what it has only leased it releases | `shutdown.jobs_timeout` | their leases end later |
 //! | `pools` | connections come back and are closed | `shutdown.pools_timeout` | Postgres notices when the process is gone |
-//! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::finish`]) | `shutdown.telemetry_timeout` | they are lost, which is no failure |
-//! | (log) | the last lines are written ([`crate::telemetry::logging::LastLines`]) | half a second | they are lost |
+//! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::shutdown`]) | `shutdown.telemetry_timeout` | they are lost, which is no failure |
+//! | (log) | the last lines are written ([`crate::telemetry::logging::LogFlushGuard`]) | half a second | they are lost |
 //!
 //! Each has a deadline of its own, so that one that hangs can't take the time of
 //! those after it; together they fit into `shutdown.grace_period`, after which the
@@ -21,7 +21,7 @@
 //! refused, and the metrics of the drain can be scraped.
 //!
 //! The exit code tells a clean end from one where something ran over
-//! ([`Overrun`]). A second signal ends the process at once: whoever sends it has
+//! ([`ShutdownTimedOut`]). A second signal ends the process at once: whoever sends it has
 //! waited long enough.
 //!
 //! See it break: `tests/process/shutdown_phases.rs`, and the drill
@@ -73,14 +73,13 @@ impl ShutdownPhase {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the shutdown ran over its deadline in: {}", .phases.join(", "))]
 pub(crate) struct ShutdownTimedOut {
-    /// Which ones.
     phases: Vec<&'static str>,
 }
 
 /// Goes through `phases` one after the other, to the last one whatever happens.
 ///
 /// # Errors
-/// The first failure of a phase, or else [`Overrun`].
+/// Returns the first failure of a phase, or else [`ShutdownTimedOut`].
 pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()> {
     let (mut first_error, mut timed_out) = (Ok(()), Vec::new());
     for ShutdownPhase {
@@ -128,23 +127,23 @@ mod tests {
 
     type CompletedPhases = Arc<Mutex<Vec<(&'static str, Duration)>>>;
 
-    /// Notes when it is done, `takes` after it began.
+    /// A phase that takes `duration` and logs when it is done.
     fn phase(
         log: &CompletedPhases,
         name: &'static str,
-        takes: Duration,
+        duration: Duration,
         deadline: Duration,
     ) -> ShutdownPhase {
         let (log, start) = (Arc::clone(log), Instant::now());
         ShutdownPhase::with_deadline(name, deadline, async move {
-            sleep(takes).await;
+            sleep(duration).await;
             log.lock().unwrap().push((name, start.elapsed()));
             Ok(())
         })
     }
 
     #[tokio::test(start_paused = true)]
-    async fn phases_follow_each_other() {
+    async fn runs_phases_in_order() {
         let log = CompletedPhases::default();
         let phases = vec![
             ShutdownPhase::delay("wait", 5 * SECOND),
@@ -159,24 +158,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_hangs_is_left_and_takes_no_time_of_the_others() {
+    async fn hung_phase_takes_no_time_from_later_phases() {
         let log = CompletedPhases::default();
         let phases = vec![
             phase(&log, "hangs", 99 * SECOND, 2 * SECOND),
             phase(&log, "next", SECOND, 2 * SECOND),
             phase(&log, "hangs too", 99 * SECOND, 2 * SECOND),
         ];
-        let over = run_phases(phases).await.unwrap_err();
+        let error = run_phases(phases).await.unwrap_err();
         let phases = vec!["hangs", "hangs too"];
         assert_eq!(
-            *over.downcast_ref::<ShutdownTimedOut>().unwrap(),
+            *error.downcast_ref::<ShutdownTimedOut>().unwrap(),
             ShutdownTimedOut { phases }
         );
         assert_eq!(*log.lock().unwrap(), [("next", 3 * SECOND)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_told_after_all_is_done() {
+    async fn returns_failure_after_running_all_phases() {
         let log = CompletedPhases::default();
         let phases = vec![
             ShutdownPhase::with_deadline("fails", SECOND, async { Err(anyhow::anyhow!("why")) }),

@@ -40,7 +40,7 @@ impl StopSignals {
     /// Begins to listen for SIGTERM and SIGINT.
     ///
     /// # Errors
-    /// If the process may not listen for signals.
+    /// Returns an error if the process may not listen for signals.
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -60,7 +60,7 @@ impl StopSignals {
 /// SIGHUP, which daemons take as "read your configuration again".
 ///
 /// # Errors
-/// If the process may not listen for signals.
+/// Returns an error if the process may not listen for signals.
 pub(super) fn listen_for_reload() -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
 }

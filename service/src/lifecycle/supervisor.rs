@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_comes_back_and_is_counted() {
+    async fn restarts_and_counts_panicking_task() {
         let supervisor = supervisor();
         let (runs, third) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
         let (counted, reached) = (Arc::clone(&runs), Arc::clone(&third));
-        supervisor.spawn("shaky", move |stop| {
+        supervisor.spawn("flaky", move |stop| {
             let (runs, third) = (Arc::clone(&counted), Arc::clone(&reached));
             async move {
                 if runs.fetch_add(1, Ordering::SeqCst) < 2 {
@@ -120,7 +120,7 @@ mod tests {
             }
         });
         third.notified().await;
-        assert_eq!(supervisor.restarts.with_label_values(&["shaky"]).get(), 2);
+        assert_eq!(supervisor.restarts.with_label_values(&["flaky"]).get(), 2);
         supervisor.stop().await;
         assert_eq!(
             runs.load(Ordering::SeqCst),

@@ -9,7 +9,7 @@ use tracing::field::Empty;
 
 use super::outcome::GatewayError;
 use crate::telemetry::propagation;
-use crate::telemetry::traces::sampled_span;
+use crate::telemetry::sampled_span::sampled_span;
 
 /// The span of one try, by OpenTelemetry's conventions for HTTP clients.
 pub(super) fn span(url: &Url) -> Span {

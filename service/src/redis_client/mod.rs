@@ -30,7 +30,7 @@ use self::connection::RedisConnection;
 use crate::config::{BreakerConfig, RedisConfig};
 use crate::resilience::breaker::{Breaker, BreakerState};
 use crate::resilience::deadline;
-use crate::telemetry::traces::sampled_span;
+use crate::telemetry::sampled_span::sampled_span;
 
 /// The client. Clones share the connection and the breaker.
 #[derive(Clone)]

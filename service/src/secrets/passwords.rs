@@ -41,7 +41,7 @@ pub(crate) enum PasswordError {
 pub(crate) struct PasswordHashingPool {
     argon2: Argon2<'static>,
     slots: Arc<Semaphore>,
-    wait: Duration,
+    queue_timeout: Duration,
     dummy_hash: Arc<str>,
     hashes: IntCounter,
 }
@@ -50,17 +50,17 @@ impl PasswordHashingPool {
     /// A hasher with the parameters of `config`; `hashes` counts what it computes.
     ///
     /// # Errors
-    /// If Argon2 refuses the parameters.
+    /// Returns an error if Argon2 rejects the parameters.
     pub(crate) fn new(config: &AuthConfig, hashes: IntCounter) -> anyhow::Result<Self> {
         let params = Params::new(config.hash_memory_kib, config.hash_iterations, 1, None).map_err(
             |error| anyhow::anyhow!("auth.hash_memory_kib, auth.hash_iterations: {error}"),
         )?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy_hash = hash(&argon2, "nobody's password, which opens nothing")?;
+        let dummy_hash = hash_password(&argon2, "dummy password")?;
         Ok(Self {
             argon2,
             slots: Arc::new(Semaphore::new(config.max_concurrent_hashes)),
-            wait: config.hash_queue_timeout,
+            queue_timeout: config.hash_queue_timeout,
             dummy_hash: dummy_hash.into(),
             hashes,
         })
@@ -69,10 +69,10 @@ impl PasswordHashingPool {
     /// Hashes a new password, with a fresh salt, into a PHC string.
     ///
     /// # Errors
-    /// [`PasswordError`].
+    /// Returns [`PasswordError::Busy`] if no slot becomes free within `auth.hash_queue_timeout`.
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
-        self.run_in_slot(move || hash(&argon2, password.secret().expose_secret()))
+        self.run_in_slot(move || hash_password(&argon2, password.secret().expose_secret()))
             .await
     }
 
@@ -80,7 +80,8 @@ impl PasswordHashingPool {
     /// the answer is no, after the same work.
     ///
     /// # Errors
-    /// [`PasswordError`].
+    /// Returns [`PasswordError::Busy`] if no slot becomes free within `auth.hash_queue_timeout`, and
+    /// [`PasswordError::Failed`] if `stored` is no PHC string.
     pub(crate) async fn verify(
         &self,
         candidate: &SecretString,
@@ -106,7 +107,7 @@ impl PasswordHashingPool {
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let slot: OwnedSemaphorePermit =
-            tokio::time::timeout(self.wait, Arc::clone(&self.slots).acquire_owned())
+            tokio::time::timeout(self.queue_timeout, Arc::clone(&self.slots).acquire_owned())
                 .await
                 .map_err(|_| PasswordError::Busy)?
                 .map_err(|_| PasswordError::Busy)?;
@@ -123,7 +124,7 @@ impl PasswordHashingPool {
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, PasswordError> {
+fn hash_password(argon2: &Argon2<'_>, password: &str) -> Result<String, PasswordError> {
     argon2
         .hash_password(password.as_bytes())
         .map(|hash| hash.to_string())

@@ -80,7 +80,7 @@ impl TokenService {
     /// Uses the key of `config`, or one made for this process only.
     ///
     /// # Errors
-    /// If the key is not an Ed25519 key in PKCS#8 PEM; the message does not
+    /// Returns an error if the key is not an Ed25519 key in PKCS#8 PEM; the message does not
     /// repeat it.
     pub(crate) fn new(config: &AuthConfig) -> anyhow::Result<Self> {
         let pkcs8 = match &config.signing_key {
@@ -99,12 +99,12 @@ impl TokenService {
                 generated.as_ref().to_vec()
             }
         };
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8)
+        let key_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8)
             .context("ORDERLY__AUTH__SIGNING_KEY is not an Ed25519 key")?;
-        let public = pair.public_key().as_ref();
+        let public_key = key_pair.public_key().as_ref();
 
         let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(thumbprint(public));
+        header.kid = Some(thumbprint(public_key));
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.audience]);
@@ -114,7 +114,7 @@ impl TokenService {
         Ok(Self {
             verified: Cache::new(TOKEN_CACHE_CAPACITY),
             signing_key: EncodingKey::from_ed_der(&pkcs8),
-            verifying_key: DecodingKey::from_ed_der(public),
+            verifying_key: DecodingKey::from_ed_der(public_key),
             header,
             validation,
             issuer: config.issuer.clone(),
@@ -126,7 +126,7 @@ impl TokenService {
     /// Signs a token for `identity`.
     ///
     /// # Errors
-    /// If signing fails, which would be a bug.
+    /// Returns an error if signing fails, which would be a bug.
     pub fn issue(&self, identity: Identity, now: DateTime<Utc>) -> anyhow::Result<IssuedToken> {
         let lifetime = i64::try_from(self.lifetime.as_secs())?;
         let claims = Claims {
@@ -147,32 +147,32 @@ impl TokenService {
     /// or over.
     pub(crate) fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let (identity, expires) = match self.verified.get(&hash) {
-            Some(known) => known,
+        let (identity, expires_at) = match self.verified.get(&hash) {
+            Some(cached) => cached,
             None => {
                 let verified_token = self.verify_signature(token)?;
                 self.verified.insert(hash, verified_token);
                 verified_token
             }
         };
-        (now <= expires + LEEWAY).then_some(identity)
+        (now <= expires_at + LEEWAY).then_some(identity)
     }
 
     fn verify_signature(&self, token: &str) -> Option<(Identity, DateTime<Utc>)> {
-        let data =
+        let token_data =
             jsonwebtoken::decode::<Claims>(token, &self.verifying_key, &self.validation).ok()?;
         let identity = Identity {
-            user_id: data.claims.sub,
-            role: data.claims.role,
+            user_id: token_data.claims.sub,
+            role: token_data.claims.role,
         };
-        let expires = DateTime::from_timestamp(data.claims.exp, 0)?;
-        (data.header.kid == self.header.kid).then_some((identity, expires))
+        let expires_at = DateTime::from_timestamp(token_data.claims.exp, 0)?;
+        (token_data.header.kid == self.header.kid).then_some((identity, expires_at))
     }
 }
 
 /// The JWK thumbprint of an Ed25519 public key (RFC 7638, RFC 8037 appendix A.3).
-fn thumbprint(public: &[u8]) -> String {
-    let x = URL_SAFE_NO_PAD.encode(public);
+fn thumbprint(public_key: &[u8]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public_key);
     let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     URL_SAFE_NO_PAD.encode(Sha256::digest(jwk))
 }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_is_remembered_ends_when_it_is_over() {
+    fn cached_token_expires() {
         let tokens = TokenService::new(&AuthConfig::default()).unwrap();
         let identity = Identity {
             user_id: UserId(uuid::Uuid::nil()),
@@ -191,21 +191,21 @@ mod tests {
         };
         let now = Utc::now();
         let issued = tokens.issue(identity, now).unwrap();
-        let over = now + issued.lifetime + LEEWAY + TimeDelta::seconds(1);
+        let after_expiry = now + issued.lifetime + LEEWAY + TimeDelta::seconds(1);
         for _ in 0..2 {
             assert_eq!(tokens.verify(&issued.token, now), Some(identity));
-            assert_eq!(tokens.verify(&issued.token, over), None);
+            assert_eq!(tokens.verify(&issued.token, after_expiry), None);
         }
         let changed = format!("{}A", issued.token);
         assert_eq!(tokens.verify(&changed, now), None);
     }
 
     #[test]
-    fn the_thumbprint_is_the_one_of_the_rfc() {
+    fn thumbprint_matches_rfc_8037_example() {
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-        let public = URL_SAFE_NO_PAD.decode(x).unwrap();
+        let public_key = URL_SAFE_NO_PAD.decode(x).unwrap();
         assert_eq!(
-            thumbprint(&public),
+            thumbprint(&public_key),
             "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
         );
     }

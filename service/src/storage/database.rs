@@ -47,7 +47,7 @@ use super::error::StorageError;
 use super::pool_metrics::PoolMetrics;
 use crate::config::DatabaseConfig;
 use crate::resilience::deadline;
-use crate::telemetry::traces::sampled_span;
+use crate::telemetry::sampled_span::sampled_span;
 
 /// A pool. Clones share it.
 #[derive(Clone)]

@@ -92,7 +92,7 @@ pub(crate) async fn insert(
         event_data: &event.data,
         key: key.as_str(),
         response_body,
-        trace_context: trace_context::current(),
+        trace_context: trace_context::current_traceparent(),
     }
     .execute(&mut conn)
     .await?;

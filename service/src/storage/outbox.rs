@@ -36,7 +36,7 @@ pub(crate) async fn append(
             outbox::kind.eq(&event.kind),
             outbox::data.eq(&event.data),
             outbox::occurred_at.eq(event.occurred_at),
-            outbox::trace_context.eq(trace_context::current()),
+            outbox::trace_context.eq(trace_context::current_traceparent()),
         ))
         .execute(conn)
         .await?;

@@ -218,7 +218,7 @@ pub(crate) async fn cancel(
             payment_jobs::run_at.eq(db_now()),
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
-            payment_jobs::trace_context.eq(trace_context::current()),
+            payment_jobs::trace_context.eq(trace_context::current_traceparent()),
         ))
         .execute(conn)
         .await?;

@@ -18,7 +18,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::query_summary::query_summary;
-use crate::telemetry::traces::sampled_span;
+use crate::telemetry::sampled_span::sampled_span;
 
 /// Watches one connection, which runs one statement after the other. Some may be sent
 /// before those before them are done; they are done in the same order. The span of such

@@ -54,7 +54,7 @@ where
         let level = event.metadata().level();
         write!(writer, "{dim}{}{plain} {colour}{level:>5}{plain} ", now())?;
         DefaultFields::new().format_fields(writer.by_ref(), event)?;
-        if let Some(span) = trace_context::of_event(event) {
+        if let Some(span) = trace_context::span_context_of(event) {
             let (trace_id, span_id) = (span.trace_id(), span.span_id());
             write!(writer, "{dim} trace_id={trace_id} span_id={span_id}{plain}")?;
         }
@@ -109,7 +109,7 @@ fn write_json(line: &mut Vec<u8>, event: &Event<'_>) -> serde_json::Result<()> {
     written?;
     let target = log_target.as_deref().unwrap_or(event.metadata().target());
     map.serialize_entry("target", target)?;
-    if let Some(span) = trace_context::of_event(event) {
+    if let Some(span) = trace_context::span_context_of(event) {
         map.serialize_entry("trace_id", &format_args!("{}", span.trace_id()))?;
         map.serialize_entry("span_id", &format_args!("{}", span.span_id()))?;
     }

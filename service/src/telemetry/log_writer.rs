@@ -8,7 +8,7 @@
 //! `orderly_log_lines_dropped_total`.
 //!
 //! What is queued when the process ends has to come out first, or the very lines that
-//! say why it ended are lost: [`LogWriter::finish`].
+//! say why it ended are lost: [`LogWriter::flush_within`].
 //!
 //! See it break: `a_log_that_nobody_reads_delays_nobody` in `tests/process/logging.rs`.
 
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
-/// How often [`LogWriter::finish`] looks whether all is written.
+/// How often [`LogWriter::flush_within`] looks whether all is written.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Lines that come within this time are written together: under load, waking up the thread and
@@ -44,7 +44,7 @@ impl LogWriter {
     /// `dropped` counts those that found no place.
     ///
     /// # Errors
-    /// If the thread can't be started.
+    /// Returns an error if the thread can't be started.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         capacity: usize,
@@ -66,8 +66,8 @@ impl LogWriter {
 
     /// Waits until all lines are written, or for `limit` if nobody reads them.
     pub(super) fn flush_within(&self, limit: Duration) {
-        let began = Instant::now();
-        while self.pending.load(Ordering::Acquire) > 0 && began.elapsed() < limit {
+        let started = Instant::now();
+        while self.pending.load(Ordering::Acquire) > 0 && started.elapsed() < limit {
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -152,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_finds_no_place_is_dropped_and_counted() {
+    fn drops_and_counts_lines_when_queue_is_full() {
         let (writer, allow, written) = blocked_writer(2);
         for line in 0..1000 {
             (&writer).write_all(format!("{line}\n").as_bytes()).unwrap();
         }
         let dropped = writer.dropped.get();
-        let most = 1 + BATCH_SIZE as u64 + 2;
+        let max_accepted = 1 + BATCH_SIZE as u64 + 2;
         assert!(
-            dropped >= 1000 - most,
+            dropped >= 1000 - max_accepted,
             "a batch in hand, and two wait: {dropped}"
         );
         drop(allow);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_waits_for_the_last_line_but_not_for_ever() {
+    fn flush_waits_for_last_line_up_to_limit() {
         let (writer, allow, written) = blocked_writer(9);
         (&writer).write_all(b"one\n").unwrap();
         (&writer).write_all(b"two\n").unwrap();

@@ -30,7 +30,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Writes lines to standard output.
 ///
 /// # Errors
-/// If the filter can't be read, or the thread that writes can't be started.
+/// Returns an error if the filter can't be read, or the thread that writes can't be started.
 pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> {
     let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
     FILTER.get_or_init(|| handle);
@@ -52,7 +52,7 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
 /// Logs by another filter from now on.
 ///
 /// # Errors
-/// If the filter can't be read, or logging was not started.
+/// Returns an error if the filter can't be read, or logging was not started.
 pub(crate) fn set_filter(filter: &str) -> anyhow::Result<()> {
     let handle = FILTER.get().context("logging was not started")?;
     Ok(handle.reload(parse_filter(filter)?)?)

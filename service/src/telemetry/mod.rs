@@ -1,7 +1,7 @@
 //! How the service tells what it does: log lines, traces and metrics.
 //!
 //! One event, three readers. A line of the log says what happened, with the
-//! `trace_id` and `span_id` of the request or job it belongs to ([`lines`]); a trace
+//! `trace_id` and `span_id` of the request or job it belongs to ([`log_format`]); a trace
 //! says where the time of one request went ([`traces`]); a metric says how all of
 //! them do ([`metrics`]).
 //!
@@ -15,9 +15,9 @@ pub(crate) mod logging;
 pub mod metrics;
 pub(crate) mod panics;
 pub(crate) mod propagation;
+pub(crate) mod sampled_span;
 mod sampler;
 pub(crate) mod trace_context;
-pub(crate) mod trace_id;
 pub(crate) mod traces;
 
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ use crate::config::{LogConfig, TelemetryConfig};
 /// that will outlive everything: it carries the connection to the collector.
 ///
 /// # Errors
-/// If the log filter or the collector's URL can't be used, or this was called before.
+/// Returns an error if the log filter or the collector's URL can't be used, or this was called before.
 pub fn start(log: &LogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<()> {
     tracing_subscriber::registry()
         .with(logging::layer(log)?)

@@ -14,10 +14,10 @@ use std::panic::{self, PanicHookInfo};
 
 /// Logs every panic of the process from now on.
 pub(crate) fn install_hook() {
-    panic::set_hook(Box::new(log));
+    panic::set_hook(Box::new(log_panic));
 }
 
-fn log(panicked: &PanicHookInfo<'_>) {
+fn log_panic(panicked: &PanicHookInfo<'_>) {
     let location = panicked.location().map(ToString::to_string);
     let panic_message = panicked.payload().downcast_ref::<&'static str>().copied();
     let backtrace = Backtrace::capture();
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::config::TelemetryConfig;
     use crate::telemetry::log_format::{JsonFormat, SkipSpanFields};
-    use crate::telemetry::{trace_id, traces};
+    use crate::telemetry::{trace_context, traces};
     use serde_json::Value;
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
@@ -68,11 +68,11 @@ mod tests {
     }
 
     /// The line that a panic leaves in the trace that it happened in.
-    fn line_of(log: &LogBuffer, panics: impl FnOnce() + panic::UnwindSafe) -> Value {
-        let in_it = tracing::info_span!("request").entered();
-        let trace_id = trace_id::current().unwrap();
+    fn panic_line(log: &LogBuffer, panics: impl FnOnce() + panic::UnwindSafe) -> Value {
+        let span = tracing::info_span!("request").entered();
+        let trace_id = trace_context::current_trace_id().unwrap();
         panic::catch_unwind(panics).unwrap_err();
-        drop(in_it);
+        drop(span);
         let written = log.0.lock().unwrap();
         let mut lines = (written.split(|byte| *byte == b'\n'))
             .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -82,16 +82,16 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_line_with_its_place_and_trace_and_without_values() {
+    fn logs_panic_with_location_and_trace_without_values() {
         let log = LogBuffer::default();
         log_to(&log);
         // For all threads: a test that fails in the meantime says so without a message.
-        let usual = panic::take_hook();
+        let previous_hook = panic::take_hook();
         install_hook();
-        let literal = line_of(&log, || panic!("a bug"));
+        let literal = panic_line(&log, || panic!("a bug"));
         let value = "canary";
-        let quoting = line_of(&log, || panic!("unexpected: {value}"));
-        panic::set_hook(usual);
+        let quoting = panic_line(&log, || panic!("unexpected: {value}"));
+        panic::set_hook(previous_hook);
 
         assert_eq!(literal["message"], "a panic");
         assert_eq!(literal["level"], "ERROR");

@@ -19,14 +19,17 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// In the order in which they are read: the last one that finds something counts.
 static FORMATS: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
-    TextMapCompositePropagator::new(vec![jaeger(), Box::new(TraceContextPropagator::new())])
+    TextMapCompositePropagator::new(vec![
+        jaeger_propagator(),
+        Box::new(TraceContextPropagator::new()),
+    ])
 });
 
 #[expect(
     deprecated,
     reason = "Jaeger has given its format up for W3C's; clients that have not are why this is here"
 )]
-fn jaeger() -> Box<dyn TextMapPropagator + Send + Sync> {
+fn jaeger_propagator() -> Box<dyn TextMapPropagator + Send + Sync> {
     Box::new(opentelemetry_jaeger_propagator::Propagator::new())
 }
 

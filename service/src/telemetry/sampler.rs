@@ -11,7 +11,6 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceS
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct LinkedParentSampler(Sampler);
 
@@ -37,9 +36,9 @@ impl ShouldSample for LinkedParentSampler {
         if has_parent || links.is_empty() {
             return (self.0).should_sample(parent, trace_id, name, kind, attributes, links);
         }
-        let followed = links.iter().any(|link| link.span_context.is_sampled());
+        let is_link_sampled = links.iter().any(|link| link.span_context.is_sampled());
         SamplingResult {
-            decision: match followed {
+            decision: match is_link_sampled {
                 true => SamplingDecision::RecordAndSample,
                 false => SamplingDecision::Drop,
             },
@@ -71,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_decides_and_the_ratio_only_without_one() {
-        let (yes, no) = (TraceFlags::SAMPLED, TraceFlags::default());
+    fn follows_parent_or_link_before_ratio() {
+        let (sampled, unsampled) = (TraceFlags::SAMPLED, TraceFlags::default());
         assert!(is_sampled(1.0, None, &[]));
         assert!(!is_sampled(0.0, None, &[]));
-        assert!(is_sampled(0.0, Some(yes), &[]));
-        assert!(!is_sampled(1.0, Some(no), &[]));
-        assert!(is_sampled(0.0, None, &[no, yes]));
-        assert!(!is_sampled(1.0, None, &[no]));
-        assert!(!is_sampled(1.0, Some(no), &[yes]));
+        assert!(is_sampled(0.0, Some(sampled), &[]));
+        assert!(!is_sampled(1.0, Some(unsampled), &[]));
+        assert!(is_sampled(0.0, None, &[unsampled, sampled]));
+        assert!(!is_sampled(1.0, None, &[unsampled]));
+        assert!(!is_sampled(1.0, Some(unsampled), &[sampled]));
     }
 }

@@ -1,4 +1,4 @@
-//! The place of a span in its trace, as text: for a row that causes work later.
+//! The trace id and span id of a span: for responses and log lines, and for rows that cause work later.
 //!
 //! A job runs long after the request that caused it has been answered, often in
 //! another process, so it is no child of it: it begins a trace of its own, with a
@@ -11,9 +11,20 @@ use opentelemetry::trace::{
 use tracing::{Event, Span, dispatcher};
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 
+/// The id of the trace that the current span belongs to, 32 hexadecimal digits
+/// (W3C Trace Context, section 3.2.2.3); none outside any span.
+pub(crate) fn current_trace_id() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span();
+    let span_context = span.span_context();
+    span_context
+        .is_valid()
+        .then(|| span_context.trace_id().to_string())
+}
+
 /// The `traceparent` of the current span, to be kept with what it causes; none outside
 /// any span.
-pub(crate) fn current() -> Option<String> {
+pub(crate) fn current_traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span();
     let span = span.span_context();
@@ -51,7 +62,7 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
 }
 
 /// The span that an event belongs to.
-pub(super) fn of_event(event: &Event<'_>) -> Option<SpanContext> {
+pub(super) fn span_context_of(event: &Event<'_>) -> Option<SpanContext> {
     let id = match event.parent() {
         Some(parent) => Some(parent.clone()),
         None if event.is_contextual() => Span::current().id(),

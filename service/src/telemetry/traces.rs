@@ -6,7 +6,7 @@
 //! slow it fills up and further spans are dropped, and no request ever waits for it.
 //!
 //! Spans cost CPU. The one of a request or a job is always made, since the trace id
-//! comes from it; those inside of it only if the trace is exported (`sampled_span!`).
+//! comes from it; those inside of it only if the trace is exported ([`super::sampled_span`]).
 //! Of the events inside a span only warnings and errors go along.
 //!
 //! See it break: `a_collector_that_hangs_delays_nobody` in `tests/process/traces.rs`.
@@ -16,14 +16,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, TracerProviderBuilder,
 };
 use tracing::{Level, Metadata, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -44,15 +43,15 @@ static EXPORTING_PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 /// Turns spans into traces.
 ///
 /// # Errors
-/// If the collector's URL can't be used.
+/// Returns an error if the collector's URL can't be used.
 pub(super) fn layer<S>(config: &TelemetryConfig) -> anyhow::Result<impl Layer<S>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let provider = if config.otlp_endpoint.is_empty() {
         // For the ids alone. What a caller has decided is passed on.
-        let undecided = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-        SdkTracerProvider::builder().with_sampler(undecided).build()
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        SdkTracerProvider::builder().with_sampler(sampler).build()
     } else {
         let provider = exporting_provider_builder(config)?.build();
         EXPORTING_PROVIDER.get_or_init(|| provider.clone());
@@ -72,11 +71,11 @@ where
 /// Our own spans, and our own complaints inside of them. The libraries' would be a
 /// hundred times as many.
 fn is_traced(metadata: &Metadata<'_>) -> bool {
-    let least = match metadata.is_span() {
+    let max_level = match metadata.is_span() {
         true => Level::INFO,
         false => Level::WARN,
     };
-    *metadata.level() <= least && metadata.target().starts_with("orderly")
+    *metadata.level() <= max_level && metadata.target().starts_with("orderly")
 }
 
 fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> {
@@ -86,13 +85,13 @@ fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<Tracer
         .with_timeout(config.export_timeout)
         .build()
         .context("ORDERLY__TELEMETRY__OTLP_ENDPOINT can't be used")?;
-    let batches = BatchConfigBuilder::default()
+    let batch_config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_CAPACITY)
         .with_max_export_batch_size(BATCH_SIZE)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
     let processor = BatchSpanProcessor::builder(LogOnceExporter::new(exporter))
-        .with_batch_config(batches)
+        .with_batch_config(batch_config)
         .build();
     let resource = Resource::builder_empty()
         .with_service_name("orderly")
@@ -107,23 +106,10 @@ fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<Tracer
         .with_span_processor(processor))
 }
 
-/// Whether a span that begins now would be exported.
-pub(crate) fn is_current_span_sampled() -> bool {
+/// Whether there is a collector to export spans to.
+pub(super) fn is_exporting() -> bool {
     EXPORTING_PROVIDER.get().is_some()
-        && (tracing::Span::current().context().span().span_context()).is_sampled()
 }
-
-/// Like `tracing::info_span!`, but there is no span if nobody would see it.
-macro_rules! sampled_span {
-    ($($span:tt)*) => {
-        if $crate::telemetry::traces::is_current_span_sampled() {
-            tracing::info_span!($($span)*)
-        } else {
-            tracing::Span::none()
-        }
-    };
-}
-pub(crate) use sampled_span;
 
 /// Exports what still waits, for no longer than `limit`, and nothing after that. What
 /// could not be exported is lost, which is worth a line and no failure.

@@ -15,7 +15,7 @@ use super::load_certificates;
 /// asked for. `variable` is where the path came from.
 ///
 /// # Errors
-/// If there is no usable CA.
+/// Returns an error if there is no usable CA.
 pub(crate) fn verifying_config(ca: Option<&Path>, variable: &str) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     match ca {

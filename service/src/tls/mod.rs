@@ -21,10 +21,10 @@ use rustls::pki_types::pem::PemObject as _;
 
 /// The certificates of a PEM file, of which there must be one at least.
 fn load_certificates(path: &Path, variable: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = || format!("{variable}: {} can't be read", path.display());
+    let unreadable = || format!("{variable}: {} can't be read", path.display());
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(read)?;
+        .with_context(unreadable)?;
     if certificates.is_empty() {
         bail!("{variable}: {} has no certificate in PEM", path.display());
     }

@@ -16,25 +16,26 @@ use crate::config::{HttpConfig, variable_name};
 /// What the API listener needs for TLS 1.2 and 1.3; `None` without a certificate.
 ///
 /// # Errors
-/// A file that can't be read, a key of another certificate, a certificate that is not valid today.
+/// Returns an error if a file can't be read, the key is the one of another certificate, or the certificate is not
+/// valid today.
 pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
     let (Some(certificate), Some(key)) = (&http.tls_certificate, &http.tls_key) else {
         return Ok(None);
     };
-    let variables = (
+    let (certificate_variable, key_variable) = (
         variable_name("http.tls_certificate"),
         variable_name("http.tls_key"),
     );
-    let chain = load_certificates(certificate, &variables.0)?;
-    require_valid_today(&chain, certificate, &variables.0)?;
+    let chain = load_certificates(certificate, &certificate_variable)?;
+    require_valid_today(&chain, certificate, &certificate_variable)?;
     let private_key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("{}: {} can't be read", variables.1, key.display()))?;
+        .with_context(|| format!("{key_variable}: {} can't be read", key.display()))?;
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, private_key)
         .with_context(|| {
             let (certificate, key) = (certificate.display(), key.display());
-            format!("{}: {key} is not the key of {certificate}", variables.1)
+            format!("{key_variable}: {key} is not the key of {certificate}")
         })?;
     Ok(Some(config))
 }

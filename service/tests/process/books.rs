@@ -36,8 +36,12 @@ async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
     expect_broken(&orderly, "stock + sold = received", product).await;
     let text = orderly.run(&["check-invariants"]).await;
     assert_eq!(text.code, Some(1));
-    assert!(text.stdout.contains("BROKEN  stock"), "{}", text.stdout);
-    assert!(text.stderr.contains("a rule is broken"), "{}", text.stderr);
+    assert!(text.stdout.contains("VIOLATED  stock"), "{}", text.stdout);
+    assert!(
+        text.stderr.contains("1 invariant is violated"),
+        "{}",
+        text.stderr
+    );
 }
 
 async fn expect_broken(orderly: &Orderly, rule: &str, by: &str) {

@@ -20,7 +20,7 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
         assert!(answer.status().is_success());
     };
     let none = orderly.succeed(&["jobs", "list"]).await;
-    assert_eq!(none, "no payment was given up");
+    assert_eq!(none, "no payment is dead-lettered");
 
     faults(json!({"error_rate": 1.0})).await;
     let token = served.customer().await;
@@ -41,14 +41,14 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
 
     faults(json!({})).await;
     let back = orderly.succeed(&["jobs", "requeue", id]).await;
-    assert_eq!(back, "1 back in the queue");
+    assert_eq!(back, "1 requeued");
     served.order_reaches(&token, &order, "paid").await;
     assert!(list(&orderly).await.is_empty());
 
     let message = orderly.fail(1, &["jobs", "requeue", id]).await;
-    assert!(message.contains("was given up"), "{message}");
+    assert!(message.contains("is dead-lettered"), "{message}");
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
-    assert_eq!(none, "0 back in the queue");
+    assert_eq!(none, "0 requeued");
     served.stop("TERM").await;
 }
 

@@ -11,7 +11,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 
 use crate::http::problem::{Problem, ProblemBody, ProblemKind, TYPE_BASE};
-use crate::telemetry::trace_id;
+use crate::telemetry::trace_context::current_trace_id;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 ///
@@ -46,7 +46,7 @@ fn framework_problem(status: StatusCode) -> Option<Problem> {
 
 fn write_problem<B>(response: ServiceResponse<B>, problem: &Problem) -> ServiceResponse<BoxBody> {
     let instance = response.request().path().to_owned();
-    let trace_id = trace_id::current().unwrap_or_default();
+    let trace_id = current_trace_id().unwrap_or_default();
     let status = problem.kind.status();
     let reason = problem.cause.as_deref().unwrap_or(&problem.detail);
     if problem.is_shed {

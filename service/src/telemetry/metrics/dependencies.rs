@@ -1,9 +1,9 @@
-//! What is asked of others: the payment gateway, Redis, and again after a failure.
+//! Calls of dependencies: the payment gateway and Redis.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, Result};
+use prometheus::{HistogramVec, IntGauge, Result};
 
-use super::constructors::{counter_vec, duration_histogram_vec, gauge};
+use super::constructors::{duration_histogram_vec, gauge};
 
 /// What calls of the payment gateway show of themselves.
 #[derive(Clone)]
@@ -15,15 +15,15 @@ pub struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    /// Makes them.
+    /// Makes them unregistered.
     ///
     /// # Errors
-    /// None: the names are good.
+    /// Returns an error if a metric name is invalid, which would be a bug.
     pub fn new() -> Result<Self> {
         Ok(Self {
             duration: duration_histogram_vec(
                 "gateway_request_duration",
-                "Calls of the payment gateway, each try by itself, by operation (charge, refund) and \
+                "Calls of the payment gateway, each attempt by itself, by operation (charge, refund) and \
                  outcome: charged, declined, voided, refunded, transient_error (result unknown), permanent_error \
                  (it does not accept the request)",
                 &["operation", "outcome"],
@@ -49,34 +49,14 @@ impl GatewayMetrics {
 /// `orderly_redis_command_duration_seconds{command}`: how long each was waited for.
 ///
 /// # Errors
-/// None: the name is good.
+/// Returns an error if the metric name is invalid, which would be a bug.
 pub fn redis_latency() -> Result<HistogramVec> {
     duration_histogram_vec(
         "redis_command_duration",
-        "Time until Redis answered, or was given up, by command; what the breaker refuses is not in it",
+        "Time until Redis answered, or the command timed out, by command; what the breaker rejects is not in it",
         &["command"],
         &[
             0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
         ],
     )
-}
-
-/// `orderly_retries_total{dependency,outcome}`: what became of a try that failed and was worth another.
-///
-/// # Errors
-/// None: the name is good.
-pub fn retries() -> Result<IntCounterVec> {
-    let retries = counter_vec(
-        "retries",
-        "Failures worth another try, by dependency (database, gateway) and outcome: retried (it was \
-         tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
-        &["dependency", "outcome"],
-    )?;
-    // From the start, so that a rate over the first one is right.
-    for dependency in ["database", "gateway"] {
-        for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
-            retries.with_label_values(&[dependency, outcome]);
-        }
-    }
-    Ok(retries)
 }

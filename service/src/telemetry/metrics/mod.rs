@@ -12,20 +12,21 @@ mod dependencies;
 mod description;
 pub(crate) mod process;
 mod queues;
+mod reload;
 mod resilience;
 
 use prometheus::core::Collector;
-use prometheus::{
-    Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
-};
+use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, Result};
 
-use constructors::{counter, counter_vec, float_gauge, gauge, gauge_vec};
+use constructors::{counter, counter_vec, gauge_vec};
 
 pub(crate) use business::BusinessMetrics;
-pub use dependencies::{GatewayMetrics, redis_latency, retries};
+pub use dependencies::{GatewayMetrics, redis_latency};
 pub(crate) use description::MetricDescription;
+pub(crate) use process::event_loop_lag;
 pub(crate) use queues::QueueMetrics;
-pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics};
+pub(crate) use reload::ReloadMetrics;
+pub use resilience::{BreakerMetrics, InFlightMetrics, RateLimitMetrics, retries};
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -36,10 +37,10 @@ pub struct Metrics {
     pub(crate) business: BusinessMetrics,
     /// `orderly_password_hashes_total`: passwords hashed or verified.
     pub(crate) password_hashes: IntCounter,
-    /// `orderly_payment_attempts_total{outcome}`: tries to charge or to refund, by what
-    /// came of them: charged, declined, refunded, voided, rescheduled, released (the
+    /// `orderly_payment_attempts_total{outcome}`: attempts to charge or to refund, by
+    /// outcome: charged, declined, refunded, voided, rescheduled, released (the
     /// breaker is open, or the service stops), dead_lettered or panicked.
-    pub payments: IntCounterVec,
+    pub payment_attempts: IntCounterVec,
     /// The payment gateway's.
     pub gateway: GatewayMetrics,
     /// `orderly_redis_command_duration_seconds{command}`
@@ -54,10 +55,10 @@ pub struct Metrics {
     pub(crate) task_restarts: IntCounterVec,
     /// `orderly_cache_requests_total{layer,outcome}`: look-ups of the cache. The
     /// layers are local, redis and database, asked in this order; the outcomes are
-    /// hit, miss, error, and stale (an old entry stood in for the database).
+    /// hit, miss, error, and stale (an expired entry, while the database fails).
     pub(crate) cache_requests: IntCounterVec,
     /// `orderly_handler_panics_total`: handlers that panicked.
-    pub(crate) panics: IntCounter,
+    pub(crate) handler_panics: IntCounter,
     /// The circuit breakers'.
     pub breakers: BreakerMetrics,
     /// The load shedder's.
@@ -72,20 +73,11 @@ pub struct Metrics {
     pub(crate) reload: ReloadMetrics,
 }
 
-/// What reloading the configuration shows of itself.
-#[derive(Clone)]
-pub(crate) struct ReloadMetrics {
-    /// `orderly_config_reload_failures_total`: reloads refused for a mistake.
-    pub(crate) failures: IntCounter,
-    /// `orderly_config_last_reload_successful`: 0 while the files hold a mistake.
-    pub(crate) last_successful: IntGauge,
-}
-
 impl Metrics {
     /// Makes and registers all of them, but the process' own ([`process`]).
     ///
     /// # Errors
-    /// If two have one name.
+    /// Returns an error if two metrics have one name, which would be a bug.
     pub fn new() -> Result<Self> {
         let metrics = Self::build()?;
         for collector in metrics.collectors() {
@@ -99,9 +91,9 @@ impl Metrics {
             registry: Registry::new(),
             business: BusinessMetrics::new()?,
             password_hashes: counter("password_hashes", "Passwords hashed or verified")?,
-            payments: counter_vec(
+            payment_attempts: counter_vec(
                 "payment_attempts",
-                "Payment tries by outcome: charged, declined, refunded, voided, rescheduled, released \
+                "Payment attempts by outcome: charged, declined, refunded, voided, rescheduled, released \
                  (the breaker is open, or the service stops), dead_lettered, panicked",
                 &["outcome"],
             )?,
@@ -118,10 +110,10 @@ impl Metrics {
             cache_requests: counter_vec(
                 "cache_requests",
                 "Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss, \
-                 error, stale (an old entry stood in for the database)",
+                 error, stale (an expired entry, while the database fails)",
                 &["layer", "outcome"],
             )?,
-            panics: counter("handler_panics", "Handlers that panicked")?,
+            handler_panics: counter("handler_panics", "Handlers that panicked")?,
             breakers: BreakerMetrics::new()?,
             in_flight: InFlightMetrics::new()?,
             health_checks: gauge_vec(
@@ -139,17 +131,15 @@ impl Metrics {
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.password_hashes.clone()),
-            Box::new(self.payments.clone()),
+            Box::new(self.payment_attempts.clone()),
             Box::new(self.redis_latency.clone()),
             Box::new(self.retries.clone()),
             Box::new(self.events_published.clone()),
             Box::new(self.task_restarts.clone()),
             Box::new(self.cache_requests.clone()),
-            Box::new(self.panics.clone()),
+            Box::new(self.handler_panics.clone()),
             Box::new(self.health_checks.clone()),
             Box::new(self.event_loop_lag.clone()),
-            Box::new(self.reload.failures.clone()),
-            Box::new(self.reload.last_successful.clone()),
         ];
         collectors.extend(self.business.collectors());
         collectors.extend(self.gateway.collectors());
@@ -157,38 +147,7 @@ impl Metrics {
         collectors.extend(self.breakers.collectors());
         collectors.extend(self.in_flight.collectors());
         collectors.extend(self.rate_limits.collectors());
+        collectors.extend(self.reload.collectors());
         collectors
-    }
-}
-
-/// `orderly_event_loop_lag_seconds`
-///
-/// # Errors
-/// None: the name is good.
-pub(crate) fn event_loop_lag() -> Result<Gauge> {
-    float_gauge(
-        "event_loop_lag_seconds",
-        "How late the latest event loop was at worst, from one health check to the next",
-    )
-}
-
-impl ReloadMetrics {
-    /// Makes them; what the service started with was good.
-    ///
-    /// # Errors
-    /// None: the names are good.
-    fn new() -> Result<Self> {
-        let metrics = Self {
-            failures: counter(
-                "config_reload_failures",
-                "Configuration reloads refused for a mistake",
-            )?,
-            last_successful: gauge(
-                "config_last_reload_successful",
-                "Whether the configuration was good when it was last read: 1 or 0",
-            )?,
-        };
-        metrics.last_successful.set(1);
-        Ok(metrics)
     }
 }

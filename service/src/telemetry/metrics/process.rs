@@ -4,16 +4,13 @@ use std::sync::OnceLock;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Result};
+use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Result};
 use tokio::runtime::Handle;
 
-use super::constructors::{counter, gauge};
+use super::constructors::{counter, float_gauge, gauge};
 
 /// All there is of the process. `runtime` is the main one; each HTTP worker has a
 /// small one of its own, which is not in here.
-///
-/// # Errors
-/// None: the names are good.
 pub(crate) fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
     Ok(vec![
         Box::new(build_info()?),
@@ -27,21 +24,26 @@ pub(crate) fn collectors(runtime: Handle) -> Result<Vec<Box<dyn Collector>>> {
 /// A gauge that is always 1: what is worth knowing are its labels.
 fn build_info() -> Result<IntGaugeVec> {
     let opts = Opts::new("orderly_build_info", "Which build this is; always 1");
-    let info = IntGaugeVec::new(opts, &["version", "commit"])?;
+    let build_info = IntGaugeVec::new(opts, &["version", "commit"])?;
     let build = [env!("CARGO_PKG_VERSION"), env!("ORDERLY_BUILT_COMMIT")];
-    info.with_label_values(&build).set(1);
-    Ok(info)
+    build_info.with_label_values(&build).set(1);
+    Ok(build_info)
 }
 
 /// `orderly_log_lines_dropped_total`: there is one log, whatever registries show it.
-///
-/// # Errors
-/// None: the name is good.
 pub(crate) fn log_lines_dropped() -> Result<IntCounter> {
     static DROPPED: OnceLock<IntCounter> = OnceLock::new();
     let help = "Log lines dropped because nobody read standard output";
-    let made = counter("log_lines_dropped", help)?;
-    Ok(DROPPED.get_or_init(|| made).clone())
+    let new_counter = counter("log_lines_dropped", help)?;
+    Ok(DROPPED.get_or_init(|| new_counter).clone())
+}
+
+/// `orderly_event_loop_lag_seconds`
+pub(crate) fn event_loop_lag() -> Result<Gauge> {
+    float_gauge(
+        "event_loop_lag_seconds",
+        "How late the latest event loop was at worst, from one health check to the next",
+    )
 }
 
 /// Read when Prometheus asks.
@@ -79,11 +81,11 @@ impl Collector for RuntimeCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let now = self.handle.metrics();
+        let runtime_metrics = self.handle.metrics();
         let values = [
-            now.num_workers(),
-            now.num_alive_tasks(),
-            now.global_queue_depth(),
+            runtime_metrics.num_workers(),
+            runtime_metrics.num_alive_tasks(),
+            runtime_metrics.global_queue_depth(),
         ];
         for (gauge, value) in self.gauges().into_iter().zip(values) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -29,7 +29,7 @@ pub struct InFlightMetrics {
 /// What the rate limits show of themselves.
 #[derive(Clone)]
 pub struct RateLimitMetrics {
-    /// `orderly_requests_rate_limited_total{class}`: requests refused.
+    /// `orderly_requests_rate_limited_total{class}`: requests rejected.
     pub(crate) rejected: IntCounterVec,
     /// `orderly_rate_limit_decisions_total{source}`: who decided, redis or local.
     pub(crate) decisions: IntCounterVec,
@@ -38,10 +38,10 @@ pub struct RateLimitMetrics {
 }
 
 impl BreakerMetrics {
-    /// Makes them.
+    /// Makes them unregistered.
     ///
     /// # Errors
-    /// None: the names are good.
+    /// Returns an error if a metric name is invalid, which would be a bug.
     pub fn new() -> Result<Self> {
         Ok(Self {
             state: gauge_vec(
@@ -51,7 +51,7 @@ impl BreakerMetrics {
             )?,
             calls: counter_vec(
                 "breaker_calls",
-                "Calls through a circuit breaker by what came of them: success, failure, slow, rejected",
+                "Calls through a circuit breaker by outcome: success, failure, slow, rejected",
                 &["breaker", "outcome"],
             )?,
         })
@@ -63,10 +63,6 @@ impl BreakerMetrics {
 }
 
 impl InFlightMetrics {
-    /// Makes them.
-    ///
-    /// # Errors
-    /// None: the names are good.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             in_flight: gauge("requests_in_flight", "Requests being answered")?,
@@ -74,7 +70,7 @@ impl InFlightMetrics {
                 "requests_in_flight_limit",
                 "How many requests may be answered at once before others are shed",
             )?,
-            shed: counter("requests_shed", "Requests refused because of overload")?,
+            shed: counter("requests_shed", "Requests rejected because of overload")?,
         })
     }
 
@@ -88,10 +84,6 @@ impl InFlightMetrics {
 }
 
 impl RateLimitMetrics {
-    /// Makes them.
-    ///
-    /// # Errors
-    /// None: the names are good.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             rejected: counter_vec(
@@ -119,4 +111,24 @@ impl RateLimitMetrics {
             Box::new(self.keys.clone()),
         ]
     }
+}
+
+/// `orderly_retries_total{dependency,outcome}`: outcomes of attempts that failed and may be retried.
+///
+/// # Errors
+/// Returns an error if the metric name is invalid, which would be a bug.
+pub fn retries() -> Result<IntCounterVec> {
+    let retries = counter_vec(
+        "retries",
+        "Failures that may be retried, by dependency (database, gateway) and outcome: retried (it was \
+         tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline)",
+        &["dependency", "outcome"],
+    )?;
+    // From the start, so that a rate over the first one is right.
+    for dependency in ["database", "gateway"] {
+        for outcome in ["retried", "budget_exhausted", "deadline_exceeded"] {
+            retries.with_label_values(&[dependency, outcome]);
+        }
+    }
+    Ok(retries)
 }

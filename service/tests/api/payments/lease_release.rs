@@ -44,7 +44,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
             metrics: metrics.gateway.clone(),
         },
         config,
-        outcomes: metrics.payments,
+        outcomes: metrics.payment_attempts,
     }
 }
 

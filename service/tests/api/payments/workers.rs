@@ -62,7 +62,7 @@ pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
         services: app.app.services.clone(),
         gateway: gateway(&app.gateway.url()),
         config,
-        outcomes: Metrics::new().unwrap().payments,
+        outcomes: Metrics::new().unwrap().payment_attempts,
     }
 }
 
