@@ -1,7 +1,7 @@
 //! One check that many may ask: looked at once at a time, and told again for a while.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::config::HealthConfig;
 use crate::resilience::deadline;
+use crate::resilience::lock::lock;
 
 /// What a check found, and how long it took.
 #[derive(Debug, Clone, Serialize)]
@@ -69,7 +70,7 @@ impl CachedCheck {
     /// What it found just now, or finds when it looks.
     pub(super) async fn report(&self) -> CheckReport {
         let mut pending = {
-            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut latest = lock(&self.latest);
             match &*latest {
                 Some(look) if self.is_fresh(look) => look.clone(),
                 _ => latest.insert(self.start()).clone(),

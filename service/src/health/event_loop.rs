@@ -8,7 +8,7 @@
 //!
 //! See it break: the tests below.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::{CheckResult, HealthCheck};
+use crate::resilience::lock::lock;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -71,10 +72,6 @@ impl EventLoops {
             .map(take_lag)
             .max_by_key(|(_, late)| *late)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a loop is late.

@@ -1,12 +1,13 @@
 //! The database: whether it answers, has our schema, and how many jobs wait in it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{CheckResult, HealthCheck, HealthStatus};
+use crate::resilience::lock::lock;
 use crate::storage::database::{Database, ping};
 use crate::storage::error::StorageError;
 use crate::storage::migrations::{self, SchemaState};
@@ -31,23 +32,17 @@ impl PostgresCheck {
 
     /// A look that is given up, for it took too long, does not keep its connection.
     async fn round_trip(&self) -> Result<(), StorageError> {
-        let kept = self.lock().take();
+        let kept = lock(&self.connection).take();
         if let Some(mut conn) = kept
             && ping(&mut conn).await.is_ok()
         {
-            *self.lock() = Some(conn);
+            *lock(&self.connection) = Some(conn);
             return Ok(());
         }
         let mut conn = self.database.dedicated_connection().await?;
         ping(&mut conn).await?;
-        *self.lock() = Some(conn);
+        *lock(&self.connection) = Some(conn);
         Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<AsyncPgConnection>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,7 +16,7 @@
 //! See it break: `a_connection_that_died_silently_is_replaced` in
 //! `service/tests/api/storage/redis_connection.rs`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,6 +28,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config::{RedisConfig, variable_name};
+use crate::resilience::lock::lock;
 use crate::tls;
 
 /// Connecting is tried this often before those who wait for it are told.
@@ -131,10 +132,6 @@ impl ManagedConnection {
         let mut since = lock(&self.unresponsive_since);
         since.get_or_insert_with(Instant::now).elapsed()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn build_client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {

@@ -21,12 +21,13 @@
 //! What counts as a failure, the caller knows: a declined card is an answer.
 //! See it break: the tests below, on a paused clock; the drill `gateway_down`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub(crate) use super::breaker_state::BreakerState;
+use super::lock::lock;
 use super::window::{CallOutcome, Window};
 use crate::config::BreakerConfig;
 use crate::telemetry::metrics::BreakerMetrics;
@@ -239,7 +240,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.inner)
     }
 }
 

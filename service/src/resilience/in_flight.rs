@@ -18,11 +18,12 @@
 //!
 //! See it break: the tests below, and the drill `overload`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lock::lock;
 use crate::config::LoadSheddingConfig;
 use crate::telemetry::metrics::InFlightMetrics;
 
@@ -110,7 +111,7 @@ impl InFlightLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.inner)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod breaker;
 mod breaker_state;
 pub mod deadline;
 pub(crate) mod in_flight;
+pub(crate) mod lock;
 pub mod retry;
 pub(crate) mod single_flight;
 mod window;

@@ -20,12 +20,14 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
+
+use super::lock::lock;
 
 /// The flights under way, by key. Clones share them.
 pub(crate) struct SingleFlight<K, V> {
@@ -148,10 +150,6 @@ impl<K: Eq + Hash, V> Drop for InFlightGuard<K, V> {
     fn drop(&mut self) {
         self.finish(|| ());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -17,13 +17,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::journal::Journal;
+use crate::resilience::lock::lock;
 
 /// What ISO 4217 says for "no currency": that of an entry without money.
 const NO_CURRENCY: &str = "XXX";
@@ -89,6 +90,7 @@ pub(super) enum RefundResult {
 }
 
 /// The ledger, shared by all requests. Its methods may wait for the disk.
+// Nothing between the journal and the last index can panic, so a poisoned ledger is complete.
 #[derive(Debug)]
 pub(super) struct SandboxLedger {
     state: Mutex<LedgerState>,
@@ -138,27 +140,21 @@ impl SandboxLedger {
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        self.lock().charge(key, request, decline)
+        lock(&self.state).charge(key, request, decline)
     }
 
     pub(super) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        self.lock().refund(key, reference)
+        lock(&self.state).refund(key, reference)
     }
 
     /// All entries, oldest first.
     pub(super) fn entries(&self) -> Vec<LedgerEntry> {
-        self.lock().entries.clone()
+        lock(&self.state).entries.clone()
     }
 
     /// Lets go of the file; a request that is still under way fails.
     pub(super) fn close(&self) {
-        self.lock().journal = Journal::Closed;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        // Nothing between the journal and the last index can panic, so a poisoned
-        // book is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).journal = Journal::Closed;
     }
 }
 

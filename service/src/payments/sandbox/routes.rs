@@ -1,7 +1,7 @@
 //! The sandbox's HTTP side.
 
 use std::future::{Future, pending};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::money::Currency;
+use crate::resilience::lock::lock;
 
 use super::extractors::{LoopbackPeer, SandboxError, SandboxIdempotencyKey};
 use super::faults::{FaultAction, Faults};
@@ -28,11 +29,11 @@ pub(super) struct State {
 
 impl State {
     fn faults(&self) -> Faults {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.faults)
     }
 
     fn set_faults(&self, faults: Faults) -> HttpResponse {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        *lock(&self.faults) = faults;
         HttpResponse::Ok().json(faults)
     }
 }
