@@ -31,7 +31,9 @@
 mod cached_check;
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;
+pub(crate) mod job_backlog;
 pub(crate) mod machine;
+pub(crate) mod migrations;
 pub(crate) mod postgres;
 
 use std::collections::BTreeMap;
