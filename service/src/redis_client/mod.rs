@@ -13,6 +13,7 @@
 //!
 //! See it break: the drills `redis_killed` and `redis_frozen`.
 
+mod client_builder;
 mod connection;
 
 use std::future::Future;
