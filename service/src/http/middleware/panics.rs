@@ -6,7 +6,7 @@
 //! [`crate::telemetry::panics`].
 //!
 //! See it break: `a_handler_that_panics_is_a_500_problem_and_is_counted` in
-//! `http/routes.rs`.
+//! `http/resource.rs`.
 
 use std::panic::AssertUnwindSafe;
 
