@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::journal::Journal;
+use super::requests::ChargeRequest;
 use crate::resilience::lock::lock;
 
 /// What ISO 4217 says for "no currency": that of an entry without money.
@@ -60,15 +61,6 @@ pub struct LedgerEntry {
     pub(crate) at: DateTime<Utc>,
     /// The idempotency key of the request that did it.
     pub idempotency_key: String,
-}
-
-/// The body of `POST /charges`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChargeRequest {
-    pub(super) reference: String,
-    pub(super) amount_minor: i64,
-    pub(super) currency: String,
 }
 
 #[derive(Debug)]

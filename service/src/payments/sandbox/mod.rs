@@ -28,10 +28,12 @@
 //!
 //! `service/tests/gateway`.
 
+mod error;
 mod extractors;
 mod faults;
 mod journal;
 mod ledger;
+mod requests;
 mod reset;
 mod routes;
 

@@ -1,21 +1,17 @@
 //! The sandbox's HTTP side.
 
-use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::money::Currency;
+use super::error::SandboxError;
+use super::extractors::{LoopbackPeer, SandboxIdempotencyKey};
+use super::faults::Faults;
+use super::ledger::{ChargeResult, RefundResult, SandboxLedger};
+use super::requests::{ChargeRequest, RefundRequest};
 use crate::resilience::lock::lock;
-
-use super::extractors::{LoopbackPeer, SandboxError, SandboxIdempotencyKey};
-use super::faults::{FaultAction, Faults};
-use super::ledger::{ChargeRequest, ChargeResult, RefundResult, SandboxLedger};
-use super::reset::reset_connection;
 
 /// A request is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -46,35 +42,35 @@ pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::Servic
     move |app| {
         app.app_data(state)
             .app_data(json)
-            .route("/charges", web::post().to(charge))
-            .route("/refunds", web::post().to(refund))
-            .route("/ledger", web::get().to(ledger))
-            .route("/health", web::get().to(health))
+            .route("/charges", web::post().to(create_charge))
+            .route("/refunds", web::post().to(create_refund))
+            .route("/ledger", web::get().to(list_ledger_entries))
+            .route("/health", web::get().to(check_health))
             .service(
                 web::resource("/faults")
-                    .get(faults)
+                    .get(get_faults)
                     .put(replace_faults)
                     .delete(clear_faults),
             );
     }
 }
 
-async fn charge(
+async fn create_charge(
     request: HttpRequest,
     key: SandboxIdempotencyKey,
     body: web::Json<ChargeRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
     let body = body.into_inner();
-    check_charge(&body)?;
+    body.validate()?;
     let faults = state.faults();
     let decline = faults.should_decline(body.amount_minor);
     let ledger = Arc::clone(&state.ledger);
-    with_faults(faults, &request, async {
+    let work = async {
         let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
         Ok(charge_response(result))
-    })
-    .await
+    };
+    faults.apply(&request, work).await
 }
 
 fn charge_response(result: ChargeResult) -> HttpResponse {
@@ -101,25 +97,19 @@ fn charge_response(result: ChargeResult) -> HttpResponse {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefundRequest {
-    reference: String,
-}
-
-async fn refund(
+async fn create_refund(
     request: HttpRequest,
     key: SandboxIdempotencyKey,
     body: web::Json<RefundRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
-    check_reference(&body.reference)?;
+    body.validate()?;
     let ledger = Arc::clone(&state.ledger);
-    with_faults(state.faults(), &request, async {
+    let work = async {
         let result = web::block(move || ledger.refund(key.as_str(), &body.reference)).await??;
         Ok(refund_response(result))
-    })
-    .await
+    };
+    state.faults().apply(&request, work).await
 }
 
 fn refund_response(result: RefundResult) -> HttpResponse {
@@ -143,27 +133,7 @@ fn key_reused_response() -> HttpResponse {
         .error_response()
 }
 
-/// Lets the faults in force decide whether `act` happens, and whether the client
-/// hears of it.
-async fn with_faults(
-    faults: Faults,
-    request: &HttpRequest,
-    operation: impl Future<Output = Result<HttpResponse, SandboxError>>,
-) -> Result<HttpResponse, SandboxError> {
-    tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
-    match faults.sample() {
-        FaultAction::Respond => operation.await,
-        FaultAction::Hang => pending().await,
-        FaultAction::Error => Err(SandboxError::unavailable("error_rate struck")),
-        FaultAction::Reset => Ok(reset_connection(request)),
-        FaultAction::ProcessThenReset => {
-            operation.await?;
-            Ok(reset_connection(request))
-        }
-    }
-}
-
-async fn ledger(
+async fn list_ledger_entries(
     _operator: LoopbackPeer,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
@@ -172,11 +142,11 @@ async fn ledger(
     Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
 }
 
-async fn health() -> HttpResponse {
+async fn check_health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-async fn faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
+async fn get_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.faults())
 }
 
@@ -191,26 +161,6 @@ async fn replace_faults(
 
 async fn clear_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
     state.set_faults(Faults::default())
-}
-
-fn check_charge(charge: &ChargeRequest) -> Result<(), SandboxError> {
-    check_reference(&charge.reference)?;
-    if charge.amount_minor <= 0 {
-        return Err(SandboxError::unprocessable("amount_minor must be above 0"));
-    }
-    if Currency::parse(&charge.currency).is_err() {
-        return Err(SandboxError::unprocessable(
-            "currency must be an ISO 4217 code, such as EUR",
-        ));
-    }
-    Ok(())
-}
-
-fn check_reference(reference: &str) -> Result<(), SandboxError> {
-    if reference.is_empty() {
-        return Err(SandboxError::unprocessable("reference must not be empty"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
