@@ -10,6 +10,7 @@ pub(crate) mod idle_connections;
 pub(crate) mod invalidations;
 pub(crate) mod job_notifications;
 pub mod outbox_relay;
+mod payment_attempt;
 pub mod payments;
 pub(crate) mod queue_depth;
 pub(crate) mod rate_limit_sweep;
