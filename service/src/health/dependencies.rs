@@ -29,12 +29,12 @@ impl HealthCheck for RedisCheck {
                 .await
                 .err()
                 .map(|error| error.to_string());
-            let mut finding = evaluate_breaker(self.0.breaker_state());
+            let mut result = evaluate_breaker(self.0.breaker_state());
             if let Some(error) = error {
-                finding.status = HealthStatus::Degraded;
-                finding.details["error"] = json!(error);
+                result.status = HealthStatus::Degraded;
+                result.details["error"] = json!(error);
             }
-            Ok(finding)
+            Ok(result)
         })
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_breaker_that_is_not_closed_degrades() {
+    fn degraded_unless_breaker_is_closed() {
         let status = |state| evaluate_breaker(state).status;
         assert_eq!(status(BreakerState::Closed), HealthStatus::Healthy);
         assert_eq!(status(BreakerState::HalfOpen), HealthStatus::Degraded);

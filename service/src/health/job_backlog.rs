@@ -40,7 +40,7 @@ mod tests {
     use crate::health::HealthStatus;
 
     #[test]
-    fn a_long_queue_and_a_dead_job_degrade() {
+    fn long_queue_or_dead_job_degrades() {
         let status = |waiting, dead| evaluate_backlog(waiting, dead, 10).status;
         assert_eq!(status(10, 0), HealthStatus::Healthy);
         assert_eq!(status(11, 0), HealthStatus::Degraded);

@@ -44,7 +44,7 @@ mod tests {
     use crate::health::HealthStatus;
 
     #[test]
-    fn another_schema_is_named_and_degrades() {
+    fn other_schema_degrades_and_is_named() {
         assert_eq!(
             evaluate_schema(&SchemaState::Current).status,
             HealthStatus::Healthy

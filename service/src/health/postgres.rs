@@ -20,7 +20,7 @@ pub(crate) struct PostgresCheck {
 }
 
 impl PostgresCheck {
-    /// Connects at the first look.
+    /// Connects at the first run.
     pub(crate) fn new(database: Database) -> Self {
         Self {
             database,
@@ -28,7 +28,7 @@ impl PostgresCheck {
         }
     }
 
-    /// A look that is given up, for it took too long, does not keep its connection.
+    /// A run that is dropped, for it took too long, does not keep its connection.
     async fn round_trip(&self) -> Result<(), StorageError> {
         let kept = lock(&self.connection).take();
         if let Some(mut conn) = kept

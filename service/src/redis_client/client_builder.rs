@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_is_told_when_to_give_up() {
+    fn sets_keepalive_and_tcp_user_timeout() {
         let config = RedisConfig::default();
         let client = build_client("redis://localhost", &config).unwrap();
         let tcp = client.get_connection_info().tcp_settings();

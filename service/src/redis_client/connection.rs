@@ -48,11 +48,11 @@ pub(crate) struct ManagedConnection {
 }
 
 impl RedisConnection {
-    /// Connects later. `main` is the runtime on which it lives.
+    /// Connects later. `runtime` is the one on which the connection lives.
     ///
     /// # Errors
     /// If `url` is no Redis URL, or the CA certificate can't be read.
-    pub(super) fn new(url: &str, config: &RedisConfig, main: Handle) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, config: &RedisConfig, runtime: Handle) -> anyhow::Result<Self> {
         let manager = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout))
@@ -60,15 +60,15 @@ impl RedisConnection {
             .set_min_delay(config.backoff_base)
             .set_max_delay(config.backoff_cap);
         let client = build_client(url, config)?;
-        let line = ManagedConnection::new(&client, &manager, &main)?;
+        let current = ManagedConnection::new(&client, &manager, &runtime)?;
         // No shorter, or an attempt to connect that takes its time would never end well.
-        let connecting = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
+        let max_connect_time = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
         Ok(Self {
-            unresponsive_limit: connecting + config.response_timeout,
+            unresponsive_limit: max_connect_time + config.response_timeout,
             client,
             manager,
-            runtime: main,
-            current: Mutex::new(Arc::new(line)),
+            runtime,
+            current: Mutex::new(Arc::new(current)),
         })
     }
 
@@ -77,16 +77,16 @@ impl RedisConnection {
         lock(&self.current).clone()
     }
 
-    /// Notes that a command on `line` was not answered in time.
-    pub(super) fn record_timeout(&self, line: &Arc<ManagedConnection>) {
-        let unresponsive_for = line.record_timeout();
+    /// Records that a command on `connection` was not answered in time.
+    pub(super) fn record_timeout(&self, connection: &Arc<ManagedConnection>) {
+        let unresponsive_for = connection.record_timeout();
         let mut current = lock(&self.current);
-        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, line) {
+        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, connection) {
             return;
         }
         match ManagedConnection::new(&self.client, &self.manager, &self.runtime) {
-            Ok(new) => {
-                *current = Arc::new(new);
+            Ok(replacement) => {
+                *current = Arc::new(replacement);
                 let unresponsive_ms = unresponsive_for.as_millis();
                 tracing::warn!(
                     unresponsive_ms,
@@ -102,11 +102,11 @@ impl ManagedConnection {
     fn new(
         client: &redis::Client,
         config: &ConnectionManagerConfig,
-        main: &Handle,
+        runtime: &Handle,
     ) -> RedisResult<Self> {
         // All who come while it connects wait for the same attempt, each as long as they
         // like: it may take longer than any of them waits.
-        let _runtime_guard = main.enter();
+        let _runtime_guard = runtime.enter();
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
         Ok(Self {
             manager,
@@ -119,12 +119,12 @@ impl ManagedConnection {
         self.manager.clone()
     }
 
-    /// Notes that something came back.
+    /// Records that a response came.
     pub(super) fn record_response(&self) {
         *lock(&self.unresponsive_since) = None;
     }
 
-    /// Notes that nothing did; since when not?
+    /// Records a timeout, and returns for how long no response has come.
     fn record_timeout(&self) -> Duration {
         let mut since = lock(&self.unresponsive_since);
         since.get_or_insert_with(Instant::now).elapsed()
