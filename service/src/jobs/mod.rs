@@ -28,7 +28,7 @@ use crate::resilience::deadline::{self, DeadlineExceeded};
 /// another Postgres has taken over. Longer than any statement of a job may take.
 const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Wakes the jobs that have work when the doorbell rings.
+/// Wakes the jobs that have work when a notification comes.
 #[derive(Default)]
 pub struct JobWakeups {
     /// For [`payments`].

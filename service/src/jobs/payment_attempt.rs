@@ -43,7 +43,7 @@ impl PaymentWorker {
             JobKind::Charge => self.charge(job).await,
             JobKind::Refund => self.refund(job).await,
         };
-        let settled = match result {
+        let outcome = match result {
             Ok(outcome) => Ok(outcome),
             Err(PaymentFailure::CircuitOpen) => self.release(job, self.config.poll_interval).await,
             Err(PaymentFailure::Gateway(error)) => {
@@ -55,15 +55,15 @@ impl PaymentWorker {
             }
             Err(PaymentFailure::Settlement(error)) => Err(error),
         };
-        self.record_outcome(job, settled);
+        self.record_outcome(job, outcome);
     }
 
     pub(super) fn record_outcome(
         &self,
         job: &LeasedJob,
-        settled: Result<&'static str, UseCaseError>,
+        result: Result<&'static str, UseCaseError>,
     ) {
-        match settled {
+        match result {
             Ok(outcome) => {
                 self.outcomes.with_label_values(&[outcome]).inc();
                 Span::current().record("orderly.outcome", outcome);

@@ -58,10 +58,10 @@ impl PaymentWorker {
         let mut tasks = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
-            let free = self.free_slots(tasks.len());
-            if may_be_more && free > 0 {
-                let leased = self.lease(free).await;
-                may_be_more = leased.len() == free;
+            let slots = self.free_slots(tasks.len());
+            if may_be_more && slots > 0 {
+                let leased = self.lease(slots).await;
+                may_be_more = leased.len() == slots;
                 for job in leased {
                     let (worker, stop) = (self.clone(), stop.clone());
                     tasks.spawn(async move { worker.process_unless_stopped(&job, &stop).await });
@@ -71,40 +71,40 @@ impl PaymentWorker {
                 () = stop.cancelled() => {}
                 () = wakeups.payments.notified() => may_be_more = true,
                 () = tokio::time::sleep(self.config.poll_interval) => may_be_more = true,
-                Some(ended) = tasks.join_next() => self.record_task_end(&ended),
+                Some(result) = tasks.join_next() => self.record_task_end(&result),
             }
         }
-        while let Some(ended) = tasks.join_next().await {
-            self.record_task_end(&ended);
+        while let Some(result) = tasks.join_next().await {
+            self.record_task_end(&result);
         }
     }
 
     /// A panic ends its own job's work only; the lease ends, and the job is due again.
-    fn record_task_end(&self, work: &Result<(), JoinError>) {
-        if let Err(error) = work {
+    fn record_task_end(&self, result: &Result<(), JoinError>) {
+        if let Err(error) = result {
             self.outcomes.with_label_values(&["panicked"]).inc();
             tracing::error!(%error, "the work on a payment panicked");
         }
     }
 
-    /// How many more jobs to take up: what the concurrency leaves, and no more than
+    /// How many more jobs to lease: what the concurrency leaves, and no more than
     /// the gateway's breaker would let through.
     fn free_slots(&self, running: usize) -> usize {
         let free = self.config.concurrency.saturating_sub(running);
         match self.gateway.available_permits() {
-            Some(room) => free.min(usize::try_from(room).unwrap_or(usize::MAX)),
+            Some(permits) => free.min(usize::try_from(permits).unwrap_or(usize::MAX)),
             None => free,
         }
     }
 
-    /// Takes up to `limit` due jobs; none if the database is away.
+    /// Leases up to `limit` due jobs; none if the database is away.
     pub async fn lease(&self, limit: usize) -> Vec<LeasedJob> {
-        let lease = async {
+        let lease_jobs = async {
             let mut conn = self.services.database.connection().await?;
             let token = new_v7(Utc::now());
             payment_jobs::lease(&mut conn, token, self.config.lease_duration, limit).await
         };
-        with_timeout(lease)
+        with_timeout(lease_jobs)
             .await
             .unwrap_or_else(|error: StorageError| {
                 tracing::warn!(%error, "no payment jobs can be leased");
@@ -118,8 +118,8 @@ impl PaymentWorker {
         if stop.is_cancelled() {
             self.record_outcome(job, self.release(job, Duration::ZERO).await);
         } else {
-            let lease = Instant::now() + self.config.lease_duration;
-            let work = deadline::with_deadline(lease, self.process(job));
+            let lease_end = Instant::now() + self.config.lease_duration;
+            let work = deadline::with_deadline(lease_end, self.process(job));
             let span = job_span(job);
             if work.instrument(span.clone()).await.is_err() {
                 let _entered = span.enter();

@@ -201,12 +201,12 @@ impl PaymentGateway {
         let task = self.runtime.spawn(exchange.instrument(span.clone()));
         // A caller that goes away takes its request along.
         let response = match AbortOnDropHandle::new(task).await {
-            Ok(answer) => answer.map_err(GatewayError::from),
+            Ok(response) => response.map_err(GatewayError::from),
             Err(error) => Err(GatewayError::transient(format!(
                 "the request was cut off: {error}"
             ))),
         };
-        let status = response.as_ref().map(|answer| answer.status);
+        let status = response.as_ref().map(|response| response.status);
         call_trace::record_result(&span, status);
         response
     }
@@ -274,7 +274,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_the_gateway_beyond_the_deadline() {
+    async fn request_times_out_at_the_deadline() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let config = PaymentsConfig {
@@ -283,9 +283,9 @@ mod tests {
         };
         let gateway = PaymentGateway::new(&config).unwrap();
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
-        let asked = gateway.refund(Uuid::now_v7());
-        let asked = deadline::with_unenforced_deadline(began + limit, asked).await;
-        assert!(asked.unwrap_err().is_transient());
+        let refund = gateway.refund(Uuid::now_v7());
+        let result = deadline::with_unenforced_deadline(began + limit, refund).await;
+        assert!(result.unwrap_err().is_transient());
         assert!(began.elapsed() < 2 * limit, "{:?}", began.elapsed());
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Faults {
     decline_above_minor: Option<i64>,
 }
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FaultAction {
     Respond,

@@ -157,13 +157,13 @@ impl LedgerState {
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        if let Some(known) = self.find_by_key(key) {
-            return Ok(match known.kind {
-                EntryKind::Charge if known.matches(request) => ChargeResult::Charged {
-                    entry: known.clone(),
+        if let Some(previous) = self.find_by_key(key) {
+            return Ok(match previous.kind {
+                EntryKind::Charge if previous.matches(request) => ChargeResult::Charged {
+                    entry: previous.clone(),
                     is_new: false,
                 },
-                EntryKind::Decline if known.matches(request) => ChargeResult::Declined,
+                EntryKind::Decline if previous.matches(request) => ChargeResult::Declined,
                 _ => ChargeResult::KeyReused,
             });
         }
@@ -188,24 +188,24 @@ impl LedgerState {
     }
 
     fn refund(&mut self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        if let Some(known) = self.find_by_key(key)
-            && !(matches!(known.kind, EntryKind::Refund | EntryKind::Void)
-                && known.reference == reference)
+        if let Some(previous) = self.find_by_key(key)
+            && !(matches!(previous.kind, EntryKind::Refund | EntryKind::Void)
+                && previous.reference == reference)
         {
             return Ok(RefundResult::KeyReused);
         }
-        let account = self.reference_state(reference);
-        let Some(charge) = account.first_charge else {
-            if account.closed_by.is_none() {
+        let state = self.reference_state(reference);
+        let Some(charge) = state.first_charge else {
+            if state.closed_by.is_none() {
                 self.append(EntryKind::Void, key, reference, (0, NO_CURRENCY))?;
             }
             return Ok(RefundResult::Voided);
         };
-        let refund = match account.closed_by {
+        let refund = match state.closed_by {
             Some(index) => index,
             None => {
                 let currency = self.entries[charge].currency.clone();
-                let amount = (account.charged_minor, currency.as_str());
+                let amount = (state.charged_minor, currency.as_str());
                 self.append(EntryKind::Refund, key, reference, amount)?
             }
         };
@@ -249,16 +249,16 @@ impl LedgerState {
     fn apply(&mut self, entry: LedgerEntry) -> usize {
         let index = self.entries.len();
         self.by_key.insert(entry.idempotency_key.clone(), index);
-        let account = self
+        let state = self
             .by_reference
             .entry(entry.reference.clone())
             .or_default();
         match entry.kind {
             EntryKind::Charge => {
-                account.first_charge.get_or_insert(index);
-                account.charged_minor = account.charged_minor.saturating_add(entry.amount_minor);
+                state.first_charge.get_or_insert(index);
+                state.charged_minor = state.charged_minor.saturating_add(entry.amount_minor);
             }
-            EntryKind::Refund | EntryKind::Void => account.closed_by = Some(index),
+            EntryKind::Refund | EntryKind::Void => state.closed_by = Some(index),
             EntryKind::Decline => {}
         }
         self.entries.push(entry);

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_this_machine_may_break_the_gateway_or_read_its_ledger() {
+    async fn rejects_ledger_and_faults_from_other_machines() {
         let state = web::Data::new(State {
             ledger: Arc::new(SandboxLedger::open(None).unwrap()),
             faults: Mutex::new(Faults::default()),
@@ -189,20 +189,20 @@ mod tests {
                 .set_json(json!({}));
             call_service(&app, request.to_request()).await.status()
         };
-        let guarded = [
+        let restricted = [
             (Method::GET, "/ledger"),
             (Method::GET, "/faults"),
             (Method::PUT, "/faults"),
             (Method::DELETE, "/faults"),
         ];
-        for (method, path) in guarded {
+        for (method, path) in restricted {
             for peer in ["127.0.0.1:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"] {
-                let got = status(peer, method.clone(), path).await;
-                assert_eq!(got, StatusCode::OK, "{method} {path} from {peer}");
+                let found = status(peer, method.clone(), path).await;
+                assert_eq!(found, StatusCode::OK, "{method} {path} from {peer}");
             }
             for peer in ["192.0.2.1:5000", "[2001:db8::1]:5000"] {
-                let got = status(peer, method.clone(), path).await;
-                assert_eq!(got, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
+                let found = status(peer, method.clone(), path).await;
+                assert_eq!(found, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
             }
         }
         let health = status("192.0.2.1:5000", Method::GET, "/health").await;
