@@ -116,11 +116,11 @@ pub(super) struct FieldError {
 
 impl FieldError {
     /// The field at `pointer` breaks a rule.
-    pub(super) fn new(pointer: impl Into<String>, invalid: ValidationError) -> Self {
+    pub(super) fn new(pointer: impl Into<String>, error: ValidationError) -> Self {
         Self {
             pointer: pointer.into(),
-            code: invalid.code.to_string(),
-            message: invalid.message,
+            code: error.code.to_string(),
+            message: error.message,
         }
     }
 }
@@ -138,8 +138,8 @@ pub(crate) struct Problem {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
     pub(super) cause: Option<String>,
-    /// Was refused so that others are served, and counted: a line in the log for each
-    /// would cost what refusing is to save.
+    /// Was shed so that others are served, and counted: a line in the log for each
+    /// would cost what shedding is to save.
     pub(super) is_shed: bool,
 }
 

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_handler_that_panics_is_a_500_problem_and_is_counted() {
+    async fn handler_panic_returns_500_problem_and_is_counted() {
         let metrics = Metrics::new().unwrap();
         let app = init_service(
             App::new()

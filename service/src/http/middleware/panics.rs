@@ -5,7 +5,7 @@
 //! Where it was has been logged already, under the same trace id:
 //! [`crate::telemetry::panics`].
 //!
-//! See it break: `a_handler_that_panics_is_a_500_problem_and_is_counted` in
+//! See it break: `handler_panic_returns_500_problem_and_is_counted` in
 //! `http/resource.rs`.
 
 use std::panic::AssertUnwindSafe;
