@@ -20,7 +20,6 @@ use crate::resilience::lock::lock;
 /// What a check found, and how long it took.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CheckReport {
-    /// How it is.
     pub(crate) status: HealthStatus,
     /// How long the run took, in milliseconds.
     latency_ms: f64,

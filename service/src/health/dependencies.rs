@@ -10,10 +10,7 @@ use crate::resilience::breaker::{Breaker, BreakerState};
 
 /// Whether Redis answers. The `PING` goes through the breaker, and so also counts
 /// as one of the probes that close it again.
-pub(crate) struct RedisCheck(
-    /// The client.
-    pub RedisClient,
-);
+pub(crate) struct RedisCheck(pub(crate) RedisClient);
 
 impl HealthCheck for RedisCheck {
     fn name(&self) -> &'static str {
@@ -41,10 +38,7 @@ impl HealthCheck for RedisCheck {
 
 /// What the payments have seen of the gateway. It is not asked: every call there
 /// is about somebody's money.
-pub(crate) struct GatewayCheck(
-    /// Its breaker.
-    pub Breaker,
-);
+pub(crate) struct GatewayCheck(pub(crate) Breaker);
 
 impl HealthCheck for GatewayCheck {
     fn name(&self) -> &'static str {

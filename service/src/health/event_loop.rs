@@ -76,7 +76,6 @@ impl EventLoops {
 
 /// Whether a loop is late.
 pub(crate) struct EventLoopCheck {
-    /// The loops.
     pub(crate) loops: EventLoops,
     /// `health.event_loop_lag_threshold`
     pub(crate) degraded_from: Duration,

@@ -9,7 +9,6 @@ use crate::storage::payment_jobs::{self, QueueDepth};
 
 /// Whether too many payment jobs wait, or any was given up and waits for a person.
 pub(crate) struct JobBacklogCheck {
-    /// The pool to ask.
     pub(crate) database: Database,
     /// `health.job_backlog_threshold`
     pub(crate) limit: i64,

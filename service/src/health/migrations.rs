@@ -9,10 +9,7 @@ use crate::storage::migrations::{self, SchemaState};
 
 /// Whether the schema is the one that this binary knows. A newer one does not take
 /// the service out: that is what a rolling upgrade looks like from the old replicas.
-pub(crate) struct MigrationsCheck(
-    /// The pool to ask.
-    pub Database,
-);
+pub(crate) struct MigrationsCheck(pub(crate) Database);
 
 impl HealthCheck for MigrationsCheck {
     fn name(&self) -> &'static str {

@@ -64,7 +64,6 @@ pub(crate) enum HealthStatus {
 /// What a check found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckResult {
-    /// How it is.
     status: HealthStatus,
     /// The figures behind that: a JSON object.
     details: Value,
@@ -145,7 +144,6 @@ impl Health {
         Self(checks.into_iter().map(cached).collect())
     }
 
-    /// Every check.
     pub(crate) async fn report(&self) -> HealthReport {
         self.run_checks(|_| true).await
     }

@@ -37,7 +37,7 @@ struct AdminState {
 /// Starts to listen.
 ///
 /// # Errors
-/// If the listener can't be used.
+/// Returns an error if the listener can't be used.
 pub(crate) fn start(
     listener: TcpListener,
     health: Health,

@@ -115,7 +115,6 @@ pub(super) struct FieldError {
 }
 
 impl FieldError {
-    /// The field at `pointer` breaks a rule.
     pub(super) fn new(pointer: impl Into<String>, error: ValidationError) -> Self {
         Self {
             pointer: pointer.into(),
@@ -128,13 +127,11 @@ impl FieldError {
 /// A request that is not answered as was hoped.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    /// What kind.
     pub(super) kind: ProblemKind,
     /// What went wrong this time, or what to do; never the cause of a 5xx.
     pub(super) detail: String,
-    /// The fields at fault.
     pub(super) errors: Vec<FieldError>,
-    /// Headers that belong to the answer.
+    /// Headers of the response, in addition to its own.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
     pub(super) cause: Option<String>,
@@ -144,7 +141,6 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// A problem of `kind`.
     pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let mut problem = Self {
             kind,

@@ -31,9 +31,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Wakes the jobs that have work when a notification comes.
 #[derive(Default)]
 pub struct JobWakeups {
-    /// For [`payments`].
     payments: Notify,
-    /// For [`outbox_relay`].
     relay: Notify,
 }
 

@@ -46,7 +46,6 @@ impl<C: Clock> LocalLimiter<C> {
         }
     }
 
-    /// Decides on one request.
     pub(super) fn check(&self, key: &ClientKey) -> Decision {
         match self.limiter.check_key(key) {
             Ok(state) => Decision::Allowed {

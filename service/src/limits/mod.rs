@@ -49,11 +49,9 @@ enum Decision {
 /// A request within the limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admitted {
-    /// What was counted.
     pub(crate) class: RequestClass,
-    /// Under which limit.
     pub(crate) policy: Policy,
-    /// What is left of the quota.
+    /// What is left of the quota, in requests.
     pub(crate) remaining: u32,
 }
 
@@ -61,9 +59,7 @@ pub(crate) struct Admitted {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests of the class {}", class.as_str())]
 pub(crate) struct RateLimited {
-    /// What was counted.
     pub(crate) class: RequestClass,
-    /// Over which limit.
     pub(crate) policy: Policy,
     /// When there will be room for the next one.
     pub(crate) retry_after: Duration,

@@ -104,7 +104,8 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// An unusable URL, a client that cannot be built, or no Tokio runtime.
+    /// Returns [`GatewaySetupError`] if the URL is unusable, if the HTTP client cannot be built, or if
+    /// there is no Tokio runtime.
     pub fn new(config: &PaymentsConfig) -> Result<Self, GatewaySetupError> {
         let base_url = &config.gateway_url;
         let http = reqwest::Client::builder()
@@ -131,7 +132,9 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
+    /// module.
     pub async fn charge(
         &self,
         order_id: Uuid,
@@ -164,7 +167,9 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
+    /// module.
     pub async fn refund(&self, order_id: Uuid) -> Result<RefundOutcome, GatewayError> {
         let body = RefundBody {
             reference: order_id,

@@ -41,7 +41,7 @@ pub(super) struct RedisConnection {
 }
 
 /// One connection, which redis-rs makes again when it breaks.
-pub(crate) struct ManagedConnection {
+pub(super) struct ManagedConnection {
     manager: ConnectionManager,
     /// When a command first went unanswered, if none was answered since.
     unresponsive_since: Mutex<Option<Instant>>,
@@ -50,8 +50,6 @@ pub(crate) struct ManagedConnection {
 impl RedisConnection {
     /// Connects later. `runtime` is the one on which the connection lives.
     ///
-    /// # Errors
-    /// If `url` is no Redis URL, or the CA certificate can't be read.
     pub(super) fn new(url: &str, config: &RedisConfig, runtime: Handle) -> anyhow::Result<Self> {
         let manager = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
@@ -72,7 +70,6 @@ impl RedisConnection {
         })
     }
 
-    /// The connection of now.
     pub(super) fn current(&self) -> Arc<ManagedConnection> {
         lock(&self.current).clone()
     }
@@ -114,7 +111,6 @@ impl ManagedConnection {
         })
     }
 
-    /// For commands.
     pub(super) fn manager(&self) -> ConnectionManager {
         self.manager.clone()
     }

@@ -85,7 +85,7 @@ impl RedisClient {
     /// one that outlives every server and job.
     ///
     /// # Errors
-    /// If `url` is no Redis URL, or the CA certificate can't be read.
+    /// Returns an error if `url` is no Redis URL, or if the CA certificate can't be read.
     pub fn new(
         url: &str,
         config: &RedisConfig,

@@ -78,7 +78,7 @@ impl Retry {
     /// or the tries, the budget or the deadline are used up.
     ///
     /// # Errors
-    /// The last error of `operation`.
+    /// Returns the last error of `operation`.
     pub(crate) async fn run<T, E, F>(
         &self,
         mut operation: impl FnMut() -> F,

@@ -39,9 +39,6 @@ impl BodyBufferPermits {
 }
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn buffer_body(
     config: web::Data<HttpConfig>,
     permits: web::Data<BodyBufferPermits>,

@@ -22,9 +22,6 @@ use crate::resilience::deadline;
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
-///
-/// # Errors
-/// What the handler returns.
 pub(crate) async fn set_deadline(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,

@@ -17,9 +17,6 @@ use crate::http::problem::Problem;
 use crate::resilience::in_flight::InFlightLimit;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn shed_load(
     limit: web::Data<InFlightLimit>,
     request: ServiceRequest,

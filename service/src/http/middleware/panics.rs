@@ -20,9 +20,6 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::telemetry::metrics::Metrics;
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
-///
-/// # Errors
-/// What the handler returns.
 pub(crate) async fn catch_panics(
     metrics: web::Data<Metrics>,
     request: ServiceRequest,

@@ -14,9 +14,6 @@ use crate::http::problem::{Problem, ProblemBody, ProblemKind, TYPE_BASE};
 use crate::telemetry::trace_id;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What a middleware inside of it returns; none of ours does.
 pub(crate) async fn write_problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

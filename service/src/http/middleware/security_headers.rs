@@ -32,9 +32,6 @@ const HSTS_MAX_AGE: &str = "max-age=31536000";
 const CACHEABLE_PATHS: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn add_security_headers<B: MessageBody>(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
