@@ -6,8 +6,10 @@ use super::components::Components;
 use crate::config::Settings;
 use crate::health::dependencies::{GatewayCheck, RedisCheck};
 use crate::health::event_loop::EventLoopCheck;
+use crate::health::job_backlog::JobBacklogCheck;
 use crate::health::machine::{DiskCheck, MemoryCheck};
-use crate::health::postgres::{JobBacklogCheck, MigrationsCheck, PostgresCheck};
+use crate::health::migrations::MigrationsCheck;
+use crate::health::postgres::PostgresCheck;
 use crate::health::{Health, HealthCheck};
 
 /// All of them; a service without Redis has no check of it.

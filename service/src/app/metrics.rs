@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use tokio::runtime::Handle;
 
-use crate::http::server::{REQUEST_LABELS, REQUEST_METRICS};
+use crate::http::request_metrics::{REQUEST_LABELS, REQUEST_METRICS};
 use crate::storage::PoolMetrics;
 use crate::telemetry::metrics::{MetricDescription, Metrics, process};
 

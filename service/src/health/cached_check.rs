@@ -1,7 +1,7 @@
-//! One check that many may ask: looked at once at a time, and told again for a while.
+//! One check that many may ask: run once at a time, and its report cached for a while.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::config::HealthConfig;
 use crate::resilience::deadline;
+use crate::resilience::lock::lock;
 
 /// What a check found, and how long it took.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CheckReport {
-    /// How it is.
     pub(crate) status: HealthStatus,
-    /// How long the look took, in milliseconds.
+    /// How long the run took, in milliseconds.
     latency_ms: f64,
     /// The figures behind it, or `error`.
     pub(crate) details: Value,
@@ -29,7 +29,7 @@ pub(crate) struct CheckReport {
     completed_at: Instant,
 }
 
-/// A look under way (`None`), or what it found; all who wait for it wait for the same one.
+/// The report of a run, or `None` while it is in progress; all who wait share one run.
 type PendingReport = watch::Receiver<Option<CheckReport>>;
 
 pub(super) struct CachedCheck {
@@ -66,12 +66,12 @@ impl CachedCheck {
         self.check.is_essential()
     }
 
-    /// What it found just now, or finds when it looks.
+    /// Returns the cached report if it is fresh, and otherwise that of a run.
     pub(super) async fn report(&self) -> CheckReport {
         let mut pending = {
-            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut latest = lock(&self.latest);
             match &*latest {
-                Some(look) if self.is_fresh(look) => look.clone(),
+                Some(pending) if self.is_fresh(pending) => pending.clone(),
                 _ => latest.insert(self.start()).clone(),
             }
         };
@@ -91,33 +91,33 @@ impl CachedCheck {
             .is_none_or(|report| report.completed_at.elapsed() < self.max_age)
     }
 
-    /// Looks in a task of its own, to the end: what was found counts from then on, even
+    /// Runs the check in a task of its own, to the end: its report counts from then on, even
     /// if all who asked have left.
     fn start(&self) -> PendingReport {
-        let (check, limit, gauge) = (Arc::clone(&self.check), self.timeout, self.gauge.clone());
+        let (check, timeout, gauge) = (Arc::clone(&self.check), self.timeout, self.gauge.clone());
         let (report_sender, pending) = watch::channel(None);
         self.runtime.spawn(async move {
-            let began = Instant::now();
-            let finding = run_check(check.as_ref(), limit).await;
-            let CheckResult { status, details } = &finding;
-            let before = gauge.get();
+            let started_at = Instant::now();
+            let result = run_check(check.as_ref(), timeout).await;
+            let CheckResult { status, details } = &result;
+            let previous_status = gauge.get();
             gauge.set(*status as i64);
-            if before != *status as i64 {
+            if previous_status != *status as i64 {
                 tracing::warn!(check = check.name(), ?status, %details, "a health check changed");
             }
-            report_sender.send_replace(Some(build_report(began, finding)));
+            report_sender.send_replace(Some(build_report(started_at, result)));
         });
         pending
     }
 }
 
-/// What a check finds within `limit`, whatever it does.
-async fn run_check(check: &dyn HealthCheck, limit: Duration) -> CheckResult {
-    let run = deadline::with_deadline(Instant::now() + limit, check.run());
+/// Returns within `timeout`, also if the check panics or hangs.
+async fn run_check(check: &dyn HealthCheck, timeout: Duration) -> CheckResult {
+    let run = deadline::with_deadline(Instant::now() + timeout, check.run());
     match AssertUnwindSafe(run).catch_unwind().await {
-        Ok(Ok(Ok(finding))) => finding,
+        Ok(Ok(Ok(result))) => result,
         Ok(Ok(Err(error))) => failed(check, &format!("{error:#}")),
-        Ok(Err(_)) => failed(check, &format!("no answer within {limit:?}")),
+        Ok(Err(_)) => failed(check, &format!("no answer within {timeout:?}")),
         Err(_) => failed(check, "the check panicked"),
     }
 }
@@ -133,10 +133,10 @@ fn failed(check: &dyn HealthCheck, error: &str) -> CheckResult {
     }
 }
 
-fn build_report(began: Instant, CheckResult { status, details }: CheckResult) -> CheckReport {
+fn build_report(started_at: Instant, CheckResult { status, details }: CheckResult) -> CheckReport {
     CheckReport {
         status,
-        latency_ms: began.elapsed().as_micros() as f64 / 1e3,
+        latency_ms: started_at.elapsed().as_micros() as f64 / 1e3,
         details,
         completed_at: Instant::now(),
     }
@@ -153,14 +153,14 @@ mod tests {
 
     #[derive(Clone, Copy)]
     enum FakeBehaviour {
-        Find(HealthStatus),
+        Return(HealthStatus),
         Fail,
         Hang,
         Panic,
     }
 
     struct FakeCheck {
-        does: FakeBehaviour,
+        behaviour: FakeBehaviour,
         essential: bool,
         runs: Arc<AtomicU32>,
     }
@@ -178,8 +178,8 @@ mod tests {
             Box::pin(async {
                 self.runs.fetch_add(1, Ordering::SeqCst);
                 sleep(Duration::from_millis(10)).await;
-                match self.does {
-                    FakeBehaviour::Find(status) => Ok(CheckResult {
+                match self.behaviour {
+                    FakeBehaviour::Return(status) => Ok(CheckResult {
                         status,
                         details: json!({}),
                     }),
@@ -191,12 +191,12 @@ mod tests {
         }
     }
 
-    fn cached_check(does: FakeBehaviour, essential: bool) -> (CachedCheck, Arc<AtomicU32>) {
-        let looks = Arc::new(AtomicU32::new(0));
+    fn cached_check(behaviour: FakeBehaviour, essential: bool) -> (CachedCheck, Arc<AtomicU32>) {
+        let runs = Arc::new(AtomicU32::new(0));
         let fake = FakeCheck {
-            does,
+            behaviour,
             essential,
-            runs: Arc::clone(&looks),
+            runs: Arc::clone(&runs),
         };
         let config = HealthConfig {
             timeout: Duration::from_millis(800),
@@ -204,53 +204,57 @@ mod tests {
             ..HealthConfig::default()
         };
         let gauge = IntGauge::new("status", "status").unwrap();
-        let watched = CachedCheck::new(Arc::new(fake), &config, gauge, Handle::current());
-        (watched, looks)
+        let cached = CachedCheck::new(Arc::new(fake), &config, gauge, Handle::current());
+        (cached, runs)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_who_ask_at_once_share_one_look() {
-        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
-        let reports = futures_util::future::join_all((0..100).map(|_| watched.report())).await;
+    async fn concurrent_callers_share_one_run() {
+        let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Healthy), true);
+        let reports = futures_util::future::join_all((0..100).map(|_| cached.report())).await;
         assert!(reports.iter().all(|report| report.latency_ms >= 10.0));
-        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_found_is_told_again_for_a_while() {
-        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
-        watched.report().await;
+    async fn report_is_cached_for_the_ttl() {
+        let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Healthy), true);
+        cached.report().await;
         advance(Duration::from_millis(999)).await;
-        watched.report().await;
-        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        cached.report().await;
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
         advance(Duration::from_millis(1)).await;
-        watched.report().await;
-        assert_eq!(looks.load(Ordering::SeqCst), 2);
+        cached.report().await;
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_does_not_stop_the_look_for_others() {
-        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Healthy), true);
-        let impatient = timeout(Duration::from_millis(1), watched.report()).await;
-        assert!(impatient.is_err());
-        assert_eq!(watched.report().await.status, HealthStatus::Healthy);
-        assert_eq!(looks.load(Ordering::SeqCst), 1);
+    async fn run_continues_when_a_caller_leaves() {
+        let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Healthy), true);
+        let abandoned = timeout(Duration::from_millis(1), cached.report()).await;
+        assert!(abandoned.is_err());
+        assert_eq!(cached.report().await.status, HealthStatus::Healthy);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_waited_for_is_found_all_the_same_and_grows_old() {
-        let (watched, looks) = cached_check(FakeBehaviour::Find(HealthStatus::Degraded), true);
-        let impatient = timeout(Duration::from_millis(1), watched.report()).await;
-        assert!(impatient.is_err());
+    async fn abandoned_run_updates_the_gauge_and_expires() {
+        let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Degraded), true);
+        let abandoned = timeout(Duration::from_millis(1), cached.report()).await;
+        assert!(abandoned.is_err());
         sleep(Duration::from_mins(5)).await;
-        assert_eq!(watched.gauge.get(), HealthStatus::Degraded as i64);
-        watched.report().await;
-        assert_eq!(looks.load(Ordering::SeqCst), 2, "not what it found then");
+        assert_eq!(cached.gauge.get(), HealthStatus::Degraded as i64);
+        cached.report().await;
+        assert_eq!(
+            runs.load(Ordering::SeqCst),
+            2,
+            "the report of the abandoned run is stale"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_lost_is_unhealthy_only_if_it_is_essential() {
-        for (does, error) in [
+    async fn failed_check_is_unhealthy_only_if_essential() {
+        for (behaviour, error) in [
             (FakeBehaviour::Fail, "it is gone"),
             (FakeBehaviour::Hang, "no answer within 800ms"),
             (FakeBehaviour::Panic, "the check panicked"),
@@ -259,11 +263,11 @@ mod tests {
                 (true, HealthStatus::Unhealthy),
                 (false, HealthStatus::Degraded),
             ] {
-                let (watched, _) = cached_check(does, essential);
-                let report = watched.report().await;
+                let (cached, _) = cached_check(behaviour, essential);
+                let report = cached.report().await;
                 assert_eq!(report.status, status, "{error}");
                 assert_eq!(report.details["error"], error);
-                assert_eq!(watched.gauge.get(), status as i64);
+                assert_eq!(cached.gauge.get(), status as i64);
             }
         }
     }

@@ -10,10 +10,7 @@ use crate::resilience::breaker::{Breaker, BreakerState};
 
 /// Whether Redis answers. The `PING` goes through the breaker, and so also counts
 /// as one of the probes that close it again.
-pub(crate) struct RedisCheck(
-    /// The client.
-    pub RedisClient,
-);
+pub(crate) struct RedisCheck(pub(crate) RedisClient);
 
 impl HealthCheck for RedisCheck {
     fn name(&self) -> &'static str {
@@ -29,22 +26,19 @@ impl HealthCheck for RedisCheck {
                 .await
                 .err()
                 .map(|error| error.to_string());
-            let mut finding = evaluate_breaker(self.0.breaker_state());
+            let mut result = evaluate_breaker(self.0.breaker_state());
             if let Some(error) = error {
-                finding.status = HealthStatus::Degraded;
-                finding.details["error"] = json!(error);
+                result.status = HealthStatus::Degraded;
+                result.details["error"] = json!(error);
             }
-            Ok(finding)
+            Ok(result)
         })
     }
 }
 
 /// What the payments have seen of the gateway. It is not asked: every call there
 /// is about somebody's money.
-pub(crate) struct GatewayCheck(
-    /// Its breaker.
-    pub Breaker,
-);
+pub(crate) struct GatewayCheck(pub(crate) Breaker);
 
 impl HealthCheck for GatewayCheck {
     fn name(&self) -> &'static str {
@@ -66,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_breaker_that_is_not_closed_degrades() {
+    fn degraded_unless_breaker_is_closed() {
         let status = |state| evaluate_breaker(state).status;
         assert_eq!(status(BreakerState::Closed), HealthStatus::Healthy);
         assert_eq!(status(BreakerState::HalfOpen), HealthStatus::Degraded);

@@ -2,13 +2,13 @@
 //!
 //! An async task that computes or blocks for a second stops every other task of its
 //! thread for that second: requests, timers, heartbeats. Nothing else shows it, for
-//! the CPU may be idle. So each loop beats: a task of its own asks to be woken ten
-//! times a second and notes how late that was. A loop that does not beat at all is
-//! as late as its beat is overdue.
+//! the CPU may be idle. So each loop runs a probe: a task that asks to be woken ten
+//! times a second and records how late that was. The lag of a loop whose probe does not
+//! run at all is the time for which its tick is overdue.
 //!
 //! See it break: the tests below.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,10 +17,11 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::{CheckResult, HealthCheck};
+use crate::resilience::lock::lock;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The event loops that beat. Clones share them.
+/// The event loops that have a probe. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct EventLoops(Arc<Mutex<Vec<Weak<LagProbe>>>>);
 
@@ -31,12 +32,12 @@ struct LagProbe {
 
 struct LagSample {
     due: Instant,
-    /// How late it was at worst since somebody looked.
+    /// Maximum since the last [`EventLoops::take_max_lag`].
     max_lag: Duration,
 }
 
 impl EventLoops {
-    /// Beats for the loop that runs this, for as long as that lives.
+    /// Measures the lag of the loop that runs this, for as long as that lives.
     pub(crate) async fn run_probe(self, name: &'static str) {
         let probe = Arc::new(LagProbe {
             name,
@@ -55,10 +56,10 @@ impl EventLoops {
         }
     }
 
-    /// The loop that was latest since this was last asked, and how late it was.
+    /// Returns the loop with the largest lag since the last call, and that lag.
     fn take_max_lag(&self) -> Option<(&'static str, Duration)> {
         let mut probes = lock(&self.0);
-        probes.retain(|heart| heart.strong_count() > 0);
+        probes.retain(|probe| probe.strong_count() > 0);
         let take_lag = |probe: Arc<LagProbe>| {
             let mut sample = lock(&probe.sample);
             let lag = sample.max_lag.max(sample.due.elapsed());
@@ -69,17 +70,12 @@ impl EventLoops {
             .iter()
             .filter_map(Weak::upgrade)
             .map(take_lag)
-            .max_by_key(|(_, late)| *late)
+            .max_by_key(|(_, lag)| *lag)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a loop is late.
 pub(crate) struct EventLoopCheck {
-    /// The loops.
     pub(crate) loops: EventLoops,
     /// `health.event_loop_lag_threshold`
     pub(crate) degraded_from: Duration,
@@ -98,14 +94,14 @@ impl HealthCheck for EventLoopCheck {
 }
 
 impl EventLoopCheck {
-    fn evaluate(&self, latest: Option<(&'static str, Duration)>) -> CheckResult {
-        let Some((name, late)) = latest else {
+    fn evaluate(&self, max_lag: Option<(&'static str, Duration)>) -> CheckResult {
+        let Some((name, lag)) = max_lag else {
             self.lag.set(0.0);
             return CheckResult::not_measured("no event loop is measured yet");
         };
-        self.lag.set(late.as_secs_f64());
-        let details = json!({ "loop": name, "lag_ms": late.as_micros() as f64 / 1e3 });
-        CheckResult::degraded_if(late >= self.degraded_from, details)
+        self.lag.set(lag.as_secs_f64());
+        let details = json!({ "loop": name, "lag_ms": lag.as_micros() as f64 / 1e3 });
+        CheckResult::degraded_if(lag >= self.degraded_from, details)
     }
 }
 
@@ -117,21 +113,21 @@ mod tests {
     use crate::telemetry::metrics::event_loop_lag;
     use tokio::time::{advance, sleep};
 
-    const BLOCKED: Duration = Duration::from_millis(700);
+    const BLOCKED_FOR: Duration = Duration::from_millis(700);
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_is_blocked_is_late_until_it_woke_and_that_was_told() {
+    async fn reports_lag_during_and_once_after_a_block() {
         let loops = EventLoops::default();
         tokio::spawn(loops.clone().run_probe("a"));
         sleep(TICK_INTERVAL / 2).await;
-        // The clock goes past the beat, as it does during a blocking call.
-        advance(BLOCKED).await;
-        let (name, late) = loops.take_max_lag().unwrap();
+        // The clock passes the tick, as it does during a blocking call.
+        advance(BLOCKED_FOR).await;
+        let (name, lag) = loops.take_max_lag().unwrap();
         assert_eq!(name, "a");
-        assert!(late >= BLOCKED - TICK_INTERVAL, "{late:?}");
+        assert!(lag >= BLOCKED_FOR - TICK_INTERVAL, "{lag:?}");
         sleep(3 * TICK_INTERVAL).await;
         assert!(
-            loops.take_max_lag().unwrap().1 >= BLOCKED - TICK_INTERVAL,
+            loops.take_max_lag().unwrap().1 >= BLOCKED_FOR - TICK_INTERVAL,
             "it woke late"
         );
         sleep(3 * TICK_INTERVAL).await;
@@ -142,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_ended_is_forgotten() {
+    async fn forgets_loops_that_ended() {
         let loops = EventLoops::default();
         let task = tokio::spawn(loops.clone().run_probe("a"));
         sleep(TICK_INTERVAL).await;
@@ -152,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn late_is_degraded_named_and_measured() {
+    fn lag_at_the_threshold_degrades_and_sets_the_gauge() {
         let limit = Duration::from_millis(250);
         let check = EventLoopCheck {
             loops: EventLoops::default(),

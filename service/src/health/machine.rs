@@ -32,10 +32,10 @@ impl HealthCheck for MemoryCheck {
 
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
-            let own = read_to_string("/proc/self/cgroup")
+            let proc_self_cgroup = read_to_string("/proc/self/cgroup")
                 .await
                 .unwrap_or_default();
-            let cgroup = own_cgroup(&own);
+            let cgroup = own_cgroup(&proc_self_cgroup);
             let Ok(limit) = read_to_string(cgroup.join("memory.max")).await else {
                 return Ok(CheckResult::not_measured(
                     "there is no cgroup with a memory.max",
@@ -55,9 +55,11 @@ impl HealthCheck for MemoryCheck {
 
 /// Where the files of the cgroup are, from `/proc/self/cgroup`. Inside a container
 /// the path may be the one that it has outside; the files are then at the root.
-fn own_cgroup(own: &str) -> PathBuf {
+fn own_cgroup(proc_self_cgroup: &str) -> PathBuf {
     let root = Path::new(CGROUPS);
-    let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let path = proc_self_cgroup
+        .lines()
+        .find_map(|line| line.strip_prefix("0::/"));
     path.map(|path| root.join(path))
         .filter(|path| path.join("memory.max").exists())
         .unwrap_or_else(|| root.to_owned())
@@ -80,8 +82,8 @@ fn evaluate_memory(used: u64, limit: u64, degraded_from: f64) -> CheckResult {
 
 /// Free space of a file system: a full one breaks the logs and whatever else writes.
 ///
-/// A look at a network file system that hangs can't be ended. There is one at a time,
-/// or the looks of an hour would take all threads there are for blocking work.
+/// A check of a network file system that hangs can't be ended. There is one at a time,
+/// or the checks of an hour would take all threads there are for blocking work.
 pub(crate) struct DiskCheck {
     path: PathBuf,
     min_free: f64,
@@ -89,7 +91,7 @@ pub(crate) struct DiskCheck {
 }
 
 impl DiskCheck {
-    /// Degraded below the share `free` of the file system at `path`: `health.disk_free_threshold`,
+    /// Degraded below the share `min_free` of the file system at `path`: `health.disk_free_threshold`,
     /// `health.disk_path`.
     pub(crate) fn new(path: PathBuf, min_free: f64) -> Self {
         Self {
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn cache_that_can_go_is_no_use_of_memory() {
+    fn working_set_excludes_inactive_file_cache() {
         let stat = "anon 300\nfile 700\ninactive_file 600\nactive_file 100\n";
         assert_eq!(working_set("1000\n", stat), Some(400));
         assert_eq!(working_set("1000\n", ""), Some(1000));
@@ -150,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_that_is_not_seen_from_here_is_at_the_root() {
+    fn own_cgroup_falls_back_to_the_root() {
         let hidden = "1:name=systemd:/\n0::/kubepods/pod1/no-such-cgroup\n";
         assert_eq!(own_cgroup(hidden), Path::new(CGROUPS));
         assert_eq!(own_cgroup(""), Path::new(CGROUPS));
     }
 
     #[test]
-    fn a_disk_that_is_nearly_full_degrades() {
+    fn nearly_full_disk_degrades() {
         let status = |free| evaluate_disk(free, 1000, 0.05).status;
         assert_eq!(status(50), HealthStatus::Healthy);
         assert_eq!(status(49), HealthStatus::Degraded);

@@ -10,9 +10,9 @@
 //!   dependency.
 //!
 //! The checks run at the same time, each with a timeout, so that one that hangs
-//! names itself and hides no other. What a check found is told again for
+//! names itself and hides no other. A report is cached for
 //! `health.cache_ttl`, and one that runs is joined and not run twice: probes are no load,
-//! however many there are (`watched.rs`). None of them needs a connection of the
+//! however many there are (`cached_check.rs`). None of them needs a connection of the
 //! pool for requests: a flood of those can't make the service look dead.
 //!
 //! | check | looks at | wrong: |
@@ -31,7 +31,9 @@
 mod cached_check;
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;
+pub(crate) mod job_backlog;
 pub(crate) mod machine;
+pub(crate) mod migrations;
 pub(crate) mod postgres;
 
 use std::collections::BTreeMap;
@@ -62,14 +64,13 @@ pub(crate) enum HealthStatus {
 /// What a check found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckResult {
-    /// How it is.
     status: HealthStatus,
     /// The figures behind that: a JSON object.
     details: Value,
 }
 
 impl CheckResult {
-    /// Degraded if `wrong`, else healthy.
+    /// Degraded if `is_degraded`, else healthy.
     fn degraded_if(is_degraded: bool, details: Value) -> Self {
         let status = if is_degraded {
             HealthStatus::Degraded
@@ -98,7 +99,7 @@ pub(crate) trait HealthCheck: Send + Sync + 'static {
         false
     }
 
-    /// Looks. An error, or taking longer than `health.timeout`, is unhealthy for
+    /// Runs the check. An error, or taking longer than `health.timeout`, is unhealthy for
     /// what is essential and degraded for the rest.
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>>;
 }
@@ -123,12 +124,12 @@ impl HealthReport {
     }
 }
 
-/// The checks of a service. Clones share what was found.
+/// The checks of a service. Clones share the cached reports.
 #[derive(Clone)]
 pub(crate) struct Health(Arc<[CachedCheck]>);
 
 impl Health {
-    /// Looks at nothing yet. The checks run on `main`, whoever asks for them;
+    /// Runs nothing yet. The checks run on `runtime`, whoever asks for them;
     /// `metric` is `orderly_health_check_status{check}`.
     pub(crate) fn new(
         checks: Vec<Box<dyn HealthCheck>>,
@@ -143,7 +144,6 @@ impl Health {
         Self(checks.into_iter().map(cached).collect())
     }
 
-    /// Every check.
     pub(crate) async fn report(&self) -> HealthReport {
         self.run_checks(|_| true).await
     }

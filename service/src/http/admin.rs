@@ -37,14 +37,14 @@ struct AdminState {
 /// Starts to listen.
 ///
 /// # Errors
-/// If the listener can't be used.
+/// Returns an error if the listener can't be used.
 pub(crate) fn start(
     listener: TcpListener,
     health: Health,
     readiness: Readiness,
     registry: Registry,
 ) -> anyhow::Result<Server> {
-    let admin = web::Data::new(AdminState {
+    let state = web::Data::new(AdminState {
         health,
         readiness,
         registry,
@@ -52,7 +52,7 @@ pub(crate) fn start(
     });
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(admin.clone())
+            .app_data(state.clone())
             .route("/livez", web::get().to(check_liveness))
             .route("/startupz", web::get().to(check_startup))
             .route("/readyz", web::get().to(check_readiness))
@@ -78,8 +78,8 @@ async fn check_liveness() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-async fn check_startup(admin: web::Data<AdminState>) -> HttpResponse {
-    match admin.readiness.state() {
+async fn check_startup(state: web::Data<AdminState>) -> HttpResponse {
+    match state.readiness.state() {
         LifecycleState::Starting => {
             HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" }))
         }
@@ -89,11 +89,11 @@ async fn check_startup(admin: web::Data<AdminState>) -> HttpResponse {
     }
 }
 
-async fn check_readiness(admin: web::Data<AdminState>) -> HttpResponse {
-    let reason = match admin.readiness.state() {
+async fn check_readiness(state: web::Data<AdminState>) -> HttpResponse {
+    let reason = match state.readiness.state() {
         LifecycleState::Starting => Some("starting".to_owned()),
         LifecycleState::Stopping => Some("shutting down".to_owned()),
-        LifecycleState::Ready => first_unhealthy_check(&admin.health.essential_report().await),
+        LifecycleState::Ready => first_unhealthy_check(&state.health.essential_report().await),
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),
@@ -114,8 +114,8 @@ fn first_unhealthy_check(report: &HealthReport) -> Option<String> {
         })
 }
 
-async fn check_health(admin: web::Data<AdminState>) -> HttpResponse {
-    let HealthReport { status, checks } = admin.health.report().await;
+async fn check_health(state: web::Data<AdminState>) -> HttpResponse {
+    let HealthReport { status, checks } = state.health.report().await;
     let mut response = match status {
         HealthStatus::Unhealthy => HttpResponse::ServiceUnavailable(),
         HealthStatus::Healthy | HealthStatus::Degraded => HttpResponse::Ok(),
@@ -124,16 +124,16 @@ async fn check_health(admin: web::Data<AdminState>) -> HttpResponse {
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("ORDERLY_BUILT_COMMIT"),
-        "uptime_seconds": admin.started_at.elapsed().as_secs(),
+        "uptime_seconds": state.started_at.elapsed().as_secs(),
         "checks": checks,
     }))
 }
 
-async fn export_metrics(admin: web::Data<AdminState>) -> HttpResponse {
+async fn export_metrics(state: web::Data<AdminState>) -> HttpResponse {
     // For `orderly_health_check_status`: nobody else may have looked for a while.
-    admin.health.report().await;
+    state.health.report().await;
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&admin.registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&state.registry.gather(), &mut text) {
         Ok(()) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
             .body(text),

@@ -19,10 +19,10 @@ pub(super) fn client_address(request: &HttpRequest, proxies: &[Network]) -> Opti
     let peer = request.peer_addr()?.ip();
     let headers = request.headers().get_all(X_FORWARDED_FOR);
     // What a stranger wrote into the line must not hide what our proxy added to it.
-    let text: Vec<_> = headers
+    let values: Vec<_> = headers
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    Some(first_untrusted_address(peer, &text.join(","), proxies))
+    Some(first_untrusted_address(peer, &values.join(","), proxies))
 }
 
 fn first_untrusted_address(peer: IpAddr, forwarded_for: &str, proxies: &[Network]) -> IpAddr {
@@ -32,7 +32,7 @@ fn first_untrusted_address(peer: IpAddr, forwarded_for: &str, proxies: &[Network
             break;
         }
         // What can't be read is not ours: the last known stands for all behind it.
-        let Some(address) = parse(entry.trim()) else {
+        let Some(address) = parse_address(entry.trim()) else {
             break;
         };
         client = address;
@@ -41,7 +41,7 @@ fn first_untrusted_address(peer: IpAddr, forwarded_for: &str, proxies: &[Network
 }
 
 /// Some proxies append the port too.
-fn parse(entry: &str) -> Option<IpAddr> {
+fn parse_address(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
     entry.parse().or_else(|_| with_port()).ok()
 }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_trusted_proxy_appended_counts() {
+    fn trusts_only_entries_of_trusted_proxies() {
         let trusted: Vec<Network> = ["10.0.0.0/8", "fd00::/8"]
             .map(|network| network.parse().unwrap())
             .to_vec();
@@ -73,8 +73,8 @@ mod tests {
             ("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1"),
             ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ] {
-            let found = first_untrusted_address(peer.parse().unwrap(), forwarded_for, &trusted);
-            assert_eq!(found.to_string(), expected, "{peer} {forwarded_for}");
+            let address = first_untrusted_address(peer.parse().unwrap(), forwarded_for, &trusted);
+            assert_eq!(address.to_string(), expected, "{peer} {forwarded_for}");
         }
     }
 }

@@ -21,16 +21,14 @@ pub(crate) struct ConnectionTracker(Arc<ConnectionCounts>);
 
 #[derive(Default)]
 struct ConnectionCounts {
-    /// Connections of HTTP/1.1.
     http1: AtomicUsize,
-    /// Connections of HTTP/2.
     http2: AtomicUsize,
-    /// Requests of HTTP/2 in flight.
+    /// In flight, of HTTP/2 only.
     requests: AtomicUsize,
 }
 
 /// Is counted as long as it lives.
-pub(crate) struct CountGuard {
+pub(super) struct CountGuard {
     counts: Arc<ConnectionCounts>,
     counter: fn(&ConnectionCounts) -> &AtomicUsize,
 }

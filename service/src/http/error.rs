@@ -1,4 +1,4 @@
-//! From the outcome of a story to a problem: the only place that gives status
+//! From the error of a use case to a problem: the only place that gives status
 //! codes to errors.
 
 use super::problem::{FieldError, Problem, ProblemKind as Kind};
@@ -35,7 +35,7 @@ impl From<UseCaseError> for Problem {
                 Kind::PreconditionFailed,
                 "read the product again, and send its new ETag in the header if-match",
             ),
-            UseCaseError::OrderRejected(refusal) => problem_for_rejected_order(&refusal),
+            UseCaseError::OrderRejected(rejection) => problem_for_rejected_order(&rejection),
             UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
             UseCaseError::IdempotencyKeyReused => Self::new(
                 Kind::IdempotencyKeyReused,
@@ -63,9 +63,9 @@ impl From<UseCaseError> for Problem {
 }
 
 fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
-    let line_error = |line: usize, field: &str, code: ValidationCode, message: String| {
+    let line_error = |line: usize, pointer: &str, code: ValidationCode, message: String| {
         FieldError::new(
-            format!("/lines/{line}{field}"),
+            format!("/lines/{line}{pointer}"),
             ValidationError::new(code, message),
         )
     };
@@ -125,7 +125,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_detail_says_more_than_the_title() {
+    fn detail_adds_to_the_title() {
         let shortage = Shortage {
             line: 0,
             available: 0,
@@ -156,8 +156,8 @@ mod tests {
                 let words = text.split(|sign: char| !sign.is_alphanumeric());
                 words.map(str::to_owned).collect()
             };
-            let more = words(&detail).difference(&words(kind.title())).count();
-            assert!(more > 2, "{}: {detail}", kind.title());
+            let new_words = words(&detail).difference(&words(kind.title())).count();
+            assert!(new_words > 2, "{}: {detail}", kind.title());
         }
     }
 }

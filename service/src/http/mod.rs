@@ -5,16 +5,18 @@
 //! call, map. Status codes are known here and nowhere else ([`error`]).
 
 pub(crate) mod admin;
-pub(crate) mod client_address;
+mod client_address;
 pub(crate) mod connection_tracker;
 mod cors;
-pub(crate) mod error;
-pub(crate) mod extract;
-pub(crate) mod handlers;
-pub(crate) mod middleware;
+mod error;
+mod extract;
+mod handlers;
+mod middleware;
 pub mod openapi;
 pub mod problem;
-pub(crate) mod rate_limit_headers;
-pub(crate) mod routes;
+mod rate_limit_headers;
+pub(crate) mod request_metrics;
+mod resource;
+mod routes;
 pub(crate) mod server;
-pub(crate) mod wire;
+mod wire;

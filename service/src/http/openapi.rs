@@ -106,15 +106,15 @@ impl Modify for SharedProblems {
 }
 
 fn shared_problems(operation: &Operation) -> Vec<&'static [ProblemKind]> {
-    let takes = |place: ParameterIn| {
+    let has_parameter_in = |location: ParameterIn| {
         let mut parameters = operation.parameters.iter().flatten();
-        parameters.any(|it| matches!(it, RefOr::T(it) if it.parameter_in == place))
+        parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == location))
     };
     // The first list of a status wins.
     [
         (WITH_BODY, operation.request_body.is_some()),
-        (WITH_QUERY, takes(ParameterIn::Query)),
-        (WITH_ID, takes(ParameterIn::Path)),
+        (WITH_QUERY, has_parameter_in(ParameterIn::Query)),
+        (WITH_ID, has_parameter_in(ParameterIn::Path)),
         (WITH_TOKEN, operation.security.is_some()),
         (EVERY_OPERATION, true),
     ]

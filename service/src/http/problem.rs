@@ -115,12 +115,11 @@ pub(super) struct FieldError {
 }
 
 impl FieldError {
-    /// The field at `pointer` breaks a rule.
-    pub(super) fn new(pointer: impl Into<String>, invalid: ValidationError) -> Self {
+    pub(super) fn new(pointer: impl Into<String>, error: ValidationError) -> Self {
         Self {
             pointer: pointer.into(),
-            code: invalid.code.to_string(),
-            message: invalid.message,
+            code: error.code.to_string(),
+            message: error.message,
         }
     }
 }
@@ -128,23 +127,20 @@ impl FieldError {
 /// A request that is not answered as was hoped.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    /// What kind.
     pub(super) kind: ProblemKind,
     /// What went wrong this time, or what to do; never the cause of a 5xx.
     pub(super) detail: String,
-    /// The fields at fault.
     pub(super) errors: Vec<FieldError>,
-    /// Headers that belong to the answer.
+    /// Headers of the response, in addition to its own.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log, never for the client.
     pub(super) cause: Option<String>,
-    /// Was refused so that others are served, and counted: a line in the log for each
-    /// would cost what refusing is to save.
+    /// Was shed so that others are served, and counted: a line in the log for each
+    /// would cost what shedding is to save.
     pub(super) is_shed: bool,
 }
 
 impl Problem {
-    /// A problem of `kind`.
     pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let mut problem = Self {
             kind,

@@ -46,18 +46,18 @@ fn build_headers(
     remaining: u32,
     reset_after: Duration,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let name = class.as_str();
+    let policy_name = class.as_str();
     let quota = policy.burst;
     let window = whole_seconds(policy.window());
     let reset_seconds = whole_seconds(reset_after);
     let texts = [
         (
             RATELIMIT_POLICY,
-            format!(r#""{name}";q={quota};w={window}"#),
+            format!(r#""{policy_name}";q={quota};w={window}"#),
         ),
         (
             RATELIMIT,
-            format!(r#""{name}";r={remaining};t={reset_seconds}"#),
+            format!(r#""{policy_name}";r={remaining};t={reset_seconds}"#),
         ),
     ];
     texts

@@ -5,9 +5,6 @@ use std::net::TcpListener;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use actix_web_prom::{ActixMetricsConfiguration, PrometheusMetrics, PrometheusMetricsBuilder};
-use anyhow::anyhow;
-use prometheus::Registry;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 
@@ -19,8 +16,9 @@ use super::middleware::load_shedding::shed_load;
 use super::middleware::method_normalization::normalize_method;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
-use super::middleware::request_span::{RequestSpan, UNMATCHED};
+use super::middleware::request_span::RequestSpan;
 use super::middleware::security_headers::add_security_headers;
+use super::request_metrics::request_metrics;
 use super::routes;
 use crate::config::HttpConfig;
 use crate::health::event_loop::EventLoops;
@@ -48,50 +46,77 @@ pub(crate) struct ServerDependencies {
     pub(crate) metrics: Metrics,
 }
 
+/// Data that handlers and middleware take out of a request.
+///
+/// It is made once and cloned for each worker: made inside of the closure of [`HttpServer::new`],
+/// each worker would have its own.
+#[derive(Clone)]
+struct SharedData {
+    services: web::Data<Services>,
+    config: web::Data<HttpConfig>,
+    body_buffer_permits: web::Data<BodyBufferPermits>,
+    in_flight: web::Data<InFlightLimit>,
+    readiness: web::Data<Readiness>,
+    connections: web::Data<ConnectionTracker>,
+    limits: web::Data<RateLimits>,
+    metrics: web::Data<Metrics>,
+}
+
+impl SharedData {
+    fn new(http: &HttpConfig, dependencies: ServerDependencies) -> Self {
+        Self {
+            services: web::Data::new(dependencies.services),
+            config: web::Data::new(http.clone()),
+            body_buffer_permits: web::Data::new(BodyBufferPermits::new(http)),
+            in_flight: web::Data::new(dependencies.in_flight),
+            readiness: web::Data::new(dependencies.readiness),
+            connections: web::Data::new(dependencies.connections),
+            limits: web::Data::new(dependencies.limits),
+            metrics: web::Data::new(dependencies.metrics),
+        }
+    }
+
+    fn register(self, app: &mut web::ServiceConfig) {
+        app.app_data(web::PayloadConfig::new(self.config.body_limit_bytes))
+            .app_data(self.services)
+            .app_data(self.config)
+            .app_data(self.body_buffer_permits)
+            .app_data(self.in_flight)
+            .app_data(self.readiness)
+            .app_data(self.connections)
+            .app_data(self.limits)
+            .app_data(self.metrics);
+    }
+}
+
 /// Starts to listen, with TLS if there is a configuration for it. The server runs when it is polled, and stops when its
 /// handle says so.
 ///
-/// What is shared by all workers is made here, outside the closure: inside, each
-/// worker would have its own.
-///
 /// # Errors
-/// If the metrics are registered twice or the listener can't be used.
+/// Returns an error if the metrics are registered already or the listener can't be used.
 pub(crate) fn start(
     listener: TcpListener,
     tls: Option<ServerConfig>,
     http: &HttpConfig,
     dependencies: ServerDependencies,
 ) -> anyhow::Result<Server> {
-    let ServerDependencies { event_loops, .. } = dependencies;
-    let services = web::Data::new(dependencies.services);
-    let body_limit = web::PayloadConfig::new(http.body_limit_bytes);
-    let config = web::Data::new(http.clone());
-    let body_buffer_permits = web::Data::new(BodyBufferPermits::new(http));
     let request_metrics = request_metrics(dependencies.metrics.registry.clone())?;
-    let metrics = web::Data::new(dependencies.metrics);
-    let in_flight = web::Data::new(dependencies.in_flight);
-    let readiness = web::Data::new(dependencies.readiness);
-    let connections = web::Data::new(dependencies.connections.clone());
-    let limits = web::Data::new(dependencies.limits);
+    let event_loops = dependencies.event_loops.clone();
+    let connections = dependencies.connections.clone();
+    let shared = SharedData::new(http, dependencies);
     let server = HttpServer::new(move || {
         // This runs once on the thread of each worker.
         actix_web::rt::spawn(event_loops.clone().run_probe("http_worker"));
+        let shared = shared.clone();
+        let cors = cors::allow_configured_origins(&shared.config);
         // The last one wraps all others: metrics and problems see the span.
         App::new()
-            .app_data(services.clone())
-            .app_data(body_limit.clone())
-            .app_data(config.clone())
-            .app_data(body_buffer_permits.clone())
-            .app_data(metrics.clone())
-            .app_data(in_flight.clone())
-            .app_data(readiness.clone())
-            .app_data(limits.clone())
-            .app_data(connections.clone())
+            .configure(|app| shared.register(app))
             .configure(routes::configure)
             .wrap(from_fn(limit_rate))
             .wrap(from_fn(shed_load))
             .wrap(from_fn(buffer_body))
-            .wrap(cors::allow_configured_origins(&config))
+            .wrap(cors)
             .wrap(from_fn(write_problems))
             .wrap(from_fn(add_security_headers))
             .wrap(from_fn(close_when_stopping))
@@ -99,11 +124,7 @@ pub(crate) fn start(
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(normalize_method))
     })
-    .on_connect(move |stream, connection| {
-        dependencies
-            .connections
-            .track_connection(stream, connection)
-    })
+    .on_connect(move |stream, connection| connections.track_connection(stream, connection))
     .workers(http.workers)
     .max_connections(http.max_connections.div_ceil(http.workers))
     .keep_alive(http.keep_alive)
@@ -117,34 +138,4 @@ pub(crate) fn start(
         None => server.listen(listener)?,
     };
     Ok(server.run())
-}
-
-/// What actix-web-prom registers: name, type and meaning.
-pub(crate) const REQUEST_METRICS: [(&str, &str, &str); 2] = [
-    (
-        "orderly_http_requests_total",
-        "counter",
-        "Requests answered, by route template (endpoint; one for all that fit no route), method and status",
-    ),
-    (
-        "orderly_http_request_duration_seconds",
-        "histogram",
-        "Time to answer a request, to the last byte of the body",
-    ),
-];
-
-/// The labels of all of [`REQUEST_METRICS`].
-pub(crate) const REQUEST_LABELS: [&str; 3] = ["endpoint", "method", "status"];
-
-fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
-    PrometheusMetricsBuilder::new("orderly")
-        .registry(registry)
-        // Paths that fit no route are anybody's invention: one series for all.
-        .mask_unmatched_patterns(UNMATCHED)
-        .metrics_configuration(
-            ActixMetricsConfiguration::default()
-                .http_requests_duration_seconds_name("http_request_duration_seconds"),
-        )
-        .build()
-        .map_err(|error| anyhow!("the HTTP metrics: {error}"))
 }

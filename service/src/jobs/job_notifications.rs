@@ -1,4 +1,4 @@
-//! Carries the doorbell's rings between replicas; see [`crate::storage::job_notifier`].
+//! Carries job notifications between replicas; see [`crate::storage::job_notifier`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::storage::database::Database;
 use crate::storage::error::StorageError;
 use crate::storage::job_notifier::{self, JobNotifier};
 
-/// Rings that come within this time are passed on as one.
+/// Notifications that come within this time are sent as one.
 const COALESCE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long to wait before listening again on a new connection.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// Passes the rings of this process on to all replicas, this one included.
+/// Sends the notifications of this process to all replicas, this one included.
 pub(crate) async fn run_sender(database: Database, notifier: JobNotifier, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -24,7 +24,7 @@ pub(crate) async fn run_sender(database: Database, notifier: JobNotifier, stop: 
             () = notifier.notified() => {}
         }
         if let Err(error) = with_timeout(send_notification(&database)).await {
-            tracing::debug!(%error, "a ring was lost; the jobs poll");
+            tracing::debug!(%error, "job notification failed, falling back to polling");
         }
         if !sleep_unless_stopped(&stop, COALESCE_INTERVAL).await {
             return;
@@ -37,7 +37,7 @@ async fn send_notification(database: &Database) -> Result<(), StorageError> {
     job_notifier::send(&mut conn).await
 }
 
-/// Wakes the jobs of this process when any replica rings.
+/// Wakes the jobs of this process when any replica sends a notification.
 pub(crate) async fn run_listener(
     database: Database,
     wakeups: Arc<JobWakeups>,
@@ -50,8 +50,8 @@ pub(crate) async fn run_listener(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            ended = listen_once() => if let Err(error) = ended {
-                tracing::warn!(%error, "nobody listens to the doorbell; the jobs poll");
+            result = listen_once() => if let Err(error) = result {
+                tracing::warn!(%error, "job notification listener failed, falling back to polling");
             },
         }
         if !sleep_unless_stopped(&stop, RECONNECT_DELAY).await {

@@ -10,6 +10,7 @@ pub(crate) mod idle_connections;
 pub(crate) mod invalidations;
 pub(crate) mod job_notifications;
 pub mod outbox_relay;
+mod payment_attempt;
 pub mod payments;
 pub(crate) mod queue_depth;
 pub(crate) mod rate_limit_sweep;
@@ -27,12 +28,10 @@ use crate::resilience::deadline::{self, DeadlineExceeded};
 /// another Postgres has taken over. Longer than any statement of a job may take.
 const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Wakes the jobs that have work when the doorbell rings.
+/// Wakes the jobs that have work when a notification comes.
 #[derive(Default)]
 pub struct JobWakeups {
-    /// For [`payments`].
     payments: Notify,
-    /// For [`outbox_relay`].
     relay: Notify,
 }
 

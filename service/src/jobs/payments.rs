@@ -31,17 +31,12 @@ use tracing::{Instrument as _, Span};
 use super::{JobWakeups, with_timeout};
 use crate::config::PaymentsConfig;
 use crate::domain::ids::new_v7;
-use crate::payments::{GatewayError, ResilientGateway, ResilientGatewayError};
-use crate::resilience::backoff::Backoff;
+use crate::payments::ResilientGateway;
 use crate::resilience::deadline;
 use crate::storage::error::StorageError;
-use crate::storage::payment_jobs::{self, JobKind, LeasedJob};
+use crate::storage::payment_jobs::{self, LeasedJob};
 use crate::telemetry::trace_context;
-use crate::usecases::settle_payment::{settle_charge, settle_refund};
-use crate::usecases::{Services, UseCaseError};
-
-/// The outcome of a job that was handed back untried.
-const RELEASED: &str = "released";
+use crate::usecases::Services;
 
 /// What the worker needs. Clones share it.
 #[derive(Clone)]
@@ -63,10 +58,10 @@ impl PaymentWorker {
         let mut tasks = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
-            let free = self.free_slots(tasks.len());
-            if may_be_more && free > 0 {
-                let leased = self.lease(free).await;
-                may_be_more = leased.len() == free;
+            let slots = self.free_slots(tasks.len());
+            if may_be_more && slots > 0 {
+                let leased = self.lease(slots).await;
+                may_be_more = leased.len() == slots;
                 for job in leased {
                     let (worker, stop) = (self.clone(), stop.clone());
                     tasks.spawn(async move { worker.process_unless_stopped(&job, &stop).await });
@@ -76,40 +71,40 @@ impl PaymentWorker {
                 () = stop.cancelled() => {}
                 () = wakeups.payments.notified() => may_be_more = true,
                 () = tokio::time::sleep(self.config.poll_interval) => may_be_more = true,
-                Some(ended) = tasks.join_next() => self.record_task_end(&ended),
+                Some(result) = tasks.join_next() => self.record_task_end(&result),
             }
         }
-        while let Some(ended) = tasks.join_next().await {
-            self.record_task_end(&ended);
+        while let Some(result) = tasks.join_next().await {
+            self.record_task_end(&result);
         }
     }
 
     /// A panic ends its own job's work only; the lease ends, and the job is due again.
-    fn record_task_end(&self, work: &Result<(), JoinError>) {
-        if let Err(error) = work {
+    fn record_task_end(&self, result: &Result<(), JoinError>) {
+        if let Err(error) = result {
             self.outcomes.with_label_values(&["panicked"]).inc();
             tracing::error!(%error, "the work on a payment panicked");
         }
     }
 
-    /// How many more jobs to take up: what the concurrency leaves, and no more than
+    /// How many more jobs to lease: what the concurrency leaves, and no more than
     /// the gateway's breaker would let through.
     fn free_slots(&self, running: usize) -> usize {
         let free = self.config.concurrency.saturating_sub(running);
         match self.gateway.available_permits() {
-            Some(room) => free.min(usize::try_from(room).unwrap_or(usize::MAX)),
+            Some(permits) => free.min(usize::try_from(permits).unwrap_or(usize::MAX)),
             None => free,
         }
     }
 
-    /// Takes up to `limit` due jobs; none if the database is away.
+    /// Leases up to `limit` due jobs; none if the database is away.
     pub async fn lease(&self, limit: usize) -> Vec<LeasedJob> {
-        let lease = async {
+        let lease_jobs = async {
             let mut conn = self.services.database.connection().await?;
             let token = new_v7(Utc::now());
             payment_jobs::lease(&mut conn, token, self.config.lease_duration, limit).await
         };
-        with_timeout(lease)
+        with_timeout(lease_jobs)
             .await
             .unwrap_or_else(|error: StorageError| {
                 tracing::warn!(%error, "no payment jobs can be leased");
@@ -123,123 +118,14 @@ impl PaymentWorker {
         if stop.is_cancelled() {
             self.record_outcome(job, self.release(job, Duration::ZERO).await);
         } else {
-            let lease = Instant::now() + self.config.lease_duration;
-            let work = deadline::with_deadline(lease, self.process(job));
+            let lease_end = Instant::now() + self.config.lease_duration;
+            let work = deadline::with_deadline(lease_end, self.process(job));
             let span = job_span(job);
             if work.instrument(span.clone()).await.is_err() {
                 let _entered = span.enter();
                 tracing::warn!(order_id = %job.order_id, "a payment took longer than its lease");
             }
         }
-    }
-
-    /// Asks the gateway about one job and settles what it says.
-    pub async fn process(&self, job: &LeasedJob) {
-        let result = match job.kind {
-            JobKind::Charge => self.charge(job).await,
-            JobKind::Refund => self.refund(job).await,
-        };
-        let settled = match result {
-            Ok(outcome) => Ok(outcome),
-            Err(PaymentFailure::CircuitOpen) => self.release(job, self.config.poll_interval).await,
-            Err(PaymentFailure::Gateway(error)) => {
-                self.reschedule_or_dead_letter(job, &error).await
-            }
-            // Our own trouble ends like the gateway's: not by trying for ever.
-            Err(PaymentFailure::Settlement(error)) if self.is_exhausted(job) => {
-                self.dead_letter(job, &error.to_string()).await
-            }
-            Err(PaymentFailure::Settlement(error)) => Err(error),
-        };
-        self.record_outcome(job, settled);
-    }
-
-    fn record_outcome(&self, job: &LeasedJob, settled: Result<&'static str, UseCaseError>) {
-        match settled {
-            Ok(outcome) => {
-                self.outcomes.with_label_values(&[outcome]).inc();
-                Span::current().record("orderly.outcome", outcome);
-                let (order_id, attempt) = (job.order_id, job.attempt);
-                // Nobody was asked, for hours perhaps: a line for each would be a flood.
-                if outcome == RELEASED {
-                    tracing::debug!(%order_id, attempt, outcome, "payment");
-                } else {
-                    tracing::info!(%order_id, attempt, outcome, "payment");
-                }
-            }
-            // The lease ends, and the job is due again.
-            Err(error) => {
-                Span::current().record("otel.status_code", "ERROR");
-                tracing::warn!(order_id = %job.order_id, %error, "a payment can't be settled now");
-            }
-        }
-    }
-
-    async fn charge(&self, job: &LeasedJob) -> Result<&'static str, PaymentFailure> {
-        let outcome = self.gateway.charge(job.order_id, job.amount).await?;
-        settle_charge(&self.services, job, &outcome).await?;
-        Ok(outcome.as_str())
-    }
-
-    async fn refund(&self, job: &LeasedJob) -> Result<&'static str, PaymentFailure> {
-        let outcome = self.gateway.refund(job.order_id).await?;
-        settle_refund(&self.services, job).await?;
-        Ok(outcome.as_str())
-    }
-
-    async fn release(
-        &self,
-        job: &LeasedJob,
-        delay: Duration,
-    ) -> Result<&'static str, UseCaseError> {
-        let mut conn = self.services.database.connection().await?;
-        payment_jobs::release(&mut conn, job, delay).await?;
-        Ok(RELEASED)
-    }
-
-    async fn reschedule_or_dead_letter(
-        &self,
-        job: &LeasedJob,
-        error: &GatewayError,
-    ) -> Result<&'static str, UseCaseError> {
-        let backoff = Backoff {
-            base: self.config.backoff_base,
-            cap: self.config.backoff_cap,
-        };
-        let reason = error.to_string();
-        let mut conn = self.services.database.connection().await?;
-        if error.is_transient() && !self.is_exhausted(job) {
-            let delay = backoff.delay(job.attempt, rand::random());
-            payment_jobs::reschedule(&mut conn, job, delay, &reason).await?;
-            tracing::warn!(
-                order_id = %job.order_id,
-                kind = job.kind.as_str(),
-                attempt = job.attempt,
-                reason,
-                retry_in_ms = delay.as_millis() as f64,
-                "a payment was put off"
-            );
-            return Ok("rescheduled");
-        }
-        drop(conn);
-        self.dead_letter(job, &reason).await
-    }
-
-    /// Whether nothing is to be hoped from another try. Both: an outage is no reason,
-    /// however many tries fall into it, and neither is a long wait with few of them.
-    fn is_exhausted(&self, job: &LeasedJob) -> bool {
-        job.attempt >= self.config.max_attempts && job.age >= self.config.min_retry_duration
-    }
-
-    async fn dead_letter(
-        &self,
-        job: &LeasedJob,
-        reason: &str,
-    ) -> Result<&'static str, UseCaseError> {
-        let mut conn = self.services.database.connection().await?;
-        tracing::error!(order_id = %job.order_id, reason, "a payment was given up");
-        payment_jobs::dead_letter(&mut conn, job, reason).await?;
-        Ok("dead_lettered")
     }
 }
 
@@ -257,25 +143,4 @@ fn job_span(job: &LeasedJob) -> Span {
     );
     trace_context::link(&span, job.trace_context.as_deref());
     span
-}
-
-enum PaymentFailure {
-    CircuitOpen,
-    Gateway(GatewayError),
-    Settlement(UseCaseError),
-}
-
-impl From<ResilientGatewayError> for PaymentFailure {
-    fn from(error: ResilientGatewayError) -> Self {
-        match error {
-            ResilientGatewayError::CircuitOpen => Self::CircuitOpen,
-            ResilientGatewayError::Gateway(error) => Self::Gateway(error),
-        }
-    }
-}
-
-impl From<UseCaseError> for PaymentFailure {
-    fn from(error: UseCaseError) -> Self {
-        Self::Settlement(error)
-    }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let mut oldest = OldestPending::default();
     loop {
         match with_timeout(measure(&database, &queues)).await {
-            Ok(found) => oldest = found,
+            Ok(measured) => oldest = measured,
             Err(error) => tracing::debug!(%error, "the queues can't be measured"),
         }
         // In any case: while the database is away nothing is done, and what waits goes on waiting.
@@ -56,9 +56,9 @@ async fn measure(
     let (events, oldest_event) = outbox::depth(&mut conn).await?;
     drop(conn);
 
-    let state = |state| queues.payment_jobs.with_label_values(&[state]);
-    state("waiting").set(jobs.waiting);
-    state("dead_lettered").set(jobs.dead);
+    let gauge = |state| queues.payment_jobs.with_label_values(&[state]);
+    gauge("waiting").set(jobs.waiting);
+    gauge("dead_lettered").set(jobs.dead);
     queues.outbox_events.set(events);
     Ok(OldestPending {
         job: jobs.oldest,

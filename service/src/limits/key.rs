@@ -35,11 +35,11 @@ impl ClientKey {
         Self::hash("account", email.to_lowercase().as_bytes())
     }
 
-    fn hash(kind: &str, name: &[u8]) -> Self {
+    fn hash(kind: &str, value: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(kind)
             .chain_update([0])
-            .chain_update(name)
+            .chain_update(value)
             .finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_client_is_its_network() {
+    fn ipv6_addresses_of_one_network_share_a_key() {
         let key = |address: &str| ClientKey::for_address(address.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_no_case() {
+    fn account_key_ignores_case() {
         assert_eq!(
             ClientKey::for_account("Ada@Example.com"),
             ClientKey::for_account("ada@example.com")

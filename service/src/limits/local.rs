@@ -7,13 +7,13 @@
 //!
 //! - [`LocalLimiter::sweep`], on a timer, drops the clients whose quota is whole
 //!   again: they are as good as new.
-//! - [`Bounded`] holds at most `rate_limit.max_keys` clients. Those beyond fall, by
+//! - [`BoundedStore`] holds at most `rate_limit.max_keys` clients. Those beyond fall, by
 //!   their hash, into 1024 quotas that they share with strangers. So nobody goes
 //!   unlimited, a flood hurts itself first, and who was known before it goes on as
 //!   before.
 //!
 //! A million clients under the default cap of 100,000 take some 3 MiB a class; without
-//! a cap it would be 50 MiB. See it break: `a_flood_of_a_million_clients_is_bounded`, below.
+//! a cap it would be 50 MiB. See it break: `million_clients_use_bounded_memory`, below.
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -46,7 +46,6 @@ impl<C: Clock> LocalLimiter<C> {
         }
     }
 
-    /// Decides on one request.
     pub(super) fn check(&self, key: &ClientKey) -> Decision {
         match self.limiter.check_key(key) {
             Ok(state) => Decision::Allowed {
@@ -82,8 +81,8 @@ impl StateStore for BoundedStore {
         if self.states.contains_key(key) || self.states.len() < self.max_keys {
             self.states.measure_and_replace(key, f)
         } else {
-            let shared = key.to_overflow_key(OVERFLOW_KEYS);
-            self.states.measure_and_replace(&shared, f)
+            let overflow_key = key.to_overflow_key(OVERFLOW_KEYS);
+            self.states.measure_and_replace(&overflow_key, f)
         }
     }
 }
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_is_the_burst_and_comes_back_one_by_one() {
+    fn quota_is_the_burst_and_refills_one_by_one() {
         let (limiter, clock) = limiter(3, 10);
         let decisions = [(); 4].map(|()| limiter.check(&key(1)));
         assert_eq!(
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_a_million_clients_is_bounded() {
+    fn million_clients_use_bounded_memory() {
         let max = RateLimitConfig::default().max_keys;
         let (limiter, _) = limiter(1, max);
         let known = key(0);
@@ -167,9 +166,9 @@ mod tests {
         let allowed = (1..1_000_000)
             .filter(|number| is_allowed(limiter.check(&key(*number))))
             .count();
-        let shared = usize::from(OVERFLOW_KEYS);
-        assert_eq!(limiter.limiter.len(), max + shared);
-        assert_eq!(allowed, max - 1 + shared, "those beyond share");
+        let overflow = usize::from(OVERFLOW_KEYS);
+        assert_eq!(limiter.limiter.len(), max + overflow);
+        assert_eq!(allowed, max - 1 + overflow, "those beyond share");
         assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
         // What the map has room for: an entry is a key, its state and a byte of the table.
         let entry_bytes = size_of::<(ClientKey, u64)>() + 1;
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_forgotten_when_its_quota_is_whole_again() {
+    fn sweep_forgets_clients_with_a_full_quota() {
         let (limiter, clock) = limiter(1, 10);
         limiter.check(&key(1));
         clock.advance(2 * SECOND);

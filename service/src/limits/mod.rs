@@ -7,11 +7,11 @@
 //! and GCRA", 2015): a leaky bucket that needs no tick. It keeps one number for
 //! each client, the *theoretical arrival time*: when the quota would be whole
 //! again. A request moves it on by one interval; one that would move it further
-//! ahead of now than a whole burst is refused, and changes nothing.
+//! ahead of now than a whole burst is rejected, and changes nothing.
 //!
 //! Who counts? With Redis, `shared.rs` counts for all replicas together. Without it,
 //! or when it does not answer within `rate_limit.redis_timeout`, `local.rs` counts
-//! for this process alone, and nobody waits. What then, each [`Class`] says:
+//! for this process alone, and nobody waits. What then, each [`RequestClass`] says:
 //!
 //! - *Reads and writes fail open*: each replica grants the whole limit. A client
 //!   may get more than its share, but none gets less because Redis is away.
@@ -49,11 +49,9 @@ enum Decision {
 /// A request within the limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admitted {
-    /// What was counted.
     pub(crate) class: RequestClass,
-    /// Under which limit.
     pub(crate) policy: Policy,
-    /// What is left of the quota.
+    /// What is left of the quota, in requests.
     pub(crate) remaining: u32,
 }
 
@@ -61,9 +59,7 @@ pub(crate) struct Admitted {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests of the class {}", class.as_str())]
 pub(crate) struct RateLimited {
-    /// What was counted.
     pub(crate) class: RequestClass,
-    /// Over which limit.
     pub(crate) policy: Policy,
     /// When there will be room for the next one.
     pub(crate) retry_after: Duration,
@@ -125,7 +121,7 @@ impl RateLimits {
     /// Counts one request; `None` if there are no limits.
     ///
     /// # Errors
-    /// [`OverLimit`].
+    /// Returns [`RateLimited`] if the request is over the limit.
     pub(crate) async fn check(
         &self,
         class: RequestClass,
@@ -166,9 +162,9 @@ impl RateLimits {
     pub(crate) fn sweep(&self) {
         let rules = self.rules();
         for class in RequestClass::ALL {
-            let left = rules.limits[class as usize].local.sweep();
+            let remaining = rules.limits[class as usize].local.sweep();
             let keys = self.0.metrics.keys.with_label_values(&[class.as_str()]);
-            keys.set(i64::try_from(left).unwrap_or(i64::MAX));
+            keys.set(i64::try_from(remaining).unwrap_or(i64::MAX));
         }
     }
 
@@ -195,26 +191,26 @@ impl RateLimits {
 impl Rules {
     fn new(config: RateLimitConfig, is_shared: bool, previous: Option<&Self>) -> Self {
         let limits = RequestClass::ALL.map(|class| {
-            let together = class.policy(&config);
-            let alone = if is_shared && class.is_strict() {
-                together.divided_by(config.replicas)
+            let shared_policy = class.policy(&config);
+            let local_policy = if is_shared && class.is_strict() {
+                shared_policy.divided_by(config.replicas)
             } else {
-                together
+                shared_policy
             };
-            let same = previous
-                .filter(|before| before.config.max_keys == config.max_keys)
-                .map(|before| &before.limits[class as usize])
-                .filter(|before| before.local_policy == alone);
-            let local = match same {
-                Some(before) => Arc::clone(&before.local),
+            let unchanged = previous
+                .filter(|rules| rules.config.max_keys == config.max_keys)
+                .map(|rules| &rules.limits[class as usize])
+                .filter(|limit| limit.local_policy == local_policy);
+            let local = match unchanged {
+                Some(limit) => Arc::clone(&limit.local),
                 None => {
                     let clock = DefaultClock::default();
-                    Arc::new(LocalLimiter::new(alone, config.max_keys, clock))
+                    Arc::new(LocalLimiter::new(local_policy, config.max_keys, clock))
                 }
             };
             ClassLimit {
-                shared_policy: together,
-                local_policy: alone,
+                shared_policy,
+                local_policy,
                 local,
             }
         });

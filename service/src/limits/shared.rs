@@ -30,7 +30,7 @@ impl SharedLimiter {
         }
     }
 
-    /// Decides on one request, in no more than `patience`.
+    /// Decides on one request, in no more than `timeout`.
     pub(super) async fn check(
         &self,
         class: RequestClass,

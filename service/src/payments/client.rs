@@ -104,7 +104,8 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// An unusable URL, a client that cannot be built, or no Tokio runtime.
+    /// Returns [`GatewaySetupError`] if the URL is unusable, if the HTTP client cannot be built, or if
+    /// there is no Tokio runtime.
     pub fn new(config: &PaymentsConfig) -> Result<Self, GatewaySetupError> {
         let base_url = &config.gateway_url;
         let http = reqwest::Client::builder()
@@ -131,7 +132,9 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
+    /// module.
     pub async fn charge(
         &self,
         order_id: Uuid,
@@ -164,7 +167,9 @@ impl PaymentGateway {
     ///
     /// # Errors
     ///
-    /// [`GatewayError::Transient`] when nobody knows; see the module for the table.
+    /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
+    /// module.
     pub async fn refund(&self, order_id: Uuid) -> Result<RefundOutcome, GatewayError> {
         let body = RefundBody {
             reference: order_id,
@@ -201,12 +206,12 @@ impl PaymentGateway {
         let task = self.runtime.spawn(exchange.instrument(span.clone()));
         // A caller that goes away takes its request along.
         let response = match AbortOnDropHandle::new(task).await {
-            Ok(answer) => answer.map_err(GatewayError::from),
+            Ok(response) => response.map_err(GatewayError::from),
             Err(error) => Err(GatewayError::transient(format!(
                 "the request was cut off: {error}"
             ))),
         };
-        let status = response.as_ref().map(|answer| answer.status);
+        let status = response.as_ref().map(|response| response.status);
         call_trace::record_result(&span, status);
         response
     }
@@ -274,7 +279,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_the_gateway_beyond_the_deadline() {
+    async fn request_times_out_at_the_deadline() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let config = PaymentsConfig {
@@ -283,9 +288,9 @@ mod tests {
         };
         let gateway = PaymentGateway::new(&config).unwrap();
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
-        let asked = gateway.refund(Uuid::now_v7());
-        let asked = deadline::with_unenforced_deadline(began + limit, asked).await;
-        assert!(asked.unwrap_err().is_transient());
+        let refund = gateway.refund(Uuid::now_v7());
+        let result = deadline::with_unenforced_deadline(began + limit, refund).await;
+        assert!(result.unwrap_err().is_transient());
         assert!(began.elapsed() < 2 * limit, "{:?}", began.elapsed());
     }
 }

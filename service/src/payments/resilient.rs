@@ -3,7 +3,7 @@
 //! A provider that is down would cost each payment a whole timeout, and every one
 //! of them a try. So when the breaker is open nobody asks: orders are still taken
 //! and stay `pending`, and their jobs wait without using up their tries
-//! ([`ResilientGateway::available_permits`] tells the worker how many it may take up). A hiccup
+//! ([`ResilientGateway::available_permits`] tells the worker how many jobs it may lease). A hiccup
 //! is mended at once by asking again, as long as the retry budget pays for it;
 //! the idempotency key makes that safe.
 //!
@@ -71,7 +71,8 @@ impl ResilientGateway {
     /// Takes the money of an order; see [`PaymentGateway::charge`].
     ///
     /// # Errors
-    /// [`ResilientGatewayError`].
+    /// Returns [`ResilientGatewayError::CircuitOpen`] if the breaker is open and the gateway was not
+    /// called, and [`ResilientGatewayError::Gateway`] if the last attempt brought no outcome.
     pub async fn charge(
         &self,
         order_id: OrderId,
@@ -86,7 +87,7 @@ impl ResilientGateway {
     /// Gives the money of an order back; see [`PaymentGateway::refund`].
     ///
     /// # Errors
-    /// [`ResilientGatewayError`].
+    /// As [`charge`](Self::charge).
     pub(crate) async fn refund(
         &self,
         order_id: OrderId,
@@ -105,7 +106,7 @@ impl ResilientGateway {
     where
         F: Future<Output = Result<T, GatewayError>>,
     {
-        // A retry that is refused must not hide that the first try was made: it
+        // A retry that is rejected must not hide that the first try was made: it
         // may have taken the money.
         let was_called = AtomicBool::new(false);
         let attempt = || async {
@@ -122,13 +123,13 @@ impl ResilientGateway {
             let in_flight = InFlightGaugeGuard::new(&self.metrics.in_flight);
             let outcome = call().await;
             drop(in_flight);
-            let name = match &outcome {
+            let label = match &outcome {
                 Ok(outcome) => outcome_label(outcome),
                 Err(GatewayError::Permanent { .. }) => "permanent_error",
                 Err(GatewayError::Transient { .. }) => "transient_error",
             };
-            let seconds = self.metrics.duration.with_label_values(&[operation, name]);
-            seconds.observe(began.elapsed().as_secs_f64());
+            let duration = (self.metrics.duration).with_label_values(&[operation, label]);
+            duration.observe(began.elapsed().as_secs_f64());
             match &outcome {
                 // "We don't take this request" is an answer, too.
                 Ok(_) | Err(GatewayError::Permanent { .. }) => permit.succeed(),
@@ -185,10 +186,10 @@ mod tests {
         }
     }
 
-    /// "Refused" gives the job its try back, and a charge without tries is deleted
+    /// `CircuitOpen` gives the job its attempt back, and a charge without tries is deleted
     /// when its order is cancelled: a charge without an order.
     #[tokio::test]
-    async fn a_refused_retry_does_not_hide_that_the_gateway_was_asked() {
+    async fn breaker_opening_before_a_retry_returns_gateway_error() {
         let gateway = gateway_at("http://127.0.0.1:1".to_owned());
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let first = gateway.refund(order_id).await;
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_is_in_flight_until_it_is_answered_or_given_up() {
+    async fn in_flight_gauge_counts_until_the_call_is_dropped() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let gateway = gateway_at(format!("http://{}", silent.local_addr().unwrap()));

@@ -16,19 +16,17 @@
 //! See it break: `a_connection_that_died_silently_is_replaced` in
 //! `service/tests/api/storage/redis_connection.rs`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use redis::RedisResult;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{ConnectionInfo, IntoConnectionInfo as _, RedisResult, TlsCertificates};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::config::{RedisConfig, variable_name};
-use crate::tls;
+use super::client_builder::build_client;
+use crate::config::RedisConfig;
+use crate::resilience::lock::lock;
 
 /// Connecting is tried this often before those who wait for it are told.
 const CONNECT_ATTEMPTS: u32 = 2;
@@ -43,18 +41,16 @@ pub(super) struct RedisConnection {
 }
 
 /// One connection, which redis-rs makes again when it breaks.
-pub(crate) struct ManagedConnection {
+pub(super) struct ManagedConnection {
     manager: ConnectionManager,
     /// When a command first went unanswered, if none was answered since.
     unresponsive_since: Mutex<Option<Instant>>,
 }
 
 impl RedisConnection {
-    /// Connects later. `main` is the runtime on which it lives.
+    /// Connects later. `runtime` is the one on which the connection lives.
     ///
-    /// # Errors
-    /// If `url` is no Redis URL, or the CA certificate can't be read.
-    pub(super) fn new(url: &str, config: &RedisConfig, main: Handle) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, config: &RedisConfig, runtime: Handle) -> anyhow::Result<Self> {
         let manager = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout))
@@ -62,33 +58,32 @@ impl RedisConnection {
             .set_min_delay(config.backoff_base)
             .set_max_delay(config.backoff_cap);
         let client = build_client(url, config)?;
-        let line = ManagedConnection::new(&client, &manager, &main)?;
+        let current = ManagedConnection::new(&client, &manager, &runtime)?;
         // No shorter, or an attempt to connect that takes its time would never end well.
-        let connecting = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
+        let max_connect_time = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
         Ok(Self {
-            unresponsive_limit: connecting + config.response_timeout,
+            unresponsive_limit: max_connect_time + config.response_timeout,
             client,
             manager,
-            runtime: main,
-            current: Mutex::new(Arc::new(line)),
+            runtime,
+            current: Mutex::new(Arc::new(current)),
         })
     }
 
-    /// The connection of now.
     pub(super) fn current(&self) -> Arc<ManagedConnection> {
         lock(&self.current).clone()
     }
 
-    /// Notes that a command on `line` was not answered in time.
-    pub(super) fn record_timeout(&self, line: &Arc<ManagedConnection>) {
-        let unresponsive_for = line.record_timeout();
+    /// Records that a command on `connection` was not answered in time.
+    pub(super) fn record_timeout(&self, connection: &Arc<ManagedConnection>) {
+        let unresponsive_for = connection.record_timeout();
         let mut current = lock(&self.current);
-        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, line) {
+        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, connection) {
             return;
         }
         match ManagedConnection::new(&self.client, &self.manager, &self.runtime) {
-            Ok(new) => {
-                *current = Arc::new(new);
+            Ok(replacement) => {
+                *current = Arc::new(replacement);
                 let unresponsive_ms = unresponsive_for.as_millis();
                 tracing::warn!(
                     unresponsive_ms,
@@ -104,11 +99,11 @@ impl ManagedConnection {
     fn new(
         client: &redis::Client,
         config: &ConnectionManagerConfig,
-        main: &Handle,
+        runtime: &Handle,
     ) -> RedisResult<Self> {
         // All who come while it connects wait for the same attempt, each as long as they
         // like: it may take longer than any of them waits.
-        let _runtime_guard = main.enter();
+        let _runtime_guard = runtime.enter();
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
         Ok(Self {
             manager,
@@ -116,64 +111,18 @@ impl ManagedConnection {
         })
     }
 
-    /// For commands.
     pub(super) fn manager(&self) -> ConnectionManager {
         self.manager.clone()
     }
 
-    /// Notes that something came back.
+    /// Records that a response came.
     pub(super) fn record_response(&self) {
         *lock(&self.unresponsive_since) = None;
     }
 
-    /// Notes that nothing did; since when not?
+    /// Records a timeout, and returns for how long no response has come.
     fn record_timeout(&self) -> Duration {
         let mut since = lock(&self.unresponsive_since);
         since.get_or_insert_with(Instant::now).elapsed()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn build_client(url: &str, config: &RedisConfig) -> anyhow::Result<redis::Client> {
-    let server = || variable_name("redis.url");
-    let address = connection_info(url, config).with_context(server)?;
-    let Some(path) = &config.ca_certificate else {
-        return redis::Client::open(address).with_context(server);
-    };
-    let variable = variable_name("redis.ca_certificate");
-    let unusable = || format!("{variable}: {} can't be used", path.display());
-    // The client itself would take an empty file, and trust nobody.
-    tls::client::verifying_config(Some(path), &variable)?;
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(std::fs::read(path).with_context(unusable)?),
-    };
-    redis::Client::build_with_tls(address, certificates).with_context(unusable)
-}
-
-fn connection_info(url: &str, config: &RedisConfig) -> RedisResult<ConnectionInfo> {
-    let keepalive = TcpKeepalive::new().with_time(config.keepalive);
-    let tcp = TcpSettings::default().set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let tcp = tcp.set_user_timeout(config.tcp_user_timeout);
-    Ok(url.into_connection_info()?.set_tcp_settings(tcp))
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernel_is_told_when_to_give_up() {
-        let config = RedisConfig::default();
-        let client = build_client("redis://localhost", &config).unwrap();
-        let tcp = client.get_connection_info().tcp_settings();
-        assert!(tcp.keepalive().is_some());
-        #[cfg(target_os = "linux")]
-        assert_eq!(tcp.user_timeout(), Some(config.tcp_user_timeout));
     }
 }

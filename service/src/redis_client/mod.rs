@@ -13,6 +13,7 @@
 //!
 //! See it break: the drills `redis_killed` and `redis_frozen`.
 
+mod client_builder;
 mod connection;
 
 use std::future::Future;
@@ -53,7 +54,7 @@ pub enum RedisClientError {
     /// It did not answer in time.
     #[error("Redis did not answer in time")]
     TimedOut,
-    /// It can't be reached, or it refused the command.
+    /// It can't be reached, or it rejected the command.
     #[error("Redis failed: {0}")]
     Failed(#[from] redis::RedisError),
 }
@@ -80,24 +81,24 @@ impl RedisClientError {
 
 impl RedisClient {
     /// Names the server; connects later, so that the service starts without it.
-    /// `seconds` is `orderly_redis_command_duration_seconds{command}`, and `main` the
-    /// runtime that outlives every server and job.
+    /// `latency` is `orderly_redis_command_duration_seconds{command}`, and `runtime` the
+    /// one that outlives every server and job.
     ///
     /// # Errors
-    /// If `url` is no Redis URL, or the CA certificate can't be read.
+    /// Returns an error if `url` is no Redis URL, or if the CA certificate can't be read.
     pub fn new(
         url: &str,
         config: &RedisConfig,
         breaker: Breaker,
         latency: HistogramVec,
-        main: Handle,
+        runtime: Handle,
     ) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(Inner {
-            connection: RedisConnection::new(url, config, main.clone())?,
+            connection: RedisConnection::new(url, config, runtime.clone())?,
             timeout: config.response_timeout,
             breaker,
             latency,
-            runtime: main,
+            runtime,
         })))
     }
 
@@ -115,7 +116,8 @@ impl RedisClient {
     /// command, such as `XADD`, and perhaps what for; no values.
     ///
     /// # Errors
-    /// [`RedisClientError`].
+    /// Returns [`RedisClientError`] if the breaker is open, if no response comes within
+    /// `redis.response_timeout` and the deadline, or if the connection or a command fails.
     pub async fn run<T, F>(
         &self,
         name: &'static str,
@@ -128,10 +130,10 @@ impl RedisClient {
         self.run_with_timeout(name, self.0.timeout, commands).await
     }
 
-    /// Runs `commands` for somebody who waits no longer than `max_wait`.
+    /// Runs `commands` for a caller that waits no longer than `max_wait`.
     ///
     /// # Errors
-    /// [`RedisClientError`].
+    /// As [`run`](Self::run), and if no response comes within `max_wait`.
     pub(crate) async fn run_with_timeout<T, F>(
         &self,
         name: &'static str,
@@ -149,8 +151,8 @@ impl RedisClient {
             .breaker
             .try_acquire()
             .map_err(|_| RedisClientError::CircuitOpen)?;
-        let line = self.0.connection.current();
-        let manager = line.manager();
+        let connection = self.0.connection.current();
+        let manager = connection.manager();
         let execute = async move { commands(manager).await };
         let task = AbortOnDropHandle::new(self.0.runtime.spawn(execute));
         let command = name.split(' ').next().unwrap_or(name);
@@ -170,12 +172,12 @@ impl RedisClient {
             response.await
         };
         let outcome = match result {
-            Ok(Ok(answered)) => answered.map_err(RedisClientError::from),
+            Ok(Ok(response)) => response.map_err(RedisClientError::from),
             Ok(Err(_)) | Err(_) => Err(RedisClientError::TimedOut),
         };
         match &outcome {
-            Err(error) if error.is_timeout() => self.0.connection.record_timeout(&line),
-            _ => line.record_response(),
+            Err(error) if error.is_timeout() => self.0.connection.record_timeout(&connection),
+            _ => connection.record_response(),
         }
         match &outcome {
             Ok(_) => permit.succeed(),
@@ -202,19 +204,19 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_redis_beyond_the_deadline_and_that_is_no_failure_of_redis() {
+    async fn timeout_by_the_deadline_is_no_failure_of_redis() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("redis://{}/", silent.local_addr().unwrap());
-        let opens_at_once = BreakerConfig {
+        let opens_immediately = BreakerConfig {
             minimum_calls: 1,
             ..BreakerConfig::default()
         };
-        let breaker = Breaker::new("redis", opens_at_once, BreakerMetrics::new().unwrap());
+        let breaker = Breaker::new("redis", opens_immediately, BreakerMetrics::new().unwrap());
         let config = RedisConfig::default();
-        let seconds = metrics::redis_latency().unwrap();
-        let waits = seconds.with_label_values(&["PING"]);
-        let client = RedisClient::new(&url, &config, breaker, seconds, Handle::current()).unwrap();
+        let latency = metrics::redis_latency().unwrap();
+        let ping_latency = latency.with_label_values(&["PING"]);
+        let client = RedisClient::new(&url, &config, breaker, latency, Handle::current()).unwrap();
         let ping = || {
             client.run("PING", |mut connection| async move {
                 redis::cmd("PING").query_async::<()>(&mut connection).await
@@ -222,25 +224,25 @@ mod tests {
         };
 
         let (began, limit) = (Instant::now(), Duration::from_millis(100));
-        let hurried = deadline::with_unenforced_deadline(began + limit, ping()).await;
+        let bounded = deadline::with_unenforced_deadline(began + limit, ping()).await;
         assert!(
-            matches!(hurried, Err(RedisClientError::TimedOut)),
-            "{hurried:?}"
+            matches!(bounded, Err(RedisClientError::TimedOut)),
+            "{bounded:?}"
         );
         assert_eq!(began.elapsed().as_millis(), limit.as_millis());
         assert_eq!(client.breaker_state(), BreakerState::Closed);
 
-        let patient = ping().await;
+        let timed_out = ping().await;
         assert!(
-            matches!(patient, Err(RedisClientError::TimedOut)),
-            "{patient:?}"
+            matches!(timed_out, Err(RedisClientError::TimedOut)),
+            "{timed_out:?}"
         );
         assert_eq!(client.breaker_state(), BreakerState::Open);
-        let refused = ping().await;
+        let rejected = ping().await;
         assert!(
-            matches!(refused, Err(RedisClientError::CircuitOpen)),
-            "{refused:?}"
+            matches!(rejected, Err(RedisClientError::CircuitOpen)),
+            "{rejected:?}"
         );
-        assert_eq!(waits.get_sample_count(), 2, "those that were asked");
+        assert_eq!(ping_latency.get_sample_count(), 2, "those that were asked");
     }
 }

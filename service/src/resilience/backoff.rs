@@ -21,8 +21,8 @@ impl Backoff {
     /// The wait after try number `attempt`, from 1; `random` is from 0 to 1.
     pub(crate) fn delay(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let most = self.base.saturating_mul(1 << doublings).min(self.cap);
-        most.mul_f64(random.clamp(0.0, 1.0))
+        let max = self.base.saturating_mul(1 << doublings).min(self.cap);
+        max.mul_f64(random.clamp(0.0, 1.0))
     }
 }
 
@@ -37,17 +37,17 @@ mod tests {
     };
 
     #[test]
-    fn the_most_to_wait_doubles_up_to_the_cap() {
-        let most = |attempt| BACKOFF.delay(attempt, 1.0).as_millis();
+    fn maximum_delay_doubles_up_to_the_cap() {
+        let max_millis = |attempt| BACKOFF.delay(attempt, 1.0).as_millis();
         assert_eq!(
-            [1, 2, 3, 7, 8, 99].map(most),
+            [1, 2, 3, 7, 8, 99].map(max_millis),
             [500, 1000, 2000, 32_000, 60_000, 60_000]
         );
     }
 
     proptest! {
         #[test]
-        fn no_wait_is_longer_than_the_cap(attempt: u32, random: f64) {
+        fn delay_never_exceeds_the_cap(attempt: u32, random: f64) {
             prop_assert!(BACKOFF.delay(attempt, random) <= BACKOFF.cap);
         }
     }

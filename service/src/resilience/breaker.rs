@@ -15,18 +15,18 @@
 //! ```
 //!
 //! - *Closed*: calls pass and are counted over a sliding window of time.
-//! - *Open*: calls are refused, and told when to come back.
+//! - *Open*: calls are refused.
 //! - *Half-open*: only some probes pass: who just came back is not to be run over.
 //!
 //! What counts as a failure, the caller knows: a declined card is an answer.
 //! See it break: the tests below, on a paused clock; the drill `gateway_down`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
 pub(crate) use super::breaker_state::BreakerState;
+use super::lock::lock;
 use super::window::{CallOutcome, Window};
 use crate::config::BreakerConfig;
 use crate::telemetry::metrics::BreakerMetrics;
@@ -34,10 +34,7 @@ use crate::telemetry::metrics::BreakerMetrics;
 /// No call: the breaker is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open")]
-pub(crate) struct CircuitOpen {
-    /// When a probe may pass.
-    pub(super) retry_after: Duration,
-}
+pub(crate) struct CircuitOpen;
 
 /// A circuit breaker for one dependency. Clones are the same breaker.
 #[derive(Clone)]
@@ -59,7 +56,7 @@ struct Inner {
 enum BreakerPhase {
     Closed(Window),
     Open { until: Instant },
-    HalfOpen { under_way: u32, succeeded: u32 },
+    HalfOpen { in_flight: u32, succeeded: u32 },
 }
 
 impl Breaker {
@@ -99,11 +96,7 @@ impl Breaker {
     /// would go on saying "open", and the alert with it, until somebody does.
     pub(crate) fn state(&self) -> BreakerState {
         let inner = self.lock();
-        let state = match inner.phase {
-            BreakerPhase::Closed(_) => BreakerState::Closed,
-            BreakerPhase::Open { until } if Instant::now() < until => BreakerState::Open,
-            BreakerPhase::Open { .. } | BreakerPhase::HalfOpen { .. } => BreakerState::HalfOpen,
-        };
+        let state = inner.phase.state();
         self.update_gauge(state);
         state
     }
@@ -112,29 +105,28 @@ impl Breaker {
     /// dropped instead (the caller gave up) counts for nothing.
     ///
     /// # Errors
-    /// [`Refused`] while open, or half-open with all probes under way.
+    /// Returns [`CircuitOpen`] while open, or half-open with all probes in flight.
     pub(crate) fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
         let now = Instant::now();
         let mut inner = self.lock();
         if matches!(inner.phase, BreakerPhase::Open { until } if now >= until) {
             self.transition_to(&mut inner, BreakerPhase::half_open());
         }
-        let probes = inner.config.half_open_calls;
-        let rejected_for = match &mut inner.phase {
-            BreakerPhase::Closed(_) => None,
-            BreakerPhase::Open { until } => Some(*until - now),
+        let max_probes = inner.config.half_open_calls;
+        let is_allowed = match &mut inner.phase {
+            BreakerPhase::Closed(_) => true,
             BreakerPhase::HalfOpen {
-                under_way,
+                in_flight,
                 succeeded,
-            } if *under_way + *succeeded < probes => {
-                *under_way += 1;
-                None
+            } if *in_flight + *succeeded < max_probes => {
+                *in_flight += 1;
+                true
             }
-            BreakerPhase::HalfOpen { .. } => Some(Duration::from_secs(1)),
+            BreakerPhase::Open { .. } | BreakerPhase::HalfOpen { .. } => false,
         };
-        if let Some(retry_after) = rejected_for {
+        if !is_allowed {
             self.count("rejected");
-            return Err(CircuitOpen { retry_after });
+            return Err(CircuitOpen);
         }
         Ok(Permit {
             breaker: self.clone(),
@@ -152,23 +144,23 @@ impl Breaker {
             BreakerPhase::Open { until } if Instant::now() < *until => Some(0),
             BreakerPhase::Open { .. } => Some(inner.config.half_open_calls),
             BreakerPhase::HalfOpen {
-                under_way,
+                in_flight,
                 succeeded,
             } => Some(
                 inner
                     .config
                     .half_open_calls
-                    .saturating_sub(under_way + succeeded),
+                    .saturating_sub(in_flight + succeeded),
             ),
         }
     }
 
     fn record_result(&self, permit: &Permit, reported: Option<ReportedResult>) {
         let mut inner = self.lock();
-        let took = permit.began.elapsed();
-        let outcome = reported.map(|verdict| match verdict {
+        let elapsed = permit.began.elapsed();
+        let outcome = reported.map(|result| match result {
             ReportedResult::Failure => CallOutcome::Failure,
-            ReportedResult::Success if took >= inner.config.slow_call_duration_threshold => {
+            ReportedResult::Success if elapsed >= inner.config.slow_call_duration_threshold => {
                 CallOutcome::Slow
             }
             ReportedResult::Success => CallOutcome::Success,
@@ -191,18 +183,18 @@ impl Breaker {
             (
                 BreakerPhase::HalfOpen {
                     succeeded,
-                    under_way,
+                    in_flight,
                 },
                 Some(CallOutcome::Success),
             ) => {
-                *under_way -= 1;
+                *in_flight -= 1;
                 *succeeded += 1;
                 (*succeeded >= config.half_open_calls)
                     .then(|| BreakerPhase::Closed(Window::new(config.window)))
             }
             (BreakerPhase::HalfOpen { .. }, Some(_)) => Some(BreakerPhase::open(config)),
-            (BreakerPhase::HalfOpen { under_way, .. }, None) => {
-                *under_way -= 1;
+            (BreakerPhase::HalfOpen { in_flight, .. }, None) => {
+                *in_flight -= 1;
                 None
             }
             (BreakerPhase::Closed(_), None) | (BreakerPhase::Open { .. }, _) => None,
@@ -215,11 +207,7 @@ impl Breaker {
     fn transition_to(&self, inner: &mut Inner, phase: BreakerPhase) {
         inner.epoch += 1;
         inner.phase = phase;
-        let state = match inner.phase {
-            BreakerPhase::Closed(_) => BreakerState::Closed,
-            BreakerPhase::HalfOpen { .. } => BreakerState::HalfOpen,
-            BreakerPhase::Open { .. } => BreakerState::Open,
-        };
+        let state = inner.phase.state();
         self.update_gauge(state);
         tracing::warn!(
             breaker = self.0.name,
@@ -239,7 +227,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.inner)
     }
 }
 
@@ -249,10 +237,18 @@ impl BreakerPhase {
         Self::Open { until }
     }
 
+    fn state(&self) -> BreakerState {
+        match self {
+            Self::Closed(_) => BreakerState::Closed,
+            Self::Open { until } if Instant::now() < *until => BreakerState::Open,
+            Self::Open { .. } | Self::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
     fn half_open() -> Self {
-        let (under_way, succeeded) = (0, 0);
+        let (in_flight, succeeded) = (0, 0);
         Self::HalfOpen {
-            under_way,
+            in_flight,
             succeeded,
         }
     }

@@ -4,7 +4,7 @@
 //! waiting for fifteen, who left after ten, and the work goes on for nobody. A
 //! deadline is one point in time for the whole request. It is set once, where the
 //! request comes in, and every wait below (pool, statement, Redis, gateway) asks
-//! how much is left ([`bound`]).
+//! how much is left ([`bounded_timeout`]).
 //!
 //! It travels beside the code, in a task-local, so that no function has to pass
 //! it on. What a job does has one as well: a payment's is the end of its lease.
@@ -28,7 +28,7 @@ pub struct DeadlineExceeded;
 /// Runs `work` with a deadline; it is dropped when the time is over.
 ///
 /// # Errors
-/// [`DeadlineExceeded`].
+/// Returns [`DeadlineExceeded`] if `work` is not done by then.
 pub async fn with_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = T>,
@@ -69,12 +69,12 @@ pub fn remaining() -> Option<Duration> {
 /// `timeout`, or what is left until the deadline if that is less.
 ///
 /// # Errors
-/// [`DeadlineExceeded`] if nothing is left: do not even begin.
+/// Returns [`DeadlineExceeded`] if nothing is left: do not even begin.
 pub(crate) fn bounded_timeout(timeout: Duration) -> Result<Duration, DeadlineExceeded> {
     match remaining() {
         None => Ok(timeout),
         Some(Duration::ZERO) => Err(DeadlineExceeded),
-        Some(left) => Ok(left.min(timeout)),
+        Some(remaining) => Ok(remaining.min(timeout)),
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_is_cut_to_what_is_left() {
+    async fn timeout_is_bounded_by_the_deadline() {
         assert_eq!(bounded_timeout(5 * SECOND), Ok(5 * SECOND), "no deadline");
         with_deadline(Instant::now() + 3 * SECOND, async {
             assert_eq!(bounded_timeout(5 * SECOND), Ok(3 * SECOND));
@@ -99,19 +99,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_ends_at_its_deadline() {
+    async fn work_is_dropped_at_its_deadline() {
         let began = Instant::now();
-        let worked = with_deadline(began + SECOND, tokio::time::sleep(9 * SECOND)).await;
-        assert_eq!(worked, Err(DeadlineExceeded));
+        let result = with_deadline(began + SECOND, tokio::time::sleep(9 * SECOND)).await;
+        assert_eq!(result, Err(DeadlineExceeded));
         assert_eq!(began.elapsed(), SECOND);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_begins_after_the_deadline() {
-        let over = Instant::now();
-        let tried = DEADLINE
-            .scope(over, async { bounded_timeout(SECOND) })
+    async fn returns_deadline_exceeded_when_no_time_is_left() {
+        let expired = Instant::now();
+        let result = DEADLINE
+            .scope(expired, async { bounded_timeout(SECOND) })
             .await;
-        assert_eq!(tried, Err(DeadlineExceeded));
+        assert_eq!(result, Err(DeadlineExceeded));
     }
 }

@@ -18,11 +18,12 @@
 //!
 //! See it break: the tests below, and the drill `overload`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lock::lock;
 use crate::config::LoadSheddingConfig;
 use crate::telemetry::metrics::InFlightMetrics;
 
@@ -45,7 +46,7 @@ struct Inner {
 }
 
 impl InFlightLimit {
-    /// A limit that begins halfway: at its floor it would shed the first burst of a
+    /// A limit that begins halfway: at its minimum it would shed the first burst of a
     /// service that has only just started, and has proved nothing.
     pub(crate) fn new(config: LoadSheddingConfig, metrics: InFlightMetrics) -> Self {
         let initial = f64::midpoint(config.min_limit.into(), config.max_limit.into());
@@ -69,7 +70,7 @@ impl InFlightLimit {
         self.set_limit(&mut inner, limit);
     }
 
-    /// Takes a place for one request, or `None`: shed it.
+    /// Returns a permit for one request, or `None`: shed it.
     pub(crate) fn try_acquire(&self) -> Option<InFlightPermit> {
         let mut inner = self.lock();
         if f64::from(inner.in_flight) >= inner.limit.floor() {
@@ -85,13 +86,13 @@ impl InFlightLimit {
         })
     }
 
-    fn release(&self, took: Duration, served: bool) {
+    fn release(&self, elapsed: Duration, served: bool) {
         let mut inner = self.lock();
         let in_use = f64::from(inner.in_flight) >= inner.limit / 2.0;
         inner.in_flight -= 1;
         self.0.metrics.in_flight.set(inner.in_flight.into());
         let target = inner.config.target_latency;
-        if took > target {
+        if elapsed > target {
             if inner.last_decrease.elapsed() >= target {
                 inner.last_decrease = Instant::now();
                 let limit = inner.limit * DECREASE_FACTOR;
@@ -104,17 +105,17 @@ impl InFlightLimit {
     }
 
     fn set_limit(&self, inner: &mut Inner, limit: f64) {
-        let (floor, ceiling) = (inner.config.min_limit.into(), inner.config.max_limit.into());
-        inner.limit = limit.max(floor).min(ceiling);
+        let (min, max) = (inner.config.min_limit.into(), inner.config.max_limit.into());
+        inner.limit = limit.max(min).min(max);
         self.0.metrics.limit.set(inner.limit as i64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.inner)
     }
 }
 
-/// The place of one request; given back, with the time it took, when dropped.
+/// The permit of one request; released, with the time it took, when dropped.
 pub(crate) struct InFlightPermit {
     limit: InFlightLimit,
     began: Instant,
@@ -122,7 +123,7 @@ pub(crate) struct InFlightPermit {
 }
 
 impl InFlightPermit {
-    /// Gives it back after the request got what it asked for.
+    /// Releases the permit of a request that got what it asked for.
     pub(crate) fn succeed(mut self) {
         self.served = true;
     }
@@ -140,15 +141,15 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn limit(floor: u32, ceiling: u32) -> InFlightLimit {
+    fn limit(min: u32, max: u32) -> InFlightLimit {
         let metrics = InFlightMetrics::new().unwrap();
         let config = LoadSheddingConfig {
-            min_limit: floor,
-            max_limit: ceiling,
+            min_limit: min,
+            max_limit: max,
             target_latency: Duration::from_millis(100),
         };
         let limit = InFlightLimit::new(config, metrics);
-        limit.lock().limit = floor.into();
+        limit.lock().limit = min.into();
         limit
     }
 
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quick_answers_raise_it_by_one_a_round_up_to_the_ceiling() {
+    async fn fast_requests_raise_the_limit_by_one_per_round_up_to_max() {
         let limit = limit(4, 6);
         let rounds = [
             serve_round(&limit, 10).await,
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_answers_lower_it_once_a_round_down_to_the_floor() {
+    async fn slow_requests_lower_the_limit_once_per_round_down_to_min() {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
         assert_eq!(serve_round(&limit, 200).await, 50);
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quick_refusals_prove_no_room_and_slow_failures_prove_none_either() {
+    async fn failed_requests_never_raise_the_limit() {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
         for _ in 0..10 {
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_limit_does_not_rise() {
+    async fn idle_limit_does_not_rise() {
         let limit = limit(10, 100);
         for _ in 0..1000 {
             limit.try_acquire().unwrap().succeed();
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_over_the_limit_is_shed_and_counted() {
+    async fn sheds_and_counts_requests_over_the_limit() {
         let limit = limit(1, 1);
         let permit = limit.try_acquire().unwrap();
         assert!(limit.try_acquire().is_none());

@@ -35,25 +35,25 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// A full budget to which each call adds `share` of a retry, from 0 to 1.
-    pub fn new(share: f64) -> Self {
+    /// A full budget to which each call adds `ratio` of a retry, from 0 to 1.
+    pub fn new(ratio: f64) -> Self {
         Self {
             balance: Arc::new(AtomicI64::new(MAX_BALANCE)),
-            per_call: (share.clamp(0.0, 1.0) * ONE_RETRY as f64) as i64,
+            per_call: (ratio.clamp(0.0, 1.0) * ONE_RETRY as f64) as i64,
         }
     }
 
     fn deposit(&self) {
-        let add = |saved: i64| Some((saved + self.per_call).min(MAX_BALANCE));
+        let add = |balance: i64| Some((balance + self.per_call).min(MAX_BALANCE));
         let _always_some = self
             .balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     fn try_withdraw(&self) -> bool {
-        let take = |saved: i64| (saved >= ONE_RETRY).then_some(saved - ONE_RETRY);
+        let subtract = |balance: i64| (balance >= ONE_RETRY).then_some(balance - ONE_RETRY);
         self.balance
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract)
             .is_ok()
     }
 }
@@ -74,11 +74,11 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Tries `operation` until it succeeds, its error is not `worth` another try,
+    /// Tries `operation` until it succeeds, `is_retryable` returns `false` for its error,
     /// or the tries, the budget or the deadline are used up.
     ///
     /// # Errors
-    /// The last error of `operation`.
+    /// Returns the last error of `operation`.
     pub(crate) async fn run<T, E, F>(
         &self,
         mut operation: impl FnMut() -> F,
@@ -100,7 +100,7 @@ impl Retry {
             }
             let wait = self.backoff.delay(attempt, rand::random());
             let needed = wait + began.elapsed();
-            let fits_deadline = deadline::remaining().is_none_or(|left| needed < left);
+            let fits_deadline = deadline::remaining().is_none_or(|remaining| needed < remaining);
             if !fits_deadline {
                 self.count("deadline_exceeded");
                 return Err(error);
@@ -128,14 +128,14 @@ mod tests {
     use crate::telemetry::metrics;
     use std::time::Duration;
 
-    fn retry(share: f64) -> Retry {
+    fn retry(ratio: f64) -> Retry {
         Retry {
             backoff: Backoff {
                 base: Duration::from_millis(100),
                 cap: Duration::from_secs(1),
             },
             max_attempts: 3,
-            budget: RetryBudget::new(share),
+            budget: RetryBudget::new(ratio),
             dependency: "database",
             retries: metrics::retries().unwrap(),
         }
@@ -152,38 +152,42 @@ mod tests {
     }
 
     async fn count_attempts(retry: &Retry, is_retryable: bool) -> u32 {
-        let mut tries = 0;
-        let failed: Result<(), &str> = retry
+        let mut attempts = 0;
+        let result: Result<(), &str> = retry
             .run(
                 || {
-                    tries += 1;
+                    attempts += 1;
                     async { Err("no") }
                 },
                 |_| is_retryable,
             )
             .await;
-        assert_eq!(failed, Err("no"));
-        tries
+        assert_eq!(result, Err("no"));
+        attempts
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again_until_it_succeeds() {
-        let mut tries = 0;
-        let succeeded: Result<u32, &str> = retry(0.1)
+    async fn retries_until_success() {
+        let mut attempts = 0;
+        let result: Result<u32, &str> = retry(0.1)
             .run(
                 || {
-                    tries += 1;
-                    let outcome = if tries < 3 { Err("not yet") } else { Ok(tries) };
+                    attempts += 1;
+                    let outcome = if attempts < 3 {
+                        Err("not yet")
+                    } else {
+                        Ok(attempts)
+                    };
                     async move { outcome }
                 },
                 |_| true,
             )
             .await;
-        assert_eq!(succeeded, Ok(3));
+        assert_eq!(result, Ok(3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_is_worth_it_is_tried_again() {
+    async fn retries_only_retryable_errors() {
         let retry = retry(0.1);
         assert_eq!(count_attempts(&retry, true).await, 3);
         assert_eq!(count_attempts(&retry, false).await, 1);
@@ -191,13 +195,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_bad_times_retries_stay_within_the_budget() {
+    async fn retries_stay_within_the_budget() {
         let retry = retry(0.1);
-        let mut all = 0;
+        let mut attempts = 0;
         for _ in 0..1000 {
-            all += count_attempts(&retry, true).await;
+            attempts += count_attempts(&retry, true).await;
         }
-        let retries = all - 1000;
+        let retries = attempts - 1000;
         assert!(
             (100..=110).contains(&retries),
             "{retries} retries of 1000 calls"
@@ -208,10 +212,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_retry_begins_that_would_not_be_over_in_time() {
-        let mut tries = 0;
+    async fn no_retry_if_an_attempt_like_the_last_exceeds_the_deadline() {
+        let mut attempts = 0;
         let slow = || {
-            tries += 1;
+            attempts += 1;
             async {
                 tokio::time::sleep(Duration::from_millis(600)).await;
                 Err::<(), _>("no")
@@ -219,15 +223,15 @@ mod tests {
         };
         let retry = retry(1.0);
         let deadline = Instant::now() + Duration::from_secs(1);
-        let failed = deadline::with_deadline(deadline, retry.run(slow, |_| true)).await;
+        let result = deadline::with_deadline(deadline, retry.run(slow, |_| true)).await;
         // It learns of the failure, instead of running into the deadline.
-        assert_eq!(failed, Ok(Err("no")));
-        assert_eq!(tries, 1);
+        assert_eq!(result, Ok(Err("no")));
+        assert_eq!(attempts, 1);
         assert_eq!(outcome_counts(&retry), [0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_retry_begins_that_the_deadline_can_not_fit() {
+    async fn no_retry_if_the_backoff_exceeds_the_deadline() {
         let retry = Retry {
             backoff: Backoff {
                 base: Duration::from_secs(3600),

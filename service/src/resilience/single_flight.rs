@@ -3,31 +3,33 @@
 //! When a popular entry of a cache ends, everybody who wants it misses it in the
 //! same moment, and all of them together ask the database for the same row: a
 //! stampede, which is worst when the database is slow already. Here the first
-//! one starts a flight, and who comes while it is under way waits for its
-//! outcome (the name is that of Go's `singleflight` package, 2013).
+//! one starts a call, and callers that come while it is in flight wait for its
+//! result (the name is that of Go's `singleflight` package, 2013).
 //!
 //! Easy to get wrong, each with a test below:
 //!
-//! - *The first one leaves* (its client hung up, its deadline is over). The
-//!   flight must not end with it, and must not inherit its deadline, so it is a
+//! - *The first caller leaves* (its client hung up, its deadline is over). The
+//!   call must not end with it, and must not inherit its deadline, so it is a
 //!   task of its own. It needs a time limit of its own, too: bound the work.
-//! - *The flight panics.* Its key must not stay taken for ever.
-//! - *The answer is overtaken.* Somebody changes the row while a flight that has
-//!   already read it is under way. Who asks after the change must not be given
-//!   the answer from before it, and that answer must not be kept. So a change
-//!   makes the flight be [forgotten](SingleFlight::forget): those on board still
-//!   get its outcome, they asked before; nobody else boards, and nothing is kept.
+//! - *The call panics.* Its key must not stay taken for ever.
+//! - *The result is overtaken.* Somebody changes the row while a call that has
+//!   already read it is in flight. Callers that come after the change must not be
+//!   given the result from before it, and that result must not be stored. So a change
+//!   makes the call be [forgotten](SingleFlight::forget): those that have joined it
+//!   still get its result, they asked before; nobody else joins, and nothing is stored.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-/// The flights under way, by key. Clones share them.
+use super::lock::lock;
+
+/// The calls in flight, by key. Clones share them.
 pub(crate) struct SingleFlight<K, V> {
     inner: Arc<Mutex<Inner<K, V>>>,
     runtime: Handle,
@@ -43,7 +45,7 @@ struct InFlightCall<V> {
     result: SharedResult<V>,
 }
 
-/// Waits for the outcome; `None` if the flight panicked. Dropping it harms nobody.
+/// Waits for the result; `None` if the call panicked. Dropping it does not end the call.
 pub(crate) type SharedResult<V> = Shared<BoxFuture<'static, Option<V>>>;
 
 impl<K, V> Clone for SingleFlight<K, V> {
@@ -60,7 +62,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// No flights yet. They will run on `main`, which must outlive who asks.
+    /// Has no calls yet. They will run on `runtime`, which must outlive the callers.
     pub(crate) fn new(runtime: Handle) -> Self {
         let inner = Inner {
             calls: HashMap::new(),
@@ -72,11 +74,11 @@ where
         }
     }
 
-    /// Boards the flight of `key`, or starts one with `work`. A flight that was
-    /// not forgotten ends with `keep`, which is given the outcome.
+    /// Joins the call of `key`, or starts one with `work`. A call that was
+    /// not forgotten ends with `store`, which is given the result.
     ///
-    /// `look` is a last look whether somebody has just landed with the answer. It,
-    /// `keep` and the `then` of [`forget`](Self::forget) never overlap. They are
+    /// `lookup` checks once more whether a call has just stored a result. It,
+    /// `store` and the `then` of [`forget`](Self::forget) never overlap. They are
     /// called under a lock: they must be quick, and must not come back here.
     pub(crate) fn join_or_start<F>(
         &self,
@@ -89,8 +91,8 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         let mut inner = lock(&self.inner);
-        if let Some(flight) = inner.calls.get(key) {
-            return flight.result.clone();
+        if let Some(call) = inner.calls.get(key) {
+            return call.result.clone();
         }
         if let Some(found) = lookup() {
             return std::future::ready(Some(found)).boxed().shared();
@@ -102,23 +104,23 @@ where
             inner: Arc::clone(&self.inner),
         };
         let work = work();
-        let flight = async move {
-            let outcome = work.await;
-            guard.finish(|| store(&outcome));
-            outcome
+        let run = async move {
+            let value = work.await;
+            guard.finish(|| store(&value));
+            value
         };
-        let task = self.runtime.spawn(flight.in_current_span());
-        let outcome = task.map(Result::ok).boxed().shared();
-        let flight = InFlightCall {
+        let task = self.runtime.spawn(run.in_current_span());
+        let result = task.map(Result::ok).boxed().shared();
+        let call = InFlightCall {
             id: inner.last_id,
-            result: outcome.clone(),
+            result: result.clone(),
         };
-        inner.calls.insert(key.clone(), flight);
-        outcome
+        inner.calls.insert(key.clone(), call);
+        result
     }
 
-    /// What the flight of `key` has found out is out of date: nobody else boards
-    /// it, and its outcome is not kept. `then` is called before another can start.
+    /// Marks the result of the call of `key` as out of date: nobody else joins
+    /// it, and its result is not stored. `then` is called before another can start.
     pub(crate) fn forget(&self, key: &K, then: impl FnOnce()) {
         let mut inner = lock(&self.inner);
         inner.calls.remove(key);
@@ -126,7 +128,7 @@ where
     }
 }
 
-/// Ends the flight when it is dropped, whatever became of it.
+/// Ends the call when it is dropped, whatever became of it.
 struct InFlightGuard<K: Eq + Hash, V> {
     id: u64,
     key: K,
@@ -136,8 +138,8 @@ struct InFlightGuard<K: Eq + Hash, V> {
 impl<K: Eq + Hash, V> InFlightGuard<K, V> {
     fn finish(&mut self, store: impl FnOnce()) {
         let mut inner = lock(&self.inner);
-        let flight = inner.calls.get(&self.key);
-        if flight.is_some_and(|flight| flight.id == self.id) {
+        let call = inner.calls.get(&self.key);
+        if call.is_some_and(|call| call.id == self.id) {
             inner.calls.remove(&self.key);
             store();
         }
@@ -150,10 +152,6 @@ impl<K: Eq + Hash, V> Drop for InFlightGuard<K, V> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test may panic")]
 mod tests {
@@ -164,7 +162,7 @@ mod tests {
     use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
-    /// Flights of one key that land when they are allowed to.
+    /// Calls of one key that finish when they are allowed to.
     struct SingleFlightFixture {
         single_flight: SingleFlight<&'static str, u32>,
         stored: Arc<Mutex<Vec<u32>>>,
@@ -182,20 +180,20 @@ mod tests {
             }
         }
 
-        /// The outcome of a flight is its number.
+        /// The result of a call is its number.
         fn join_or_start(&self) -> SharedResult<u32> {
-            let (runway, taken_off) = (Arc::clone(&self.finish_permits), Arc::clone(&self.started));
-            let kept = Arc::clone(&self.stored);
+            let (permits, started) = (Arc::clone(&self.finish_permits), Arc::clone(&self.started));
+            let stored = Arc::clone(&self.stored);
             let work = || {
-                let number = taken_off.fetch_add(1, Ordering::SeqCst) + 1;
+                let number = started.fetch_add(1, Ordering::SeqCst) + 1;
                 async move {
-                    let _clear = runway.acquire().await;
+                    let _permit = permits.acquire().await;
                     number
                 }
             };
-            let keep = move |number: &u32| lock(&kept).push(*number);
+            let store = move |number: &u32| lock(&stored).push(*number);
             self.single_flight
-                .join_or_start(&"key", || None, work, keep)
+                .join_or_start(&"key", || None, work, store)
         }
 
         fn stored(&self) -> Vec<u32> {
@@ -204,71 +202,77 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_while_one_is_under_way_boards_it() {
-        let airport = SingleFlightFixture::new();
-        let callers: Vec<_> = (0..100).map(|_| airport.join_or_start()).collect();
-        airport.finish_permits.add_permits(1);
+    async fn callers_join_the_call_in_flight() {
+        let fixture = SingleFlightFixture::new();
+        let callers: Vec<_> = (0..100).map(|_| fixture.join_or_start()).collect();
+        fixture.finish_permits.add_permits(1);
         for outcome in futures_util::future::join_all(callers).await {
             assert_eq!(outcome, Some(1));
         }
-        assert_eq!(airport.stored(), [1]);
-        assert_eq!(airport.join_or_start().await, Some(2), "it has landed");
+        assert_eq!(fixture.stored(), [1]);
+        assert_eq!(fixture.join_or_start().await, Some(2), "it has finished");
     }
 
     #[tokio::test]
-    async fn who_comes_after_a_change_does_not_get_the_answer_from_before_it() {
-        let airport = SingleFlightFixture::new();
-        let before = airport.join_or_start();
-        airport.single_flight.forget(&"key", || ());
-        let after = airport.join_or_start();
-        airport.finish_permits.add_permits(2);
+    async fn caller_after_forget_gets_a_new_result() {
+        let fixture = SingleFlightFixture::new();
+        let before = fixture.join_or_start();
+        fixture.single_flight.forget(&"key", || ());
+        let after = fixture.join_or_start();
+        fixture.finish_permits.add_permits(2);
         assert_eq!((before.await, after.await), (Some(1), Some(2)));
-        assert_eq!(airport.stored(), [2]);
+        assert_eq!(fixture.stored(), [2]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_flight_goes_on_when_the_first_one_leaves() {
-        let airport = SingleFlightFixture::new();
-        let impatient = Instant::now() + Duration::from_millis(1);
-        let left = deadline::with_deadline(impatient, airport.join_or_start()).await;
-        assert!(left.is_err());
-        let patient = airport.join_or_start();
-        airport.finish_permits.add_permits(1);
-        assert_eq!(patient.await, Some(1));
-        assert_eq!(airport.stored(), [1]);
+    async fn call_continues_when_first_caller_leaves() {
+        let fixture = SingleFlightFixture::new();
+        let deadline = Instant::now() + Duration::from_millis(1);
+        let first = deadline::with_deadline(deadline, fixture.join_or_start()).await;
+        assert!(first.is_err());
+        let second = fixture.join_or_start();
+        fixture.finish_permits.add_permits(1);
+        assert_eq!(second.await, Some(1));
+        assert_eq!(fixture.stored(), [1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_does_not_inherit_the_deadline_of_the_first_one() {
-        let flights = SingleFlight::new(Handle::current());
+    async fn call_does_not_inherit_deadline_of_first_caller() {
+        let single_flight = SingleFlight::new(Handle::current());
         let soon = Instant::now() + Duration::from_secs(1);
-        let board = async {
+        let call = async {
             let work = || async { deadline::remaining() };
-            flights.join_or_start(&"key", || None, work, |_| ()).await
+            single_flight
+                .join_or_start(&"key", || None, work, |_| ())
+                .await
         };
-        assert_eq!(deadline::with_deadline(soon, board).await, Ok(Some(None)));
+        assert_eq!(deadline::with_deadline(soon, call).await, Ok(Some(None)));
     }
 
     #[tokio::test]
-    async fn a_flight_that_panics_is_over() {
-        let flights = SingleFlight::<_, u32>::new(Handle::current());
-        let crash = || async { panic!("lost a wing") };
+    async fn panic_ends_the_call_and_frees_its_key() {
+        let single_flight = SingleFlight::<_, u32>::new(Handle::current());
+        let crash = || async { panic!("a bug") };
         assert_eq!(
-            flights.join_or_start(&"key", || None, crash, |_| ()).await,
+            single_flight
+                .join_or_start(&"key", || None, crash, |_| ())
+                .await,
             None
         );
         let next = || async { 7 };
         assert_eq!(
-            flights.join_or_start(&"key", || None, next, |_| ()).await,
+            single_flight
+                .join_or_start(&"key", || None, next, |_| ())
+                .await,
             Some(7)
         );
     }
 
     #[tokio::test]
-    async fn no_flight_starts_when_one_has_just_landed() {
-        let flights = SingleFlight::new(Handle::current());
+    async fn lookup_hit_starts_no_call() {
+        let single_flight = SingleFlight::new(Handle::current());
         let work = || async { 2 };
-        let outcome = flights
+        let outcome = single_flight
             .join_or_start(&"key", || Some(1), work, |_| ())
             .await;
         assert_eq!(outcome, Some(1));

@@ -1,6 +1,6 @@
 //! Counting calls over a sliding window of time, in bounded memory.
 //!
-//! The window is cut into slots, and the oldest is forgotten as a whole: a call
+//! The window is cut into buckets, and the oldest is forgotten as a whole: a call
 //! counts for between nine and ten tenths of the window.
 
 use std::time::Duration;
@@ -41,8 +41,8 @@ struct Bucket {
 pub(super) struct Window {
     buckets: [Bucket; BUCKETS],
     bucket_length: Duration,
-    began: Instant,
-    /// The number of the slot that is being filled, counted from `began`.
+    started_at: Instant,
+    /// The number of the bucket that is being filled, counted from `started_at`.
     current: u64,
 }
 
@@ -51,7 +51,7 @@ impl Window {
         Self {
             buckets: [Bucket::default(); BUCKETS],
             bucket_length: length / BUCKETS as u32,
-            began: Instant::now(),
+            started_at: Instant::now(),
             current: 0,
         }
     }
@@ -69,28 +69,29 @@ impl Window {
     }
 
     pub(super) fn calls(&self) -> u32 {
-        self.buckets.iter().map(|slot| slot.calls).sum()
+        self.buckets.iter().map(|bucket| bucket.calls).sum()
     }
 
     pub(super) fn failure_rate(&self) -> f64 {
-        self.rate(|slot| slot.failed)
+        self.rate(|bucket| bucket.failed)
     }
 
     pub(super) fn slow_rate(&self) -> f64 {
-        self.rate(|slot| slot.slow)
+        self.rate(|bucket| bucket.slow)
     }
 
-    fn rate(&self, of: impl Fn(&Bucket) -> u32) -> f64 {
-        let part: u32 = self.buckets.iter().map(of).sum();
-        f64::from(part) / f64::from(self.calls().max(1))
+    fn rate(&self, count: impl Fn(&Bucket) -> u32) -> f64 {
+        let matching: u32 = self.buckets.iter().map(count).sum();
+        f64::from(matching) / f64::from(self.calls().max(1))
     }
 
-    /// Empties the slots whose time is over.
+    /// Empties the buckets whose time is over.
     fn expire_buckets(&mut self) {
         let bucket_nanos = self.bucket_length.as_nanos().max(1);
-        let now = u64::try_from(self.began.elapsed().as_nanos() / bucket_nanos).unwrap_or(u64::MAX);
-        let passed = now.saturating_sub(self.current).min(BUCKETS as u64);
-        for n in 1..=passed {
+        let now =
+            u64::try_from(self.started_at.elapsed().as_nanos() / bucket_nanos).unwrap_or(u64::MAX);
+        let elapsed_buckets = now.saturating_sub(self.current).min(BUCKETS as u64);
+        for n in 1..=elapsed_buckets {
             self.buckets[((self.current + n) % BUCKETS as u64) as usize] = Bucket::default();
         }
         self.current = now;

@@ -6,19 +6,19 @@ use crate::http::problem::{FieldError, Problem};
 /// What an `i64` is to a client.
 pub(crate) const WHOLE_NUMBER: &str = "a whole number of at most 64 bits";
 
-/// Collects refusals, each with a pointer to its field.
+/// Collects validation errors, each with a pointer to its field.
 #[derive(Default)]
 pub(crate) struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// The value if it is valid; otherwise its fault is noted under `pointer`.
+    /// The value if it is valid; otherwise its error is collected under `pointer`.
     pub(crate) fn check<T>(
         &mut self,
         pointer: &str,
         checked: Result<T, ValidationError>,
     ) -> Option<T> {
         checked
-            .map_err(|invalid| self.0.push(FieldError::new(pointer, invalid)))
+            .map_err(|error| self.0.push(FieldError::new(pointer, error)))
             .ok()
     }
 
@@ -34,10 +34,10 @@ impl FieldErrors {
         }
     }
 
-    /// `valid` if nothing was noted.
+    /// `valid` if no error was collected.
     ///
     /// # Errors
-    /// A problem with every fault. `valid` is only missing if one was noted.
+    /// Returns a problem with every error. `valid` is only missing if one was collected.
     pub(crate) fn finish<T>(self, valid: Option<T>) -> Result<T, Problem> {
         match valid {
             Some(valid) if self.0.is_empty() => Ok(valid),
@@ -49,7 +49,7 @@ impl FieldErrors {
 /// What serde says of a field, as a pointer, a code and a message.
 pub(super) fn field_error_from_serde(parent: &str, message: &str) -> FieldError {
     let field_name = message.split('`').nth(1);
-    let (code, named) = if message.starts_with("missing field") {
+    let (code, named_field) = if message.starts_with("missing field") {
         (ValidationCode::Missing, field_name)
     } else if message.starts_with("unknown field") {
         (ValidationCode::UnknownField, field_name)
@@ -58,7 +58,7 @@ pub(super) fn field_error_from_serde(parent: &str, message: &str) -> FieldError 
     } else {
         (ValidationCode::WrongType, None)
     };
-    let pointer = match named {
+    let pointer = match named_field {
         Some(name) => format!("{parent}/{}", escape_pointer(name)),
         None => parent.to_owned(),
     };

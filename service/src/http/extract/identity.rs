@@ -46,7 +46,7 @@ impl FromRequest for AuthenticatedAdmin {
 /// answer stays with it.
 ///
 /// # Errors
-/// `unauthenticated`.
+/// Returns `unauthenticated` if there is no bearer token, or if it is not valid.
 pub(crate) fn authenticate(request: &HttpRequest) -> Result<Identity, Problem> {
     let cached = request.extensions().get::<CachedIdentity>().cloned();
     if let Some(CachedIdentity(outcome)) = cached {

@@ -68,14 +68,14 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             let message = message
                 .rsplit_once(" at line ")
                 .map_or(message.as_str(), |(message, _)| message);
-            let path = json_pointer(error.path());
-            let mut field = field_error_from_serde(&path, message);
-            if field.code == ValidationCode::UnknownField.as_str() {
+            let pointer = json_pointer(error.path());
+            let mut field_error = field_error_from_serde(&pointer, message);
+            if field_error.code == ValidationCode::UnknownField.as_str() {
                 // The path ends at the object that lacks a field or has it twice,
                 // but at the field itself if the object may not have it.
-                field.pointer = path;
+                field_error.pointer = pointer;
             }
-            Err(Problem::validation(vec![field]))
+            Err(Problem::validation(vec![field_error]))
         }
         Category::Syntax | Category::Eof | Category::Io => Err(malformed_json(error.inner())),
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn names_the_invalid_field() {
         for (body, pointer, code) in [
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_field_must_be_is_said_in_the_words_of_json() {
+    fn names_the_expected_type_in_json_terms() {
         fn message<T: DeserializeOwned + std::fmt::Debug>(body: &str) -> String {
             let problem = parse::<T>(body.as_bytes()).unwrap_err();
             problem.errors[0].message.clone()
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_malformed() {
+    fn rejects_malformed_json() {
         for body in [
             "",
             "{",

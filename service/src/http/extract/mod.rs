@@ -1,4 +1,4 @@
-//! Taking a request apart: each extractor knows one thing and refuses it with a
+//! Taking a request apart: each extractor knows one thing and rejects it with a
 //! problem.
 
 mod fields;

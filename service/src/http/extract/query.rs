@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::fields::field_error_from_serde;
 use crate::http::problem::Problem;
 
-/// A query string of the shape `T`. An unknown parameter is refused with 422: a
+/// A query string of the shape `T`. An unknown parameter is rejected with 422: a
 /// filter with a slip of the pen would otherwise filter nothing, silently.
 pub(crate) struct Query<T>(pub(crate) T);
 

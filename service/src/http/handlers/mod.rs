@@ -1,6 +1,6 @@
 //! The handlers: extract, call a use case, map the answer.
 
-pub(crate) mod orders;
-pub(crate) mod products;
-pub(crate) mod sessions;
-pub(crate) mod users;
+pub(super) mod orders;
+pub(super) mod products;
+pub(super) mod sessions;
+pub(super) mod users;

@@ -83,7 +83,7 @@ pub(crate) async fn get(
     let etag = entity_tag(product.version);
     let not_modified = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|held| held.weak_eq(&etag)),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&etag)),
         Err(_) => false,
     };
     let mut response = if not_modified {
@@ -116,10 +116,15 @@ pub(crate) async fn create(
     _admin: AuthenticatedAdmin,
     JsonBody(request): JsonBody<CreateProductRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let new = request.check()?;
-    let product =
-        create_product::create_product(&services, &new.sku, &new.name, new.price, new.stock)
-            .await?;
+    let new_product = request.check()?;
+    let product = create_product::create_product(
+        &services,
+        &new_product.sku,
+        &new_product.name,
+        new_product.price,
+        new_product.stock,
+    )
+    .await?;
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, format!("/v1/products/{}", product.id)));
     Ok(product_response(response, product))
@@ -154,7 +159,7 @@ pub(crate) async fn change(
     let (name, price) = change.check()?;
     let accepts = |version| match &expected {
         IfMatch::Any => true,
-        IfMatch::Items(tags) => tags.iter().any(|held| held.strong_eq(&entity_tag(version))),
+        IfMatch::Items(tags) => tags.iter().any(|tag| tag.strong_eq(&entity_tag(version))),
     };
     let product =
         change_product::change_product(&services, ProductId(id), accepts, name.as_ref(), price)
@@ -190,8 +195,8 @@ pub(crate) async fn adjust_stock(
 /// Says so if an answer is an old one that stands in while the database is away.
 /// HTTP once had `Warning: 110` for this (RFC 9111, section 5.5, which ended it);
 /// `Age` it still has (section 5.1).
-fn add_stale_headers(response: &mut HttpResponseBuilder, stale: Option<Duration>) {
-    if let Some(age) = stale {
+fn add_stale_headers(response: &mut HttpResponseBuilder, stale_age: Option<Duration>) {
+    if let Some(age) = stale_age {
         response.insert_header((X_STALE, "true"));
         response.insert_header((header::AGE, age.as_secs().to_string()));
     }

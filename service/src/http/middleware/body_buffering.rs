@@ -1,11 +1,11 @@
 //! Waits until the whole request is here, before it counts as one.
 //!
 //! A client that sends its body a byte at a time costs itself nothing. If it had one of
-//! the places that [`super::shed`] gives out while it does, a few dozen such clients
+//! the permits that [`super::load_shedding`] gives out while it does, a few dozen such clients
 //! would be all it takes to have everybody else refused ("slow POST", the body's
 //! counterpart of the slow loris, which `http.request_header_timeout` is against). So the
 //! body is received first, in `http.request_body_timeout`, and up to
-//! `http.body_limit_bytes`; then the request gets its place and its deadline.
+//! `http.body_limit_bytes`; then the request gets its permit and its deadline.
 //!
 //! Bodies that are on their way take memory before any other limit is asked. Over
 //! HTTP/1.1 there is one for each connection, but over HTTP/2 as many as the client has
@@ -30,18 +30,15 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct BodyBufferPermits(Semaphore);
 
 impl BodyBufferPermits {
-    /// As many as there may be connections: over HTTP/1.1 it never refuses anybody.
+    /// As many as there may be connections: over HTTP/1.1 it never rejects a request.
     pub(crate) fn new(config: &HttpConfig) -> Self {
         // Each worker has its share of the connections, rounded up.
-        let share = config.max_connections.div_ceil(config.workers);
-        Self(Semaphore::new(share * config.workers))
+        let per_worker = config.max_connections.div_ceil(config.workers);
+        Self(Semaphore::new(per_worker * config.workers))
     }
 }
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn buffer_body(
     config: web::Data<HttpConfig>,
     permits: web::Data<BodyBufferPermits>,
@@ -92,7 +89,7 @@ mod tests {
     use futures_util::{StreamExt as _, poll, stream};
 
     #[actix_web::test]
-    async fn bodies_on_their_way_are_bounded_by_number() {
+    async fn limits_the_number_of_bodies_being_received() {
         let config = HttpConfig {
             max_connections: 2,
             ..HttpConfig::default()

@@ -17,9 +17,6 @@ use crate::http::connection_tracker::ConnectionTracker;
 use crate::lifecycle::readiness::{LifecycleState, Readiness};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn close_when_stopping<B: MessageBody>(
     readiness: web::Data<Readiness>,
     connections: web::Data<ConnectionTracker>,

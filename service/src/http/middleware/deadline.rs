@@ -22,9 +22,6 @@ use crate::resilience::deadline;
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
-///
-/// # Errors
-/// What the handler returns.
 pub(crate) async fn set_deadline(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
@@ -32,13 +29,12 @@ pub(crate) async fn set_deadline(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let http_request = request.request().clone();
     let timeout = match requested_timeout(&request) {
-        Ok(asked) => asked.unwrap_or(config.request_timeout),
+        Ok(requested) => requested.unwrap_or(config.request_timeout),
         Err(problem) => return Ok(ServiceResponse::from_err(problem, http_request)),
     };
     let deadline = Instant::now() + timeout.min(config.request_timeout);
-    let work = deadline::with_deadline(deadline, next.call(request));
-    let work = warn_if_slow(work, config.slow_request_threshold);
-    match work.await {
+    let bounded = deadline::with_deadline(deadline, next.call(request));
+    match warn_if_slow(bounded, config.slow_request_threshold).await {
         Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
         Err(exceeded) => {
             let problem = Problem::new(ProblemKind::DeadlineExceeded, exceeded.to_string());

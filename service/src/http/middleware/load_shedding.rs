@@ -1,10 +1,10 @@
 //! Sheds load over the limit on requests in flight; see
 //! [`crate::resilience::in_flight`].
 //!
-//! A refusal must cost next to nothing, or refusing is what takes the service
+//! A rejection must cost next to nothing, or rejecting is what takes the service
 //! down: it happens before the body is parsed, the token is checked or anything is
 //! asked of a database. (The body has been received by then: see
-//! [`super::receive`].) Health and metrics have a listener of their own and are never
+//! [`super::body_buffering`].) Health and metrics have a listener of their own and are never
 //! shed.
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -17,9 +17,6 @@ use crate::http::problem::Problem;
 use crate::resilience::in_flight::InFlightLimit;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn shed_load(
     limit: web::Data<InFlightLimit>,
     request: ServiceRequest,

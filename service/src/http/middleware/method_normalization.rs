@@ -11,9 +11,6 @@ use actix_web::http::Method;
 use actix_web::middleware::Next;
 
 /// The middleware, for `actix_web::middleware::from_fn`: around all that shows a method.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn normalize_method<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,

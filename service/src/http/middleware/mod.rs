@@ -1,12 +1,12 @@
 //! What every request passes, from the outside in.
 
-pub(crate) mod body_buffering;
-pub(crate) mod connection_close;
-pub(crate) mod deadline;
-pub(crate) mod load_shedding;
-pub(crate) mod method_normalization;
-pub(crate) mod panics;
-pub(crate) mod problems;
-pub(crate) mod rate_limit;
-pub(crate) mod request_span;
-pub(crate) mod security_headers;
+pub(super) mod body_buffering;
+pub(super) mod connection_close;
+pub(super) mod deadline;
+pub(super) mod load_shedding;
+pub(super) mod method_normalization;
+pub(super) mod panics;
+pub(super) mod problems;
+pub(super) mod rate_limit;
+pub(super) mod request_span;
+pub(super) mod security_headers;

@@ -5,8 +5,8 @@
 //! Where it was has been logged already, under the same trace id:
 //! [`crate::telemetry::panics`].
 //!
-//! See it break: `a_handler_that_panics_is_a_500_problem_and_is_counted` in
-//! `http/routes.rs`.
+//! See it break: `handler_panic_returns_500_problem_and_is_counted` in
+//! `http/resource.rs`.
 
 use std::panic::AssertUnwindSafe;
 
@@ -20,9 +20,6 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::telemetry::metrics::Metrics;
 
 /// The middleware, for `actix_web::middleware::from_fn`, inside of the routing.
-///
-/// # Errors
-/// What the handler returns.
 pub(crate) async fn catch_panics(
     metrics: web::Data<Metrics>,
     request: ServiceRequest,

@@ -1,6 +1,6 @@
 //! Writes the body of every answer that is a problem.
 //!
-//! Ours carry a [`Problem`] in the response. What the framework refuses by itself
+//! Ours carry a [`Problem`] in the response. What the framework rejects by itself
 //! carries none and would be plain text; it becomes a problem here.
 
 use actix_web::Error;
@@ -14,16 +14,13 @@ use crate::http::problem::{Problem, ProblemBody, ProblemKind, TYPE_BASE};
 use crate::telemetry::trace_context::current_trace_id;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What a middleware inside of it returns; none of ours does.
 pub(crate) async fn write_problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?;
-    let found = response.response().extensions().get::<Problem>().cloned();
-    match found.or_else(|| framework_problem(response.status())) {
+    let own_problem = response.response().extensions().get::<Problem>().cloned();
+    match own_problem.or_else(|| framework_problem(response.status())) {
         Some(problem) => Ok(write_problem(response, &problem)),
         None => Ok(response.map_into_boxed_body()),
     }

@@ -21,9 +21,6 @@ use crate::http::rate_limit_headers;
 use crate::limits::{ClientKey, RateLimits, RequestClass};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn limit_rate(
     limits: web::Data<RateLimits>,
     request: ServiceRequest,

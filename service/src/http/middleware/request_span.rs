@@ -75,8 +75,8 @@ impl RootSpanBuilder for RequestSpan {
             span.record("error.type", status.as_str());
         }
         let Some(request) = request else { return };
-        let began = request.extensions().get::<StartedAt>().map(|began| began.0);
-        let micros = began.map_or(0, |began| began.elapsed().as_micros());
+        let started_at = request.extensions().get::<StartedAt>().map(|start| start.0);
+        let micros = started_at.map_or(0, |start| start.elapsed().as_micros());
         tracing::info!(
             method = %request.method(),
             route = %route_or_unmatched(request.match_pattern()),

@@ -28,13 +28,10 @@ const SWAGGER_UI_CSP: &str = "default-src 'none'; script-src 'self'; style-src '
                          connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// A year, in seconds, as browsers' preload lists ask for.
 const HSTS_MAX_AGE: &str = "max-age=31536000";
-/// Says nothing of anybody.
+/// Path prefixes of responses without personal data.
 const CACHEABLE_PATHS: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
 
 /// The middleware, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// What is inside of it returns.
 pub(crate) async fn add_security_headers<B: MessageBody>(
     config: web::Data<HttpConfig>,
     request: ServiceRequest,
@@ -42,17 +39,17 @@ pub(crate) async fn add_security_headers<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let mut response = next.call(request).await?;
     let path = response.request().match_info().as_str().to_owned();
-    let policy = match path.starts_with("/docs/") {
+    let csp = match path.starts_with("/docs/") {
         true => SWAGGER_UI_CSP,
         false => API_CSP,
     };
     let is_cacheable = CACHEABLE_PATHS
         .iter()
-        .any(|public| path.starts_with(public));
+        .any(|prefix| path.starts_with(prefix));
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CONTENT_SECURITY_POLICY, csp),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

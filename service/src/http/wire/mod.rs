@@ -3,10 +3,10 @@
 //! JSON, snake_case, times in RFC 3339, ids as UUIDs. A request shape says with
 //! `check` what the domain makes of it, or which fields are at fault.
 
-pub(crate) mod orders;
-pub(crate) mod page;
-pub(crate) mod products;
-pub(crate) mod users;
+pub(super) mod orders;
+pub(super) mod page;
+pub(super) mod products;
+pub(super) mod users;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

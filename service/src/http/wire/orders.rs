@@ -37,7 +37,7 @@ impl PlaceOrderRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names every field at fault.
+    /// Returns a problem that names every invalid field.
     pub(crate) fn check(&self) -> Result<Basket, Problem> {
         let mut fields = FieldErrors::default();
         let lines: Option<Vec<BasketLine>> = self

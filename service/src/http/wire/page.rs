@@ -37,7 +37,7 @@ impl ListProductsQuery {
     /// What the domain makes of it: the page, and the text to search for.
     ///
     /// # Errors
-    /// A problem that names every parameter at fault.
+    /// Returns a problem that names every invalid parameter.
     pub(crate) fn check(self) -> Result<(PageRequest, Option<String>), Problem> {
         let mut fields = FieldErrors::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Products);
@@ -72,7 +72,7 @@ impl ListOrdersQuery {
     /// What the domain makes of it: the page, and the status to filter by.
     ///
     /// # Errors
-    /// A problem that names every parameter at fault.
+    /// Returns a problem that names every invalid parameter.
     pub(crate) fn check(self) -> Result<(PageRequest, Option<OrderStatus>), Problem> {
         let mut fields = FieldErrors::default();
         let page = check_page(&mut fields, self.limit, self.cursor, List::Orders);

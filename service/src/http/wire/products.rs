@@ -40,13 +40,11 @@ pub(crate) struct CreateProductRequest {
 
 /// A new product, checked.
 pub(crate) struct CheckedProduct {
-    /// Unique.
     pub(crate) sku: Sku,
-    /// What it is called.
     pub(crate) name: ProductName,
-    /// What one piece costs.
+    /// Of one piece.
     pub(crate) price: Money,
-    /// How many pieces there are.
+    /// In pieces.
     pub(crate) stock: Stock,
 }
 
@@ -54,7 +52,7 @@ impl CreateProductRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names every field at fault.
+    /// Returns a problem that names every invalid field.
     pub(crate) fn check(self) -> Result<CheckedProduct, Problem> {
         let mut fields = FieldErrors::default();
         let sku = fields.check("/sku", Sku::parse(self.sku));
@@ -90,7 +88,7 @@ impl ChangeProductRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names every field at fault.
+    /// Returns a problem that names every invalid field.
     pub(crate) fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
         let mut fields = FieldErrors::default();
         let name = fields.check_optional("/name", self.name.map(ProductName::parse));
@@ -115,7 +113,7 @@ impl AdjustStockRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names the field.
+    /// Returns a problem that names the field if it is invalid.
     pub(crate) fn check(self) -> Result<StockDelta, Problem> {
         let mut fields = FieldErrors::default();
         let delta = fields.check("/delta", StockDelta::new(self.delta));

@@ -35,7 +35,7 @@ impl RegisterRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names every field at fault.
+    /// Returns a problem that names every invalid field.
     pub(crate) fn check(self) -> Result<Registration, Problem> {
         let mut fields = FieldErrors::default();
         let email = fields.check("/email", EmailAddress::parse(self.email));
@@ -92,7 +92,7 @@ impl ProfileChangeRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
-    /// A problem that names every field at fault.
+    /// Returns a problem that names every invalid field.
     pub(crate) fn check(self) -> Result<Option<PersonName>, Problem> {
         let mut fields = FieldErrors::default();
         let name = fields.check_optional("/name", self.name.map(PersonName::parse));

@@ -1,14 +1,12 @@
-//! Who and what is let in, and how the rest is turned away.
+//! The checks of a request before its handler: the idempotency key, and where it comes from.
 
 use std::future::{Ready, ready};
-use std::io;
 
-use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
-use actix_web::error::{BlockingError, JsonPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
-use serde_json::json;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::error::SandboxError;
 
 /// As long as the widest keys of real providers.
 const MAX_KEY_CHARS: usize = 255;
@@ -62,64 +60,5 @@ impl FromRequest for LoopbackPeer {
                 "ask from the gateway's own machine, over its loopback address",
             ))
         })
-    }
-}
-
-/// An answer that is no outcome: `{"error": "…"}`.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(super) struct SandboxError {
-    status: StatusCode,
-    message: String,
-}
-
-impl SandboxError {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
-    }
-
-    pub(super) fn unprocessable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
-    }
-
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
-    }
-}
-
-impl ResponseError for SandboxError {
-    fn status_code(&self) -> StatusCode {
-        self.status
-    }
-
-    fn error_response(&self) -> HttpResponse<BoxBody> {
-        HttpResponse::build(self.status).json(json!({ "error": self.message }))
-    }
-}
-
-impl From<JsonPayloadError> for SandboxError {
-    fn from(error: JsonPayloadError) -> Self {
-        match &error {
-            // Well-formed JSON that says the wrong thing: an unknown field, a wrong type.
-            JsonPayloadError::Deserialize(cause) if cause.is_data() => {
-                Self::unprocessable(cause.to_string())
-            }
-            _ => Self::new(error.status_code(), error.to_string()),
-        }
-    }
-}
-
-impl From<io::Error> for SandboxError {
-    fn from(error: io::Error) -> Self {
-        Self::unavailable(error.to_string())
-    }
-}
-
-impl From<BlockingError> for SandboxError {
-    fn from(_: BlockingError) -> Self {
-        Self::unavailable("the gateway is stopping")
     }
 }

@@ -5,7 +5,14 @@
 //! struck by one fault only, and they are drawn in the order of the fields. The
 //! latency comes on top, and comes first.
 
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+
+use super::error::SandboxError;
+use super::reset::reset_connection;
 
 /// More than this is what `hang_rate` is for.
 const MAX_LATENCY_MS: u64 = 60_000;
@@ -15,7 +22,7 @@ const MAX_LATENCY_MS: u64 = 60_000;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Faults {
     /// Waits this long before anything else, in milliseconds.
-    pub(super) latency_ms: u64,
+    latency_ms: u64,
     /// Never answers, until the client goes away.
     hang_rate: f64,
     /// Answers 503 and does nothing.
@@ -32,9 +39,9 @@ pub(super) struct Faults {
     decline_above_minor: Option<i64>,
 }
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FaultAction {
+enum FaultAction {
     Respond,
     Hang,
     Error,
@@ -71,8 +78,27 @@ impl Faults {
         }
     }
 
-    /// Draws the fate of one request.
-    pub(super) fn sample(&self) -> FaultAction {
+    /// Decides whether `operation` runs, and whether the client receives its response.
+    pub(super) async fn apply(
+        self,
+        request: &HttpRequest,
+        operation: impl Future<Output = Result<HttpResponse, SandboxError>>,
+    ) -> Result<HttpResponse, SandboxError> {
+        tokio::time::sleep(Duration::from_millis(self.latency_ms)).await;
+        match self.sample() {
+            FaultAction::Respond => operation.await,
+            FaultAction::Hang => pending().await,
+            FaultAction::Error => Err(SandboxError::unavailable("error_rate struck")),
+            FaultAction::Reset => Ok(reset_connection(request)),
+            FaultAction::ProcessThenReset => {
+                operation.await?;
+                Ok(reset_connection(request))
+            }
+        }
+    }
+
+    /// Draws the fault of one request.
+    fn sample(&self) -> FaultAction {
         let actions = [
             (self.hang_rate, FaultAction::Hang),
             (self.error_rate, FaultAction::Error),
@@ -82,7 +108,7 @@ impl Faults {
         actions
             .into_iter()
             .find(|&(rate, _)| rand::random_bool(rate))
-            .map_or(FaultAction::Respond, |(_, fate)| fate)
+            .map_or(FaultAction::Respond, |(_, action)| action)
     }
 
     /// Draws whether a charge of this amount is declined.

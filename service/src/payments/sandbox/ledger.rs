@@ -17,13 +17,15 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::journal::Journal;
+use super::requests::ChargeRequest;
+use crate::resilience::lock::lock;
 
 /// What ISO 4217 says for "no currency": that of an entry without money.
 const NO_CURRENCY: &str = "XXX";
@@ -61,15 +63,6 @@ pub struct LedgerEntry {
     pub idempotency_key: String,
 }
 
-/// The body of `POST /charges`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChargeRequest {
-    pub(super) reference: String,
-    pub(super) amount_minor: i64,
-    pub(super) currency: String,
-}
-
 #[derive(Debug)]
 pub(super) enum ChargeResult {
     Charged { entry: LedgerEntry, is_new: bool },
@@ -89,6 +82,7 @@ pub(super) enum RefundResult {
 }
 
 /// The ledger, shared by all requests. Its methods may wait for the disk.
+// Nothing between the journal and the last index can panic, so a poisoned ledger is complete.
 #[derive(Debug)]
 pub(super) struct SandboxLedger {
     state: Mutex<LedgerState>,
@@ -138,27 +132,21 @@ impl SandboxLedger {
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        self.lock().charge(key, request, decline)
+        lock(&self.state).charge(key, request, decline)
     }
 
     pub(super) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        self.lock().refund(key, reference)
+        lock(&self.state).refund(key, reference)
     }
 
     /// All entries, oldest first.
     pub(super) fn entries(&self) -> Vec<LedgerEntry> {
-        self.lock().entries.clone()
+        lock(&self.state).entries.clone()
     }
 
     /// Lets go of the file; a request that is still under way fails.
     pub(super) fn close(&self) {
-        self.lock().journal = Journal::Closed;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        // Nothing between the journal and the last index can panic, so a poisoned
-        // book is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).journal = Journal::Closed;
     }
 }
 
@@ -169,13 +157,13 @@ impl LedgerState {
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        if let Some(known) = self.find_by_key(key) {
-            return Ok(match known.kind {
-                EntryKind::Charge if known.matches(request) => ChargeResult::Charged {
-                    entry: known.clone(),
+        if let Some(previous) = self.find_by_key(key) {
+            return Ok(match previous.kind {
+                EntryKind::Charge if previous.matches(request) => ChargeResult::Charged {
+                    entry: previous.clone(),
                     is_new: false,
                 },
-                EntryKind::Decline if known.matches(request) => ChargeResult::Declined,
+                EntryKind::Decline if previous.matches(request) => ChargeResult::Declined,
                 _ => ChargeResult::KeyReused,
             });
         }
@@ -200,24 +188,24 @@ impl LedgerState {
     }
 
     fn refund(&mut self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        if let Some(known) = self.find_by_key(key)
-            && !(matches!(known.kind, EntryKind::Refund | EntryKind::Void)
-                && known.reference == reference)
+        if let Some(previous) = self.find_by_key(key)
+            && !(matches!(previous.kind, EntryKind::Refund | EntryKind::Void)
+                && previous.reference == reference)
         {
             return Ok(RefundResult::KeyReused);
         }
-        let account = self.reference_state(reference);
-        let Some(charge) = account.first_charge else {
-            if account.closed_by.is_none() {
+        let state = self.reference_state(reference);
+        let Some(charge) = state.first_charge else {
+            if state.closed_by.is_none() {
                 self.append(EntryKind::Void, key, reference, (0, NO_CURRENCY))?;
             }
             return Ok(RefundResult::Voided);
         };
-        let refund = match account.closed_by {
+        let refund = match state.closed_by {
             Some(index) => index,
             None => {
                 let currency = self.entries[charge].currency.clone();
-                let amount = (account.charged_minor, currency.as_str());
+                let amount = (state.charged_minor, currency.as_str());
                 self.append(EntryKind::Refund, key, reference, amount)?
             }
         };
@@ -261,16 +249,16 @@ impl LedgerState {
     fn apply(&mut self, entry: LedgerEntry) -> usize {
         let index = self.entries.len();
         self.by_key.insert(entry.idempotency_key.clone(), index);
-        let account = self
+        let state = self
             .by_reference
             .entry(entry.reference.clone())
             .or_default();
         match entry.kind {
             EntryKind::Charge => {
-                account.first_charge.get_or_insert(index);
-                account.charged_minor = account.charged_minor.saturating_add(entry.amount_minor);
+                state.first_charge.get_or_insert(index);
+                state.charged_minor = state.charged_minor.saturating_add(entry.amount_minor);
             }
-            EntryKind::Refund | EntryKind::Void => account.closed_by = Some(index),
+            EntryKind::Refund | EntryKind::Void => state.closed_by = Some(index),
             EntryKind::Decline => {}
         }
         self.entries.push(entry);

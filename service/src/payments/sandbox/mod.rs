@@ -28,10 +28,12 @@
 //!
 //! `service/tests/gateway`.
 
+mod error;
 mod extractors;
 mod faults;
 mod journal;
 mod ledger;
+mod requests;
 mod reset;
 mod routes;
 
@@ -66,7 +68,7 @@ impl SandboxGateway {
     ///
     /// # Errors
     ///
-    /// The address is taken, or the ledger cannot be opened or read.
+    /// Returns an error if the address is taken, or if the ledger cannot be opened or read.
     pub async fn start(bind: SocketAddr, ledger: Option<PathBuf>) -> io::Result<Self> {
         let ledger = task::spawn_blocking(move || SandboxLedger::open(ledger.as_deref())).await??;
         let ledger = Arc::new(ledger);
@@ -118,7 +120,7 @@ impl SandboxGateway {
     ///
     /// # Errors
     ///
-    /// The server had failed before.
+    /// Returns an error if the server had failed before.
     pub async fn stop(self) -> io::Result<()> {
         // Not gracefully: a request that hangs on purpose would hold up the drain.
         self.handle.stop(false).await;

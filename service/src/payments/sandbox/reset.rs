@@ -26,12 +26,12 @@ use socket2::Socket;
 struct SocketHandle(Socket);
 
 /// For `HttpServer::on_connect`.
-pub(super) fn store_socket(connection: &dyn Any, data: &mut Extensions) {
+pub(super) fn store_socket(connection: &dyn Any, extensions: &mut Extensions) {
     let duplicate = connection
         .downcast_ref::<TcpStream>()
         .map(|stream| stream.as_fd().try_clone_to_owned());
     if let Some(Ok(descriptor)) = duplicate {
-        data.insert(SocketHandle(Socket::from(descriptor)));
+        extensions.insert(SocketHandle(Socket::from(descriptor)));
     }
 }
 
@@ -39,10 +39,10 @@ pub(super) fn store_socket(connection: &dyn Any, data: &mut Extensions) {
 pub(super) fn reset_connection(request: &HttpRequest) -> HttpResponse {
     let linger_result = request
         .conn_data::<SocketHandle>()
-        .map(|kept| kept.0.set_linger(Some(Duration::ZERO)));
+        .map(|socket| socket.0.set_linger(Some(Duration::ZERO)));
     if !matches!(linger_result, Some(Ok(()))) {
         tracing::warn!("cannot reset the connection; closing it");
     }
-    let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-    HttpResponse::Ok().streaming(stream::iter([Err::<Bytes, _>(broken)]))
+    let error = io::Error::from(io::ErrorKind::ConnectionReset);
+    HttpResponse::Ok().streaming(stream::iter([Err::<Bytes, _>(error)]))
 }

@@ -1,20 +1,17 @@
 //! The sandbox's HTTP side.
 
-use std::future::{Future, pending};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::money::Currency;
-
-use super::extractors::{LoopbackPeer, SandboxError, SandboxIdempotencyKey};
-use super::faults::{FaultAction, Faults};
-use super::ledger::{ChargeRequest, ChargeResult, RefundResult, SandboxLedger};
-use super::reset::reset_connection;
+use super::error::SandboxError;
+use super::extractors::{LoopbackPeer, SandboxIdempotencyKey};
+use super::faults::Faults;
+use super::ledger::{ChargeResult, RefundResult, SandboxLedger};
+use super::requests::{ChargeRequest, RefundRequest};
+use crate::resilience::lock::lock;
 
 /// A request is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -28,11 +25,11 @@ pub(super) struct State {
 
 impl State {
     fn faults(&self) -> Faults {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.faults)
     }
 
     fn set_faults(&self, faults: Faults) -> HttpResponse {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        *lock(&self.faults) = faults;
         HttpResponse::Ok().json(faults)
     }
 }
@@ -45,35 +42,35 @@ pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::Servic
     move |app| {
         app.app_data(state)
             .app_data(json)
-            .route("/charges", web::post().to(charge))
-            .route("/refunds", web::post().to(refund))
-            .route("/ledger", web::get().to(ledger))
-            .route("/health", web::get().to(health))
+            .route("/charges", web::post().to(create_charge))
+            .route("/refunds", web::post().to(create_refund))
+            .route("/ledger", web::get().to(list_ledger_entries))
+            .route("/health", web::get().to(check_health))
             .service(
                 web::resource("/faults")
-                    .get(faults)
+                    .get(get_faults)
                     .put(replace_faults)
                     .delete(clear_faults),
             );
     }
 }
 
-async fn charge(
+async fn create_charge(
     request: HttpRequest,
     key: SandboxIdempotencyKey,
     body: web::Json<ChargeRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
     let body = body.into_inner();
-    check_charge(&body)?;
+    body.validate()?;
     let faults = state.faults();
     let decline = faults.should_decline(body.amount_minor);
     let ledger = Arc::clone(&state.ledger);
-    with_faults(faults, &request, async {
+    let work = async {
         let result = web::block(move || ledger.charge(key.as_str(), &body, decline)).await??;
         Ok(charge_response(result))
-    })
-    .await
+    };
+    faults.apply(&request, work).await
 }
 
 fn charge_response(result: ChargeResult) -> HttpResponse {
@@ -100,25 +97,19 @@ fn charge_response(result: ChargeResult) -> HttpResponse {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefundRequest {
-    reference: String,
-}
-
-async fn refund(
+async fn create_refund(
     request: HttpRequest,
     key: SandboxIdempotencyKey,
     body: web::Json<RefundRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
-    check_reference(&body.reference)?;
+    body.validate()?;
     let ledger = Arc::clone(&state.ledger);
-    with_faults(state.faults(), &request, async {
+    let work = async {
         let result = web::block(move || ledger.refund(key.as_str(), &body.reference)).await??;
         Ok(refund_response(result))
-    })
-    .await
+    };
+    state.faults().apply(&request, work).await
 }
 
 fn refund_response(result: RefundResult) -> HttpResponse {
@@ -142,27 +133,7 @@ fn key_reused_response() -> HttpResponse {
         .error_response()
 }
 
-/// Lets the faults in force decide whether `act` happens, and whether the client
-/// hears of it.
-async fn with_faults(
-    faults: Faults,
-    request: &HttpRequest,
-    operation: impl Future<Output = Result<HttpResponse, SandboxError>>,
-) -> Result<HttpResponse, SandboxError> {
-    tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
-    match faults.sample() {
-        FaultAction::Respond => operation.await,
-        FaultAction::Hang => pending().await,
-        FaultAction::Error => Err(SandboxError::unavailable("error_rate struck")),
-        FaultAction::Reset => Ok(reset_connection(request)),
-        FaultAction::ProcessThenReset => {
-            operation.await?;
-            Ok(reset_connection(request))
-        }
-    }
-}
-
-async fn ledger(
+async fn list_ledger_entries(
     _operator: LoopbackPeer,
     state: web::Data<State>,
 ) -> Result<HttpResponse, SandboxError> {
@@ -171,11 +142,11 @@ async fn ledger(
     Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
 }
 
-async fn health() -> HttpResponse {
+async fn check_health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-async fn faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
+async fn get_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.faults())
 }
 
@@ -192,26 +163,6 @@ async fn clear_faults(_operator: LoopbackPeer, state: web::Data<State>) -> HttpR
     state.set_faults(Faults::default())
 }
 
-fn check_charge(charge: &ChargeRequest) -> Result<(), SandboxError> {
-    check_reference(&charge.reference)?;
-    if charge.amount_minor <= 0 {
-        return Err(SandboxError::unprocessable("amount_minor must be above 0"));
-    }
-    if Currency::parse(&charge.currency).is_err() {
-        return Err(SandboxError::unprocessable(
-            "currency must be an ISO 4217 code, such as EUR",
-        ));
-    }
-    Ok(())
-}
-
-fn check_reference(reference: &str) -> Result<(), SandboxError> {
-    if reference.is_empty() {
-        return Err(SandboxError::unprocessable("reference must not be empty"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -224,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_this_machine_may_break_the_gateway_or_read_its_ledger() {
+    async fn rejects_ledger_and_faults_from_other_machines() {
         let state = web::Data::new(State {
             ledger: Arc::new(SandboxLedger::open(None).unwrap()),
             faults: Mutex::new(Faults::default()),
@@ -238,20 +189,20 @@ mod tests {
                 .set_json(json!({}));
             call_service(&app, request.to_request()).await.status()
         };
-        let guarded = [
+        let restricted = [
             (Method::GET, "/ledger"),
             (Method::GET, "/faults"),
             (Method::PUT, "/faults"),
             (Method::DELETE, "/faults"),
         ];
-        for (method, path) in guarded {
+        for (method, path) in restricted {
             for peer in ["127.0.0.1:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"] {
-                let got = status(peer, method.clone(), path).await;
-                assert_eq!(got, StatusCode::OK, "{method} {path} from {peer}");
+                let found = status(peer, method.clone(), path).await;
+                assert_eq!(found, StatusCode::OK, "{method} {path} from {peer}");
             }
             for peer in ["192.0.2.1:5000", "[2001:db8::1]:5000"] {
-                let got = status(peer, method.clone(), path).await;
-                assert_eq!(got, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
+                let found = status(peer, method.clone(), path).await;
+                assert_eq!(found, StatusCode::FORBIDDEN, "{method} {path} from {peer}");
             }
         }
         let health = status("192.0.2.1:5000", Method::GET, "/health").await;

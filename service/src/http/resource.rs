@@ -1,0 +1,106 @@
+//! Builds one resource of the route table: a path, its methods, and the middleware inside of the
+//! routing.
+//!
+//! The response to any other method is 405 with `Allow`.
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::{Handler, HttpResponse, Resource, Responder, guard, web};
+
+use super::middleware::deadline::set_deadline;
+use super::middleware::panics::catch_panics;
+use super::problem::{Problem, ProblemKind};
+
+/// A path with its methods. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
+pub(super) struct ResourceBuilder {
+    resource: Resource,
+    allowed_methods: Vec<Method>,
+}
+
+impl ResourceBuilder {
+    pub(super) fn new(path: &str) -> Self {
+        Self {
+            resource: web::resource(path),
+            allowed_methods: Vec::new(),
+        }
+    }
+
+    pub(super) fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let route = if method == Method::GET {
+            self.allowed_methods.extend([Method::GET, Method::HEAD]);
+            web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            self.allowed_methods.push(method.clone());
+            web::method(method)
+        };
+        self.resource = self.resource.route(route.to(handler));
+        self
+    }
+
+    pub(super) fn build(self) -> impl HttpServiceFactory {
+        let names: Vec<&str> = self.allowed_methods.iter().map(Method::as_str).collect();
+        let allow = names.join(", ");
+        self.resource
+            .default_service(web::to(move || method_not_allowed(allow.clone())))
+            .wrap(from_fn(catch_panics))
+            .wrap(from_fn(set_deadline))
+    }
+}
+
+async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
+    let detail = format!("this path takes {allow}");
+    let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
+    Err(match HeaderValue::from_str(&allow) {
+        Ok(value) => problem.with_header(header::ALLOW, value),
+        Err(_) => problem,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::config::HttpConfig;
+    use crate::http::middleware::problems::write_problems;
+    use crate::telemetry::metrics::Metrics;
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+    async fn panics() -> HttpResponse {
+        panic!("the reason, which is nobody's business")
+    }
+
+    #[actix_web::test]
+    async fn handler_panic_returns_500_problem_and_is_counted() {
+        let metrics = Metrics::new().unwrap();
+        let app = init_service(
+            App::new()
+                .app_data(web::Data::new(metrics.clone()))
+                .app_data(web::Data::new(HttpConfig::default()))
+                .service(
+                    ResourceBuilder::new("/panics")
+                        .on(Method::GET, panics)
+                        .build(),
+                )
+                .wrap(from_fn(write_problems)),
+        )
+        .await;
+        for count in 1..=2 {
+            let request = TestRequest::get().uri("/panics").to_request();
+            let response = call_service(&app, request).await;
+            assert_eq!(response.status(), 500);
+            let body = read_body(response).await;
+            let text = std::str::from_utf8(&body).unwrap();
+            assert!(text.contains("/problems/internal"), "{text}");
+            assert!(!text.contains("nobody's business"), "{text}");
+            assert_eq!(metrics.panics.get(), count);
+        }
+    }
+}
