@@ -3,7 +3,7 @@
 use crate::support::app::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_orders_and_it_is_paid() {
+async fn customer_places_order_and_it_is_paid() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;

@@ -8,7 +8,7 @@ use orderly::config::{self, ConfigEntry, Environment, Origin, Settings};
 use super::{Place, entry, place};
 
 #[test]
-fn the_built_in_defaults_are_allowed() {
+fn built_in_defaults_are_valid() {
     Settings::default().validate().unwrap();
     let settings = place("defaults").load().settings;
     assert_eq!(settings.environment, Environment::Development);
@@ -16,7 +16,7 @@ fn the_built_in_defaults_are_allowed() {
 }
 
 #[test]
-fn each_layer_wins_over_those_before_it() {
+fn each_layer_overrides_previous_ones() {
     let expect = |here: Place, port: u16, origin: &str| {
         let loaded = here.load();
         assert_eq!(loaded.settings.http.port, port);
@@ -45,7 +45,7 @@ fn each_layer_wins_over_those_before_it() {
 }
 
 #[test]
-fn lists_and_switches_may_come_from_the_environment_and_from_files() {
+fn reads_lists_and_booleans_from_variables_and_files() {
     let here = place("lists").file(
         "config/default.toml",
         "rate_limit.trusted_proxies = [\"10.0.0.0/8\"]",
@@ -68,7 +68,7 @@ fn lists_and_switches_may_come_from_the_environment_and_from_files() {
 }
 
 #[test]
-fn a_share_may_be_set_by_a_variable() {
+fn reads_fraction_from_variable() {
     let here = place("share").variable("ORDERLY__BREAKER__FAILURE_RATE_THRESHOLD", "0.25");
     assert_eq!(here.load().settings.breaker.failure_rate_threshold, 0.25);
     let mistakes = place("no-share")
@@ -81,7 +81,7 @@ fn a_share_may_be_set_by_a_variable() {
 }
 
 #[test]
-fn a_layer_leaves_alone_what_it_does_not_name() {
+fn layer_keeps_settings_it_does_not_name() {
     let here = place("siblings")
         .file("config/default.toml", "[http]\nport = 1\nworkers = 3")
         .variable("ORDERLY__HTTP__PORT", "2");
@@ -90,7 +90,7 @@ fn a_layer_leaves_alone_what_it_does_not_name() {
 }
 
 #[test]
-fn the_environment_chooses_its_file_and_may_be_named_in_dotenv() {
+fn environment_selects_its_file_and_may_be_set_in_dotenv() {
     let here = place("environment")
         .file("config/development.toml", "http.port = 1")
         .file("config/test.toml", "http.port = 2")
@@ -110,7 +110,7 @@ fn the_environment_chooses_its_file_and_may_be_named_in_dotenv() {
 }
 
 #[test]
-fn the_directory_may_be_named_by_a_variable() {
+fn config_directory_can_be_set_by_variable() {
     let here = place("directory");
     fs::create_dir(here.directory.join("elsewhere")).unwrap();
     let mut here = here.file("elsewhere/default.toml", "http.port = 1");
@@ -140,7 +140,7 @@ fn every_setting_can_be_set_by_its_variable() {
 }
 
 #[test]
-fn an_empty_variable_unsets_what_may_be_unset() {
+fn empty_variable_unsets_optional_setting() {
     let here = place("unset")
         .file("config/local.toml", "redis.url = 'redis://localhost'")
         .variable("ORDERLY__REDIS__URL", "");
@@ -148,7 +148,7 @@ fn an_empty_variable_unsets_what_may_be_unset() {
 }
 
 #[test]
-fn variables_of_others_are_none_of_our_business() {
+fn ignores_variables_without_its_prefix() {
     // What Kubernetes sets for a service of that name.
     place("others")
         .variable("ORDERLY_PORT", "tcp://10.0.0.1:8080")

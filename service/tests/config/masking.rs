@@ -5,7 +5,7 @@ use orderly::config::{self};
 use super::{ed25519_pem, place};
 
 #[test]
-fn secrets_are_masked_where_settings_are_shown() {
+fn masks_secrets_in_shown_settings() {
     let here = place("masked")
         .variable(
             "ORDERLY__DATABASE__URL",
@@ -33,7 +33,7 @@ fn secrets_are_masked_where_settings_are_shown() {
 }
 
 #[test]
-fn no_message_shows_a_secret() {
+fn error_messages_never_show_secrets() {
     let url = "postgres://orderly:canary@localhost/orderly";
     let wrong = [
         // Malformed, and so judged and found wanting.

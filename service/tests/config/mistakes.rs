@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::place;
 
 #[test]
-fn every_mistake_of_every_layer_is_reported_at_once() {
+fn reports_every_error_of_every_layer_together() {
     let default = "
         [http]
         port = 70_000
@@ -80,7 +80,7 @@ fn every_mistake_of_every_layer_is_reported_at_once() {
 }
 
 #[test]
-fn an_unknown_name_is_reported_with_the_nearest_known_one() {
+fn suggests_nearest_name_for_unknown_setting() {
     let here = place("typos")
         .file("config/default.toml", "[database]\npoolsize = 4")
         .variable("ORDERLY__HTTP__PROT", "1")
@@ -113,7 +113,7 @@ fn an_unknown_name_is_reported_with_the_nearest_known_one() {
 }
 
 #[test]
-fn an_unknown_environment_is_told_the_three() {
+fn unknown_environment_lists_valid_ones() {
     let here = place("unknown-environment").variable("ORDERLY_ENV", "prod");
     assert_snapshot!(here.mistakes(), @r#"
     The configuration has 1 problem:
@@ -125,7 +125,7 @@ fn an_unknown_environment_is_told_the_three() {
 }
 
 #[test]
-fn a_proxy_that_is_no_address_is_named_with_the_cure() {
+fn reports_invalid_proxy_address_with_expected_format() {
     let here = place("no-proxy").variable(
         "ORDERLY__RATE_LIMIT__TRUSTED_PROXIES",
         "10.0.0.0/8,10.0.0.0/33",
@@ -139,7 +139,7 @@ fn a_proxy_that_is_no_address_is_named_with_the_cure() {
 }
 
 #[test]
-fn a_section_may_be_empty_and_an_unknown_one_may_not() {
+fn accepts_empty_section_but_not_unknown_section() {
     place("empty-section")
         .file("config/default.toml", "[http]\n")
         .load();

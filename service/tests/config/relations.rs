@@ -6,7 +6,7 @@ use orderly::config;
 use super::place;
 
 #[test]
-fn what_would_never_take_effect_is_refused() {
+fn rejects_settings_that_never_take_effect() {
     let here = place("relations")
         .variable("ORDERLY__LOAD_SHEDDING__MAX_LIMIT", "8")
         .variable("ORDERLY__RETRY__BACKOFF_CAP", "1ms")
@@ -56,7 +56,7 @@ fn what_would_never_take_effect_is_refused() {
 }
 
 #[test]
-fn what_is_only_less_good_is_warned_of_at_the_start() {
+fn warns_at_startup_of_suboptimal_settings() {
     assert!(config::warnings(&place("no-advice").load().settings).is_empty());
     let here = place("advice")
         .variable("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s")

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use super::{ed25519_pem, place};
 
 #[test]
-fn settings_are_judged_against_each_other() {
+fn validates_settings_against_each_other() {
     let here = place("rules")
         .variable("ORDERLY__ORDERS__IDEMPOTENCY_WAIT_TIMEOUT", "6s")
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "5s")
@@ -35,7 +35,7 @@ fn settings_are_judged_against_each_other() {
 }
 
 #[test]
-fn a_setting_that_is_wrong_itself_is_not_judged_against_others() {
+fn skips_cross_field_validation_of_invalid_setting() {
     let here = place("one-at-a-time")
         .variable("ORDERLY__DATABASE__LOCK_TIMEOUT", "soon")
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "4s");
@@ -44,7 +44,7 @@ fn a_setting_that_is_wrong_itself_is_not_judged_against_others() {
 }
 
 #[test]
-fn the_phases_of_a_shutdown_must_fit_into_its_grace_period() {
+fn shutdown_phases_must_fit_into_grace_period() {
     let here = place("grace")
         .file("config/default.toml", "[shutdown]\ngrace_period = '42s'")
         .variable("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", "11s");
@@ -60,7 +60,7 @@ fn the_phases_of_a_shutdown_must_fit_into_its_grace_period() {
 }
 
 #[test]
-fn equal_backoff_base_and_cap_are_a_constant_backoff() {
+fn accepts_equal_backoff_base_and_cap() {
     let here = place("constant-backoff").variable("ORDERLY__PAYMENTS__BACKOFF_CAP", "500ms");
     assert_eq!(
         here.load().settings.payments.backoff_cap,
@@ -83,7 +83,7 @@ fn production_requires_a_signing_key() {
 }
 
 #[test]
-fn a_command_that_needs_the_database_says_how_to_name_it() {
+fn missing_database_url_shows_example() {
     let settings = place("no-database").load().settings;
     assert_snapshot!(settings.database.url().unwrap_err(), @"
     The configuration has 1 problem:

@@ -11,7 +11,7 @@ fn json(here: &Place, arguments: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn the_schema_has_every_setting_as_it_is() {
+fn schema_lists_every_setting_with_its_default() {
     let here = place("schema");
     let schema = json(&here, &["config", "--schema"]);
     let values = json(&here, &["config", "--json"]);
@@ -32,7 +32,7 @@ fn the_schema_has_every_setting_as_it_is() {
 }
 
 #[test]
-fn the_schema_says_what_each_setting_is() {
+fn schema_describes_each_setting() {
     let schema = json(&place("schema-shape"), &["config", "--schema"]);
     let shown = |key: &str| {
         let setting = schema.iter().find(|setting| setting["key"] == key);

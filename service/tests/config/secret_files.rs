@@ -8,7 +8,7 @@ use super::{ed25519_pem, entry, place};
 const URL: &str = "postgres://orderly:canary@localhost/orderly";
 
 #[test]
-fn a_secret_may_be_in_a_file() {
+fn reads_secret_from_file() {
     let here = place("secret-file").file("database-url", &format!("{URL}\n"));
     let path = here.directory.join("database-url");
     let here = here.variable("ORDERLY__DATABASE__URL_FILE", path.to_str().unwrap());
@@ -25,7 +25,7 @@ fn a_secret_may_be_in_a_file() {
 }
 
 #[test]
-fn the_environment_wins_over_dotenv_whichever_way_each_says_it() {
+fn environment_overrides_dotenv_for_value_and_file() {
     let here = place("file-over-dotenv")
         .file("url", "redis://from-file")
         .file(".env", "ORDERLY__REDIS__URL=redis://from-dotenv");
@@ -40,7 +40,7 @@ fn the_environment_wins_over_dotenv_whichever_way_each_says_it() {
 }
 
 #[test]
-fn a_secret_that_is_given_twice_or_not_at_all_is_a_mistake() {
+fn rejects_secret_set_twice_or_unreadable() {
     let here = place("secret-twice")
         .file("url", URL)
         .variable("ORDERLY__DATABASE__URL", URL)
@@ -71,7 +71,7 @@ fn a_secret_that_is_given_twice_or_not_at_all_is_a_mistake() {
 }
 
 #[test]
-fn a_wrong_secret_is_not_shown_but_its_file_is() {
+fn invalid_secret_shows_file_but_not_value() {
     let here = place("wrong-file").file("url", "mysql://root:canary@db");
     let path = here.directory.join("url").display().to_string();
     let mistakes = here

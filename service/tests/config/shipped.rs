@@ -9,7 +9,7 @@ use orderly::config::{LoadedConfig, LogFormat};
 use super::{ed25519_pem, place};
 
 #[test]
-fn the_shipped_files_fit() {
+fn shipped_config_files_are_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let key = ed25519_pem();
     let load = |environment: &str, files: &[&str]| {
@@ -44,7 +44,7 @@ fn the_shipped_files_fit() {
 }
 
 #[test]
-fn wrong_configuration_has_an_exit_code_of_its_own() {
+fn invalid_configuration_exits_with_78() {
     let output = place("exit-code")
         .variable("ORDERLY__HTTP__PORT", "none")
         .run(&["config"]);
@@ -70,7 +70,7 @@ fn wrong_configuration_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn version_tells_which_build_this_is() {
+fn version_reports_build() {
     let output = place("version").run(&["version", "--json"]);
     let build: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));

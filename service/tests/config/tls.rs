@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::place;
 
 #[test]
-fn a_certificate_and_its_key_come_together() {
+fn certificate_and_key_must_be_set_together() {
     let certificate = place("tls-1").variable("ORDERLY__HTTP__TLS_CERTIFICATE", "api.crt");
     assert_snapshot!(certificate.mistakes(), @"
     The configuration has 1 problem:
@@ -22,7 +22,7 @@ fn a_certificate_and_its_key_come_together() {
 }
 
 #[test]
-fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
+fn rejects_unused_ca_certificate() {
     let here = place("tls-ca")
         .variable(
             "ORDERLY__DATABASE__URL",
@@ -51,7 +51,7 @@ fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
 }
 
 #[test]
-fn a_way_to_connect_that_promises_less_than_it_seems_is_refused() {
+fn rejects_unsupported_sslmodes() {
     for mode in ["prefer", "allow", "verify-ca", "on", ""] {
         let url = format!("postgres://orderly:canary@db/orderly?sslmode={mode}");
         let mistakes = place("tls-mode")
@@ -72,7 +72,7 @@ fn a_way_to_connect_that_promises_less_than_it_seems_is_refused() {
 }
 
 #[test]
-fn pages_are_named_one_by_one() {
+fn cors_origins_must_be_exact() {
     let variable = "ORDERLY__HTTP__CORS_ORIGINS";
     let good = place("cors").variable(variable, "https://shop.example, http://localhost:3000");
     let origins = good.load().settings.http.cors_origins;

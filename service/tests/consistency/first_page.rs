@@ -20,7 +20,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn every_port_of_this_machine_that_is_named_is_published_and_the_other_way_round() {
+fn linked_ports_match_published_ports() {
     let published: BTreeSet<String> = between(&text("docker-compose.yml"), "ports: [\"", "\"]")
         .into_iter()
         .flat_map(|port| numbers_after(port, "127.0.0.1:"))
@@ -37,7 +37,7 @@ fn every_port_of_this_machine_that_is_named_is_published_and_the_other_way_round
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_of_landing_page_resolves() {
     let page = text(PAGE);
     let routes = text("service/src/http/routes.rs");
     let links = between(&page, "href=\"/", "\"");
@@ -52,7 +52,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_login_is_one_that_the_seed_makes() {
+fn every_login_exists_in_seed() {
     let seed = text("service/src/usecases/seed.rs");
     let quoted: Vec<&str> = seed.split('"').skip(1).step_by(2).collect();
     let users = quoted.windows(2).filter(|pair| pair[0].contains('@'));
@@ -78,7 +78,7 @@ fn every_login_is_one_that_the_seed_makes() {
 }
 
 #[test]
-fn the_password_of_grafana_is_the_one_in_its_file() {
+fn grafana_password_matches_its_file() {
     let password = text("deploy/compose/secrets/grafana_password");
     let said = format!("<code>admin</code> / <code>{}</code>", password.trim());
     assert!(text(PAGE).contains(&said), "{said}");

@@ -22,7 +22,7 @@ fn operators_paths() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_probed_or_scraped_path_is_answered() {
+fn every_probed_or_scraped_path_exists() {
     let known = operators_paths();
     assert!(
         known.contains("/readyz") && known.contains("/health"),
@@ -76,7 +76,7 @@ const CALLERS: &[&str] = &[
 ];
 
 #[test]
-fn every_path_of_the_api_that_is_called_is_in_its_description() {
+fn every_called_api_path_is_documented() {
     let document = ask(&["openapi"]);
     let mut seen = 0;
     for page in pages(CALLERS) {

@@ -42,7 +42,7 @@ fn port_of(schema: &Schema, listener: &str) -> String {
 }
 
 #[test]
-fn every_port_that_is_opened_is_one_that_the_program_listens_on() {
+fn every_opened_port_is_listened_on() {
     let schema = Schema::get();
     for (file, before, listeners) in LISTED {
         let opened: Vec<String> = (pages(&[file]).iter())
@@ -66,7 +66,7 @@ fn listener_meant(host: &str, path: &str) -> &'static str {
 }
 
 #[test]
-fn every_address_of_the_program_has_a_port_that_it_listens_on() {
+fn every_service_address_has_a_listening_port() {
     let schema = Schema::get();
     let may_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     let mut seen = 0;

@@ -16,7 +16,7 @@ fn sections() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn every_problem_has_a_section_and_every_section_a_problem() {
+fn problems_match_sections() {
     let headings: Vec<String> = sections()
         .iter()
         .map(|(name, _)| (*name).to_owned())
@@ -30,7 +30,7 @@ fn every_problem_has_a_section_and_every_section_a_problem() {
 }
 
 #[test]
-fn a_section_says_type_status_title_when_and_what_to_do() {
+fn sections_state_type_status_title_cause_and_fix() {
     for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
         let status = kind.status();
         let facts = format!(
@@ -51,7 +51,7 @@ fn a_section_says_type_status_title_when_and_what_to_do() {
 
 /// The page says it in short at its top, and for each problem in its section.
 #[test]
-fn what_is_worth_sending_again_is_said_at_the_top() {
+fn summary_lists_retryable_problems() {
     let (_, in_short) = PAGE
         .split_once("What to do, in short")
         .expect("what to do, in short");
@@ -66,7 +66,7 @@ fn what_is_worth_sending_again_is_said_at_the_top() {
 }
 
 #[test]
-fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
+fn table_lists_exactly_the_field_error_codes() {
     let (_, text) = sections()
         .into_iter()
         .find(|(name, _)| *name == FIELD_ERRORS)

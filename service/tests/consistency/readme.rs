@@ -59,7 +59,7 @@ fn commands(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_command_exists() {
+async fn every_readme_command_exists() {
     let readme = read("README.md");
     let makefile = read("Makefile");
     let commands = commands(&readme);
@@ -81,7 +81,7 @@ async fn every_command_exists() {
 }
 
 #[test]
-fn every_path_exists() {
+fn every_readme_path_exists() {
     let readme = read("README.md");
     let linked = links(&readme).into_iter().map(|(_, target)| target);
     let named = quoted(&readme).into_iter().filter(|name| {
@@ -104,7 +104,7 @@ fn every_path_exists() {
 }
 
 #[test]
-fn the_map_shows_every_folder() {
+fn folder_table_shows_every_folder() {
     let readme = read("README.md");
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
@@ -116,7 +116,7 @@ fn the_map_shows_every_folder() {
 }
 
 #[test]
-fn every_claim_names_a_test_that_is_there() {
+fn every_claim_names_an_existing_test() {
     let readme = read("README.md");
     let mut claims = 0;
     for (label, file) in links(&readme) {
@@ -145,7 +145,7 @@ fn lines_that_place_an_order(readme: &str) -> &str {
 }
 
 #[test]
-fn the_banner_shows_the_same_lines() {
+fn banner_shows_readme_example() {
     let script = read("scripts/run.sh");
     let banner = script.split("<<END\n").nth(1).unwrap();
     // What the shell makes of it.
@@ -160,7 +160,7 @@ fn the_banner_shows_the_same_lines() {
 }
 
 #[test]
-fn the_banner_names_every_path_for_operators_and_how_to_mend_what_it_breaks() {
+fn banner_lists_admin_paths_and_fault_commands() {
     let script = read("scripts/run.sh");
     let banner = script.split("<<END\n").nth(1).unwrap();
     let source = read("service/src/http/admin.rs");
@@ -177,7 +177,7 @@ fn the_banner_names_every_path_for_operators_and_how_to_mend_what_it_breaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lines_that_place_an_order_place_one() {
+async fn readme_example_places_an_order() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
     let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
@@ -196,7 +196,7 @@ async fn the_lines_that_place_an_order_place_one() {
 }
 
 #[test]
-fn the_checker_reads_commands_links_and_blocks() {
+fn checker_reads_commands_links_and_blocks() {
     let text = "Run `make x`.\n```sh\nmake y\n```\nSee [`name`](a/b.rs) and [c](d.md).\n";
     assert_eq!(commands(text), ["make y", "make x"]);
     assert_eq!(links(text), [("`name`", "a/b.rs"), ("c", "d.md")]);

@@ -22,7 +22,7 @@ fn may_be(c: char) -> bool {
 }
 
 #[test]
-fn every_variable_is_read_by_the_program_or_by_what_we_run_around_it() {
+fn every_variable_is_read_by_service_or_tools() {
     // How the documents say "any setting".
     const ANY: [&str; 2] = ["ORDERLY__SECTION__KEY", "ORDERLY__SECTION__KEY_FILE"];
     let schema = Schema::get();
@@ -42,7 +42,7 @@ fn every_variable_is_read_by_the_program_or_by_what_we_run_around_it() {
 }
 
 #[test]
-fn what_is_no_setting_is_still_read_where_this_says() {
+fn other_variables_are_read_by_listed_files() {
     for (variable, reader) in OTHERS {
         let found = named(&[reader], variable, may_be);
         let is_read = found.iter().any(|(word, _)| word == variable);

@@ -40,7 +40,7 @@ async fn charge_error(answer: String) -> GatewayError {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_as_an_outcome_is_a_dont_know() {
+async fn unreadable_responses_are_transient() {
     let succeeded = r#"{"status":"succeeded","id":"ch_1"}"#;
     let huge = format!(r#"{{"status":"succeeded","id":"{}"}}"#, "x".repeat(100_000));
     let cut_short = http("200 OK", succeeded).replace("Content-Length: 3", "Content-Length: 30");
@@ -74,7 +74,7 @@ async fn what_cannot_be_read_as_an_outcome_is_a_dont_know() {
 }
 
 #[tokio::test]
-async fn what_asking_again_cannot_cure_is_permanent() {
+async fn non_retryable_responses_are_permanent() {
     let redirect = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\n\
                     Content-Length: 0\r\n\r\n";
     let answers = [
@@ -92,7 +92,7 @@ async fn what_asking_again_cannot_cure_is_permanent() {
 }
 
 #[tokio::test]
-async fn an_unusable_address_is_refused_at_the_start() {
+async fn rejects_invalid_gateway_url_at_startup() {
     for url in ["", "gateway:8090", "ftp://gateway", "http://"] {
         let error = PaymentGateway::new(&config(url, PATIENCE)).unwrap_err();
         assert!(

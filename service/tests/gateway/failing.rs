@@ -40,7 +40,7 @@ fn is_reset(error: &GatewayError) -> bool {
 }
 
 #[tokio::test]
-async fn faults_that_do_nothing_are_transient_and_leave_no_trace() {
+async fn faults_before_charge_are_transient_and_record_nothing() {
     let gateway = start().await;
     let cases = [
         (json!({ "error_rate": 1 }), PATIENCE, "status 503"),
@@ -76,7 +76,7 @@ async fn faults_that_do_nothing_are_transient_and_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn a_charge_whose_answer_was_lost_is_found_by_asking_again() {
+async fn retry_finds_charge_whose_response_was_lost() {
     let gateway = start().await;
     let client = patient(&gateway);
     let order = Uuid::new_v4();
@@ -112,7 +112,7 @@ async fn send_charge(gateway: &SandboxGateway) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_on_the_wire() {
+async fn reset_fault_sends_tcp_reset() {
     let gateway = start().await;
     for fault in ["reset_rate", "charge_then_reset_rate"] {
         set_faults(&gateway, json!({ fault: 1 })).await;
@@ -126,7 +126,7 @@ async fn a_reset_is_a_reset_on_the_wire() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_does_not_hold_up_the_stop() {
+async fn hanging_request_does_not_delay_gateway_stop() {
     let gateway = start().await;
     set_faults(&gateway, json!({ "hang_rate": 1 })).await;
     let mut stream = send_charge(&gateway).await;
@@ -148,7 +148,7 @@ async fn a_hanging_request_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_ends_when_its_client_goes_away() {
+async fn hanging_request_ends_when_client_disconnects() {
     let gateway = start().await;
     set_faults(&gateway, json!({ "hang_rate": 1 })).await;
     let mut stream = send_charge(&gateway).await;
@@ -164,7 +164,7 @@ async fn a_hanging_request_ends_when_its_client_goes_away() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_not_there_is_transient() {
+async fn unreachable_gateway_is_transient() {
     // Taken, so that nobody else gets the port, and nobody listens on it.
     let nobody = TcpSocket::new_v4().unwrap();
     nobody.bind(local()).unwrap();
@@ -179,7 +179,7 @@ async fn a_gateway_that_is_not_there_is_transient() {
 }
 
 #[tokio::test]
-async fn wrong_faults_are_refused_and_change_nothing() {
+async fn rejects_invalid_faults_and_changes_nothing() {
     let gateway = start().await;
     let in_force = json!({ "latency_ms": 1, "decline_rate": 0.5 });
     set_faults(&gateway, in_force).await;
@@ -216,7 +216,7 @@ async fn wrong_faults_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn faults_are_replaced_as_a_whole() {
+async fn put_faults_replaces_all_faults() {
     let gateway = start().await;
     let get = async || -> Value { call(&gateway, Method::GET, "/faults", None, None).await.1 };
     let clean = get().await;
@@ -237,7 +237,7 @@ async fn faults_are_replaced_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_stopped_polling_stalls_nobody_else() {
+async fn blocked_runtime_does_not_stall_other_callers() {
     let gateway = start().await;
     let client = patient(&gateway);
     let (charged, has_charged) = mpsc::channel();

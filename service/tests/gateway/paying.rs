@@ -14,7 +14,7 @@ fn charge_body(reference: &str) -> Value {
 }
 
 #[tokio::test]
-async fn fifty_identical_charges_at_once_take_the_money_once() {
+async fn fifty_concurrent_identical_charges_charge_once() {
     let gateway = start().await;
     let client = patient(&gateway);
     let order = Uuid::new_v4();
@@ -37,7 +37,7 @@ async fn fifty_identical_charges_at_once_take_the_money_once() {
 }
 
 #[tokio::test]
-async fn a_repeat_gives_the_first_answer_again() {
+async fn repeated_charge_returns_first_response() {
     let gateway = start().await;
     let body = charge_body("order-1");
 
@@ -58,7 +58,7 @@ async fn a_repeat_gives_the_first_answer_again() {
 }
 
 #[tokio::test]
-async fn a_key_used_for_another_amount_is_refused() {
+async fn rejects_key_reused_for_other_amount() {
     let gateway = start().await;
     let client = patient(&gateway);
     let order = Uuid::new_v4();
@@ -76,7 +76,7 @@ async fn a_key_used_for_another_amount_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_charge_does_not_serve_for_a_refund() {
+async fn rejects_charge_key_reused_for_refund() {
     let gateway = start().await;
     let refund = Some(json!({ "reference": "order-1" }));
     call(
@@ -96,7 +96,7 @@ async fn a_key_of_a_charge_does_not_serve_for_a_refund() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_key_or_with_a_wrong_body_does_nothing() {
+async fn rejects_missing_key_and_invalid_body() {
     let gateway = start().await;
     let wrong = [
         (None, charge_body("order-1"), StatusCode::BAD_REQUEST),
@@ -128,7 +128,7 @@ async fn a_request_without_a_key_or_with_a_wrong_body_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_decline_is_remembered() {
+async fn decline_is_stored_for_its_key() {
     let gateway = start().await;
     let client = patient(&gateway);
     let (poor, rich) = (Uuid::new_v4(), Uuid::new_v4());
@@ -147,7 +147,7 @@ async fn a_decline_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_second_key_for_one_order_shows_as_a_second_charge() {
+async fn second_key_for_same_order_charges_again() {
     let gateway = start().await;
     for key in ["first", "second"] {
         let body = Some(charge_body("order-1"));
@@ -178,7 +178,7 @@ async fn a_second_key_for_one_order_shows_as_a_second_charge() {
 }
 
 #[tokio::test]
-async fn a_refund_gives_the_money_back_once() {
+async fn refund_is_applied_once() {
     let gateway = start().await;
     let client = patient(&gateway);
     let order = Uuid::new_v4();
@@ -209,7 +209,7 @@ async fn a_refund_gives_the_money_back_once() {
 }
 
 #[tokio::test]
-async fn a_refund_that_comes_first_stops_the_charge() {
+async fn refund_before_charge_voids_it() {
     let gateway = start().await;
     let client = patient(&gateway);
     let order = Uuid::new_v4();
@@ -226,7 +226,7 @@ async fn a_refund_that_comes_first_stops_the_charge() {
 }
 
 #[tokio::test]
-async fn a_charge_and_a_refund_at_once_never_leave_money_taken() {
+async fn concurrent_charge_and_refund_balance_to_zero() {
     let gateway = start().await;
     let client = patient(&gateway);
     let orders: Vec<_> = (0..50).map(|_| Uuid::new_v4()).collect();

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::{LedgerFile, charge_id, clear_faults, kinds, patient, set_faults};
 
 #[tokio::test]
-async fn a_restarted_gateway_honours_old_keys() {
+async fn restarted_gateway_honours_old_keys() {
     let file = LedgerFile::new();
     let [paid, poor, refunded, voided] = [(); 4].map(|()| Uuid::new_v4());
 
@@ -50,7 +50,7 @@ async fn a_restarted_gateway_honours_old_keys() {
 }
 
 #[tokio::test]
-async fn an_answered_charge_is_in_the_file_at_once() {
+async fn charge_is_in_ledger_file_before_response() {
     let file = LedgerFile::new();
     let gateway = file.start().await.unwrap();
 
@@ -71,7 +71,7 @@ async fn an_answered_charge_is_in_the_file_at_once() {
 }
 
 #[tokio::test]
-async fn a_half_written_last_line_is_cut_off() {
+async fn truncates_half_written_last_line() {
     let file = LedgerFile::new();
     let gateway = file.start().await.unwrap();
     let order = Uuid::new_v4();
@@ -95,7 +95,7 @@ async fn a_half_written_last_line_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_damaged_ledger_stops_the_start_and_names_the_line() {
+async fn damaged_ledger_fails_startup_and_names_line() {
     let file = LedgerFile::new();
     let gateway = file.start().await.unwrap();
     patient(&gateway)

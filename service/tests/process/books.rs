@@ -7,7 +7,7 @@ use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn books_that_add_up_are_ok_and_what_breaks_them_is_named() {
+async fn check_invariants_reports_violations() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
     let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);

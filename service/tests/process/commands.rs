@@ -9,7 +9,7 @@ use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_applies_everything_and_a_second_time_nothing() {
+async fn migrate_is_idempotent() {
     let database = TestDatabase::empty().await;
     let orderly = Orderly::on(&database);
     assert!(orderly.succeed(&["migrate"]).await.starts_with("applied "));
@@ -18,7 +18,7 @@ async fn migrate_applies_everything_and_a_second_time_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_migrations_at_once_do_not_get_in_each_others_way() {
+async fn concurrent_migrations_apply_once() {
     let database = TestDatabase::empty().await;
     let orderly = Orderly::on(&database);
     let (one, other) = tokio::join!(orderly.succeed(&["migrate"]), orderly.succeed(&["migrate"]));
@@ -31,7 +31,7 @@ async fn two_migrations_at_once_do_not_get_in_each_others_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_adds_a_thousand_products_and_two_users_once() {
+async fn seed_adds_products_and_users_once() {
     let database = TestDatabase::new().await;
     let orderly = Orderly::on(&database);
     let first = orderly.succeed(&["seed"]).await;
@@ -72,7 +72,7 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_is_refused_in_production() {
+async fn seed_is_rejected_in_production() {
     let database = TestDatabase::new().await;
     let orderly = Orderly::on(&database)
         .set("ORDERLY_ENV", "production")
@@ -91,7 +91,7 @@ fn ed25519_pem() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_says_whether_the_service_is_ready() {
+async fn healthcheck_reports_readiness() {
     let database = TestDatabase::new().await;
     let orderly = Orderly::on(&database);
     let served = Served::start(&orderly).await;
@@ -115,7 +115,7 @@ async fn healthcheck_says_whether_the_service_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateway_faults_breaks_the_gateway_and_mends_it() {
+async fn gateway_faults_sets_and_clears_faults() {
     let (process, url) = gateway(&Orderly::new(), &[]).await;
     let (_, port) = url.rsplit_once(':').unwrap();
     let orderly = Orderly::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", port);
@@ -144,7 +144,7 @@ async fn gateway_faults_breaks_the_gateway_and_mends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn version_tells_which_build_this_is() {
+async fn version_reports_build() {
     let printed = Orderly::new().succeed(&["version", "--json"]).await;
     let build: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
@@ -158,7 +158,7 @@ async fn version_tells_which_build_this_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openapi_prints_what_the_service_serves() {
+async fn openapi_command_prints_served_document() {
     let printed = Orderly::new().succeed(&["openapi"]).await;
     let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(printed["openapi"], "3.1.0");
@@ -171,7 +171,7 @@ async fn openapi_prints_what_the_service_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
+async fn help_lists_every_command_and_wrong_usage_exits_with_2() {
     let help = Orderly::new().succeed(&["--help"]).await;
     for command in [
         "serve",

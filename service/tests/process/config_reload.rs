@@ -28,7 +28,7 @@ async fn metric_becomes(process: &Process, name: &str, value: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
+async fn applies_changed_file_but_not_invalid_one() {
     let process = Process::start("files", &[]).await;
     let file = process.config.join("local.toml");
     metric_becomes(&process, LIMIT, 264.0).await;
@@ -58,7 +58,7 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_never_rests_is_read_all_the_same() {
+async fn reloads_despite_constant_directory_changes() {
     let process = Process::start("restless", &[]).await;
     fs::write(
         process.config.join("local.toml"),
@@ -73,7 +73,7 @@ async fn a_directory_that_never_rests_is_read_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_config_map_is_swapped_by_a_symbolic_link() {
+async fn reloads_config_map_swapped_by_symlink() {
     let process = Process::start("config-map", &[]).await;
     let version = |name: &str, min_limit: u32| {
         let directory = process.config.join(name);
@@ -95,7 +95,7 @@ async fn a_config_map_is_swapped_by_a_symbolic_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reads_again_what_no_watch_can_see() {
+async fn sighup_reloads_unwatched_file() {
     // The file is elsewhere: nothing happens in the directory when it changes.
     let process = Process::start("hangup", &[]).await;
     let elsewhere = process.config.with_file_name("hangup-elsewhere.toml");

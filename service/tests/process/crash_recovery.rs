@@ -41,7 +41,7 @@ async fn is_paid_once_by_another(orderly: &Orderly, order: &Value, gateway_url: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_paid_once_though_the_service_was_killed_before_the_charge() {
+async fn pays_once_when_killed_before_charge() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
     let orderly = orderly(&database, &gateway_url);
@@ -63,7 +63,7 @@ async fn an_order_is_paid_once_though_the_service_was_killed_before_the_charge()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_paid_once_though_the_service_was_killed_after_the_charge() {
+async fn pays_once_when_killed_between_charge_and_commit() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
     let orderly = orderly(&database, &gateway_url);
@@ -80,7 +80,7 @@ async fn an_order_is_paid_once_though_the_service_was_killed_after_the_charge() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sandbox_gateway_remembers_its_ledger_over_a_kill() {
+async fn sandbox_gateway_keeps_ledger_after_kill() {
     let file = folder().join("ledger_over_a_kill.json");
     if file.exists() {
         std::fs::remove_file(&file).unwrap();

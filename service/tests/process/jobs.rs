@@ -6,7 +6,7 @@ use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
+async fn lists_and_requeues_dead_lettered_payment() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
     let orderly = Orderly::on(&database)

@@ -13,7 +13,7 @@ use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_request_has_one_access_line_with_its_route() {
+async fn logs_one_access_line_per_request_with_route() {
     let database = seeded_database().await;
     let served = Served::start(&Orderly::on(&database)).await;
     let token = served.customer().await;
@@ -74,7 +74,7 @@ async fn each_request_has_one_access_line_with_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_a_request_and_of_a_job_has_its_ids() {
+async fn request_and_job_log_lines_have_trace_ids() {
     let database = seeded_database().await;
     let (_gateway, url) = gateway(&Orderly::new(), &[]).await;
     let orderly = Orderly::on(&database)
@@ -98,7 +98,7 @@ async fn every_line_of_a_request_and_of_a_job_has_its_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_for_people_has_the_ids_at_its_end() {
+async fn pretty_log_line_ends_with_trace_ids() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database).set("ORDERLY__LOG__FORMAT", "pretty");
     let process = orderly.start(&["serve"]);
@@ -122,7 +122,7 @@ async fn a_line_for_people_has_the_ids_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
+async fn logs_slow_request_with_trace_while_it_runs() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
         .set("ORDERLY__HTTP__SLOW_REQUEST_THRESHOLD", "100ms")
@@ -149,7 +149,7 @@ async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
+async fn logs_abandoned_statement_as_slow() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1s");
     let served = Served::start(&orderly).await;
@@ -177,7 +177,7 @@ async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_delays_nobody() {
+async fn unread_log_does_not_block_requests() {
     let database = seeded_database().await;
     // Talkative, to fill the pipe and the queue behind it.
     let orderly = Orderly::on(&database).set("ORDERLY__LOG__FILTER", "trace");
@@ -218,7 +218,7 @@ async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shed_is_counted_and_no_error_in_the_log() {
+async fn shed_request_is_logged_without_error() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
         .set("ORDERLY__LOAD_SHEDDING__MIN_LIMIT", "1")

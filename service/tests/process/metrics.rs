@@ -11,7 +11,7 @@ use crate::support::process::Orderly;
 use crate::support::served::{Served, gateway, seeded_database};
 
 #[tokio::test]
-async fn the_page_is_current() {
+async fn metrics_page_is_current() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let written = std::fs::read_to_string(page).unwrap();
     let current = Orderly::new().succeed(&["metrics"]).await;
@@ -48,7 +48,7 @@ fn shown(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shown_is_listed_and_labels_are_nobodys_invention() {
+async fn exposed_metrics_are_listed_with_bounded_labels() {
     let database = seeded_database().await;
     let (_gateway, url) = gateway(&Orderly::new(), &[]).await;
     let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);

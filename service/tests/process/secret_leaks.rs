@@ -82,7 +82,7 @@ fn config(leaf: &Leaf, authority: &Authority, redis: &TlsRedis, key: &str) -> Or
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_comes_out_anywhere() {
+async fn no_output_contains_a_secret() {
     let database = seeded_database().await;
     let authority = Authority::new();
     let leaf = authority.leaf();

@@ -31,12 +31,12 @@ fn patient(database: &TestDatabase) -> Orderly {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_what_was_begun_and_takes_nothing_new() {
+async fn sigterm_finishes_requests_and_rejects_new_ones() {
     stops_cleanly_under_load("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigint_ends_what_was_begun_and_takes_nothing_new() {
+async fn sigint_finishes_requests_and_rejects_new_ones() {
     stops_cleanly_under_load("INT").await;
 }
 
@@ -94,7 +94,7 @@ async fn stops_cleanly_under_load(signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_does_not_hold_up_the_stop() {
+async fn idle_connection_does_not_delay_shutdown() {
     let database = TestDatabase::new().await;
     let served = Served::start(&patient(&database)).await;
     let mut idle = TcpStream::connect(served.url.trim_start_matches("http://")).unwrap();
@@ -110,7 +110,7 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
+async fn aborts_endless_request_after_drain_timeout() {
     let database = seeded_database().await;
     let orderly = patient(&database).set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s");
     let served = Served::start(&orderly).await;
@@ -128,7 +128,7 @@ async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sandbox_gateway_stops_with_zero_too() {
+async fn sandbox_gateway_exits_with_zero_on_signal() {
     for signal in ["TERM", "INT"] {
         let (gateway, _) = gateway(&Orderly::new(), &[]).await;
         gateway.signal(signal);

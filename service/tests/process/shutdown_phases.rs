@@ -47,7 +47,7 @@ async fn in_flight(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_once() {
+async fn drain_delay_serves_requests_and_second_signal_exits() {
     let mut process = Process::start("delay", &and(&[("shutdown.drain_delay", "10m")])).await;
     let before = process.get("/v1/products").await.unwrap();
     assert_eq!((before.status, before.header("connection")), (200, None));
@@ -68,7 +68,7 @@ async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_onc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_answered_and_new_ones_are_refused() {
+async fn finishes_request_in_flight_and_refuses_connections() {
     let mut process = Process::start("in-flight", &LONG).await;
     let (request, mut conn) = in_flight(&process).await;
     process.signal("TERM");
@@ -90,7 +90,7 @@ async fn a_request_in_flight_is_answered_and_new_ones_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
+async fn closes_idle_connection_during_drain() {
     let mut process = Process::start("idle", &LONG).await;
     let address = process.address.strip_prefix("http://").unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
@@ -109,7 +109,7 @@ async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_hangs_does_not_hold_the_end() {
+async fn hanging_config_file_does_not_delay_shutdown() {
     let mut process = Process::start("hangs", &LONG).await;
     // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
     let pipe = process.config.join(".env");
@@ -121,7 +121,7 @@ async fn a_file_that_hangs_does_not_hold_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
+async fn phase_over_deadline_is_aborted_with_exit_code_3() {
     let mut process = Process::start("over", &and(&[("shutdown.drain_timeout", "10ms")])).await;
     let (request, conn) = in_flight(&process).await;
     process.signal("INT");

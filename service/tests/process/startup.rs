@@ -8,7 +8,7 @@ use crate::support::database::TestDatabase;
 use crate::support::process::Orderly;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_refuses_a_database_without_a_schema() {
+async fn serve_rejects_database_without_schema() {
     let database = TestDatabase::empty().await;
     let message = Orderly::on(&database).fail_to_serve(1).await;
     assert!(message.contains("lacks the migrations"), "{message}");
@@ -16,7 +16,7 @@ async fn serve_refuses_a_database_without_a_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_refuses_a_schema_that_is_newer_than_itself() {
+async fn serve_rejects_newer_schema() {
     let database = TestDatabase::new().await;
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     database.connect().await.batch_execute(newer).await.unwrap();
@@ -29,14 +29,14 @@ async fn serve_refuses_a_schema_that_is_newer_than_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_without_a_database_names_the_variable() {
+async fn serve_without_database_names_variable() {
     let message = Orderly::new().fail_to_serve(78).await;
     assert!(message.contains("ORDERLY__DATABASE__URL"), "{message}");
     assert!(message.contains("postgres://user:password@"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_with_wrong_settings_names_each_in_one_message() {
+async fn serve_reports_all_invalid_settings_together() {
     let orderly = Orderly::new()
         .set("ORDERLY__HTTP__WORKERS", "0")
         .set("ORDERLY__HTTP__PROT", "80")
@@ -54,7 +54,7 @@ async fn serve_with_wrong_settings_names_each_in_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn production_asks_for_its_secrets() {
+async fn production_requires_secrets() {
     let message = Orderly::new()
         .set("ORDERLY_ENV", "production")
         .set("ORDERLY__DATABASE__URL", "postgres://localhost/orderly")
@@ -64,7 +64,7 @@ async fn production_asks_for_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_one_line() {
+async fn unreachable_database_is_reported_in_one_line() {
     let orderly = Orderly::new().set(
         "ORDERLY__DATABASE__URL",
         "postgres://orderly:canary@127.0.0.1:1/orderly",
@@ -76,7 +76,7 @@ async fn a_database_that_is_away_is_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_one_line_that_names_the_variable() {
+async fn port_in_use_is_reported_in_one_line() {
     let database = TestDatabase::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -14,7 +14,7 @@ const W3C: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const JAEGER: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
+async fn continues_trace_in_either_format_preferring_w3c() {
     let database = seeded_database().await;
     let served = Served::start(&Orderly::on(&database)).await;
     let traceparent = ("traceparent", format!("00-{W3C}-00f067aa0ba902b7-01"));
@@ -84,7 +84,7 @@ async fn answer(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_is_told_of_the_trace_in_both_formats() {
+async fn sends_trace_to_gateway_in_both_formats() {
     let database = seeded_database().await;
     let gateway = Gateway::start().await;
     let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway.url);

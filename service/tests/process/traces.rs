@@ -45,7 +45,7 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
+async fn payment_trace_is_linked_to_order_trace() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
@@ -148,7 +148,7 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_our_fault_is_an_error_and_says_why() {
+async fn only_server_errors_mark_span_as_failed() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let served = Served::start(&traced(Orderly::on(&database), &collector)).await;
@@ -173,7 +173,7 @@ async fn only_what_is_our_fault_is_an_error_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_up_in_redis_is_a_span() {
+async fn redis_lookup_has_a_span() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();
@@ -196,7 +196,7 @@ async fn a_look_up_in_redis_is_a_span() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_ratio_0_only_what_a_caller_has_sampled_is_exported() {
+async fn sampling_ratio_0_exports_only_sampled_callers() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let orderly = traced(Orderly::on(&database), &collector);
@@ -236,7 +236,7 @@ async fn black_hole() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_hangs_delays_nobody() {
+async fn hanging_collector_does_not_delay_requests() {
     let database = seeded_database().await;
     let orderly = Orderly::on(&database)
         .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &black_hole().await)

@@ -14,7 +14,7 @@ use crate::support::eventually::eventually;
 use crate::support::shop::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_changes_a_product_is_seen_at_once() {
+async fn every_product_change_invalidates_cached_pages() {
     let app = TestApp::start_with(|settings| {
         for_ever(settings);
         // An order must not be given up while the gateway is made to fail.
@@ -71,7 +71,7 @@ async fn whatever_changes_a_product_is_seen_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_etag_is_never_that_of_an_older_version() {
+async fn etag_changes_with_product_version() {
     let app = TestApp::start_with(for_ever).await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -87,7 +87,7 @@ async fn an_etag_is_never_that_of_an_older_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_forgets_nothing_and_nothing_is_forgotten_before_the_commit() {
+async fn invalidates_on_commit_not_on_rollback_or_before() {
     let app = TestApp::start_with(for_ever).await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -110,7 +110,7 @@ async fn a_rollback_forgets_nothing_and_nothing_is_forgotten_before_the_commit()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_nobody_waits_for_any_more_may_have_committed() {
+async fn dropped_request_invalidates_in_case_it_committed() {
     let app = TestApp::start_with(for_ever).await;
     let product = app.product(&app.admin().await, 250, 5).await;
     app.stock(&product).await;
@@ -124,7 +124,7 @@ async fn a_request_that_nobody_waits_for_any_more_may_have_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_not_decided_from_the_cache() {
+async fn order_checks_stock_in_database_not_in_cache() {
     let app = TestApp::start_with(for_ever).await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let customer = app.customer().await;

@@ -26,7 +26,7 @@ struct Number {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_can_be_read_while_postgres_is_away() {
+async fn serves_stale_product_while_postgres_is_unavailable() {
     let postgres = door_to_postgres().await;
     let app = TestApp::start_with(|settings| postgres_through(&postgres, settings)).await;
     let admin = app.admin().await;
@@ -67,7 +67,7 @@ async fn a_product_can_be_read_while_postgres_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_never_saw_a_product_has_the_old_one_of_redis() {
+async fn replica_serves_stale_product_from_redis() {
     let (redis, postgres) = (door_to_redis().await, door_to_postgres().await);
     let app = TestApp::start_with(|settings| {
         for_ever(settings);
@@ -100,7 +100,7 @@ async fn a_replica_that_never_saw_a_product_has_the_old_one_of_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_everything_goes_on() {
+async fn serves_reads_and_orders_without_redis() {
     let redis = door_to_redis().await;
     redis.shut();
     let app = TestApp::start_with(|settings| {
@@ -120,7 +120,7 @@ async fn without_redis_everything_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_redis_is_not_waited_for() {
+async fn open_breaker_skips_frozen_redis() {
     let redis = door_to_redis().await;
     let app = TestApp::start_with(|settings| {
         redis_through(&redis, settings);
@@ -146,7 +146,7 @@ async fn a_frozen_redis_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_made_while_redis_was_away_is_told_when_it_is_back() {
+async fn sends_missed_invalidation_when_redis_recovers() {
     let (here, there) = (door_to_redis().await, door_to_redis().await);
     let app = TestApp::start_with(|settings| {
         for_ever(settings);
@@ -180,7 +180,7 @@ async fn a_change_made_while_redis_was_away_is_told_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_whose_connection_breaks_is_tried_again() {
+async fn retries_read_after_connection_breaks() {
     let postgres = door_to_postgres().await;
     let app = TestApp::start_with(|settings| {
         for_ever(settings);

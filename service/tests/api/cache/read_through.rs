@@ -14,7 +14,7 @@ use crate::support::shop::id;
 pub const FIRST_PAGE: &str = "/v1/products?limit=2";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_read_from_the_database_once() {
+async fn reads_product_from_database_once() {
     let app = TestApp::start_with(for_ever).await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let path = format!("/v1/products/{}", id(&product));
@@ -29,7 +29,7 @@ async fn a_product_is_read_from_the_database_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_first_page_is_cut_from_one_entry() {
+async fn first_pages_of_any_limit_share_one_cache_entry() {
     let app = TestApp::start_with(for_ever).await;
     let admin = app.admin().await;
     let products = [
@@ -50,7 +50,7 @@ async fn every_first_page_is_cut_from_one_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_misses_are_one_read() {
+async fn hundred_concurrent_misses_cause_one_read() {
     let app = TestApp::start_with(for_ever).await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let mut conn = app.lock_products().await;
@@ -70,7 +70,7 @@ async fn a_hundred_misses_are_one_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_there_is_nothing_is_remembered() {
+async fn caches_absence_of_product() {
     let app = TestApp::start_with(for_ever).await;
     let path = format!("/v1/products/{}", Uuid::now_v7());
     for _ in 0..3 {

@@ -18,7 +18,7 @@ fn two_replicas(settings: &mut Settings) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_reaches_the_other_replica_through_redis() {
+async fn change_reaches_other_replica_through_redis() {
     let door = door_to_redis().await;
     let app = TestApp::start_with(|settings| {
         redis_through(&door, settings);
@@ -44,7 +44,7 @@ async fn a_change_reaches_the_other_replica_through_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_value_that_comes_late_is_refused() {
+async fn rejects_late_fill_with_old_value() {
     let (here, there) = (door_to_redis().await, door_to_redis().await);
     let app = TestApp::start_with(|settings| {
         redis_through(&here, settings);

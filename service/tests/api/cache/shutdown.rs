@@ -16,7 +16,7 @@ const RELAY: &str = "SELECT coalesce(max(pid), 0)::bigint AS value FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND datname = current_database()";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_put_back_while_a_replica_stops_are_seen_by_the_others() {
+async fn other_replicas_see_stock_restored_during_shutdown() {
     let redis = door_to_redis().await;
     let mut app = TestApp::start_with(|settings| {
         for_ever(settings);

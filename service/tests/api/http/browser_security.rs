@@ -8,7 +8,7 @@ use crate::support::app::{TestApp, send};
 const SHOP: &str = "https://shop.example";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_takes_from_the_browser_what_nobody_needs() {
+async fn every_response_has_security_headers() {
     let app = TestApp::start().await;
     let customer = app.customer().await;
     for (path, status, cache) in [
@@ -52,7 +52,7 @@ async fn every_answer_takes_from_the_browser_what_nobody_needs() {
 
 /// The policy for `/docs` allows files, but no script within the page.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docs_need_no_more_than_they_are_allowed() {
+async fn docs_page_has_no_inline_script() {
     let app = TestApp::start().await;
     let page = app.get("/docs/", "").await.text;
     for script in page.split("<script").skip(1) {
@@ -74,7 +74,7 @@ async fn preflight(app: &TestApp, origin: &str, method: &str, header: &str) -> A
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_named_may_call_and_no_other() {
+async fn allows_configured_cors_origins_only() {
     let app = TestApp::start_with(|settings| {
         settings.http.cors_origins = vec![SHOP.into(), "http://localhost:3000".into()];
     })
@@ -125,7 +125,7 @@ async fn a_page_that_is_named_may_call_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_page_may_call_unless_it_is_named() {
+async fn allows_no_cors_origin_by_default() {
     let app = TestApp::start().await;
     let answer = preflight(&app, SHOP, "POST", "authorization").await;
     answer.expect_problem(405, "method-not-allowed");

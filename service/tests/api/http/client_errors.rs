@@ -30,7 +30,7 @@ fn registration_of(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_is_400() {
+async fn rejects_malformed_json_with_400() {
     let app = TestApp::start().await;
     let deep = "[".repeat(10_000);
     for body in [
@@ -63,7 +63,7 @@ async fn what_is_not_json_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_content_type_is_415() {
+async fn rejects_other_content_types_with_415() {
     let app = TestApp::start().await;
     let body = registration_of(0);
     for content_type in [
@@ -87,7 +87,7 @@ async fn another_content_type_is_415() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_the_limit_is_413() {
+async fn rejects_body_over_limit_with_413() {
     let app = TestApp::start().await;
     let json = Some("application/json");
     let over = registration_of(LIMIT + 1);
@@ -134,7 +134,7 @@ async fn send_bytes(app: &TestApp, request: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_ends_too_early_is_400() {
+async fn rejects_truncated_body_with_400() {
     let app = TestApp::start().await;
     let request = "POST /v1/users HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
         content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"email\": ";
@@ -145,7 +145,7 @@ async fn a_body_that_ends_too_early_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_no_uuid_is_404() {
+async fn returns_404_for_id_that_is_not_a_uuid() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     for id in [
@@ -174,7 +174,7 @@ async fn an_id_that_is_no_uuid_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_is_not_there_is_404() {
+async fn returns_404_for_unknown_path() {
     let app = TestApp::start().await;
     for path in [
         "/",
@@ -202,7 +202,7 @@ async fn a_path_that_is_not_there_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn head_is_answered_like_get_without_the_body() {
+async fn head_responds_like_get_without_body() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -230,7 +230,7 @@ async fn head_is_answered_like_get_without_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_without_a_proper_idempotency_key_is_400() {
+async fn rejects_order_with_invalid_idempotency_key_with_400() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -257,7 +257,7 @@ async fn an_order_without_a_proper_idempotency_key_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_problem_has_the_trace_id_of_its_request() {
+async fn problem_has_trace_id_of_its_request() {
     let app = TestApp::start().await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let ask = async |traceparent: &str| {

@@ -48,7 +48,7 @@ async fn list_products(app: &TestApp, timeout_ms: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
+async fn returns_504_and_cancels_statement_past_deadline() {
     // The server's own timeouts are far away: only the cancellation can end it.
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_secs(200);
@@ -70,7 +70,7 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
+async fn closes_connection_when_cancellation_fails() {
     let door = door_to_postgres().await;
     let app = TestApp::start_with(|settings| {
         postgres_through(&door, settings);
@@ -106,7 +106,7 @@ async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
+async fn order_past_deadline_returns_504_and_changes_nothing() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 100, 5).await;
@@ -133,7 +133,7 @@ async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_a_connection_ends_at_the_deadline_too() {
+async fn wait_for_connection_ends_at_deadline() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 1;
         settings.database.acquire_timeout = Duration::from_secs(10);
@@ -151,7 +151,7 @@ async fn waiting_for_a_connection_ends_at_the_deadline_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_ask_for_less_and_never_for_more() {
+async fn client_can_shorten_deadline_but_not_extend_it() {
     let app = TestApp::start_with(|settings| {
         settings.http.slow_request_threshold = Duration::from_millis(100);
         settings.http.request_timeout = Duration::from_millis(300);

@@ -16,7 +16,7 @@ fn one_at_a_time(settings: &mut Settings) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
+async fn sheds_over_limit_with_retry_after_but_never_probes() {
     let app = TestApp::start_with(one_at_a_time).await;
     let mut blocker = app.lock_products().await;
 
@@ -39,7 +39,7 @@ async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
+async fn rejected_and_failed_requests_do_not_raise_limit() {
     let app = TestApp::start_with(|settings| {
         // It begins halfway, and one answer that counts would bring it to 2.
         settings.load_shedding.min_limit = 1;
@@ -64,7 +64,7 @@ async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
+async fn slow_body_returns_408_and_holds_no_permit() {
     let app = TestApp::start_with(|settings| {
         one_at_a_time(settings);
         settings.http.request_body_timeout = Duration::from_secs(1);

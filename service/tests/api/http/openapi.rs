@@ -52,7 +52,7 @@ async fn examples(app: &TestApp, admin: &str) -> Examples {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_documented_operation_is_there() {
+async fn every_documented_operation_exists() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let examples = examples(&app, &admin).await;
@@ -69,7 +69,7 @@ async fn every_documented_operation_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_method_is_405_and_allow_lists_the_documented_ones() {
+async fn undocumented_methods_return_405_with_allow_header() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let examples = examples(&app, &admin).await;
@@ -101,7 +101,7 @@ async fn every_other_method_is_405_and_allow_lists_the_documented_ones() {
 }
 
 #[test]
-fn every_path_of_the_route_table_is_documented() {
+fn documents_every_path_of_route_table() {
     let table: BTreeSet<String> = ROUTE_TABLE
         .split("Path::new(\"")
         .skip(1)
@@ -114,7 +114,7 @@ fn every_path_of_the_route_table_is_documented() {
 }
 
 #[test]
-fn every_operation_says_what_it_takes_and_gives() {
+fn documents_parameters_and_responses_of_every_operation() {
     let document = document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     let mut ids = BTreeSet::new();
@@ -141,7 +141,7 @@ fn every_operation_says_what_it_takes_and_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_needs_a_token_is_documented() {
+async fn documents_which_operations_need_a_token() {
     let app = TestApp::start().await;
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -162,7 +162,7 @@ async fn who_needs_a_token_is_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_and_its_page_are_served() {
+async fn serves_openapi_document_and_docs_page() {
     let app = TestApp::start().await;
     let served = app.get("/openapi.json", "").await;
     assert_eq!(served.header("content-type"), Some("application/json"));

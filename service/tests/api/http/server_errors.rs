@@ -10,7 +10,7 @@ use crate::support::eventually::eventually;
 use crate::support::shop::{PASSWORD, id};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_of_ours_does_not_show_its_cause() {
+async fn internal_error_hides_its_cause() {
     let app = TestApp::start().await;
     let customer = app.customer().await;
     let mut conn = app.database.connect().await;
@@ -53,7 +53,7 @@ async fn becomes_ready(app: &TestApp, ready: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_database_there_are_503s_until_it_is_back() {
+async fn returns_503_until_database_recovers() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -85,7 +85,7 @@ async fn without_the_database_there_are_503s_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_too_long_for_a_row_is_turned_away() {
+async fn returns_503_after_lock_timeout() {
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(100);
     })
@@ -110,7 +110,7 @@ async fn who_waits_too_long_for_a_row_is_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_takes_too_long_is_given_up() {
+async fn returns_503_after_statement_timeout() {
     let app = TestApp::start_with(|settings| {
         // Long enough for every other statement on a busy machine.
         settings.database.statement_timeout = Duration::from_secs(1);

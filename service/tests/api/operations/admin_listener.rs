@@ -4,7 +4,7 @@ use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_path_for_operators_is_a_problem_that_names_the_known_ones() {
+async fn unknown_admin_path_returns_problem_with_known_paths() {
     let app = TestApp::start().await;
     for path in ["/", "/health", "/livez/", "/v1/products"] {
         let answer = app.get_admin(path).await;

@@ -9,7 +9,7 @@ use crate::support::shop::PASSWORD;
 use crate::support::stream::Stream;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registrations_and_log_ins_are_counted_by_outcome() {
+async fn counts_registrations_and_logins_by_outcome() {
     let app = TestApp::start().await;
     app.metric_becomes("orderly_registrations_total", 0.0).await;
     app.customer().await;
@@ -28,7 +28,7 @@ async fn registrations_and_log_ins_are_counted_by_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_counted_by_status_once_each_and_valued() {
+async fn counts_each_order_once_by_status_with_its_value() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 9).await;
@@ -67,7 +67,7 @@ async fn orders_are_counted_by_status_once_each_and_valued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_age_of_the_oldest_work_grows_until_it_is_done() {
+async fn oldest_job_age_grows_until_job_is_done() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 9).await;
@@ -90,7 +90,7 @@ async fn the_age_of_the_oldest_work_grows_until_it_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_cannot_be_published_are_seen_to_wait() {
+async fn reports_backlog_and_age_of_unpublished_events() {
     let stream = Stream::new().await;
     let app = TestApp::start_with(|settings| stream.configure(settings)).await;
     let admin = app.admin().await;
@@ -113,7 +113,7 @@ async fn events_that_cannot_be_published_are_seen_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_grows_older_while_postgres_is_away() {
+async fn ages_keep_growing_while_postgres_is_unavailable() {
     let postgres = door_to_postgres().await;
     let stream = Stream::new().await;
     // Neither the gateway nor Redis is there: the payment waits, and so does the event.

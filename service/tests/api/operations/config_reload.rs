@@ -22,7 +22,7 @@ async fn limit(app: &TestApp) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
+async fn reload_applies_safe_settings_and_reports_the_rest() {
     let app = TestApp::start().await;
     assert_eq!(limit(&app).await, AT_FIRST);
     let mut new = as_started(&app);
@@ -54,7 +54,7 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_still_waits_for_a_restart_is_said_each_time_and_no_more_when_it_is_undone() {
+async fn reload_reports_pending_restart_until_reverted() {
     let app = TestApp::start().await;
     let mut new = as_started(&app);
     new.http.port = 1;
@@ -69,7 +69,7 @@ async fn what_still_waits_for_a_restart_is_said_each_time_and_no_more_when_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
+async fn invalid_reload_changes_nothing_and_is_counted() {
     let app = TestApp::start().await;
     let failures = "orderly_config_reload_failures_total";
     let successful = "orderly_config_last_reload_successful";

@@ -30,7 +30,7 @@ async fn check_becomes(app: &TestApp, name: &str, status: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_well_says_so_check_by_check() {
+async fn healthy_service_reports_every_check() {
     let app = TestApp::start().await;
     app.get_admin("/livez").await.expect(200);
     app.get_admin("/startupz").await.expect(200);
@@ -64,7 +64,7 @@ async fn a_service_that_is_well_says_so_check_by_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_postgres_un_readies_until_it_is_back() {
+async fn not_ready_until_postgres_recovers() {
     let app = TestApp::start_with(|settings| {
         settings.health.cache_ttl = Duration::ZERO;
     })
@@ -88,7 +88,7 @@ async fn a_lost_postgres_un_readies_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_requests_does_not_un_ready() {
+async fn stays_ready_while_requests_hold_all_connections() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 2;
         settings.database.acquire_timeout = Duration::from_mins(1);
@@ -118,7 +118,7 @@ async fn a_flood_of_requests_does_not_un_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_hold_every_connection_do_not_un_ready() {
+async fn stays_ready_while_jobs_hold_all_connections() {
     let app = TestApp::start_with(|settings| {
         settings.database.background_pool_size = 2;
         settings.health.cache_ttl = Duration::ZERO;
@@ -137,7 +137,7 @@ async fn jobs_that_hold_every_connection_do_not_un_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_redis_degrades_and_stays_ready() {
+async fn degraded_but_ready_without_redis() {
     let app = TestApp::start_with(|settings| {
         settings.redis.url = Some("redis://127.0.0.1:1".to_owned().into());
         settings.health.cache_ttl = Duration::ZERO;
@@ -157,7 +157,7 @@ async fn a_lost_redis_degrades_and_stays_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_gateway_and_a_payment_given_up_degrade() {
+async fn degraded_by_open_breaker_and_dead_lettered_payment() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 1;
         settings.breaker.minimum_calls = 1;
@@ -184,7 +184,7 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_degrades_and_stays_ready() {
+async fn degraded_but_ready_with_newer_schema() {
     let app = TestApp::start_with(|settings| settings.health.cache_ttl = Duration::ZERO).await;
     let mut conn = app.database.connect().await;
     execute(
@@ -200,7 +200,7 @@ async fn a_newer_schema_degrades_and_stays_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_found_is_told_again_without_looking() {
+async fn health_check_result_is_cached() {
     let app = TestApp::start_with(|settings| {
         settings.health.cache_ttl = Duration::from_mins(1);
     })

@@ -66,7 +66,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_to_an_order_is_told_in_its_order() {
+async fn publishes_status_changes_of_each_order_in_sequence() {
     let shop = Shop::open().await;
     let shipped = shop.paid_order().await;
     let ship = shop.app.order_move(&shop.admin, &shipped, "ship").await;
@@ -102,7 +102,7 @@ async fn whatever_happens_to_an_order_is_told_in_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_a_cloud_event() {
+async fn events_conform_to_cloudevents() {
     let shop = Shop::open().await;
     let began = Utc::now();
     let order = shop.paid_order().await;
@@ -140,7 +140,7 @@ async fn an_event_is_a_cloud_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_orders_are_taken_and_their_events_wait() {
+async fn accepts_orders_and_queues_events_without_redis() {
     let stream = Stream::new().await;
     // Away from the start, and once more later.
     stream.door.shut();
@@ -165,7 +165,7 @@ async fn while_redis_is_away_orders_are_taken_and_their_events_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_replica_goes_on_where_the_relay_stopped() {
+async fn other_replica_resumes_where_relay_stopped() {
     let mut shop = Shop::open().await;
     let configure = |settings: &mut Settings| shop.stream.configure(settings);
     let replica = shop.app.replica_with(configure).await;
@@ -186,7 +186,7 @@ async fn another_replica_goes_on_where_the_relay_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_whose_session_ends_begins_again() {
+async fn relay_restarts_after_its_session_ends() {
     let shop = Shop::open().await;
     shop.paid_order().await;
     let relay = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)";
@@ -198,7 +198,7 @@ async fn a_relay_whose_session_ends_begins_again() {
 
 /// On one thread, for then its clock can be put forward.
 #[tokio::test]
-async fn a_relay_whose_postgres_stands_still_begins_again() {
+async fn relay_reconnects_when_postgres_is_frozen() {
     let make = || Runtime::new().unwrap().block_on(TestDatabase::new());
     let database = tokio::task::spawn_blocking(make).await.unwrap();
     let postgres = door_to_postgres().await;
@@ -237,7 +237,7 @@ fn redis_client(settings: &Settings) -> RedisClient {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stream_is_trimmed() {
+async fn trims_event_stream_to_max_length() {
     let stream = Stream::new().await;
     let mut settings = patient();
     stream.configure(&mut settings);
@@ -258,7 +258,7 @@ async fn the_stream_is_trimmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_only_committed_events_are_published() {
+async fn publishes_only_committed_events_without_redis() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 1).await;

@@ -26,7 +26,7 @@ async fn replayed(request: RequestBuilder, token: &str, first: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_gets_the_stored_answer_even_after_the_order_was_paid() {
+async fn replays_stored_response_after_order_was_paid() {
     let app = TestApp::start().await;
     app.gateway_goes_down().await;
     let admin = app.admin().await;
@@ -50,7 +50,7 @@ async fn a_repeated_request_gets_the_stored_answer_even_after_the_order_was_paid
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_layout_of_the_json_does_not_matter_and_what_it_asks_for_does() {
+async fn rejects_second_use_of_key_with_other_body() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let (one, two) = (
@@ -88,7 +88,7 @@ async fn the_layout_of_the_json_does_not_matter_and_what_it_asks_for_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_of_another_user_is_another_order() {
+async fn same_key_of_another_user_places_another_order() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -104,7 +104,7 @@ async fn the_same_key_of_another_user_is_another_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_order_frees_its_key() {
+async fn failed_order_releases_its_key() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 1).await;
@@ -125,7 +125,7 @@ async fn a_failed_order_frees_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_needs_a_key() {
+async fn order_requires_idempotency_key() {
     let app = TestApp::start().await;
     let customer = app.customer().await;
     let body = json!({"lines": []});
@@ -139,7 +139,7 @@ async fn an_order_needs_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_key_can_be_used_for_something_else() {
+async fn expired_key_can_be_reused() {
     // Keys that expire the moment they are written.
     let expiring = |settings: &mut orderly::config::Settings| {
         settings.orders.idempotency_key_ttl = Duration::ZERO;
@@ -166,7 +166,7 @@ async fn an_expired_key_can_be_used_for_something_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_expired_keys_goes_in_batches() {
+async fn deletes_expired_keys_in_batches() {
     let app = TestApp::start().await;
     app.customer().await;
     let expired = "INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at, expires_at)
@@ -188,7 +188,7 @@ async fn a_backlog_of_expired_keys_goes_in_batches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_expired_keys_are_deleted() {
+async fn deletes_expired_keys_only() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;

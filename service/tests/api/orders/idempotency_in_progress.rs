@@ -10,7 +10,7 @@ use crate::support::app::{TestApp, send};
 const KEY: &str = "a-key";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_in_progress_is_a_409_that_says_come_back() {
+async fn returns_409_with_retry_after_for_key_in_progress() {
     let app = TestApp::start_with(|settings| {
         settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
     })
@@ -39,7 +39,7 @@ async fn a_key_in_progress_is_a_409_that_says_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
+async fn concurrent_retry_waits_and_gets_first_response() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -61,7 +61,7 @@ async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waited_for_one_that_failed_has_the_key_for_itself() {
+async fn waiting_retry_claims_key_when_first_request_fails() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;

@@ -9,7 +9,7 @@ use crate::support::app::{TestApp, send};
 use crate::support::shop::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_placed_with_the_prices_of_the_day() {
+async fn placed_order_keeps_prices_at_placement() {
     let app = TestApp::start().await;
     app.gateway_goes_down().await;
     let admin = app.admin().await;
@@ -92,7 +92,7 @@ async fn reprice(app: &TestApp, admin: &str, product: &Value, amount_minor: i64)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_may_have_a_hundred_lines_and_the_largest_total_there_is() {
+async fn accepts_hundred_lines_and_largest_total() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let customer = app.customer().await;
@@ -113,7 +113,7 @@ async fn an_order_may_have_a_hundred_lines_and_the_largest_total_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_order_does_not_exist() {
+async fn returns_404_for_order_of_another_user() {
     let app = TestApp::start().await;
     app.gateway_goes_down().await;
     let admin = app.admin().await;
@@ -139,7 +139,7 @@ async fn somebody_elses_order_does_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_for_those_who_are_logged_in() {
+async fn order_endpoints_require_authentication() {
     let app = TestApp::start().await;
     let order = format!("/v1/orders/{}", Uuid::now_v7());
     let key = ("idempotency-key", "key");
@@ -159,7 +159,7 @@ async fn orders_are_for_those_who_are_logged_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_puts_the_stock_back() {
+async fn cancelling_order_restores_stock() {
     let app = TestApp::start().await;
     app.gateway_goes_down().await;
     let admin = app.admin().await;
@@ -185,7 +185,7 @@ async fn cancelling_puts_the_stock_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_ships_what_is_paid() {
+async fn admin_ships_paid_order() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -208,7 +208,7 @@ async fn an_admin_ships_what_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn illegal_moves_are_refused() {
+async fn rejects_invalid_order_transitions() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 50).await;

@@ -25,7 +25,7 @@ async fn walk(app: &TestApp, token: &str, query: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_orders_are_listed_newest_first_page_by_page() {
+async fn lists_own_orders_newest_first_in_pages() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 50).await;
@@ -54,7 +54,7 @@ async fn own_orders_are_listed_newest_first_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_can_be_filtered_by_status() {
+async fn filters_orders_by_status() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 50).await;
@@ -84,7 +84,7 @@ async fn orders_can_be_filtered_by_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_means_nothing_is_refused() {
+async fn rejects_invalid_order_list_query() {
     let app = TestApp::start().await;
     let customer = app.customer().await;
     for (query, errors) in [

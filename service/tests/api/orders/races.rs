@@ -12,7 +12,7 @@ use crate::support::shop::id;
 use crate::support::sql::number;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_clients_buy_the_last_ten_units() {
+async fn sells_last_ten_units_once_to_fifty_clients() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 10).await;
@@ -33,7 +33,7 @@ async fn fifty_clients_buy_the_last_ten_units() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_identical_requests_make_one_order() {
+async fn twenty_identical_requests_place_one_order() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 100).await;
@@ -104,7 +104,7 @@ async fn finish_without_a_deadlock(app: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_races_with_paying() {
+async fn cancellation_races_with_payment_consistently() {
     let app = TestApp::start().await;
     app.faults(&json!({"latency_ms": 20})).await;
     let admin = app.admin().await;
@@ -153,7 +153,7 @@ async fn cancelling_races_with_paying() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_share_the_jobs_and_do_each_once() {
+async fn two_replicas_process_each_job_once() {
     let app = TestApp::start().await;
     let replica = app.another_replica().await;
     let admin = app.admin().await;

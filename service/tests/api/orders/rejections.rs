@@ -69,7 +69,7 @@ fn lines(lines: &[(&Value, i64)]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_unknown_product_is_named() {
+async fn reports_every_unknown_product() {
     let shop = Shop::open().await;
     let known = shop.product(250, 5).await;
     let unknown = || json!({"id": Uuid::now_v7()});
@@ -82,7 +82,7 @@ async fn every_unknown_product_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_without_enough_stock_is_named_with_what_is_left() {
+async fn reports_every_line_out_of_stock_with_remaining_stock() {
     let shop = Shop::open().await;
     let (plenty, few, none) = (
         shop.product(250, 100).await,
@@ -105,7 +105,7 @@ async fn every_line_without_enough_stock_is_named_with_what_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_currencies_are_refused() {
+async fn rejects_order_with_mixed_currencies() {
     let shop = Shop::open().await;
     let euros = shop.product(250, 5).await;
     let body = json!({
@@ -121,7 +121,7 @@ async fn two_currencies_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_total_that_overflows_is_refused_and_never_wraps() {
+async fn rejects_total_that_overflows() {
     let shop = Shop::open().await;
     let (priceless, cent) = (
         shop.product(i64::MAX, 1000).await,
@@ -140,7 +140,7 @@ async fn a_total_that_overflows_is_refused_and_never_wraps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_has_1_to_100_lines_and_no_product_twice() {
+async fn accepts_1_to_100_lines_without_duplicate_product() {
     let shop = Shop::open().await;
     let product = shop.product(250, 1000).await;
     let out_of_range = [("/lines", "out_of_range")];
@@ -161,7 +161,7 @@ async fn an_order_has_1_to_100_lines_and_no_product_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quantity_is_a_whole_number_from_1_to_1000() {
+async fn quantity_must_be_integer_from_1_to_1000() {
     let shop = Shop::open().await;
     let product = shop.product(250, 1000).await;
     let with = |quantity: &str| {
@@ -192,7 +192,7 @@ async fn a_quantity_is_a_whole_number_from_1_to_1000() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_another_shape_is_refused() {
+async fn rejects_order_body_of_other_shape() {
     let shop = Shop::open().await;
     let product = shop.product(250, 1000).await;
     let id = &product["id"];
@@ -229,7 +229,7 @@ async fn a_body_of_another_shape_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_that_stays_locked_is_a_503_that_says_come_back() {
+async fn returns_503_with_retry_after_for_locked_product() {
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(100);
         settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
@@ -254,7 +254,7 @@ async fn a_product_that_stays_locked_is_a_503_that_says_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_gone_since_they_logged_in_orders_nothing() {
+async fn rejects_order_of_deleted_user() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;

@@ -18,7 +18,7 @@ struct Tries {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_it_is_open_orders_wait_for_their_payment_and_burn_no_tries() {
+async fn open_breaker_delays_payments_without_using_attempts() {
     let app = TestApp::start_with(|settings| {
         settings.breaker.minimum_calls = 4;
         settings.breaker.open_duration = Duration::from_millis(500);

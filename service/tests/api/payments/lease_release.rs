@@ -49,7 +49,7 @@ fn worker(app: &TestApp) -> PaymentWorker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leased_job_that_was_not_begun_is_handed_back_when_the_worker_stops() {
+async fn stopping_worker_releases_leased_job_not_started() {
     let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
     let admin = app.admin().await;
     let product = app.product(&admin, 100, 1).await;

@@ -42,7 +42,7 @@ impl Log {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothing() {
+async fn logs_reason_of_retry_but_not_skipped_attempt() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     app.faults(&json!({"error_rate": 1.0})).await;

@@ -71,7 +71,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_charge_is_taken_once_under_the_orders_id() {
+async fn charges_once_with_order_id_as_key() {
     let shop = Shop::open(TestApp::start().await).await;
     let order = shop.order().await;
     shop.reaches(&order, "paid").await;
@@ -85,7 +85,7 @@ async fn a_charge_is_taken_once_under_the_orders_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_declined_order_has_failed_and_its_stock_goes_back() {
+async fn declined_payment_fails_order_and_restores_stock() {
     let shop = Shop::open(TestApp::start().await).await;
     shop.app.faults(&json!({"decline_rate": 1.0})).await;
     let order = shop.order().await;
@@ -101,7 +101,7 @@ async fn a_declined_order_has_failed_and_its_stock_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_gives_no_answer_is_tried_again_and_then_paid() {
+async fn retries_charge_without_response_until_paid() {
     for fault in ["error_rate", "reset_rate", "hang_rate"] {
         let app = TestApp::start_with(|settings| {
             settings.payments.timeout = Duration::from_millis(200);
@@ -124,7 +124,7 @@ async fn whatever_gives_no_answer_is_tried_again_and_then_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_lost_after_the_charge_charges_nobody_twice() {
+async fn charges_once_when_response_is_lost() {
     let app = TestApp::start().await;
     let shop = Shop::open(app).await;
     let lost = json!({"charge_then_reset_rate": 1.0});
@@ -141,7 +141,7 @@ async fn an_answer_that_was_lost_after_the_charge_charges_nobody_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
+async fn dead_lettered_payment_can_be_requeued() {
     let app = TestApp::start_with(|settings| settings.payments.max_attempts = 3).await;
     let shop = Shop::open(app).await;
     shop.app.gateway_goes_down().await;
@@ -176,7 +176,7 @@ async fn a_payment_that_was_given_up_waits_for_a_person_and_can_be_requeued() {
 
 /// No circuit breaker helps here: so few calls are no proof of anything.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_costs_no_payment_however_many_tries_fall_into_it() {
+async fn outage_never_dead_letters_payment_by_attempts_alone() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 2;
         settings.payments.min_retry_duration = Duration::from_hours(1);
@@ -193,7 +193,7 @@ async fn an_outage_costs_no_payment_however_many_tries_fall_into_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
+async fn cancelling_order_with_dead_lettered_payment_voids_it() {
     let app = TestApp::start_with(|settings| settings.payments.max_attempts = 1).await;
     let shop = Shop::open(app).await;
     shop.app.gateway_goes_down().await;
@@ -213,7 +213,7 @@ async fn cancelling_an_order_that_was_given_up_voids_its_charge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_an_order_whose_charge_went_through_unheard_gives_the_money_back() {
+async fn cancelling_order_refunds_charge_with_lost_response() {
     let app = TestApp::start().await;
     let shop = Shop::open(app).await;
     let lost = json!({"charge_then_reset_rate": 1.0});
@@ -232,7 +232,7 @@ async fn cancelling_an_order_whose_charge_went_through_unheard_gives_the_money_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothing() {
+async fn cancelling_before_charge_never_calls_gateway() {
     // One payment at a time, and the first can't be written down.
     let app = TestApp::start_with(|settings| {
         settings.payments.concurrency = 1;
@@ -255,7 +255,7 @@ async fn cancelling_an_order_before_its_charge_was_begun_asks_the_gateway_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_can_not_be_written_down_is_given_up_in_the_end() {
+async fn dead_letters_payment_that_cannot_be_recorded() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 2;
         settings.payments.lease_duration = Duration::from_secs(1);

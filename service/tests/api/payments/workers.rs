@@ -113,7 +113,7 @@ pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_between_the_charge_and_the_commit_charges_nobody_twice() {
+async fn charges_once_when_worker_dies_before_commit() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     let dying = worker(&app, Duration::from_millis(500));
@@ -131,7 +131,7 @@ async fn a_worker_that_dies_between_the_charge_and_the_commit_charges_nobody_twi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_gets_a_job_while_its_lease_lasts() {
+async fn leased_job_is_not_leased_again_before_expiry() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     let slow = worker(&app, Duration::from_mins(10));
@@ -144,7 +144,7 @@ async fn nobody_else_gets_a_job_while_its_lease_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_does_no_harm_when_it_settles_late() {
+async fn late_settlement_after_lost_lease_changes_nothing() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     let late = worker(&app, Duration::ZERO);
@@ -161,7 +161,7 @@ async fn a_worker_that_lost_its_lease_does_no_harm_when_it_settles_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
+async fn worker_with_lost_lease_cannot_change_job() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     let late = worker(&app, Duration::ZERO);
@@ -195,7 +195,7 @@ async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back() {
+async fn refunds_requeued_charge_cancelled_before_next_attempt() {
     let app = TestApp::start_with(sleepy).await;
     let (customer, order) = order_without_a_ring(&app).await;
     app.faults(&json!({"charge_then_reset_rate": 1.0})).await;
@@ -222,7 +222,7 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_rings_for_the_worker() {
+async fn placed_order_notifies_worker() {
     let app = TestApp::start_with(sleepy).await;
     app.database.somebody_listens().await;
     let admin = app.admin().await;
@@ -237,7 +237,7 @@ async fn an_order_rings_for_the_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ring_of_another_replica_is_heard() {
+async fn receives_job_notification_of_another_replica() {
     let app = TestApp::start_with(sleepy).await;
     app.database.somebody_listens().await;
     let (customer, order) = order_without_a_ring(&app).await;
@@ -248,7 +248,7 @@ async fn a_ring_of_another_replica_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_cannot_hear_any_more_listens_again() {
+async fn listens_again_after_losing_its_session() {
     let app = TestApp::start_with(sleepy).await;
     app.database.somebody_listens().await;
     app.database.kill("query LIKE 'LISTEN %'").await;
@@ -259,7 +259,7 @@ async fn a_worker_that_cannot_hear_any_more_listens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ring_that_was_lost_is_made_up_for_by_polling() {
+async fn polling_finds_job_after_lost_notification() {
     let app = TestApp::start().await;
     let (customer, order) = order_without_a_ring(&app).await;
     app.order_reaches(&customer, &order, "paid").await;
@@ -267,7 +267,7 @@ async fn a_ring_that_was_lost_is_made_up_for_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asking_again_cannot_cure_is_given_up_at_once() {
+async fn dead_letters_permanent_error_immediately() {
     let app = TestApp::start_with(sleepy).await;
     let (_, order) = order_without_a_ring(&app).await;
     // Somebody has used the order's key for another amount, and was declined.

@@ -26,7 +26,7 @@ fn change_request(app: &TestApp, product: &Value, tags: &str, change: &Value) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_enters_a_product_that_everybody_sees() {
+async fn admin_creates_product_visible_to_all() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let answer = app.post("/v1/products", &admin, &lamp()).await;
@@ -48,7 +48,7 @@ async fn an_admin_enters_a_product_that_everybody_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_admins_keep_the_catalogue() {
+async fn only_admins_can_change_catalogue() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let customer = app.customer().await;
@@ -76,7 +76,7 @@ async fn only_admins_keep_the_catalogue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_of_a_product_is_checked() {
+async fn validates_each_field_of_product() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     for (pointer, value, code) in [
@@ -136,7 +136,7 @@ async fn each_field_of_a_product_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_of_a_product_are_allowed() {
+async fn accepts_product_at_limits() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     for (sku, amount, currency, stock) in [
@@ -155,7 +155,7 @@ async fn the_limits_of_a_product_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_changed_by_who_has_seen_it() {
+async fn updates_product_with_matching_etag() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -184,7 +184,7 @@ async fn a_product_is_changed_by_who_has_seen_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_not_changed_by_who_has_not_seen_it() {
+async fn rejects_product_update_without_matching_etag() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -235,7 +235,7 @@ async fn a_product_is_not_changed_by_who_has_not_seen_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_changes_that_saw_the_same_version_one_wins() {
+async fn one_of_concurrent_updates_of_same_version_wins() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let other_admin = app.admin().await;

@@ -40,7 +40,7 @@ async fn get_if_none_match(app: &TestApp, path: &str, tags: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_has_items_and_a_cursor() {
+async fn list_has_items_and_cursor() {
     let app = TestApp::start().await;
     let empty = app.get("/v1/products", "").await.expect(200);
     assert_eq!(empty, json!({"items": [], "next_cursor": null}));
@@ -60,7 +60,7 @@ async fn a_list_has_items_and_a_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn walking_the_pages_meets_every_product_once() {
+async fn pagination_returns_every_product_once() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let mut entered = Vec::new();
@@ -94,7 +94,7 @@ async fn walking_the_pages_meets_every_product_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_has_twenty_rows_unless_it_is_told() {
+async fn page_has_twenty_rows_by_default() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     for n in 0..21 {
@@ -111,7 +111,7 @@ async fn a_page_has_twenty_rows_unless_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_query_of_a_list_is_checked() {
+async fn validates_product_list_query() {
     let app = TestApp::start().await;
     let row = Cursor(Uuid::now_v7());
     let of_orders = row.encode(List::Orders);
@@ -153,7 +153,7 @@ async fn the_query_of_a_list_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_takes_every_character_as_it_is() {
+async fn search_matches_special_characters_literally() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let all = [
@@ -202,7 +202,7 @@ async fn a_search_takes_every_character_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_not_sent_to_who_has_it() {
+async fn returns_304_for_matching_etag() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -228,7 +228,7 @@ async fn a_product_is_not_sent_to_who_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_of_a_product_changes_its_etag() {
+async fn every_product_change_changes_its_etag() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let customer = app.customer().await;
@@ -252,7 +252,7 @@ async fn every_change_of_a_product_changes_its_etag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_not_found_even_with_an_etag() {
+async fn returns_404_for_unknown_product_despite_etag() {
     let app = TestApp::start().await;
     let path = format!("/v1/products/{}", Uuid::now_v7());
     get_if_none_match(&app, &path, "*")

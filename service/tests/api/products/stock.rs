@@ -7,7 +7,7 @@ use crate::support::app::TestApp;
 use crate::support::shop::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_is_adjusted_within_its_bounds() {
+async fn adjusts_stock_within_bounds() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 5).await;
@@ -50,7 +50,7 @@ async fn stock_is_adjusted_within_its_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adjustments_at_once_all_count() {
+async fn concurrent_stock_adjustments_all_apply() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     // Enough for all that is taken away, should nothing have been added by then.
@@ -66,7 +66,7 @@ async fn adjustments_at_once_all_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_cancelled_order_puts_back_always_fits_on_the_shelf() {
+async fn cancelled_order_restores_stock_above_maximum() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let product = app.product(&admin, 250, 1_000_000_000).await;

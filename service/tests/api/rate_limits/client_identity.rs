@@ -9,7 +9,7 @@ use crate::support::app::send;
 use crate::support::shop::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_do_not_share_a_limit_but_strangers_at_one_address_do() {
+async fn limits_per_user_or_per_address_when_anonymous() {
     let app = start(|settings| {
         settings.rate_limit.write_per_minute = 1;
         settings.rate_limit.write_burst = 2;
@@ -32,7 +32,7 @@ async fn users_do_not_share_a_limit_but_strangers_at_one_address_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_counts_for_the_address_whatever_token_it_carries() {
+async fn login_counts_for_address_despite_token() {
     let app = start(|settings| settings.rate_limit.login_per_minute = 1).await;
     let tokens = [app.customer().await, app.customer().await];
     let left = async |token: &str| {
@@ -50,7 +50,7 @@ async fn a_log_in_counts_for_the_address_whatever_token_it_carries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stranger_says_of_its_address_is_ignored() {
+async fn ignores_forwarded_for_of_untrusted_client() {
     let app = start(five_log_ins).await;
     for number in 0..5 {
         let answer = bad_log_in(&app, "/v1/sessions", &format!("198.51.100.{number}")).await;
@@ -62,7 +62,7 @@ async fn what_a_stranger_says_of_its_address_is_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_trusted_proxy_says_counts_and_what_its_client_says_does_not() {
+async fn trusts_forwarded_for_of_trusted_proxy_only() {
     let app = start(|settings| {
         five_log_ins(settings);
         settings.rate_limit.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -90,7 +90,7 @@ async fn what_a_trusted_proxy_says_counts_and_what_its_client_says_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_limited_whoever_tries_it_and_whether_it_exists() {
+async fn limits_logins_per_account_known_or_unknown() {
     let app = start(|settings| {
         settings.rate_limit.account_per_minute = 1;
         settings.rate_limit.account_burst = 3;

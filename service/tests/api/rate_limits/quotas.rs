@@ -56,7 +56,7 @@ pub fn count(statuses: &[u16], status: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
+async fn reports_remaining_quota_and_retry_after() {
     let app = start(five_log_ins).await;
     for left in (0..5).rev() {
         let answer = bad_log_in(&app, "/v1/sessions", "").await;
@@ -92,7 +92,7 @@ async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_limits_nothing_is_said_of_them() {
+async fn sends_no_rate_limit_headers_when_disabled() {
     let app = TestApp::start().await;
     let answer = app.get("/v1/products", "").await;
     answer.expect(200);
@@ -101,7 +101,7 @@ async fn without_limits_nothing_is_said_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_is_exact_however_many_come_at_once() {
+async fn concurrent_burst_is_limited_exactly() {
     let app = start(five_log_ins).await;
     let all = (0..100).map(|_| bad_log_in_at(&app, &app.app));
     let statuses = join_all(all).await;
@@ -110,7 +110,7 @@ async fn a_burst_is_exact_however_many_come_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_spelling_of_the_path_is_the_same_class() {
+async fn percent_encoded_path_has_same_limit_class() {
     let app = start(five_log_ins).await;
     let answer = bad_log_in(&app, "/v1/%73essions", "").await;
     answer.expect_problem(422, "validation-failed");

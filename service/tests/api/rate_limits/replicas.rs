@@ -37,7 +37,7 @@ async fn replicas_share_one_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_each_replica_goes_on_alone_and_log_ins_are_divided() {
+async fn limits_per_replica_without_redis_and_divides_logins() {
     let mut redis = RedisServer::start().await;
     let (app, other) = two_replicas(&redis).await;
     for _ in 0..10 {

@@ -48,7 +48,7 @@ async fn borrow(database: web::Data<Database>, all: web::Data<Barrier>) -> HttpR
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_outlive_the_worker_that_opened_them() {
+async fn connections_outlive_worker_that_opened_them() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         pool_size: CONNECTIONS,
@@ -87,7 +87,7 @@ struct Setting {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_connection_tells_postgres_its_limits() {
+async fn each_connection_sets_its_timeouts() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         statement_timeout: Duration::from_secs(7),
@@ -116,7 +116,7 @@ async fn each_connection_tells_postgres_its_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_replaced_when_its_life_is_over() {
+async fn replaces_connection_after_max_lifetime() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         max_lifetime: Duration::from_millis(200),
@@ -133,7 +133,7 @@ async fn a_connection_is_replaced_when_its_life_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_nobody_uses_is_closed() {
+async fn closes_idle_connection() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         idle_timeout: Duration::from_millis(1),
@@ -154,7 +154,7 @@ async fn a_connection_that_nobody_uses_is_closed() {
 
 /// As a Postgres that stands still looks from here: it accepts, and is silent.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
+async fn aborts_connect_attempt_after_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://a:b@{}/c", silent.local_addr().unwrap());
     let config = DatabaseConfig {
@@ -173,7 +173,7 @@ async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_runs_beside_the_connections_is_the_callers_all_the_same() {
+async fn db_runtime_keeps_deadline_panic_and_cancellation() {
     let test_database = TestDatabase::new().await;
     let databases = pools(&test_database, &DatabaseConfig::default()).await;
     let database = databases.requests.clone();

@@ -18,7 +18,7 @@ use crate::support::app::{TestApp, patient};
 
 /// On a new connection, where each statement is prepared first, and on one that knows them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_fails_takes_the_commit_with_it() {
+async fn failed_statement_aborts_pipelined_commit() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let user_id = user_id(&app, &app.customer().await).await;
@@ -48,7 +48,7 @@ async fn a_statement_that_fails_takes_the_commit_with_it() {
 /// A key whose row was committed without an answer, as if what should have followed was never
 /// sent: its owner may use it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_without_an_answer_was_never_used() {
+async fn key_without_stored_response_is_unused() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let user_id = user_id(&app, &app.customer().await).await;
@@ -66,7 +66,7 @@ async fn a_key_without_an_answer_was_never_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_nobody_ends_closes_its_connection() {
+async fn unfinished_transaction_closes_its_connection() {
     let app = TestApp::start().await;
     let mut conn = app.database.connect().await;
     for ends in [true, false] {
@@ -83,7 +83,7 @@ async fn a_transaction_that_nobody_ends_closes_its_connection() {
 
 /// Of a panic, or a client that has gone: its product can be bought by somebody else.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_abandoned_order_has_locked_is_free_again() {
+async fn abandoned_order_releases_its_locks() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let customer = app.customer().await;

@@ -18,7 +18,7 @@ struct PlanLine {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_reads_no_whole_table() {
+async fn order_statements_use_no_sequential_scan() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let user_id = user_id(&app, &app.customer().await).await;

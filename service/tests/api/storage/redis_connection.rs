@@ -27,7 +27,7 @@ async fn ping(client: &RedisClient) -> Result<String, RedisClientError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_died_silently_is_replaced() {
+async fn replaces_silently_dead_redis_connection() {
     let config = RedisConfig {
         connect_timeout: Duration::from_millis(200),
         response_timeout: Duration::from_millis(50),

@@ -106,7 +106,7 @@ pub fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_takes_five_statements_and_two_waits() {
+async fn order_takes_five_statements_and_two_waits() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let mut products = Vec::new();
@@ -158,7 +158,7 @@ impl Sent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_order_of_a_connection_prepares_nothing() {
+async fn second_order_on_connection_prepares_nothing() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
     let mut products = Vec::new();
@@ -184,7 +184,7 @@ async fn the_second_order_of_a_connection_prepares_nothing() {
 /// `loadtest/bench/place_order.sql` compares the service with `pgbench`; it would
 /// compare with something else if it did not send the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_benchmark_runs_the_same_statements() {
+async fn benchmark_runs_same_statements_as_service() {
     let app = TestApp::start().await;
     let product = app.product(&app.admin().await, 250, 5).await;
     let user_id = user_id(&app, &app.customer().await).await;

@@ -58,7 +58,7 @@ async fn verify_full_encrypts_every_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_abandoned_statement_is_cancelled_over_tls() {
+async fn cancels_abandoned_statement_over_tls() {
     let app = app_with("sslmode=verify-full", Some(postgres_ca())).await;
     let mut blocker = app.database.connect().await;
     let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
@@ -103,7 +103,7 @@ async fn refusal(url: String, ca: PathBuf) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_another_name_is_refused() {
+async fn rejects_postgres_certificate_for_other_name() {
     let database = TestDatabase::new().await;
     let (credentials, place) = database.url.split_once('@').unwrap();
     let place = place.replacen("127.0.0.1", "elsewhere.example", 1);
@@ -115,7 +115,7 @@ async fn a_server_of_another_name_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_another_ca_is_refused() {
+async fn rejects_postgres_certificate_of_other_ca() {
     let database = TestDatabase::new().await;
     let url = format!("{}?sslmode=verify-full", database.url);
     let why = refusal(url, Authority::new().certificate()).await;
@@ -125,7 +125,7 @@ async fn a_server_of_another_ca_is_refused() {
 /// Who sits in between can say that there is no TLS, and is then sent the password by
 /// clients that "prefer" it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_sent_nothing() {
+async fn sends_nothing_to_server_without_tls() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {

@@ -29,7 +29,7 @@ async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_believed_if_the_ca_signed_it_for_its_name() {
+async fn trusts_redis_only_with_ca_and_matching_name() {
     let authority = Authority::new();
     let server = TlsRedis::start(&authority.leaf(), "canary").await;
     let ca = authority.certificate();
@@ -50,7 +50,7 @@ async fn a_server_is_believed_if_the_ca_signed_it_for_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ca_that_cannot_be_used_is_named() {
+async fn reports_unusable_ca_file() {
     let authority = Authority::new();
     for (ca, fault) in [
         (

@@ -29,7 +29,7 @@ fn url(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_choose_between_versions_of_http_and_tls() {
+async fn negotiates_http_and_tls_versions() {
     let authority = Authority::new();
     let app = app_with(&authority.leaf()).await;
     let clients = [
@@ -61,7 +61,7 @@ async fn clients_choose_between_versions_of_http_and_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_without_tls_and_nobody_trusts_a_stranger() {
+async fn rejects_plain_http_and_untrusted_ca() {
     let authority = Authority::new();
     let app = app_with(&authority.leaf()).await;
     let plain = format!("http://{}/v1/products", app.app.address);
@@ -74,7 +74,7 @@ async fn nobody_gets_in_without_tls_and_nobody_trusts_a_stranger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_http2_client_does_not_hold_up_the_stop() {
+async fn idle_http2_client_does_not_delay_shutdown() {
     let authority = Authority::new();
     let leaf = authority.leaf();
     let app = TestApp::start_with(|settings| {
@@ -111,7 +111,7 @@ fn says(message: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_certificate_that_cannot_work_stops_the_start() {
+fn unusable_certificate_fails_startup() {
     const CERTIFICATE: &str = "ORDERLY__HTTP__TLS_CERTIFICATE: ";
     const KEY: &str = "ORDERLY__HTTP__TLS_KEY: ";
     let authority = Authority::new();

@@ -18,7 +18,7 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registering_answers_with_the_user_and_without_the_password() {
+async fn registration_returns_user_without_password() {
     let app = TestApp::start().await;
     let user = app.post("/v1/users", "", &ada()).await.expect(201);
     assert_eq!(
@@ -32,7 +32,7 @@ async fn registering_answers_with_the_user_and_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_taken_whatever_its_case() {
+async fn rejects_duplicate_email_ignoring_case() {
     let app = TestApp::start().await;
     app.post("/v1/users", "", &ada()).await.expect(201);
     let again = with(ada(), "email", json!("ada@EXAMPLE.COM"));
@@ -45,7 +45,7 @@ async fn an_address_is_taken_whatever_its_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_registered_ten_times_at_once_makes_one_user() {
+async fn concurrent_registrations_create_one_user() {
     let app = TestApp::start_with(|settings| settings.auth.max_concurrent_hashes = 10).await;
     let body = ada();
     let registering = (0..10).map(|_| app.post("/v1/users", "", &body));
@@ -59,7 +59,7 @@ async fn one_address_registered_ten_times_at_once_makes_one_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_of_a_registration_is_checked() {
+async fn validates_each_field_of_registration() {
     let app = TestApp::start().await;
     let long_address = format!("ada@{}.com", "a.".repeat(130));
     for (field, value, code) in [
@@ -102,7 +102,7 @@ async fn each_field_of_a_registration_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_themselves_are_allowed() {
+async fn accepts_registration_at_limits() {
     let app = TestApp::start().await;
     let domain = format!("{}.{}.{}", "d".repeat(63), "e".repeat(63), "f".repeat(61));
     let longest = format!("{}@{domain}", "a".repeat(64));
@@ -130,7 +130,7 @@ async fn the_limits_themselves_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_of_a_registration_are_named_at_once() {
+async fn reports_all_registration_errors_together() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada", "password": "short", "name": " "});
     let answer = app.post("/v1/users", "", &body).await;
@@ -144,7 +144,7 @@ async fn all_faults_of_a_registration_are_named_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_sees_and_changes_the_own_profile() {
+async fn user_reads_and_updates_own_profile() {
     let app = TestApp::start().await;
     let registered = app.post("/v1/users", "", &ada()).await.expect(201);
     let token = app.log_in("ada@example.com").await;
@@ -163,7 +163,7 @@ async fn a_user_sees_and_changes_the_own_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_profile_is_checked() {
+async fn validates_profile_update() {
     let app = TestApp::start().await;
     let token = app.customer().await;
     for (body, pointer, code) in [
@@ -182,7 +182,7 @@ async fn a_change_of_the_profile_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_profile_is_only_for_who_has_a_token() {
+async fn profile_requires_token() {
     let app = TestApp::start().await;
     for method in [Method::GET, Method::PATCH] {
         let request = app.request(method, "/v1/users/me").json(&json!({}));

@@ -31,7 +31,7 @@ fn part(token: &str, index: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logging_in_gives_a_token_for_fifteen_minutes() {
+async fn login_returns_token_valid_for_fifteen_minutes() {
     let app = TestApp::start().await;
     let user_id = register(&app, ADA).await;
     let answer = try_to_log_in(&app, ADA, PASSWORD).await;
@@ -54,7 +54,7 @@ async fn logging_in_gives_a_token_for_fifteen_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_and_an_unknown_address_look_the_same() {
+async fn wrong_password_and_unknown_email_get_same_response() {
     let app = TestApp::start().await;
     register(&app, ADA).await;
     let wrong = try_to_log_in(&app, ADA, "a wrong password").await;
@@ -83,7 +83,7 @@ fn what_is_seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_address_costs_the_same_hash() {
+async fn unknown_email_costs_one_password_hash() {
     let app = TestApp::start().await;
     register(&app, ADA).await;
     // No clock can tell in a test; what costs the time can be counted.
@@ -103,7 +103,7 @@ async fn hashes(app: &TestApp) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_log_ins_is_served_or_turned_away() {
+async fn login_storm_is_served_or_rejected_with_503() {
     let app = TestApp::start_with(|settings| {
         settings.auth.max_concurrent_hashes = 1;
         settings.auth.hash_queue_timeout = Duration::from_millis(10);
@@ -130,7 +130,7 @@ async fn a_storm_of_log_ins_is_served_or_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_is_checked() {
+async fn validates_login_body() {
     let app = TestApp::start().await;
     for (body, pointer, code) in [
         (json!({"password": "x"}), "/email", "missing"),
@@ -150,7 +150,7 @@ async fn a_log_in_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_tokens_are_refused() {
+async fn rejects_forged_tokens() {
     let forger = Forger::new();
     let pem = forger.pem();
     let app = TestApp::start_with(|settings| settings.auth.signing_key = Some(pem.into())).await;
@@ -173,7 +173,7 @@ async fn forged_tokens_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_comes_as_a_bearer_token_only() {
+async fn accepts_bearer_tokens_only() {
     let app = TestApp::start().await;
     let token = app.customer().await;
     let with = |value: String| {

@@ -3,7 +3,7 @@
 use super::Source;
 
 #[test]
-fn the_checker_sees_an_arrow_that_runs_up() {
+fn checker_finds_imports_from_upper_layers() {
     let arrows = |path: &str, text: &str| Source::new(path, text).forbidden_arrows().len();
     for (path, text, expected) in [
         ("domain/order.rs", "use crate::storage::orders;", 1),
@@ -43,7 +43,7 @@ fn the_checker_sees_an_arrow_that_runs_up() {
 }
 
 #[test]
-fn the_checker_sees_what_is_not_at_home() {
+fn checker_finds_restricted_names() {
     let strangers = |path: &str, text: &str| Source::new(path, text).strangers().len();
     for (path, text, expected) in [
         (

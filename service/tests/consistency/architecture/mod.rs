@@ -170,7 +170,7 @@ fn assert_none(found: &[String]) {
 }
 
 #[test]
-fn a_file_imports_only_from_floors_below() {
+fn files_import_only_from_layers_below() {
     let arrows: Vec<String> = sources()
         .iter()
         .flat_map(Source::forbidden_arrows)
@@ -179,13 +179,13 @@ fn a_file_imports_only_from_floors_below() {
 }
 
 #[test]
-fn sql_environment_and_status_codes_stay_at_home() {
+fn sql_environment_and_status_codes_stay_in_their_layer() {
     let strangers: Vec<String> = sources().iter().flat_map(Source::strangers).collect();
     assert_none(&strangers);
 }
 
 #[test]
-fn the_domain_is_pure() {
+fn domain_is_pure() {
     let local = ["self", "super", "crate", "OrderTransition", "OrderStatus"];
     for source in sources()
         .iter()
@@ -210,7 +210,7 @@ fn the_domain_is_pure() {
 }
 
 #[test]
-fn every_module_has_a_floor_and_the_table_of_the_crate_shows_it() {
+fn crate_docs_list_layer_of_every_module() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let modules: BTreeSet<&str> = lib
         .lines()
