@@ -16,7 +16,7 @@ mod support;
 
 mod architecture;
 mod commands;
-mod first_page;
+mod landing_page;
 mod metrics;
 mod paths;
 mod ports;

@@ -84,8 +84,11 @@ fn every_drill_has_runbook_that_links_back() {
     let pages = pages();
     for (name, (file, comment)) in drills() {
         let page = (pages.get(&name)).unwrap_or_else(|| panic!("docs/runbooks lacks {name}.md"));
-        let there = format!("Runbook: `docs/runbooks/{name}.md`");
-        assert!(comment.contains(&there), "the drill {name} lacks: {there}");
+        let reference = format!("Runbook: `docs/runbooks/{name}.md`");
+        assert!(
+            comment.contains(&reference),
+            "the drill {name} lacks: {reference}"
+        );
         let back = format!("Drill: [`{name}`](../../service/tests/drills/{file}.rs)");
         assert!(page.contains(&back), "{name}.md lacks: {back}");
         let run = format!("`make drills ARGS={name}`");
@@ -145,7 +148,7 @@ fn every_runbook_has_standard_headings() {
 
 /// A name is registered if it can't be registered again.
 fn is_registered(registry: &Registry, name: &str) -> bool {
-    let again = IntCounter::new(name, "a name to try").unwrap();
+    let again = IntCounter::new(name, "a test name").unwrap();
     registry.register(Box::new(again)).is_err()
 }
 
@@ -180,7 +183,7 @@ fn runbooks_name_existing_metrics_settings_and_log_lines() {
             let literal = format!("\"{message}\"");
             assert!(
                 sources.contains(&literal),
-                "{name}.md: nobody logs {literal}"
+                "{name}.md: no log statement has the message {literal}"
             );
         }
     }

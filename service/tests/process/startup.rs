@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use diesel_async::SimpleAsyncConnection as _;
 
 use crate::support::database::TestDatabase;
-use crate::support::process::Orderly;
+use crate::support::process::OrderlyCommand;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_rejects_database_without_schema() {
     let database = TestDatabase::empty().await;
-    let message = Orderly::on(&database).fail_to_serve(1).await;
+    let message = OrderlyCommand::with_database(&database)
+        .fail_to_serve(1)
+        .await;
     assert!(message.contains("lacks the migrations"), "{message}");
     assert!(message.contains("run `orderly migrate`"), "{message}");
 }
@@ -20,7 +22,9 @@ async fn serve_rejects_newer_schema() {
     let database = TestDatabase::new().await;
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     database.connect().await.batch_execute(newer).await.unwrap();
-    let message = Orderly::on(&database).fail_to_serve(1).await;
+    let message = OrderlyCommand::with_database(&database)
+        .fail_to_serve(1)
+        .await;
     assert!(message.contains("29991231000001"), "{message}");
     assert!(
         message.contains("run the version that made them"),
@@ -30,14 +34,14 @@ async fn serve_rejects_newer_schema() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_without_database_names_variable() {
-    let message = Orderly::new().fail_to_serve(78).await;
+    let message = OrderlyCommand::new().fail_to_serve(78).await;
     assert!(message.contains("ORDERLY__DATABASE__URL"), "{message}");
     assert!(message.contains("postgres://user:password@"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_reports_all_invalid_settings_together() {
-    let orderly = Orderly::new()
+    let orderly = OrderlyCommand::new()
         .set("ORDERLY__HTTP__WORKERS", "0")
         .set("ORDERLY__HTTP__PROT", "80")
         .set("ORDERLY__DATABASE__URL", "mysql://root:canary@db");
@@ -55,7 +59,7 @@ async fn serve_reports_all_invalid_settings_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn production_requires_secrets() {
-    let message = Orderly::new()
+    let message = OrderlyCommand::new()
         .set("ORDERLY_ENV", "production")
         .set("ORDERLY__DATABASE__URL", "postgres://localhost/orderly")
         .fail_to_serve(78)
@@ -65,7 +69,7 @@ async fn production_requires_secrets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreachable_database_is_reported_in_one_line() {
-    let orderly = Orderly::new().set(
+    let orderly = OrderlyCommand::new().set(
         "ORDERLY__DATABASE__URL",
         "postgres://orderly:canary@127.0.0.1:1/orderly",
     );
@@ -81,14 +85,14 @@ async fn port_in_use_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for variable in ["ORDERLY__HTTP__PORT", "ORDERLY__ADMIN__PORT"] {
-        let orderly = Orderly::on(&database).set(variable, &port);
+        let orderly = OrderlyCommand::with_database(&database).set(variable, &port);
         let message = orderly.fail_to_serve(1).await;
         assert_eq!(message.lines().count(), 1, "{message}");
         assert!(message.contains(variable), "{message}");
         assert!(message.contains(&port), "{message}");
         assert!(message.contains("in use"), "{message}");
     }
-    let orderly = Orderly::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", &port);
+    let orderly = OrderlyCommand::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", &port);
     let message = orderly.fail(1, &["sandbox-gateway"]).await;
     assert_eq!(message.lines().count(), 1, "{message}");
     assert!(
@@ -97,7 +101,7 @@ async fn port_in_use_is_reported_in_one_line() {
     );
 }
 
-impl Orderly {
+impl OrderlyCommand {
     /// Runs `serve`, which must end with that code, and returns its message. It may have written
     /// log lines before.
     async fn fail_to_serve(&self, code: i32) -> String {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, send};
-use crate::support::shop::{PASSWORD, id};
+use crate::support::fixtures::{PASSWORD, id};
 
 fn ada() -> Value {
     json!({"email": "Ada@Example.com", "password": PASSWORD, "name": "Ada"})
@@ -49,11 +49,14 @@ async fn concurrent_registrations_create_one_user() {
     let app = TestApp::start_with(|settings| settings.auth.max_concurrent_hashes = 10).await;
     let body = ada();
     let registering = (0..10).map(|_| app.post("/v1/users", "", &body));
-    let answers = futures_util::future::join_all(registering).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(made, 1);
-    for answer in answers.iter().filter(|answer| answer.status != 201) {
-        answer.expect_problem(409, "email-taken");
+    let responses = futures_util::future::join_all(registering).await;
+    let created = responses
+        .iter()
+        .filter(|response| response.status == 201)
+        .count();
+    assert_eq!(created, 1);
+    for response in responses.iter().filter(|response| response.status != 201) {
+        response.expect_problem(409, "email-taken");
     }
     app.finish().await;
 }
@@ -133,13 +136,13 @@ async fn accepts_registration_at_limits() {
 async fn reports_all_registration_errors_together() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada", "password": "short", "name": " "});
-    let answer = app.post("/v1/users", "", &body).await;
-    answer.expect_invalid(&[
+    let response = app.post("/v1/users", "", &body).await;
+    response.expect_invalid(&[
         ("/email", "invalid_email"),
         ("/password", "too_short"),
         ("/name", "blank"),
     ]);
-    insta::assert_json_snapshot!("validation_problem", answer.json(), {".trace_id" => "[trace]"});
+    insta::assert_json_snapshot!("validation_problem", response.json(), {".trace_id" => "[trace]"});
     app.finish().await;
 }
 
@@ -153,8 +156,8 @@ async fn user_reads_and_updates_own_profile() {
 
     let renamed = with(registered.clone(), "name", json!("Countess"));
     let change = json!({"name": "Countess"});
-    let answer = app.patch("/v1/users/me", &token, &change).await;
-    assert_eq!(answer.expect(200), renamed);
+    let response = app.patch("/v1/users/me", &token, &change).await;
+    assert_eq!(response.expect(200), renamed);
     let unchanged = app.patch("/v1/users/me", &token, &json!({})).await;
     assert_eq!(unchanged.expect(200), renamed);
     let me = app.get("/v1/users/me", &token).await.expect(200);
@@ -165,7 +168,7 @@ async fn user_reads_and_updates_own_profile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn validates_profile_update() {
     let app = TestApp::start().await;
-    let token = app.customer().await;
+    let token = app.register_customer().await;
     for (body, pointer, code) in [
         (json!({"name": ""}), "/name", "blank"),
         (json!({"name": "x".repeat(201)}), "/name", "too_long"),
@@ -186,9 +189,9 @@ async fn profile_requires_token() {
     let app = TestApp::start().await;
     for method in [Method::GET, Method::PATCH] {
         let request = app.request(method, "/v1/users/me").json(&json!({}));
-        let answer = send(request, "").await;
-        answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        let response = send(request, "").await;
+        response.expect_problem(401, "unauthenticated");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"));
     }
     app.finish().await;
 }
