@@ -1,7 +1,7 @@
 -- The transaction that places an order, for `pgbench -M prepared`: the statements of
 -- service/src/usecases/place_order.rs, word for word. Where those have a bind, this has an
 -- expression of pgbench's variables that ends with a cast, so that the server sees the same types.
--- `the_benchmark_runs_the_same_statements` in service/tests/api/storage/round_trips.rs compares the two.
+-- `benchmark_runs_same_statements_as_service` in service/tests/api/storage/round_trips.rs compares the two.
 --
 -- pgbench counts, it can't make UUIDs or hashes; so ids are written from numbers. They grow, as
 -- UUIDv7 do: from :stamp, the time, and from :n and :client_id. :response_body and :event are what

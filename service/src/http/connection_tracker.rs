@@ -4,7 +4,7 @@
 //! idle client would hold the drain to its deadline. Here is counted what is left, so that the drain can end when that
 //! is nothing but idle HTTP/2. A client that goes on to send requests on one is answered, up to the deadline.
 //!
-//! See it break: `tests/api/tls/server.rs`, `an_idle_http2_client_does_not_hold_up_the_stop`.
+//! See it break: `tests/api/tls/server.rs`, `idle_http2_client_does_not_delay_shutdown`.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //! where the rows say. A Postgres that stands still ends no session: whoever waits
 //! for it for too long gives the session up himself.
 //!
-//! See it break: `a_relay_whose_postgres_stands_still_begins_again` and others in
+//! See it break: `relay_reconnects_when_postgres_is_frozen` and others in
 //! `tests/api/orders/events.rs`.
 
 use std::sync::Arc;

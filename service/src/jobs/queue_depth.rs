@@ -3,7 +3,7 @@
 //! While the database is away, what was last seen waiting grows older all the same:
 //! an age that stood still would keep its alert from ever going off.
 //!
-//! See it break: `what_waits_grows_older_while_postgres_is_away` in
+//! See it break: `ages_keep_growing_while_postgres_is_unavailable` in
 //! `tests/api/operations/business_metrics.rs`.
 
 use std::time::Duration;

@@ -39,8 +39,8 @@
 //!
 //! # How to watch it break
 //!
-//! `service/tests/gateway`: `a_charge_whose_answer_was_lost_is_found_by_asking_again`
-//! and, for the runtimes, `a_runtime_that_stopped_polling_stalls_nobody_else`.
+//! `service/tests/gateway`: `retry_finds_charge_whose_response_was_lost`
+//! and, for the runtimes, `blocked_runtime_does_not_stall_other_callers`.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@
 //!   connecting may take is left, and the next command makes a new one. A server that
 //!   was merely frozen loses nothing by it.
 //!
-//! See it break: `a_connection_that_died_silently_is_replaced` in
+//! See it break: `replaces_silently_dead_redis_connection` in
 //! `service/tests/api/storage/redis_connection.rs`.
 
 use std::sync::{Arc, Mutex};

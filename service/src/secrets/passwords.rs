@@ -10,7 +10,7 @@
 //! An unknown user costs the same hash as a wrong password
 //! ([`PasswordHashingPool::verify`] with no hash), so the time of the answer does not tell
 //! which addresses are registered. See it break:
-//! `an_unknown_address_costs_the_same_hash` in `tests/api/users/sessions.rs`.
+//! `unknown_email_costs_one_password_hash` in `tests/api/users/sessions.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@
 //! So who a token speaks for is remembered, by the token's hash: a token that differs in one
 //! bit is another one. Whether it is over is asked each time.
 //!
-//! See it break: `forged_tokens_are_refused` in `tests/api/users/sessions.rs`.
+//! See it break: `rejects_forged_tokens` in `tests/api/users/sessions.rs`.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@
 //!   lives on the runtime that opened it. Actix workers each have a runtime of
 //!   their own, which dies with the server. So connections are always opened on
 //!   the main runtime (`Connector`), whoever asks first:
-//!   `connections_outlive_the_worker_that_opened_them`.
+//!   `connections_outlive_worker_that_opened_them`.
 //! - A ping before each use costs a round trip a request. The pool only looks
 //!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
 //!   that broke unnoticed costs one request a 503.

@@ -25,7 +25,7 @@
 //!
 //! Who needs no such haste uses `transaction.rs`, which is plainer.
 //!
-//! See it break: `an_order_takes_five_statements_and_two_waits` in
+//! See it break: `order_takes_five_statements_and_two_waits` in
 //! `tests/api/storage/round_trips.rs`, and `tests/api/storage/pipeline.rs`.
 
 use std::pin::pin;

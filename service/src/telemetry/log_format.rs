@@ -5,7 +5,7 @@
 //! The fields of spans are not repeated on each line: the trace has them, and to
 //! format them costs more than the line.
 //!
-//! Run it: `every_line_of_a_request_and_of_a_job_has_its_ids` in
+//! Run it: `request_and_job_log_lines_have_trace_ids` in
 //! `tests/process/logging.rs`.
 
 use std::fmt;

@@ -10,7 +10,7 @@
 //! What is queued when the process ends has to come out first, or the very lines that
 //! say why it ended are lost: [`LogWriter::flush_within`].
 //!
-//! See it break: `a_log_that_nobody_reads_delays_nobody` in `tests/process/logging.rs`.
+//! See it break: `unread_log_does_not_block_requests` in `tests/process/logging.rs`.
 
 use std::io::{self, Write};
 use std::sync::Arc;

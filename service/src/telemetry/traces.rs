@@ -9,7 +9,7 @@
 //! comes from it; those inside of it only if the trace is exported ([`super::sampled_span`]).
 //! Of the events inside a span only warnings and errors go along.
 //!
-//! See it break: `a_collector_that_hangs_delays_nobody` in `tests/process/traces.rs`.
+//! See it break: `hanging_collector_does_not_delay_requests` in `tests/process/traces.rs`.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! so one comes first, and the state machine tells the other that it is too
 //! late. If the cancellation wins while a charge is at the gateway, the job
 //! becomes a refund: whatever was or will be charged is given back. Run it:
-//! `cancelling_races_with_paying` in `tests/api/orders/races.rs`.
+//! `cancellation_races_with_payment_consistently` in `tests/api/orders/races.rs`.
 
 use super::clock::current_time;
 use super::invalidation::finish;

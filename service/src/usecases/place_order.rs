@@ -27,7 +27,7 @@
 //!
 //! See it break: `tests/api/orders/races.rs` (50 clients and the last 10 units, 20
 //! identical requests, opposite orders), `tests/api/orders/idempotency.rs`, and
-//! `an_order_takes_five_statements_and_two_waits` in `tests/api/storage/round_trips.rs`.
+//! `order_takes_five_statements_and_two_waits` in `tests/api/storage/round_trips.rs`.
 
 use diesel_async::AsyncPgConnection;
 use sha2::{Digest as _, Sha256};

@@ -3,14 +3,17 @@
 use crate::support::app::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_orders_and_it_is_paid() {
+async fn customer_places_order_and_it_is_paid() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
-    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
+    let order = app
+        .place_order(&customer, &[(&product, 2)])
+        .await
+        .expect(201);
     assert_eq!(order["status"], "pending");
-    let paid = app.order_reaches(&customer, &order, "paid").await;
+    let paid = app.wait_for_order_status(&customer, &order, "paid").await;
     assert_eq!(paid["total"]["amount_minor"], 500);
     assert_eq!(app.stock(&product).await, 3);
     app.finish().await;

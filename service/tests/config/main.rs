@@ -1,14 +1,13 @@
 //! The configuration, from outside: layers, the report of mistakes, and that no secret ever shows.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod cross_field_validation;
+mod errors;
 mod layers;
-mod masking;
-mod mistakes;
-mod relations;
-mod rules;
 mod schema;
 mod secret_files;
-mod shipped;
+mod secret_masking;
+mod shipped_files;
 mod tls;
 
 use std::fs;
@@ -18,13 +17,13 @@ use std::process::{Command, Output};
 use orderly::config::{self, ConfigEntry, ConfigSources, LoadedConfig};
 
 /// A directory with a configuration in it, and an environment of its own.
-struct Place {
+struct ConfigDir {
     directory: PathBuf,
     inputs: ConfigSources,
 }
 
 /// Each test gives its own name, so that none sees another's files.
-fn place(test: &str) -> Place {
+fn config_dir(test: &str) -> ConfigDir {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("config")
         .join(test);
@@ -37,10 +36,10 @@ fn place(test: &str) -> Place {
         ..ConfigSources::default()
     };
     inputs.flags.config_dir = Some(directory.join("config"));
-    Place { directory, inputs }
+    ConfigDir { directory, inputs }
 }
 
-impl Place {
+impl ConfigDir {
     fn file(self, name: &str, text: &str) -> Self {
         fs::write(self.directory.join(name), text).unwrap();
         self
@@ -63,7 +62,7 @@ impl Place {
     }
 
     /// The message, with the directory's path left out.
-    fn mistakes(&self) -> String {
+    fn error_message(&self) -> String {
         let error = config::load_from(&self.inputs).expect_err("the configuration is wrong");
         error
             .to_string()

@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use super::{Place, place};
+use super::{ConfigDir, config_dir};
 
-fn json(here: &Place, arguments: &[&str]) -> Vec<Value> {
-    let output = here.run(arguments);
+fn json(dir: &ConfigDir, arguments: &[&str]) -> Vec<Value> {
+    let output = dir.run(arguments);
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
-fn the_schema_has_every_setting_as_it_is() {
-    let here = place("schema");
-    let schema = json(&here, &["config", "--schema"]);
-    let values = json(&here, &["config", "--json"]);
+fn schema_lists_every_setting_with_its_default() {
+    let dir = config_dir("schema");
+    let schema = json(&dir, &["config", "--schema"]);
+    let values = json(&dir, &["config", "--json"]);
     let defaults = |list: &[Value], name: &str| {
         let mut pairs: Vec<String> = (list.iter())
             .map(|setting| format!("{} = {}", setting["key"], setting[name]))
@@ -32,8 +32,8 @@ fn the_schema_has_every_setting_as_it_is() {
 }
 
 #[test]
-fn the_schema_says_what_each_setting_is() {
-    let schema = json(&place("schema-shape"), &["config", "--schema"]);
+fn schema_describes_each_setting() {
+    let schema = json(&config_dir("schema-shape"), &["config", "--schema"]);
     let shown = |key: &str| {
         let setting = schema.iter().find(|setting| setting["key"] == key);
         setting.unwrap().to_string()

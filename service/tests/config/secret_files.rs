@@ -3,45 +3,45 @@
 use insta::assert_snapshot;
 use orderly::config::Origin;
 
-use super::{ed25519_pem, entry, place};
+use super::{config_dir, ed25519_pem, entry};
 
 const URL: &str = "postgres://orderly:canary@localhost/orderly";
 
 #[test]
-fn a_secret_may_be_in_a_file() {
-    let here = place("secret-file").file("database-url", &format!("{URL}\n"));
-    let path = here.directory.join("database-url");
-    let here = here.variable("ORDERLY__DATABASE__URL_FILE", path.to_str().unwrap());
-    let loaded = here.load();
+fn reads_secret_from_file() {
+    let dir = config_dir("secret-file").file("database-url", &format!("{URL}\n"));
+    let path = dir.directory.join("database-url");
+    let dir = dir.variable("ORDERLY__DATABASE__URL_FILE", path.to_str().unwrap());
+    let loaded = dir.load();
     assert_eq!(loaded.settings.database.url().unwrap().expose(), URL);
     assert_eq!(entry(&loaded, "database.url").origin, Origin::File(path));
     assert_eq!(entry(&loaded, "database.url").value, "[redacted]");
 
-    let here = place("key-file").file("key", &ed25519_pem());
-    let path = here.directory.join("key").display().to_string();
-    here.variable("ORDERLY_ENV", "production")
+    let dir = config_dir("key-file").file("key", &ed25519_pem());
+    let path = dir.directory.join("key").display().to_string();
+    dir.variable("ORDERLY_ENV", "production")
         .variable("ORDERLY__AUTH__SIGNING_KEY_FILE", &path)
         .load();
 }
 
 #[test]
-fn the_environment_wins_over_dotenv_whichever_way_each_says_it() {
-    let here = place("file-over-dotenv")
+fn environment_overrides_dotenv_for_value_and_file() {
+    let dir = config_dir("file-over-dotenv")
         .file("url", "redis://from-file")
         .file(".env", "ORDERLY__REDIS__URL=redis://from-dotenv");
-    let path = here.directory.join("url").display().to_string();
-    let here = here.variable("ORDERLY__REDIS__URL_FILE", &path);
-    let url = here.load().settings.redis.url.unwrap();
+    let path = dir.directory.join("url").display().to_string();
+    let dir = dir.variable("ORDERLY__REDIS__URL_FILE", &path);
+    let url = dir.load().settings.redis.url.unwrap();
     assert_eq!(url.expose(), "redis://from-file");
     // Empty is unset.
-    let here = here.variable("ORDERLY__REDIS__URL_FILE", "");
-    let url = here.load().settings.redis.url.unwrap();
+    let dir = dir.variable("ORDERLY__REDIS__URL_FILE", "");
+    let url = dir.load().settings.redis.url.unwrap();
     assert_eq!(url.expose(), "redis://from-dotenv");
 }
 
 #[test]
-fn a_secret_that_is_given_twice_or_not_at_all_is_a_mistake() {
-    let here = place("secret-twice")
+fn rejects_secret_set_twice_or_unreadable() {
+    let dir = config_dir("secret-twice")
         .file("url", URL)
         .variable("ORDERLY__DATABASE__URL", URL)
         .variable("ORDERLY__DATABASE__URL_FILE", "url")
@@ -49,7 +49,7 @@ fn a_secret_that_is_given_twice_or_not_at_all_is_a_mistake() {
         .variable("ORDERLY__HTTP__PORT_FILE", "port")
         .variable("ORDERLY_ENV", "production")
         .variable("ORDERLY__AUTH__SIGNING_KEY_FILE", "/nowhere/key");
-    assert_snapshot!(here.mistakes(), @"
+    assert_snapshot!(dir.error_message(), @"
     The configuration has 4 problems:
 
       ORDERLY__AUTH__SIGNING_KEY_FILE (environment)
@@ -71,12 +71,12 @@ fn a_secret_that_is_given_twice_or_not_at_all_is_a_mistake() {
 }
 
 #[test]
-fn a_wrong_secret_is_not_shown_but_its_file_is() {
-    let here = place("wrong-file").file("url", "mysql://root:canary@db");
-    let path = here.directory.join("url").display().to_string();
-    let mistakes = here
+fn invalid_secret_shows_file_but_not_value() {
+    let dir = config_dir("wrong-file").file("url", "mysql://root:canary@db");
+    let path = dir.directory.join("url").display().to_string();
+    let message = dir
         .variable("ORDERLY__DATABASE__URL_FILE", &path)
-        .mistakes();
-    assert!(mistakes.contains("database.url in url"), "{mistakes}");
-    assert!(!mistakes.contains("canary"), "{mistakes}");
+        .error_message();
+    assert!(message.contains("database.url in url"), "{message}");
+    assert!(!message.contains("canary"), "{message}");
 }

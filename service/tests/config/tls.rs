@@ -2,12 +2,12 @@
 
 use insta::assert_snapshot;
 
-use super::place;
+use super::config_dir;
 
 #[test]
-fn a_certificate_and_its_key_come_together() {
-    let certificate = place("tls-1").variable("ORDERLY__HTTP__TLS_CERTIFICATE", "api.crt");
-    assert_snapshot!(certificate.mistakes(), @"
+fn certificate_and_key_must_be_set_together() {
+    let certificate = config_dir("tls-1").variable("ORDERLY__HTTP__TLS_CERTIFICATE", "api.crt");
+    assert_snapshot!(certificate.error_message(), @"
     The configuration has 1 problem:
 
       ORDERLY__HTTP__TLS_KEY
@@ -17,13 +17,16 @@ fn a_certificate_and_its_key_come_together() {
     certificate
         .variable("ORDERLY__HTTP__TLS_KEY", "api.key")
         .load();
-    let key = place("tls-2").variable("ORDERLY__HTTP__TLS_KEY", "api.key");
-    assert!(key.mistakes().contains("ORDERLY__HTTP__TLS_CERTIFICATE"));
+    let key = config_dir("tls-2").variable("ORDERLY__HTTP__TLS_KEY", "api.key");
+    assert!(
+        key.error_message()
+            .contains("ORDERLY__HTTP__TLS_CERTIFICATE")
+    );
 }
 
 #[test]
-fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
-    let here = place("tls-ca")
+fn rejects_unused_ca_certificate() {
+    let dir = config_dir("tls-ca")
         .variable(
             "ORDERLY__DATABASE__URL",
             "postgres://db/orderly?sslmode=require",
@@ -31,7 +34,7 @@ fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
         .variable("ORDERLY__DATABASE__CA_CERTIFICATE", "ca.crt")
         .variable("ORDERLY__REDIS__URL", "redis://cache")
         .variable("ORDERLY__REDIS__CA_CERTIFICATE", "ca.crt");
-    assert_snapshot!(here.mistakes(), @"
+    assert_snapshot!(dir.error_message(), @"
     The configuration has 2 problems:
 
       ORDERLY__DATABASE__CA_CERTIFICATE (environment)
@@ -42,7 +45,7 @@ fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
         is set, and redis.url does not ask for TLS
         begin redis.url with rediss://, or unset this one
     ");
-    here.variable(
+    dir.variable(
         "ORDERLY__DATABASE__URL",
         "postgres://db/orderly?sslmode=verify-full",
     )
@@ -51,30 +54,27 @@ fn a_ca_certificate_that_nobody_would_ask_is_a_mistake() {
 }
 
 #[test]
-fn a_way_to_connect_that_promises_less_than_it_seems_is_refused() {
+fn rejects_unsupported_sslmodes() {
     for mode in ["prefer", "allow", "verify-ca", "on", ""] {
         let url = format!("postgres://orderly:canary@db/orderly?sslmode={mode}");
-        let mistakes = place("tls-mode")
+        let message = config_dir("tls-mode")
             .variable("ORDERLY__DATABASE__URL", &url)
-            .mistakes();
+            .error_message();
         let expected = "sslmode: expected disable, require or verify-full";
-        assert!(mistakes.contains(expected), "{mode}: {mistakes}");
-        assert!(!mistakes.contains("canary"), "{mode}: {mistakes}");
+        assert!(message.contains(expected), "{mode}: {message}");
+        assert!(!message.contains("canary"), "{mode}: {message}");
     }
     let url = "postgres://db/orderly?sslmode=verify-full&sslrootcert=ca.crt";
-    let mistakes = place("tls-root")
+    let message = config_dir("tls-root")
         .variable("ORDERLY__DATABASE__URL", url)
-        .mistakes();
-    assert!(
-        mistakes.contains("as database.ca_certificate"),
-        "{mistakes}"
-    );
+        .error_message();
+    assert!(message.contains("as database.ca_certificate"), "{message}");
 }
 
 #[test]
-fn pages_are_named_one_by_one() {
+fn cors_origins_must_be_exact() {
     let variable = "ORDERLY__HTTP__CORS_ORIGINS";
-    let good = place("cors").variable(variable, "https://shop.example, http://localhost:3000");
+    let good = config_dir("cors").variable(variable, "https://shop.example, http://localhost:3000");
     let origins = good.load().settings.http.cors_origins;
     assert_eq!(origins, ["https://shop.example", "http://localhost:3000"]);
     for wrong in [
@@ -88,7 +88,9 @@ fn pages_are_named_one_by_one() {
         "HTTPS://shop.example",
         "file:///tmp",
     ] {
-        let mistakes = place("cors-wrong").variable(variable, wrong).mistakes();
-        assert!(mistakes.contains("expected origins"), "{wrong}: {mistakes}");
+        let message = config_dir("cors-wrong")
+            .variable(variable, wrong)
+            .error_message();
+        assert!(message.contains("expected origins"), "{wrong}: {message}");
     }
 }

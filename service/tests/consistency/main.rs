@@ -16,8 +16,8 @@ mod support;
 
 mod architecture;
 mod commands;
-mod first_page;
 mod glossary;
+mod landing_page;
 mod metrics;
 mod paths;
 mod ports;

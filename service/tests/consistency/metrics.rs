@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::program::ask;
-use super::project::{OPERATIONS, named};
+use super::program::run_json;
+use super::project::{OPERATIONS, find_words};
 
 #[test]
 fn every_metric_is_registered() {
     let may_be = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     // Names of containers and the like have other characters, or are not of this kind.
     let is_metric = |word: &str| word.matches('_').count() > 1;
-    let known = series(&ask(&["metrics", "--json"]));
+    let known = series(&run_json(&["metrics", "--json"]));
     for prefix in ["orderly_", "process_"] {
-        let mut named = named(OPERATIONS, prefix, may_be);
+        let mut named = find_words(OPERATIONS, prefix, may_be);
         named.retain(|(word, _)| is_metric(word));
-        assert!(!named.is_empty(), "are the files still there? {prefix}");
+        assert!(!named.is_empty(), "no metric found with prefix {prefix}");
         let unknown: Vec<_> = (named.iter().filter(|(word, _)| !known.contains(word))).collect();
         assert!(unknown.is_empty(), "no metric: {unknown:#?}");
     }

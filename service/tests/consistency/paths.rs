@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::program::ask;
+use super::program::run_json;
 use super::project::{OPERATIONS, Page, pages};
 
 /// What the listeners for operators answer to, from where it is routed.
-fn operators_paths() -> BTreeSet<String> {
+fn admin_paths() -> BTreeSet<String> {
     let sources = pages(&[
         "service/src/http/admin.rs",
         "service/src/payments/sandbox/routes.rs",
@@ -22,13 +22,13 @@ fn operators_paths() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_probed_or_scraped_path_is_answered() {
-    let known = operators_paths();
+fn every_probed_or_scraped_path_exists() {
+    let known = admin_paths();
     assert!(
         known.contains("/readyz") && known.contains("/health"),
         "{known:?}"
     );
-    let mut seen = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for page in pages(OPERATIONS) {
         let is_monitor = page.text.contains("kind: ServiceMonitor");
         let lines: Vec<&str> = page.text.lines().collect();
@@ -37,12 +37,12 @@ fn every_probed_or_scraped_path_is_answered() {
             let is_probe = around.iter().any(|line| line.contains("httpGet"));
             for path in named_paths(line, is_probe || is_monitor) {
                 assert!(known.contains(path), "{}: {path}", page.place(number));
-                seen.insert(path.to_owned());
+                found.insert(path.to_owned());
             }
         }
     }
     for path in ["/livez", "/readyz", "/startupz", "/metrics"] {
-        assert!(seen.contains(path), "nobody asks for {path}: {seen:?}");
+        assert!(found.contains(path), "no file requests {path}: {found:?}");
     }
 }
 
@@ -65,7 +65,7 @@ fn named_paths(line: &str, is_asked: bool) -> Vec<&str> {
 }
 
 /// Where the API is called by its paths, apart from its own tests.
-const CALLERS: &[&str] = &[
+const API_CALLERS: &[&str] = &[
     "README.md",
     "deploy",
     "docs/rate-limits.md",
@@ -76,28 +76,28 @@ const CALLERS: &[&str] = &[
 ];
 
 #[test]
-fn every_path_of_the_api_that_is_called_is_in_its_description() {
-    let document = ask(&["openapi"]);
-    let mut seen = 0;
-    for page in pages(CALLERS) {
+fn every_called_api_path_is_documented() {
+    let document = run_json(&["openapi"]);
+    let mut found = 0;
+    for page in pages(API_CALLERS) {
         for (number, line) in page.text.lines().enumerate() {
             for (at, _) in line.match_indices("/v1/") {
-                let end = line[at..].find(|c: char| !may_be_called(c));
+                let end = line[at..].find(|c: char| !is_path_char(c));
                 let path = &line[at..end.map_or(line.len(), |end| at + end)];
                 let place = page.place(number);
                 assert!(
                     is_described(&document, method_before(&line[..at]), path),
                     "{place}: {path}"
                 );
-                seen += 1;
+                found += 1;
             }
         }
     }
-    assert!(seen > 20, "are the files still there? {seen}");
+    assert!(found > 20, "too few API calls found: {found}");
 }
 
 /// With what a shell puts into it: `/v1/orders/$order/cancel`.
-fn may_be_called(c: char) -> bool {
+fn is_path_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '$' | '{' | '}' | '\\')
 }
 
@@ -113,17 +113,17 @@ fn method_before(line: &str) -> Option<String> {
 fn is_described(document: &Value, method: Option<String>, path: &str) -> bool {
     let templates = document["paths"].as_object().unwrap();
     templates.iter().any(|(template, operations)| {
-        let is_taken = method
+        let allows_method = method
             .as_ref()
             .is_none_or(|it| operations.get(it).is_some());
-        is_taken && fits(template, path)
+        allows_method && matches_template(template, path)
     })
 }
 
-fn fits(template: &str, path: &str) -> bool {
+fn matches_template(template: &str, path: &str) -> bool {
     let pairs = template.split('/').zip(path.split('/'));
     template.split('/').count() == path.split('/').count()
-        && pairs.into_iter().all(|(wanted, given)| {
-            wanted == given || (wanted.starts_with('{') && !given.is_empty())
+        && pairs.into_iter().all(|(expected, actual)| {
+            expected == actual || (expected.starts_with('{') && !actual.is_empty())
         })
 }

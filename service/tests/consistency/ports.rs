@@ -4,7 +4,7 @@ use super::program::Schema;
 use super::project::{OPERATIONS, numbers_after, pages};
 
 /// Where the program's ports stand for themselves: the file, what stands before them, and whose they are.
-const LISTED: &[(&str, &str, &[&str])] = &[
+const PORT_LISTS: &[(&str, &str, &[&str])] = &[
     ("deploy/docker/Dockerfile", "EXPOSE ", &["http", "admin"]),
     (
         "deploy/systemd/orderly.service",
@@ -42,9 +42,9 @@ fn port_of(schema: &Schema, listener: &str) -> String {
 }
 
 #[test]
-fn every_port_that_is_opened_is_one_that_the_program_listens_on() {
+fn every_opened_port_is_listened_on() {
     let schema = Schema::get();
-    for (file, before, listeners) in LISTED {
+    for (file, before, listeners) in PORT_LISTS {
         let opened: Vec<String> = (pages(&[file]).iter())
             .flat_map(|page| numbers_after(&page.text, before))
             .collect();
@@ -66,10 +66,10 @@ fn listener_meant(host: &str, path: &str) -> &'static str {
 }
 
 #[test]
-fn every_address_of_the_program_has_a_port_that_it_listens_on() {
+fn every_service_address_has_a_listening_port() {
     let schema = Schema::get();
     let may_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    let mut seen = 0;
+    let mut checked = 0;
     for page in pages(OPERATIONS) {
         for beginning in ["orderly", "gateway", "sandbox-gateway"] {
             for (word, place) in page.words(beginning, may_be) {
@@ -79,10 +79,10 @@ fn every_address_of_the_program_has_a_port_that_it_listens_on() {
                 if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
                     let expected = port_of(&schema, listener_meant(host, &page.path));
                     assert_eq!(port, expected, "{place}: {word}");
-                    seen += 1;
+                    checked += 1;
                 }
             }
         }
     }
-    assert!(seen > 5, "are the files still there?");
+    assert!(checked > 5, "too few ports found: {checked}");
 }

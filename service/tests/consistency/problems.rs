@@ -16,7 +16,7 @@ fn sections() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn every_problem_has_a_section_and_every_section_a_problem() {
+fn problems_match_sections() {
     let headings: Vec<String> = sections()
         .iter()
         .map(|(name, _)| (*name).to_owned())
@@ -30,7 +30,7 @@ fn every_problem_has_a_section_and_every_section_a_problem() {
 }
 
 #[test]
-fn a_section_says_type_status_title_when_and_what_to_do() {
+fn sections_state_type_status_title_cause_and_fix() {
     for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
         let status = kind.status();
         let facts = format!(
@@ -40,33 +40,35 @@ fn a_section_says_type_status_title_when_and_what_to_do() {
             status.canonical_reason().expect("a standard status"),
             kind.title(),
         );
-        let told = text.strip_prefix(&facts);
-        let told = told.unwrap_or_else(|| panic!("expected {facts} but there is {text}"));
-        let (when, cure) = told
+        let rest = text.strip_prefix(&facts);
+        let rest = rest.unwrap_or_else(|| panic!("expected {facts} but there is {text}"));
+        let (when, fix) = rest
             .split_once("\n\n**What to do:** ")
             .unwrap_or_else(|| panic!("{} lacks what to do", kind.slug()));
-        assert!(!when.trim().is_empty() && !cure.trim().is_empty(), "{told}");
+        assert!(!when.trim().is_empty() && !fix.trim().is_empty(), "{rest}");
     }
 }
 
 /// The page says it in short at its top, and for each problem in its section.
 #[test]
-fn what_is_worth_sending_again_is_said_at_the_top() {
-    let (_, in_short) = PAGE
+fn summary_lists_retryable_problems() {
+    let (_, summary) = PAGE
         .split_once("What to do, in short")
         .expect("what to do, in short");
-    let in_short = in_short.split("\n## ").next().unwrap_or_default();
+    let summary = summary.split("\n## ").next().unwrap_or_default();
     for (kind, (_, text)) in ProblemKind::ALL.iter().zip(sections()) {
-        let cure = text.split("**What to do:** ").nth(1).unwrap_or_default();
-        let again = ["Send it again", "Send the same request again"];
-        let is_worth_it = again.iter().any(|again| cure.starts_with(again));
-        let named = in_short.contains(&format!("`{}`", kind.slug()));
-        assert_eq!(named, is_worth_it, "{}", kind.slug());
+        let fix = text.split("**What to do:** ").nth(1).unwrap_or_default();
+        let retry_phrases = ["Send it again", "Send the same request again"];
+        let is_retryable = retry_phrases
+            .iter()
+            .any(|retry_phrases| fix.starts_with(retry_phrases));
+        let named = summary.contains(&format!("`{}`", kind.slug()));
+        assert_eq!(named, is_retryable, "{}", kind.slug());
     }
 }
 
 #[test]
-fn every_code_of_a_field_error_is_in_the_table_and_no_other() {
+fn table_lists_exactly_the_field_error_codes() {
     let (_, text) = sections()
         .into_iter()
         .find(|(name, _)| *name == FIELD_ERRORS)

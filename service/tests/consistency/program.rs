@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-pub fn ask(arguments: &[&str]) -> Value {
+pub fn run_json(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_orderly"))
         .args(arguments)
         .env_clear()
@@ -20,7 +20,7 @@ pub struct Schema(Value);
 
 impl Schema {
     pub fn get() -> Self {
-        Self(ask(&["config", "--schema"]))
+        Self(run_json(&["config", "--schema"]))
     }
 
     /// This field of each setting that has it.

@@ -43,7 +43,11 @@ pub fn pages(places: &[&str]) -> Vec<Page> {
 }
 
 /// The words of all these places that begin so, each with its place.
-pub fn named(places: &[&str], beginning: &str, may_be: fn(char) -> bool) -> Vec<(String, String)> {
+pub fn find_words(
+    places: &[&str],
+    beginning: &str,
+    may_be: fn(char) -> bool,
+) -> Vec<(String, String)> {
     let pages = pages(places);
     let words = pages.iter().flat_map(|page| page.words(beginning, may_be));
     words.collect()

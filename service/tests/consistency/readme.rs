@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::process::{Orderly, Process};
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::process::{ChildProcess, OrderlyCommand};
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 /// Where the README's lines look for the service: its default address.
 const URL: &str = "http://127.0.0.1:8080";
@@ -59,7 +59,7 @@ fn commands(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_command_exists() {
+async fn every_readme_command_exists() {
     let readme = read("README.md");
     let makefile = read("Makefile");
     let commands = commands(&readme);
@@ -72,7 +72,7 @@ async fn every_command_exists() {
                 assert!(makefile.contains(&rule), "{command}");
             }
             ["orderly", subcommand, ..] => {
-                Orderly::new().succeed(&[subcommand, "--help"]).await;
+                OrderlyCommand::new().succeed(&[subcommand, "--help"]).await;
             }
             [script, ..] => assert!(root().join(script).exists(), "{command}"),
             [] => {}
@@ -81,12 +81,12 @@ async fn every_command_exists() {
 }
 
 #[test]
-fn every_path_exists() {
+fn every_readme_path_exists() {
     let readme = read("README.md");
     let linked = links(&readme).into_iter().map(|(_, target)| target);
     let named = quoted(&readme).into_iter().filter(|name| {
-        let of_the_tree = name.split('/').next().unwrap();
-        name.contains('/') && root().join(of_the_tree).is_dir()
+        let folder = name.split('/').next().unwrap();
+        name.contains('/') && root().join(folder).is_dir()
     });
     let folders = readme.lines().filter_map(|line| {
         let folder = line.strip_prefix("| `")?.split('`').next()?;
@@ -104,7 +104,7 @@ fn every_path_exists() {
 }
 
 #[test]
-fn the_map_shows_every_folder() {
+fn folder_table_shows_every_folder() {
     let readme = read("README.md");
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
@@ -116,7 +116,7 @@ fn the_map_shows_every_folder() {
 }
 
 #[test]
-fn every_claim_names_a_test_that_is_there() {
+fn every_claim_names_an_existing_test() {
     let readme = read("README.md");
     let mut claims = 0;
     for (label, file) in links(&readme) {
@@ -139,13 +139,13 @@ fn every_claim_names_a_test_that_is_there() {
 }
 
 /// The block of the README that begins with a log-in.
-fn lines_that_place_an_order(readme: &str) -> &str {
+fn order_example(readme: &str) -> &str {
     let mut blocks = blocks(readme).into_iter();
     blocks.find(|block| block.starts_with("TOKEN=")).unwrap()
 }
 
 #[test]
-fn the_banner_shows_the_same_lines() {
+fn banner_shows_readme_example() {
     let script = read("scripts/run.sh");
     let banner = script.split("<<END\n").nth(1).unwrap();
     // What the shell makes of it.
@@ -154,19 +154,19 @@ fn the_banner_shows_the_same_lines() {
         .replace("$api", URL)
         .replace("\\\\", "\\")
         .replace('\u{0}', "$");
-    for line in lines_that_place_an_order(&read("README.md")).lines() {
+    for line in order_example(&read("README.md")).lines() {
         assert!(shown.contains(line), "{line}");
     }
 }
 
 #[test]
-fn the_banner_names_every_path_for_operators_and_how_to_mend_what_it_breaks() {
+fn banner_lists_admin_paths_and_fault_commands() {
     let script = read("scripts/run.sh");
     let banner = script.split("<<END\n").nth(1).unwrap();
     let source = read("service/src/http/admin.rs");
     let paths = source.split("\n//! | `/").skip(1);
     let paths: Vec<&str> = paths.map(|row| row.split('`').next().unwrap()).collect();
-    assert_eq!(paths.len(), 5, "is the table still written so? {paths:?}");
+    assert_eq!(paths.len(), 5, "the table has another format: {paths:?}");
     for path in paths {
         assert!(banner.contains(&format!("$admin/{path}")), "{path}");
     }
@@ -177,26 +177,27 @@ fn the_banner_names_every_path_for_operators_and_how_to_mend_what_it_breaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lines_that_place_an_order_place_one() {
+async fn readme_example_places_an_order() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
-    let served = Served::start(&orderly).await;
-    let lines = lines_that_place_an_order(&read("README.md")).replace(URL, &served.url);
-    let run = Process::start(Command::new("bash").args(["-c", &lines]));
-    let shown = run.ended().await;
+    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly = OrderlyCommand::with_database(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
+    let service = ServiceProcess::start(&orderly).await;
+    let lines = order_example(&read("README.md")).replace(URL, &service.url);
+    let run = ChildProcess::start(Command::new("bash").args(["-c", &lines]));
+    let shown = run.wait().await;
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
     assert!(
         shown.stdout.contains(r#""status":"paid""#),
         "{}",
         shown.stdout
     );
-    assert_eq!(database.rows("orders WHERE status = 'paid'").await, 1);
-    served.stop("TERM").await;
+    assert_eq!(database.count_rows("orders WHERE status = 'paid'").await, 1);
+    service.stop("TERM").await;
 }
 
 #[test]
-fn the_checker_reads_commands_links_and_blocks() {
+fn checker_reads_commands_links_and_blocks() {
     let text = "Run `make x`.\n```sh\nmake y\n```\nSee [`name`](a/b.rs) and [c](d.md).\n";
     assert_eq!(commands(text), ["make y", "make x"]);
     assert_eq!(links(text), [("`name`", "a/b.rs"), ("c", "d.md")]);

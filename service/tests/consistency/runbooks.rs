@@ -80,12 +80,15 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_drill_has_a_runbook_that_leads_back_to_it() {
+fn every_drill_has_runbook_that_links_back() {
     let pages = pages();
     for (name, (file, comment)) in drills() {
         let page = (pages.get(&name)).unwrap_or_else(|| panic!("docs/runbooks lacks {name}.md"));
-        let there = format!("Runbook: `docs/runbooks/{name}.md`");
-        assert!(comment.contains(&there), "the drill {name} lacks: {there}");
+        let reference = format!("Runbook: `docs/runbooks/{name}.md`");
+        assert!(
+            comment.contains(&reference),
+            "the drill {name} lacks: {reference}"
+        );
         let back = format!("Drill: [`{name}`](../../service/tests/drills/{file}.rs)");
         assert!(page.contains(&back), "{name}.md lacks: {back}");
         let run = format!("`make drills ARGS={name}`");
@@ -94,7 +97,7 @@ fn every_drill_has_a_runbook_that_leads_back_to_it() {
 }
 
 #[test]
-fn every_alert_leads_to_a_runbook_that_names_it() {
+fn every_alert_links_to_runbook_that_names_it() {
     let (pages, alerts) = (pages(), alerts());
     for (alert, page) in &alerts {
         assert!(pages.contains_key(page), "{alert}: there is no {page}.md");
@@ -109,7 +112,7 @@ fn every_alert_leads_to_a_runbook_that_names_it() {
 }
 
 #[test]
-fn every_runbook_has_a_drill_or_an_alert() {
+fn every_runbook_has_drill_or_alert() {
     let (drills, alerts) = (drills(), alerts());
     for name in pages().into_keys() {
         let has_alert = alerts.values().any(|page| *page == name);
@@ -119,7 +122,7 @@ fn every_runbook_has_a_drill_or_an_alert() {
 }
 
 #[test]
-fn the_index_lists_every_page_and_every_link_leads_somewhere() {
+fn index_lists_every_runbook_and_every_link_resolves() {
     let index = &files("docs/runbooks")["README"];
     for (name, text) in pages() {
         let link = format!("| [{name}]({name}.md) |");
@@ -133,7 +136,7 @@ fn the_index_lists_every_page_and_every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_page_has_the_same_four_parts() {
+fn every_runbook_has_standard_headings() {
     for (name, text) in pages() {
         let headings: Vec<&str> = text
             .lines()
@@ -145,12 +148,12 @@ fn every_page_has_the_same_four_parts() {
 
 /// A name is registered if it can't be registered again.
 fn is_registered(registry: &Registry, name: &str) -> bool {
-    let again = IntCounter::new(name, "a name to try").unwrap();
+    let again = IntCounter::new(name, "a test name").unwrap();
     registry.register(Box::new(again)).is_err()
 }
 
 #[test]
-fn metrics_settings_and_log_lines_are_named_as_they_are() {
+fn runbooks_name_existing_metrics_settings_and_log_lines() {
     let registry = Metrics::new().unwrap().registry;
     PoolMetrics::new(&registry).unwrap();
     let http = PrometheusMetricsBuilder::new("orderly").registry(registry.clone());
@@ -180,7 +183,7 @@ fn metrics_settings_and_log_lines_are_named_as_they_are() {
             let literal = format!("\"{message}\"");
             assert!(
                 sources.contains(&literal),
-                "{name}.md: nobody logs {literal}"
+                "{name}.md: no log statement has the message {literal}"
             );
         }
     }

@@ -1,10 +1,10 @@
 //! Environment variables.
 
 use super::program::Schema;
-use super::project::{TEXTS, named};
+use super::project::{TEXTS, find_words};
 
 /// Variables that are no settings, each with the file that reads it.
-const OTHERS: &[(&str, &str)] = &[
+const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ORDERLY_CONFIG_DIR", "service/src/config/layers.rs"),
     ("ORDERLY_BUILD_COMMIT", "service/build.rs"),
     ("ORDERLY_BUILD_EPOCH", "service/build.rs"),
@@ -18,34 +18,38 @@ const OTHERS: &[(&str, &str)] = &[
     ("ORDERLY_CONTRACT_TOKEN", "scripts/contract/"),
 ];
 
-fn may_be(c: char) -> bool {
+fn is_variable_char(c: char) -> bool {
     c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
 }
 
 #[test]
-fn every_variable_is_read_by_the_program_or_by_what_we_run_around_it() {
+fn every_variable_is_read_by_service_or_tools() {
     // How the documents say "any setting".
     const ANY: [&str; 2] = ["ORDERLY__SECTION__KEY", "ORDERLY__SECTION__KEY_FILE"];
     let schema = Schema::get();
     let mut known = schema.all("variable");
     known.extend(schema.all("file_variable"));
-    known.extend(OTHERS.iter().map(|(variable, _)| (*variable).to_owned()));
+    known.extend(
+        OTHER_VARIABLES
+            .iter()
+            .map(|(variable, _)| (*variable).to_owned()),
+    );
     let is_known = |word: &str| match word.strip_suffix("__") {
         // `ORDERLY__RATE_LIMIT__…`: a section.
         Some(_) => known.iter().any(|variable| variable.starts_with(word)),
         None => known.contains(word) || ANY.contains(&word),
     };
-    let mut named = named(TEXTS, "ORDERLY_", may_be);
+    let mut named = find_words(TEXTS, "ORDERLY_", is_variable_char);
     named.retain(|(word, _)| word != "ORDERLY_");
-    assert!(named.len() > 20, "are the files still there? {named:?}");
+    assert!(named.len() > 20, "too few variables found: {named:?}");
     let unknown: Vec<_> = (named.iter().filter(|(word, _)| !is_known(word))).collect();
-    assert!(unknown.is_empty(), "nobody reads it: {unknown:#?}");
+    assert!(unknown.is_empty(), "read by nothing: {unknown:#?}");
 }
 
 #[test]
-fn what_is_no_setting_is_still_read_where_this_says() {
-    for (variable, reader) in OTHERS {
-        let found = named(&[reader], variable, may_be);
+fn other_variables_are_read_by_listed_files() {
+    for (variable, reader) in OTHER_VARIABLES {
+        let found = find_words(&[reader], variable, is_variable_char);
         let is_read = found.iter().any(|(word, _)| word == variable);
         assert!(is_read, "{reader} does not read {variable}");
     }

@@ -10,15 +10,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::load::Load;
-use crate::load::Outcome::Status;
-use crate::stage::{Stage, keep_it_so};
+use crate::environment::{DrillEnvironment, hold_for};
+use crate::load::AttemptOutcome::Status;
+use crate::load::LoadGenerator;
 
-const A_WHILE: Duration = Duration::from_secs(8);
-const SOON: Duration = Duration::from_secs(5);
+const MEASUREMENT_PERIOD: Duration = Duration::from_secs(8);
+const MAX_RECOVERY: Duration = Duration::from_secs(5);
 
 /// What a customer who is not meant waits at most, on a busy machine.
-const AS_ALWAYS: Duration = Duration::from_secs(3);
+const NORMAL_LATENCY: Duration = Duration::from_secs(3);
 
 /// The quota of each client in `rate_limited`: more than a customer needs, and much less
 /// than one that asks without a pause.
@@ -44,46 +44,48 @@ async fn overload() {
         "load_shedding.max_limit=64",
         "load_shedding.target_latency=400ms",
     ];
-    let mut stage = Stage::set("overload", &settings).await;
-    let slow = stage.database().await.batch_execute(SLOW_ORDERS).await;
+    let mut env = DrillEnvironment::start("overload", &settings).await;
+    let slow = env.database().await.batch_execute(SLOW_ORDERS).await;
     slow.unwrap();
 
     // Two of three customers buy: ten orders a second, then twenty, forty, and ten again.
-    let began = Instant::now();
-    let load = stage.load(15).await;
-    load.nobody_tries_again();
-    let as_many_as_can_be_served = load.more(15);
-    let peak = orders_in_a_while(&load).await;
-    let too_many = load.more(30);
-    let at_twice_the_load = orders_in_a_while(&load).await;
-    assert_eq!(stage.service().probe("/readyz").await, Some(200));
-    too_many.cancel();
-    as_many_as_can_be_served.cancel();
-    let recovered = load.well_within(SOON, Instant::now()).await;
+    let started_at = Instant::now();
+    let load = env.start_load(15).await;
+    load.disable_retries();
+    let peak_load = load.add_rate(15);
+    let peak = count_orders(&load).await;
+    let overload = load.add_rate(30);
+    let at_twice_the_load = count_orders(&load).await;
+    assert_eq!(env.service().probe("/readyz").await, Some(200));
+    overload.cancel();
+    peak_load.cancel();
+    let recovered = load
+        .assert_recovery_within(MAX_RECOVERY, Instant::now())
+        .await;
 
-    let seen = load.stop().await;
-    let shed = stage.service().metric("orderly_requests_shed_total").await;
+    let results = load.stop().await;
+    let shed = env.service().metric("orderly_requests_shed_total").await;
     assert!(
         at_twice_the_load * 100 >= peak * 85,
         "{peak} orders at the peak, only {at_twice_the_load} over it"
     );
-    seen.only(&[Status(200), Status(201), Status(503)]);
-    let refused = seen.count_since(began, Status(503)) as f64;
-    assert!(refused > 0.0, "nobody was refused");
+    results.assert_outcomes(&[Status(200), Status(201), Status(503)]);
+    let rejected = results.count_since(started_at, Status(503)) as f64;
+    assert!(rejected > 0.0, "no order was rejected");
     assert!(
-        shed >= refused * 0.9,
-        "{refused} were refused, {shed} at the door"
+        shed >= rejected * 0.9,
+        "{rejected} were rejected, {shed} of them shed"
     );
-    seen.nobody_was_refused_later_than(Duration::from_secs(2));
-    seen.nobody_waited_longer_than(Duration::from_secs(6));
-    stage.finish(&seen, recovered).await;
+    results.assert_rejection_latency_below(Duration::from_secs(2));
+    results.assert_latency_below(Duration::from_secs(6));
+    env.finish(&results, recovered).await;
 }
 
 /// How many orders were placed in a while from now on.
-async fn orders_in_a_while(load: &Load) -> usize {
-    let began = Instant::now();
-    keep_it_so(A_WHILE).await;
-    load.so_far(|seen| seen.count_since(began, Status(201)))
+async fn count_orders(load: &LoadGenerator) -> usize {
+    let started_at = Instant::now();
+    hold_for(MEASUREMENT_PERIOD).await;
+    load.inspect(|results| results.count_since(started_at, Status(201)))
 }
 
 /// Runbook: `docs/runbooks/slow_clients.md`
@@ -98,11 +100,11 @@ async fn slow_clients() {
         "http.request_body_timeout=2s",
         "load_shedding.max_limit=100",
     ];
-    let mut stage = Stage::set("slow_clients", &settings).await;
-    let api = stage.service().api;
-    let load = stage.load(20).await;
+    let mut env = DrillEnvironment::start("slow_clients", &settings).await;
+    let api = env.service().api;
+    let load = env.start_load(20).await;
 
-    let began = Instant::now();
+    let started_at = Instant::now();
     let head = format!(
         "POST /v1/orders HTTP/1.1\r\nhost: {api}\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\nidempotency-key: slow\r\n",
@@ -110,52 +112,52 @@ async fn slow_clients() {
     );
     let slow_body = format!("{head}content-length: 1000\r\n\r\n{{");
     let huge_header = format!("{head}x-huge: {}", "x".repeat(1_000_000));
-    let mut crowd = JoinSet::new();
+    let mut connections = JoinSet::new();
     for _ in 0..120 {
-        crowd.spawn(drip(api, format!("{head}x-slow: ")));
-        crowd.spawn(drip(api, slow_body.clone()));
+        connections.spawn(send_slowly(api, format!("{head}x-slow: ")));
+        connections.spawn(send_slowly(api, slow_body.clone()));
     }
     for _ in 0..10 {
-        crowd.spawn(drip(api, huge_header.clone()));
+        connections.spawn(send_slowly(api, huge_header.clone()));
     }
-    while let Some(ended) = crowd.join_next().await {
-        let answer = ended.unwrap();
-        let refused = ["", "HTTP/1.1 4", "HTTP/1.1 5"];
+    while let Some(ended) = connections.join_next().await {
+        let response = ended.unwrap();
+        let rejected = ["", "HTTP/1.1 4", "HTTP/1.1 5"];
         assert!(
-            refused.contains(&&answer[..answer.len().min(10)]),
-            "{answer}"
+            rejected.contains(&&response[..response.len().min(10)]),
+            "{response}"
         );
     }
-    let thrown_out = began.elapsed();
+    let closed_after = started_at.elapsed();
     assert!(
-        thrown_out < Duration::from_secs(8),
-        "it took {thrown_out:?}"
+        closed_after < Duration::from_secs(8),
+        "it took {closed_after:?}"
     );
 
-    load.flows().await;
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(AS_ALWAYS);
-    stage.finish(&seen, thrown_out).await;
+    load.wait_until_healthy().await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, closed_after).await;
 }
 
 /// Sends `beginning` and then a byte now and then, until it is thrown out; returns the
 /// answer, if there was one.
-async fn drip(to: SocketAddr, beginning: String) -> String {
+async fn send_slowly(to: SocketAddr, beginning: String) -> String {
     let (mut read, mut write) = TcpStream::connect(to).await.unwrap().into_split();
-    let drip = async {
+    let sending = async {
         write.write_all(beginning.as_bytes()).await?;
         loop {
-            keep_it_so(Duration::from_millis(200)).await;
+            hold_for(Duration::from_millis(200)).await;
             write.write_all(b"x").await?;
         }
     };
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     tokio::select! {
-        Err::<(), std::io::Error>(_thrown_out) = drip => {}
-        _ = read.read_to_end(&mut answer) => {}
+        Err::<(), std::io::Error>(_thrown_out) = sending => {}
+        _ = read.read_to_end(&mut response) => {}
     }
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// Runbook: `docs/runbooks/rate_limited.md`
@@ -168,63 +170,70 @@ async fn rate_limited() {
         format!("rate_limit.read_per_minute={}", PER_SECOND * 60),
         format!("rate_limit.read_burst={BURST}"),
     ];
-    let mut stage = Stage::set("rate_limited", &settings.each_ref().map(String::as_str)).await;
-    let load = stage.load(20).await;
-    let url = format!("http://{}/v1/orders", stage.service().api);
-    let ask = reqwest::Client::new()
+    let mut env =
+        DrillEnvironment::start("rate_limited", &settings.each_ref().map(String::as_str)).await;
+    let load = env.start_load(20).await;
+    let url = format!("http://{}/v1/orders", env.service().api);
+    let request = reqwest::Client::new()
         .get(url)
-        .bearer_auth(load.stranger().await);
+        .bearer_auth(load.register_client().await);
 
-    let began = Instant::now();
-    let mut flood = JoinSet::new();
+    let started_at = Instant::now();
+    let mut flooding = JoinSet::new();
     for _ in 0..8 {
-        flood.spawn(as_fast_as_it_can(ask.try_clone().unwrap()));
+        flooding.spawn(send_without_pause(request.try_clone().unwrap()));
     }
-    let answers = flood.join_all().await.concat();
+    let responses = flooding.join_all().await.concat();
     let ended = Instant::now();
-    let served = answers
+    let accepted = responses
         .iter()
-        .filter(|answer| matches!(answer, (200, None)))
+        .filter(|response| matches!(response, (200, None)))
         .count();
-    let refusals: Vec<u64> = (answers.iter())
-        .filter_map(|answer| match answer {
+    let retry_delays: Vec<u64> = (responses.iter())
+        .filter_map(|response| match response {
             (429, retry_after) => Some(retry_after.expect("Retry-After")),
             _ => None,
         })
         .collect();
     assert_eq!(
-        served + refusals.len(),
-        answers.len(),
+        accepted + retry_delays.len(),
+        responses.len(),
         "it got something else"
     );
-    assert!(!refusals.is_empty(), "the flood was let through");
+    assert!(!retry_delays.is_empty(), "the flood was let through");
     // Twice: where Redis is slow to say, the replica counts alone, from the beginning.
-    let quota = u64::from(BURST) + (ended - began).as_secs() * u64::from(PER_SECOND);
-    assert!(served as u64 <= 2 * quota, "{served} served, of {quota}");
+    let quota = u64::from(BURST) + (ended - started_at).as_secs() * u64::from(PER_SECOND);
+    assert!(
+        accepted as u64 <= 2 * quota,
+        "{accepted} served, of {quota}"
+    );
     let limited = r#"orderly_requests_rate_limited_total{class="read"}"#;
-    assert!(stage.service().metric(limited).await >= refusals.len() as f64);
+    assert!(env.service().metric(limited).await >= retry_delays.len() as f64);
 
-    let longest = refusals.into_iter().max().unwrap();
-    keep_it_so(Duration::from_secs(longest)).await;
-    assert_eq!(ask.send().await.unwrap().status(), 200);
+    let longest = retry_delays.into_iter().max().unwrap();
+    hold_for(Duration::from_secs(longest)).await;
+    assert_eq!(request.send().await.unwrap().status(), 200);
     let recovered = ended.elapsed();
-    assert!(recovered <= SOON, "it was kept out for {recovered:?}");
+    assert!(
+        recovered <= MAX_RECOVERY,
+        "it was kept out for {recovered:?}"
+    );
 
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(AS_ALWAYS);
-    stage.finish(&seen, recovered).await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, recovered).await;
 }
 
 /// The statuses that it gets in a while, with what `Retry-After` says.
-async fn as_fast_as_it_can(ask: RequestBuilder) -> Vec<(u16, Option<u64>)> {
-    let mut answers = Vec::new();
-    let began = Instant::now();
-    while began.elapsed() < A_WHILE {
-        let answer = ask.try_clone().unwrap().send().await.unwrap();
-        let retry_after = answer.headers().get("retry-after");
+async fn send_without_pause(request: RequestBuilder) -> Vec<(u16, Option<u64>)> {
+    let mut responses = Vec::new();
+    let started_at = Instant::now();
+    while started_at.elapsed() < MEASUREMENT_PERIOD {
+        let response = request.try_clone().unwrap().send().await.unwrap();
+        let retry_after = response.headers().get("retry-after");
         let seconds = retry_after.map(|value| value.to_str().unwrap().parse().unwrap());
-        answers.push((answer.status().as_u16(), seconds));
+        responses.push((response.status().as_u16(), seconds));
     }
-    answers
+    responses
 }

@@ -1,15 +1,15 @@
 //! Drills: something is taken away under load, and what the service promises about it
 //! is checked.
 //!
-//! Every drill has a stage of its own ([`stage::Stage`]): a Postgres and a Redis that it
+//! Every drill has its own environment ([`environment::DrillEnvironment`]): a Postgres and a Redis that it
 //! may kill or freeze, a payment gateway that fails on command, and one or more replicas
-//! of the real binary. Customers come at a constant rate ([`load::Load`]) and behave as
+//! of the real binary. Customers come at a constant rate ([`load::LoadGenerator`]) and behave as
 //! good clients do: what was refused or lost they send again, with the same key. A drill
 //! then checks three things:
 //!
 //! 1. what the customers saw (only the statuses that it names), and how long they waited,
 //! 2. how long it took until all was well again,
-//! 3. the books ([`stage::books`]): no order lost, none doubled, none paid twice, no
+//! 3. the invariants ([`environment::invariants`]): no order lost, none doubled, none paid twice, no
 //!    money taken without an order.
 //!
 //! Each is named after the page in `docs/runbooks` that tells people what to do when it
@@ -26,8 +26,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod environment;
 mod load;
-mod stage;
 
 mod clients;
 mod gateway;

@@ -3,86 +3,87 @@
 
 use std::time::{Duration, Instant};
 
-use crate::load::Outcome::Status;
-use crate::stage::services::Service::Redis;
-use crate::stage::{Stage, keep_it_so};
+use crate::environment::dependencies::Dependency::Redis;
+use crate::environment::{DrillEnvironment, hold_for};
+use crate::load::AttemptOutcome::Status;
 use crate::support::eventually::eventually;
-use crate::support::sql::number;
+use crate::support::sql::query_number;
 
 const OUTAGE: Duration = Duration::from_secs(8);
 /// Much shorter than the outage, and longer than a busy machine takes for an order.
-const UNNOTICED: Duration = Duration::from_secs(3);
-const SOON: Duration = Duration::from_secs(15);
+const NORMAL_LATENCY: Duration = Duration::from_secs(3);
+const MAX_RECOVERY: Duration = Duration::from_secs(15);
 
 /// Runbook: `docs/runbooks/redis_killed.md`
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed() {
-    let mut stage = Stage::set("redis_killed", &[]).await;
-    let load = stage.load(20).await;
+    let mut env = DrillEnvironment::start("redis_killed", &[]).await;
+    let load = env.start_load(20).await;
 
-    stage.services.kill(Redis);
-    events_pile_up(&stage).await;
-    keep_it_so(OUTAGE).await;
-    stage.service().probe_becomes("/readyz", 200).await;
+    env.dependencies.kill(Redis);
+    wait_for_event_backlog(&env).await;
+    hold_for(OUTAGE).await;
+    env.service().wait_for_probe("/readyz", 200).await;
 
-    let back = stage.services.start_again(Redis);
-    let recovered = events_are_published(&stage, back).await;
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(UNNOTICED);
-    stage.finish(&seen, recovered).await;
+    let restored_at = env.dependencies.restart(Redis);
+    let recovered = wait_until_backlog_is_published(&env, restored_at).await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, recovered).await;
 }
 
 /// Runbook: `docs/runbooks/redis_frozen.md`
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_frozen() {
-    let mut stage = Stage::set("redis_frozen", &[]).await;
-    let load = stage.load(20).await;
+    let mut env = DrillEnvironment::start("redis_frozen", &[]).await;
+    let load = env.start_load(20).await;
 
-    stage.services.freeze(Redis);
+    env.dependencies.freeze(Redis);
     let breaker = r#"orderly_breaker_state{breaker="redis"}"#;
-    stage
-        .service()
-        .metric_becomes(breaker, |state| state == 2.0)
+    env.service()
+        .wait_for_metric(breaker, |state| state == 2.0)
         .await;
-    events_pile_up(&stage).await;
-    keep_it_so(OUTAGE).await;
-    stage.service().probe_becomes("/readyz", 200).await;
+    wait_for_event_backlog(&env).await;
+    hold_for(OUTAGE).await;
+    env.service().wait_for_probe("/readyz", 200).await;
 
-    let back = stage.services.thaw(Redis);
-    let recovered = events_are_published(&stage, back).await;
-    stage
-        .service()
-        .metric_becomes(breaker, |state| state == 0.0)
+    let restored_at = env.dependencies.thaw(Redis);
+    let recovered = wait_until_backlog_is_published(&env, restored_at).await;
+    env.service()
+        .wait_for_metric(breaker, |state| state == 0.0)
         .await;
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(UNNOTICED);
-    stage.finish(&seen, recovered).await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, recovered).await;
 }
 
 /// Waits until an event has waited for longer than the relay ever lets it.
-async fn events_pile_up(stage: &Stage) {
-    let mut conn = stage.database().await;
+async fn wait_for_event_backlog(env: &DrillEnvironment) {
+    let mut conn = env.database().await;
     eventually("events wait in the outbox", async || {
         let old = "SELECT count(*) AS value FROM outbox \
                    WHERE occurred_at < now() - interval '2 seconds'";
-        (number(&mut conn, old).await > 0).then_some(())
+        (query_number(&mut conn, old).await > 0).then_some(())
     })
     .await;
 }
 
 /// Waits until what has piled up is published, and says how long that took.
-async fn events_are_published(stage: &Stage, since: Instant) -> Duration {
-    let mut conn = stage.database().await;
+async fn wait_until_backlog_is_published(env: &DrillEnvironment, since: Instant) -> Duration {
+    let mut conn = env.database().await;
     let newest = "SELECT coalesce(max(id), 0) AS value FROM outbox";
-    let newest = number(&mut conn, newest).await;
+    let newest = query_number(&mut conn, newest).await;
     let left = format!("SELECT count(*) AS value FROM outbox WHERE id <= {newest}");
     eventually("the events are published", async || {
-        (number(&mut conn, &left).await == 0).then_some(())
+        (query_number(&mut conn, &left).await == 0).then_some(())
     })
     .await;
-    let took = since.elapsed();
-    assert!(took <= SOON, "it took {took:?} until they were published");
-    took
+    let duration = since.elapsed();
+    assert!(
+        duration <= MAX_RECOVERY,
+        "it took {duration:?} until they were published"
+    );
+    duration
 }

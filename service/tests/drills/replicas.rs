@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::load::Load;
-use crate::load::Outcome::{Broken, Status};
-use crate::stage::Stage;
-use crate::stage::moments::{self, HeldUp, Moment};
-use crate::stage::proxy::Proxy;
+use crate::environment::DrillEnvironment;
+use crate::environment::load_balancer::LoadBalancer;
+use crate::environment::pause_points::{self, Pause, PausePoint};
+use crate::load::AttemptOutcome::{ConnectionFailed, Status};
+use crate::load::LoadGenerator;
 use crate::support::eventually::eventually;
-use crate::support::sql::{number, texts};
+use crate::support::sql::{query_number, query_texts};
 
 /// It takes a second or two; a busy machine needs more to start a process.
-const SOON: Duration = Duration::from_secs(20);
+const MAX_RECOVERY: Duration = Duration::from_secs(20);
 /// Longer than the proxy takes to see that a replica is not ready any more.
 const DRAIN: &str = "shutdown.drain_delay=1s";
 /// Less than `shutdown.drain_timeout` alone: no idle connection has held it to the end of that.
-const STOPS_WITHIN: Duration = Duration::from_secs(18);
+const MAX_STOP_DURATION: Duration = Duration::from_secs(18);
 /// Nobody was forgotten by a replica that went.
-const AS_ALWAYS: Duration = Duration::from_secs(8);
+const NORMAL_LATENCY: Duration = Duration::from_secs(8);
 const CHARGED: &str = r#"orderly_payment_attempts_total{outcome="charged"}"#;
 
 /// Runbook: `docs/runbooks/sigterm_under_load.md`
@@ -29,18 +29,21 @@ const CHARGED: &str = r#"orderly_payment_attempts_total{outcome="charged"}"#;
 /// What is measured is how long it takes to end, once told.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load() {
-    let mut stage = Stage::with_replicas("sigterm_under_load", 2, &[DRAIN]).await;
-    let proxy = Proxy::start(&stage.folder, &stage.replicas).await;
-    let load = stage.load_at(vec![proxy.address], 20).await;
+    let mut env = DrillEnvironment::start_with_replicas("sigterm_under_load", 2, &[DRAIN]).await;
+    let proxy = LoadBalancer::start(&env.folder, &env.replicas).await;
+    let load = env.start_load_at(vec![proxy.address], 20).await;
 
-    let took = stage.service().stop().await;
-    assert!(took <= STOPS_WITHIN, "it took {took:?} to stop");
+    let stop_duration = env.service().stop().await;
+    assert!(
+        stop_duration <= MAX_STOP_DURATION,
+        "it took {stop_duration:?} to stop"
+    );
 
-    load.flows().await;
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(AS_ALWAYS);
-    stage.finish(&seen, took).await;
+    load.wait_until_healthy().await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, stop_duration).await;
 }
 
 /// Runbook: `docs/runbooks/rolling_restart.md`
@@ -48,28 +51,34 @@ async fn sigterm_under_load() {
 /// What is measured is how long one replica is away, at most.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart() {
-    let mut stage = Stage::with_replicas("rolling_restart", 3, &[DRAIN]).await;
-    let proxy = Proxy::start(&stage.folder, &stage.replicas).await;
-    let load = stage.load_at(vec![proxy.address], 20).await;
+    let mut env = DrillEnvironment::start_with_replicas("rolling_restart", 3, &[DRAIN]).await;
+    let proxy = LoadBalancer::start(&env.folder, &env.replicas).await;
+    let load = env.start_load_at(vec![proxy.address], 20).await;
 
-    let folder = stage.folder.clone();
-    let mut longest = Duration::ZERO;
-    for replica in &mut stage.replicas {
-        let stopping = replica.stop().await;
-        assert!(stopping <= STOPS_WITHIN, "{stopping:?} to stop");
+    let folder = env.folder.clone();
+    let mut max_restart = Duration::ZERO;
+    for replica in &mut env.replicas {
+        let stop_duration = replica.stop().await;
+        assert!(
+            stop_duration <= MAX_STOP_DURATION,
+            "{stop_duration:?} to stop"
+        );
         let started = Instant::now();
-        replica.start_again(&folder).await;
-        proxy.uses(replica).await;
-        let starting = started.elapsed();
-        assert!(starting <= SOON, "{starting:?} until it was used again");
-        longest = longest.max(stopping + starting);
+        replica.restart(&folder).await;
+        proxy.wait_for_replica(replica).await;
+        let start_duration = started.elapsed();
+        assert!(
+            start_duration <= MAX_RECOVERY,
+            "{start_duration:?} until it was used again"
+        );
+        max_restart = max_restart.max(stop_duration + start_duration);
     }
 
-    load.flows().await;
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201)]);
-    seen.nobody_waited_longer_than(AS_ALWAYS);
-    stage.finish(&seen, longest).await;
+    load.wait_until_healthy().await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, max_restart).await;
 }
 
 /// Runbook: `docs/runbooks/service_killed.md`
@@ -80,46 +89,53 @@ async fn rolling_restart() {
 /// the gateway has made and could not say so.
 #[tokio::test(flavor = "multi_thread")]
 async fn service_killed() {
-    let mut stage = Stage::set("service_killed", &[]).await;
-    moments::prepare(stage.database().await).await;
+    let mut env = DrillEnvironment::start("service_killed", &[]).await;
+    pause_points::install(env.database().await).await;
     let faults = json!({"latency_ms": 300, "charge_then_reset_rate": 0.2});
-    stage.gateway.faults(faults).await;
-    let load = stage.load(20).await;
+    env.gateway.set_faults(faults).await;
+    let load = env.start_load(20).await;
 
-    let folder = stage.folder.clone();
+    let folder = env.folder.clone();
     let mut recovered = Duration::ZERO;
     let mut kills = Vec::new();
-    for moment in [Moment::Ordering, Moment::Committing, Moment::Settling] {
-        let mut held_up = HeldUp::at(moment, stage.database().await).await;
-        held_up.somebody().await;
+    for point in [
+        PausePoint::Ordering,
+        PausePoint::Committing,
+        PausePoint::Settling,
+    ] {
+        let mut pause = Pause::at(point, env.database().await).await;
+        pause.wait_for_transaction().await;
         let killed = Instant::now();
-        stage.service().kill();
-        drop(held_up);
-        if moment == Moment::Committing {
-            orders_are_placed_that_nobody_was_told_of(&stage, &load).await;
+        env.service().kill();
+        drop(pause);
+        if point == PausePoint::Committing {
+            wait_for_unacknowledged_order(&env, &load).await;
         }
         kills.push(killed);
-        stage.service().start_again(&folder).await;
-        recovered = recovered.max(load.well_within(SOON, killed).await);
+        env.service().restart(&folder).await;
+        recovered = recovered.max(load.assert_recovery_within(MAX_RECOVERY, killed).await);
     }
 
-    stage.gateway.faults(json!({})).await;
-    let seen = load.stop().await;
+    env.gateway.set_faults(json!({})).await;
+    let results = load.stop().await;
     // 409: Postgres has not noticed yet that the first try is dead.
-    seen.only(&[Status(200), Status(201), Status(409), Broken]);
-    let in_an_order = &kills[..2];
-    let cut_off = |killed: &Instant| seen.cut_off_at(*killed) > 0;
-    assert!(in_an_order.iter().all(cut_off), "no customer was cut off");
-    stage.finish(&seen, recovered).await;
+    results.assert_outcomes(&[Status(200), Status(201), Status(409), ConnectionFailed]);
+    let during_order = &kills[..2];
+    let interrupted = |killed: &Instant| results.interrupted_at(*killed) > 0;
+    assert!(
+        during_order.iter().all(interrupted),
+        "no customer was cut off"
+    );
+    env.finish(&results, recovered).await;
 }
 
 /// The service must not run: what it has answered, everybody knows.
-async fn orders_are_placed_that_nobody_was_told_of(stage: &Stage, load: &Load) {
-    let mut conn = stage.database().await;
-    eventually("an order is placed that nobody was told of", async || {
-        let placed = number(&mut conn, "SELECT count(*) AS value FROM orders").await;
-        let told = load.so_far(|seen| seen.orders.values().flatten().count());
-        (placed > told as i64).then_some(())
+async fn wait_for_unacknowledged_order(env: &DrillEnvironment, load: &LoadGenerator) {
+    let mut conn = env.database().await;
+    eventually("an order is placed and not acknowledged", async || {
+        let placed = query_number(&mut conn, "SELECT count(*) AS value FROM orders").await;
+        let acknowledged = load.inspect(|results| results.orders.values().flatten().count());
+        (placed > acknowledged as i64).then_some(())
     })
     .await;
 }
@@ -136,47 +152,47 @@ async fn two_replicas() {
         "payments.timeout=3s",
         "payments.lease_duration=7s",
     ];
-    let mut stage = Stage::with_replicas("two_replicas", 2, &settings).await;
-    stage.gateway.faults(json!({"latency_ms": 200})).await;
-    let load = stage.load(20).await;
-    for replica in &stage.replicas {
-        replica.metric_becomes(CHARGED, |n| n > 5.0).await;
+    let mut env = DrillEnvironment::start_with_replicas("two_replicas", 2, &settings).await;
+    env.gateway.set_faults(json!({"latency_ms": 200})).await;
+    let load = env.start_load(20).await;
+    for replica in &env.replicas {
+        replica.wait_for_metric(CHARGED, |n| n > 5.0).await;
     }
 
     // While the second one stands still, all new jobs that are leased are the first one's.
-    stage.gateway.faults(json!({"hang_rate": 1.0})).await;
-    stage.replicas[1].freeze();
-    let mut conn = stage.database().await;
+    env.gateway.set_faults(json!({"hang_rate": 1.0})).await;
+    env.replicas[1].freeze();
+    let mut conn = env.database().await;
     let now = "SELECT (extract(epoch FROM now()) * 1000)::int8 AS value";
-    let now_ms = number(&mut conn, now).await;
+    let now_ms = query_number(&mut conn, now).await;
     let leased = format!(
         "SELECT order_id::text AS value FROM payment_jobs WHERE lease_token IS NOT NULL \
          AND created_at > to_timestamp({now_ms} / 1000.0)"
     );
     eventually("the first one leases new jobs", async || {
-        let some = !texts(&mut conn, &leased).await.is_empty();
-        some.then_some(())
+        let is_leased = !query_texts(&mut conn, &leased).await.is_empty();
+        is_leased.then_some(())
     })
     .await;
     let killed = Instant::now();
-    stage.service().kill();
-    let orphans = texts(&mut conn, &leased).await;
+    env.service().kill();
+    let orphans = query_texts(&mut conn, &leased).await;
     assert!(!orphans.is_empty(), "it died with empty hands");
 
-    stage.gateway.faults(json!({"latency_ms": 200})).await;
-    stage.replicas[1].thaw();
+    env.gateway.set_faults(json!({"latency_ms": 200})).await;
+    env.replicas[1].thaw();
     let left = format!(
         "SELECT count(*) AS value FROM payment_jobs WHERE order_id::text IN ('{}')",
         orphans.join("', '")
     );
     eventually("the second one takes them up", async || {
-        (number(&mut conn, &left).await == 0).then_some(())
+        (query_number(&mut conn, &left).await == 0).then_some(())
     })
     .await;
     let recovered = killed.elapsed();
-    assert!(recovered <= SOON, "it took {recovered:?}");
+    assert!(recovered <= MAX_RECOVERY, "it took {recovered:?}");
 
-    let seen = load.stop().await;
-    seen.only(&[Status(200), Status(201), Status(409), Broken]);
-    stage.finish(&seen, recovered).await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201), Status(409), ConnectionFailed]);
+    env.finish(&results, recovered).await;
 }

@@ -6,8 +6,8 @@
     reason = "a test may panic"
 )]
 
-mod answers;
-mod failing;
-mod paying;
-mod restarting;
+mod faults;
+mod payments;
+mod responses;
+mod restart;
 mod support;

@@ -12,14 +12,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Longer than any answer takes, so that only a real hang reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) fn local() -> SocketAddr {
+pub(crate) fn any_local_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 pub(crate) async fn start() -> SandboxGateway {
-    SandboxGateway::start(local(), None).await.unwrap()
+    SandboxGateway::start(any_local_port(), None).await.unwrap()
 }
 
 /// A client that gives up on an answer after `timeout`.
@@ -30,15 +30,15 @@ pub(crate) fn client(url: &str, timeout: Duration) -> PaymentGateway {
 pub(crate) fn config(url: &str, timeout: Duration) -> PaymentsConfig {
     PaymentsConfig {
         gateway_url: url.to_owned(),
-        connect_timeout: PATIENCE,
-        read_timeout: PATIENCE,
+        connect_timeout: LONG_TIMEOUT,
+        read_timeout: LONG_TIMEOUT,
         timeout,
         ..PaymentsConfig::default()
     }
 }
 
-pub(crate) fn patient(gateway: &SandboxGateway) -> PaymentGateway {
-    client(&gateway.url(), PATIENCE)
+pub(crate) fn lenient_client(gateway: &SandboxGateway) -> PaymentGateway {
+    client(&gateway.url(), LONG_TIMEOUT)
 }
 
 pub(crate) fn charge_id(outcome: ChargeOutcome) -> String {
@@ -92,7 +92,7 @@ impl LedgerFile {
     }
 
     pub(crate) async fn start(&self) -> std::io::Result<SandboxGateway> {
-        SandboxGateway::start(local(), Some(self.0.clone())).await
+        SandboxGateway::start(any_local_port(), Some(self.0.clone())).await
     }
 }
 

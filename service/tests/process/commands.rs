@@ -5,22 +5,22 @@ use serde_json::Value;
 
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway};
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, start_gateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_applies_everything_and_a_second_time_nothing() {
+async fn migrate_is_idempotent() {
     let database = TestDatabase::empty().await;
-    let orderly = Orderly::on(&database);
+    let orderly = OrderlyCommand::with_database(&database);
     assert!(orderly.succeed(&["migrate"]).await.starts_with("applied "));
     let again = orderly.succeed(&["migrate"]).await;
     assert_eq!(again, "the schema is up to date");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_migrations_at_once_do_not_get_in_each_others_way() {
+async fn concurrent_migrations_apply_once() {
     let database = TestDatabase::empty().await;
-    let orderly = Orderly::on(&database);
+    let orderly = OrderlyCommand::with_database(&database);
     let (one, other) = tokio::join!(orderly.succeed(&["migrate"]), orderly.succeed(&["migrate"]));
     let applied = [&one, &other].map(|printed| printed.starts_with("applied "));
     assert_eq!(
@@ -31,9 +31,9 @@ async fn two_migrations_at_once_do_not_get_in_each_others_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_adds_a_thousand_products_and_two_users_once() {
+async fn seed_adds_products_and_users_once() {
     let database = TestDatabase::new().await;
-    let orderly = Orderly::on(&database);
+    let orderly = OrderlyCommand::with_database(&database);
     let first = orderly.succeed(&["seed"]).await;
     assert_eq!(
         first,
@@ -44,8 +44,8 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
         second,
         "users: 0 added, 2 there already\nproducts: 0 added, 1000 there already"
     );
-    assert_eq!(database.rows("products").await, 1000);
-    assert_eq!(database.rows("users").await, 2);
+    assert_eq!(database.count_rows("products").await, 1000);
+    assert_eq!(database.count_rows("users").await, 2);
 
     // One of its own is gone, and one of somebody else's is there.
     let mut conn = database.connect().await;
@@ -57,29 +57,29 @@ async fn seed_adds_a_thousand_products_and_two_users_once() {
         third,
         "users: 0 added, 2 there already\nproducts: 2 added, 998 there already"
     );
-    assert_eq!(database.rows("products").await, 1001);
+    assert_eq!(database.count_rows("products").await, 1001);
 
-    let served = Served::start(&orderly).await;
-    let customer = served.customer().await;
-    let admin = served
+    let service = ServiceProcess::start(&orderly).await;
+    let customer = service.log_in_as_customer().await;
+    let admin = service
         .log_in("admin@example.com", "orderly-demo-admin")
         .await;
     for (token, role) in [(customer, "customer"), (admin, "admin")] {
-        let me = served.get("/v1/users/me", &token).await.expect(200);
+        let me = service.get("/v1/users/me", &token).await.expect(200);
         assert_eq!(me["role"], role);
     }
-    served.stop("TERM").await;
+    service.stop("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_is_refused_in_production() {
+async fn seed_is_rejected_in_production() {
     let database = TestDatabase::new().await;
-    let orderly = Orderly::on(&database)
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY_ENV", "production")
         .set("ORDERLY__AUTH__SIGNING_KEY", &ed25519_pem());
     let message = orderly.fail(1, &["seed"]).await;
     assert!(message.contains("ORDERLY_ENV is production"), "{message}");
-    assert_eq!(database.rows("users").await, 0);
+    assert_eq!(database.count_rows("users").await, 0);
 }
 
 fn ed25519_pem() -> String {
@@ -91,12 +91,12 @@ fn ed25519_pem() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_says_whether_the_service_is_ready() {
+async fn healthcheck_reports_readiness() {
     let database = TestDatabase::new().await;
-    let orderly = Orderly::on(&database);
-    let served = Served::start(&orderly).await;
-    let port = served.admin_port.to_string();
-    let probe = Orderly::new().set("ORDERLY__ADMIN__PORT", &port);
+    let orderly = OrderlyCommand::with_database(&database);
+    let service = ServiceProcess::start(&orderly).await;
+    let port = service.admin_port.to_string();
+    let probe = OrderlyCommand::new().set("ORDERLY__ADMIN__PORT", &port);
     assert_eq!(probe.succeed(&["healthcheck"]).await, "ready");
 
     // The process lives, its database does not.
@@ -109,16 +109,16 @@ async fn healthcheck_says_whether_the_service_is_ready() {
     assert!(message.contains("503"), "{message}");
     assert!(message.contains("postgres: the database"), "{message}");
 
-    served.stop("TERM").await;
+    service.stop("TERM").await;
     let message = probe.fail(1, &["healthcheck"]).await;
     assert!(message.contains("does not answer"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateway_faults_breaks_the_gateway_and_mends_it() {
-    let (process, url) = gateway(&Orderly::new(), &[]).await;
+async fn gateway_faults_sets_and_clears_faults() {
+    let (process, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
     let (_, port) = url.rsplit_once(':').unwrap();
-    let orderly = Orderly::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", port);
+    let orderly = OrderlyCommand::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", port);
     let error_rate = async |arguments: &[&str]| {
         let printed = orderly.succeed(arguments).await;
         let faults: Value = serde_json::from_str(&printed).unwrap();
@@ -138,41 +138,41 @@ async fn gateway_faults_breaks_the_gateway_and_mends_it() {
     assert_eq!(error_rate(&["gateway-faults", "{}"]).await, 0.0);
 
     process.signal("TERM");
-    process.ended().await;
+    process.wait().await;
     let message = orderly.fail(1, &["gateway-faults"]).await;
     assert!(message.contains("does not answer"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn version_tells_which_build_this_is() {
-    let printed = Orderly::new().succeed(&["version", "--json"]).await;
+async fn version_reports_build() {
+    let printed = OrderlyCommand::new().succeed(&["version", "--json"]).await;
     let build: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
     for field in ["commit", "build_date", "rustc", "target"] {
         assert!(!build[field].as_str().unwrap().is_empty(), "{printed}");
     }
-    let line = Orderly::new().succeed(&["--version"]).await;
+    let line = OrderlyCommand::new().succeed(&["--version"]).await;
     let commit = build["commit"].as_str().unwrap();
     let expected = format!("orderly {} ({commit})", env!("CARGO_PKG_VERSION"));
     assert_eq!(line, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openapi_prints_what_the_service_serves() {
-    let printed = Orderly::new().succeed(&["openapi"]).await;
+async fn openapi_command_prints_served_document() {
+    let printed = OrderlyCommand::new().succeed(&["openapi"]).await;
     let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(printed["openapi"], "3.1.0");
 
     let database = TestDatabase::new().await;
-    let served = Served::start(&Orderly::on(&database)).await;
-    let document = served.get("/openapi.json", "").await.expect(200);
+    let service = ServiceProcess::start(&OrderlyCommand::with_database(&database)).await;
+    let document = service.get("/openapi.json", "").await.expect(200);
     assert_eq!(document, printed);
-    served.stop("TERM").await;
+    service.stop("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
-    let help = Orderly::new().succeed(&["--help"]).await;
+async fn help_lists_every_command_and_wrong_usage_exits_with_2() {
+    let help = OrderlyCommand::new().succeed(&["--help"]).await;
     for command in [
         "serve",
         "migrate",
@@ -191,7 +191,10 @@ async fn help_has_a_line_for_each_command_and_wrong_usage_is_2() {
             words.next() == Some(command) && words.next().is_some()
         });
         assert!(listed, "{command}: {help}");
-        Orderly::new().succeed(&[command, "--help"]).await;
+        OrderlyCommand::new().succeed(&[command, "--help"]).await;
     }
-    assert_eq!(Orderly::new().run(&["frobnicate"]).await.code, Some(2));
+    assert_eq!(
+        OrderlyCommand::new().run(&["frobnicate"]).await.code,
+        Some(2)
+    );
 }

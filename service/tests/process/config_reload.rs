@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::configured::Process;
+use super::configured_service::ConfiguredService;
 use crate::support::eventually::eventually;
 
 /// Begins halfway between `load_shedding.min_limit` and `load_shedding.max_limit`.
@@ -20,7 +20,7 @@ fn replace(file: &Path, text: &str) {
     fs::rename(&new, file).unwrap();
 }
 
-async fn metric_becomes(process: &Process, name: &str, value: f64) {
+async fn metric_becomes(process: &ConfiguredService, name: &str, value: f64) {
     eventually(&format!("{name}is {value}"), async || {
         (process.metric(name).await == value).then_some(())
     })
@@ -28,8 +28,8 @@ async fn metric_becomes(process: &Process, name: &str, value: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
-    let process = Process::start("files", &[]).await;
+async fn applies_changed_file_but_not_invalid_one() {
+    let process = ConfiguredService::start("files", &[]).await;
     let file = process.config.join("local.toml");
     metric_becomes(&process, LIMIT, 264.0).await;
 
@@ -40,7 +40,7 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
     .unwrap();
     metric_becomes(&process, LIMIT, 330.0).await;
     let warning = process
-        .says("a changed setting is not used before a restart")
+        .wait_for_log("a changed setting is not used before a restart")
         .await;
     assert_eq!(warning["key"], "http.workers");
 
@@ -58,8 +58,8 @@ async fn a_changed_file_is_taken_up_a_bad_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_never_rests_is_read_all_the_same() {
-    let process = Process::start("restless", &[]).await;
+async fn reloads_despite_constant_directory_changes() {
+    let process = ConfiguredService::start("restless", &[]).await;
     fs::write(
         process.config.join("local.toml"),
         "load_shedding.min_limit = 330",
@@ -73,8 +73,8 @@ async fn a_directory_that_never_rests_is_read_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_config_map_is_swapped_by_a_symbolic_link() {
-    let process = Process::start("config-map", &[]).await;
+async fn reloads_config_map_swapped_by_symlink() {
+    let process = ConfiguredService::start("config-map", &[]).await;
     let version = |name: &str, min_limit: u32| {
         let directory = process.config.join(name);
         fs::create_dir(&directory).unwrap();
@@ -95,9 +95,9 @@ async fn a_config_map_is_swapped_by_a_symbolic_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reads_again_what_no_watch_can_see() {
+async fn sighup_reloads_unwatched_file() {
     // The file is elsewhere: nothing happens in the directory when it changes.
-    let process = Process::start("hangup", &[]).await;
+    let process = ConfiguredService::start("hangup", &[]).await;
     let elsewhere = process.config.with_file_name("hangup-elsewhere.toml");
     fs::write(&elsewhere, "load_shedding.min_limit = 330").unwrap();
     symlink(&elsewhere, process.config.join("local.toml")).unwrap();
@@ -113,7 +113,7 @@ async fn sighup_reads_again_what_no_watch_can_see() {
     eventually("debug lines are logged", async || {
         process.get("/v1/products").await.unwrap();
         process
-            .logged(|line| line["level"] == "DEBUG")
+            .has_logged(|line| line["level"] == "DEBUG")
             .then_some(())
     })
     .await;

@@ -2,32 +2,32 @@
 
 use serde_json::{Value, json};
 
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
+async fn lists_and_requeues_dead_lettered_payment() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = Orderly::on(&database)
+    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url)
         .set("ORDERLY__PAYMENTS__MAX_ATTEMPTS", "1")
         .set("ORDERLY__PAYMENTS__MIN_RETRY_DURATION", "0s");
-    let served = Served::start(&orderly).await;
+    let service = ServiceProcess::start(&orderly).await;
     let faults = async |faults: Value| {
-        let put = served.client.put(format!("{gateway_url}/faults"));
-        let answer = put.json(&faults).send().await.unwrap();
-        assert!(answer.status().is_success());
+        let put = service.client.put(format!("{gateway_url}/faults"));
+        let response = put.json(&faults).send().await.unwrap();
+        assert!(response.status().is_success());
     };
     let none = orderly.succeed(&["jobs", "list"]).await;
     assert_eq!(none, "no payment is dead-lettered");
 
     faults(json!({"error_rate": 1.0})).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let order = served.order(&token, &product).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
     let id = order["id"].as_str().unwrap();
-    let line = served.process.logged("a payment was given up").await;
+    let line = service.process.wait_for_log("a payment was given up").await;
     assert_eq!(line["order_id"], id);
 
     let listed = list(&orderly).await;
@@ -40,19 +40,19 @@ async fn a_payment_that_was_given_up_is_listed_and_can_be_put_back() {
     assert!(table.contains(id), "{table}");
 
     faults(json!({})).await;
-    let back = orderly.succeed(&["jobs", "requeue", id]).await;
-    assert_eq!(back, "1 requeued");
-    served.order_reaches(&token, &order, "paid").await;
+    let output = orderly.succeed(&["jobs", "requeue", id]).await;
+    assert_eq!(output, "1 requeued");
+    service.wait_for_order_status(&token, &order, "paid").await;
     assert!(list(&orderly).await.is_empty());
 
     let message = orderly.fail(1, &["jobs", "requeue", id]).await;
     assert!(message.contains("is dead-lettered"), "{message}");
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
     assert_eq!(none, "0 requeued");
-    served.stop("TERM").await;
+    service.stop("TERM").await;
 }
 
-async fn list(orderly: &Orderly) -> Vec<Value> {
+async fn list(orderly: &OrderlyCommand) -> Vec<Value> {
     let printed = orderly.succeed(&["jobs", "list", "--json"]).await;
     serde_json::from_str(&printed).unwrap()
 }

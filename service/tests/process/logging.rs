@@ -6,39 +6,39 @@ use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
-use crate::support::answer::Answer;
 use crate::support::app::send;
 use crate::support::eventually::eventually;
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::process::OrderlyCommand;
+use crate::support::response::TestResponse;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_request_has_one_access_line_with_its_route() {
+async fn logs_one_access_line_per_request_with_route() {
     let database = seeded_database().await;
-    let served = Served::start(&Orderly::on(&database)).await;
-    let token = served.customer().await;
-    let product = served.product().await;
+    let service = ServiceProcess::start(&OrderlyCommand::with_database(&database)).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
     let path = format!("/v1/products/{}", product["id"].as_str().unwrap());
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let traced = served
+    let traced = service
         .request(Method::GET, &path)
         .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
     send(traced, "").await.expect(200);
-    served.order(&token, &product).await;
-    let nothing = served.get("/canary/path?canary=query", "").await;
+    service.place_order(&token, &product).await;
+    let nothing = service.get("/canary/path?canary=query", "").await;
     let problem = nothing.expect_problem(404, "not-found");
-    served
+    service
         .get("/v1/orders?canary=query", &token)
         .await
         .expect(422);
-    served.get("/v1/orders", "").await.expect(401);
-    let malformed = served
+    service.get("/v1/orders", "").await.expect(401);
+    let malformed = service
         .request(Method::POST, "/v1/sessions")
         .header("content-type", "application/json")
         .body("{canary");
     send(malformed, "").await.expect(400);
 
-    let log = served.stop("TERM").await;
+    let log = service.stop("TERM").await;
     let access: Vec<&Value> = log
         .iter()
         .filter(|line| line["message"] == "request")
@@ -74,18 +74,18 @@ async fn each_request_has_one_access_line_with_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_a_request_and_of_a_job_has_its_ids() {
+async fn request_and_job_log_lines_have_trace_ids() {
     let database = seeded_database().await;
-    let (_gateway, url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = Orderly::on(&database)
+    let (_gateway, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &url)
         .set("ORDERLY__LOG__FILTER", "warn,orderly=info");
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let order = served.order(&token, &product).await;
-    served.order_reaches(&token, &order, "paid").await;
-    let log = served.stop("TERM").await;
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
+    service.wait_for_order_status(&token, &order, "paid").await;
+    let log = service.stop("TERM").await;
     for message in ["request", "payment"] {
         let mut lines = log.iter().filter(|line| line["message"] == message);
         let line = lines.next().unwrap();
@@ -93,14 +93,14 @@ async fn every_line_of_a_request_and_of_a_job_has_its_ids() {
             assert_eq!(line[id].as_str().map(str::len), Some(digits), "{line}");
         }
     }
-    let nobodys = log.iter().find(|line| line["message"] == "ready").unwrap();
-    assert_eq!(nobodys["trace_id"], Value::Null);
+    let ready_line = log.iter().find(|line| line["message"] == "ready").unwrap();
+    assert_eq!(ready_line["trace_id"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_for_people_has_the_ids_at_its_end() {
+async fn pretty_log_line_ends_with_trace_ids() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FORMAT", "pretty");
+    let orderly = OrderlyCommand::with_database(&database).set("ORDERLY__LOG__FORMAT", "pretty");
     let process = orderly.start(&["serve"]);
     let line = async |with: &str| {
         let find = async || process.lines().into_iter().find(|line| line.contains(with));
@@ -112,8 +112,8 @@ async fn a_line_for_people_has_the_ids_at_its_end() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let problem: Value = client.get(url).send().await.unwrap().json().await.unwrap();
     let access = line("INFO request method=").await;
-    let (said, ids) = access.split_once(" trace_id=").unwrap();
-    assert!(said.contains("route=unmatched status=404"), "{access}");
+    let (message, ids) = access.split_once(" trace_id=").unwrap();
+    assert!(message.contains("route=unmatched status=404"), "{access}");
     let (trace_id, span_id) = ids.split_once(" span_id=").unwrap();
     assert_eq!(
         (trace_id, span_id.len()),
@@ -122,77 +122,78 @@ async fn a_line_for_people_has_the_ids_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_long_is_logged_with_its_trace_while_it_still_does() {
+async fn logs_slow_request_with_trace_while_it_runs() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database)
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__HTTP__SLOW_REQUEST_THRESHOLD", "100ms")
         .set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1ms");
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
     let row = format!(
         "SELECT 1 FROM products WHERE id = '{}'",
         product["id"].as_str().unwrap()
     );
-    let held = database.lock(&row).await;
+    let row_lock = database.lock_rows(&row).await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let order = served
+    let order = service
         .order_request(&token, &product)
         .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
     let order = tokio::spawn(send(order, ""));
-    is_logged(&served, "a slow request still runs", trace_id).await;
+    wait_for_trace_log(&service, "a slow request still runs", trace_id).await;
 
-    held.release().await;
+    row_lock.release().await;
     order.await.unwrap().expect(201);
-    is_logged(&served, "a slow statement", trace_id).await;
-    served.stop("TERM").await;
+    wait_for_trace_log(&service, "a slow statement", trace_id).await;
+    service.stop("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_nobody_waited_for_to_the_end_is_logged_as_slow() {
+async fn logs_abandoned_statement_as_slow() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1s");
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
+    let orderly = OrderlyCommand::with_database(&database)
+        .set("ORDERLY__DATABASE__SLOW_STATEMENT_THRESHOLD", "1s");
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
     let id = product["id"].as_str().unwrap();
     let row = format!("SELECT 1 FROM products WHERE id = '{id}'");
-    let _held = database.lock(&row).await;
+    let _held = database.lock_rows(&row).await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let order = served
+    let order = service
         .order_request(&token, &product)
         .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
         .header("x-request-timeout-ms", "3000");
     send(order, "")
         .await
         .expect_problem(504, "deadline-exceeded");
-    let line = is_logged(&served, "a slow statement", trace_id).await;
+    let line = wait_for_trace_log(&service, "a slow statement", trace_id).await;
     assert_eq!(line["abandoned"], true);
     assert!(
         line["statement"].as_str().unwrap().contains("FOR"),
         "{line}"
     );
     assert!(!line.to_string().contains(id), "{line}");
-    served.stop("TERM").await;
+    service.stop("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_delays_nobody() {
+async fn unread_log_does_not_block_requests() {
     let database = seeded_database().await;
     // Talkative, to fill the pipe and the queue behind it.
-    let orderly = Orderly::on(&database).set("ORDERLY__LOG__FILTER", "trace");
+    let orderly = OrderlyCommand::with_database(&database).set("ORDERLY__LOG__FILTER", "trace");
     let process = orderly.start_unread_after("\"message\":\"ready\"", &["serve"]);
     let client = Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(20));
-    let served = Served::of("http", client.build().unwrap(), process).await;
+    let service = ServiceProcess::from_process("http", client.build().unwrap(), process).await;
     let admin = async |path: &str| {
-        let url = format!("http://127.0.0.1:{}{path}", served.admin_port);
-        Answer::read(served.client.get(url).send().await.unwrap()).await
+        let url = format!("http://127.0.0.1:{}{path}", service.admin_port);
+        TestResponse::read(service.client.get(url).send().await.unwrap()).await
     };
     eventually("lines are dropped", async || {
         for _ in 0..20 {
-            served.get("/v1/products", "").await.expect(200);
+            service.get("/v1/products", "").await.expect(200);
         }
         let metrics = admin("/metrics").await.text;
         let mut lines = metrics.lines();
@@ -201,39 +202,39 @@ async fn a_log_that_nobody_reads_delays_nobody() {
         (dropped != "0").then_some(())
     })
     .await;
-    served.get("/v1/products", "").await.expect(200);
+    service.get("/v1/products", "").await.expect(200);
     assert_eq!(admin("/livez").await.status, 200);
 
-    served.process.signal("TERM");
-    assert_eq!(served.process.ended().await.code, Some(0));
+    service.process.signal("TERM");
+    assert_eq!(service.process.wait().await.code, Some(0));
 }
 
 /// Waits for such a line of that trace.
-async fn is_logged(served: &Served, message: &str, trace_id: &str) -> Value {
+async fn wait_for_trace_log(service: &ServiceProcess, message: &str, trace_id: &str) -> Value {
     eventually(&format!("{message} of {trace_id}"), async || {
-        let mut log = served.process.log().into_iter();
+        let mut log = service.process.log().into_iter();
         log.find(|line| line["message"] == message && line["trace_id"] == trace_id)
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shed_is_counted_and_no_error_in_the_log() {
+async fn shed_request_is_logged_without_error() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database)
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__LOAD_SHEDDING__MIN_LIMIT", "1")
         .set("ORDERLY__LOAD_SHEDDING__MAX_LIMIT", "1");
-    let served = Served::start(&orderly).await;
+    let service = ServiceProcess::start(&orderly).await;
     let mut blocker = database.connect().await;
     let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
     blocker.batch_execute(lock).await.unwrap();
 
-    let waiting = served.get("/v1/products?search=a", "");
+    let waiting = service.get("/v1/products?search=a", "");
     let others = async {
-        database.sessions_wait_for_a_lock(1).await;
+        database.wait_for_lock_waiters(1).await;
         eventually("another one is shed", async || {
-            let answer = served.get("/v1/products?search=b", "").await;
-            (answer.status == 503).then_some(())
+            let response = service.get("/v1/products?search=b", "").await;
+            (response.status == 503).then_some(())
         })
         .await;
         blocker.batch_execute("ROLLBACK").await.unwrap();
@@ -241,7 +242,7 @@ async fn what_is_shed_is_counted_and_no_error_in_the_log() {
     let (waited, ()) = tokio::join!(waiting, others);
     waited.expect(200);
 
-    let log = served.stop("TERM").await;
+    let log = service.stop("TERM").await;
     let shed = |line: &&Value| line["status"] == 503;
     assert!(log.iter().any(|line| shed(&line)), "its access line");
     for line in &log {

@@ -10,10 +10,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod books;
+mod check_invariants;
 mod commands;
 mod config_reload;
-mod configured;
+mod configured_service;
 mod crash_recovery;
 mod jobs;
 mod logging;

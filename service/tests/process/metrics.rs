@@ -7,14 +7,14 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::app::send;
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 #[tokio::test]
-async fn the_page_is_current() {
+async fn metrics_page_is_current() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let written = std::fs::read_to_string(page).unwrap();
-    let current = Orderly::new().succeed(&["metrics"]).await;
+    let current = OrderlyCommand::new().succeed(&["metrics"]).await;
     assert!(
         written.trim_end() == current,
         "docs/metrics.md is out of date; renew it: cargo run -p orderly -- metrics > docs/metrics.md"
@@ -22,7 +22,7 @@ async fn the_page_is_current() {
 }
 
 /// The types of the metrics that are shown, and of each the names of its labels.
-fn shown(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
+fn exposed_metrics(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
     let mut shown = BTreeMap::<String, (String, Vec<String>)>::new();
     for line in text.lines() {
         if let Some(kind) = line.strip_prefix("# TYPE ") {
@@ -31,8 +31,8 @@ fn shown(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
             continue;
         }
         let name = line.split(['{', ' ']).next().unwrap();
-        let of = ["", "_bucket", "_sum", "_count"];
-        let family = of
+        let suffixes = ["", "_bucket", "_sum", "_count"];
+        let family = suffixes
             .iter()
             .find_map(|part| name.strip_suffix(part).filter(|n| shown.contains_key(*n)));
         let (Some(family), Some((_, rest))) = (family, line.split_once('{')) else {
@@ -48,26 +48,27 @@ fn shown(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shown_is_listed_and_labels_are_nobodys_invention() {
+async fn exposed_metrics_are_listed_with_bounded_labels() {
     let database = seeded_database().await;
-    let (_gateway, url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let order = served.order(&token, &product).await;
-    served.order_reaches(&token, &order, "paid").await;
-    let invented = Method::from_bytes(b"CANARY").unwrap();
-    let answer = send(served.request(invented, "/v1/canary"), "").await;
-    answer.expect_problem(404, "not-found");
+    let (_gateway, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly =
+        OrderlyCommand::with_database(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
+    service.wait_for_order_status(&token, &order, "paid").await;
+    let unknown_method = Method::from_bytes(b"CANARY").unwrap();
+    let response = send(service.request(unknown_method, "/v1/canary"), "").await;
+    response.expect_problem(404, "not-found");
 
-    let admin = format!("http://127.0.0.1:{}/metrics", served.admin_port);
-    let text = send(served.client.get(admin), "").await.text;
+    let admin = format!("http://127.0.0.1:{}/metrics", service.admin_port);
+    let text = send(service.client.get(admin), "").await.text;
     assert!(!text.contains("CANARY") && !text.contains("canary"));
     assert!(text.contains(r#"{endpoint="unmatched",method="_OTHER",status="404"}"#));
-    let listed = Orderly::new().succeed(&["metrics", "--json"]).await;
+    let listed = OrderlyCommand::new().succeed(&["metrics", "--json"]).await;
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
-    let shown = shown(&text);
+    let shown = exposed_metrics(&text);
     assert!(shown.len() > 30, "{shown:?}");
     for (name, (kind, labels)) in &shown {
         let entry = listed.iter().find(|entry| entry["name"] == name.as_str());

@@ -7,13 +7,13 @@ use base64::Engine as _;
 use reqwest::{Client, Method};
 use serde_json::json;
 
-use crate::support::answer::Answer;
 use crate::support::app::send;
-use crate::support::certificates::{Authority, Leaf};
+use crate::support::certificates::{CertificateAuthority, LeafCertificate};
 use crate::support::collector::Collector;
-use crate::support::process::{Orderly, folder};
-use crate::support::redis_tls::TlsRedis;
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::process::{OrderlyCommand, scratch_dir};
+use crate::support::redis_tls::TlsRedisServer;
+use crate::support::response::TestResponse;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 const REDIS_PASSWORD: &str = "canary-redis-5b1e";
 const USER_PASSWORD: &str = "canary-user-9c47 horse battery";
@@ -23,27 +23,27 @@ struct Canaries(Vec<(&'static str, String)>);
 
 /// What came out, by where.
 #[derive(Default)]
-struct CameOut(Vec<(String, String)>);
+struct CollectedOutput(Vec<(String, String)>);
 
-impl CameOut {
-    fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
-        self.0.push((place.into(), text.into()));
+impl CollectedOutput {
+    fn add(&mut self, source: impl Into<String>, text: impl Into<String>) {
+        self.0.push((source.into(), text.into()));
     }
 
-    fn add_answer(&mut self, place: &str, answer: &Answer) {
-        let headers = format!("{:?}", answer.headers);
-        self.add(place, headers + &answer.text);
+    fn add_response(&mut self, source: &str, response: &TestResponse) {
+        let headers = format!("{:?}", response.headers);
+        self.add(source, headers + &response.text);
     }
 
     fn search(&self, canaries: &Canaries) {
-        for (place, text) in &self.0 {
+        for (source, text) in &self.0 {
             assert!(
                 !text.is_empty(),
-                "nothing came out at {place}: is it still looked at?"
+                "nothing came out at {source}: is it still looked at?"
             );
             for (name, canary) in &canaries.0 {
                 let line = text.lines().find(|line| line.contains(canary.as_str()));
-                assert_eq!(line, None, "the {name} came out at {place}");
+                assert_eq!(line, None, "the {name} came out at {source}");
             }
         }
     }
@@ -59,14 +59,19 @@ fn signing_key() -> (String, String) {
     (pem, text[24..56].to_owned())
 }
 
-fn tls_key(leaf: &Leaf) -> String {
+fn tls_key(leaf: &LeafCertificate) -> String {
     let pem = std::fs::read_to_string(&leaf.key).unwrap();
     let middle = pem.lines().nth(2).unwrap();
     middle[..32].to_owned()
 }
 
-fn config(leaf: &Leaf, authority: &Authority, redis: &TlsRedis, key: &str) -> Orderly {
-    Orderly::new()
+fn config(
+    leaf: &LeafCertificate,
+    authority: &CertificateAuthority,
+    redis: &TlsRedisServer,
+    key: &str,
+) -> OrderlyCommand {
+    OrderlyCommand::new()
         .set(
             "ORDERLY__HTTP__TLS_CERTIFICATE",
             leaf.certificate.to_str().unwrap(),
@@ -82,13 +87,13 @@ fn config(leaf: &Leaf, authority: &Authority, redis: &TlsRedis, key: &str) -> Or
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_comes_out_anywhere() {
+async fn no_output_contains_a_secret() {
     let database = seeded_database().await;
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let leaf = authority.leaf();
-    let redis = TlsRedis::start(&leaf, REDIS_PASSWORD).await;
+    let redis = TlsRedisServer::start(&leaf, REDIS_PASSWORD).await;
     let (pem, signing_key) = signing_key();
-    let key_file = folder().join("signing-key.pem");
+    let key_file = scratch_dir().join("signing-key.pem");
     std::fs::write(&key_file, pem).unwrap();
     let mut canaries = Canaries(vec![
         (
@@ -109,69 +114,71 @@ async fn no_secret_comes_out_anywhere() {
         "ORDERLY__DATABASE__URL",
         &format!("{}?sslmode=require", database.url),
     );
-    let mut came_out = CameOut::default();
+    let mut output = CollectedOutput::default();
     let collector = Collector::start().await;
     let orderly = orderly.set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url);
 
-    let (gateway, url) = gateway(&orderly, &[]).await;
+    let (gateway, url) = start_gateway(&orderly, &[]).await;
     let orderly = orderly.set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);
     let client = Client::builder()
         .no_proxy()
-        .tls_certs_only([authority.trusted()]);
-    let served = Served::start_at("https", client.build().unwrap(), &orderly).await;
-    let token = shop(&served, &mut came_out).await;
+        .tls_certs_only([authority.root_certificate()]);
+    let service =
+        ServiceProcess::start_with_client("https", client.build().unwrap(), &orderly).await;
+    let token = exercise_secrets(&service, &mut output).await;
     canaries.0.push(("access token", token.clone()));
     canaries.0.push((
         "access token's signature",
         token.rsplit_once('.').unwrap().1.to_owned(),
     ));
     for path in ["/metrics", "/healthz", "/readyz"] {
-        let url = format!("http://127.0.0.1:{}{path}", served.admin_port);
-        let answer = Answer::read(served.client.get(url).send().await.unwrap()).await;
-        came_out.add_answer(path, &answer);
+        let url = format!("http://127.0.0.1:{}{path}", service.admin_port);
+        let response = TestResponse::read(service.client.get(url).send().await.unwrap()).await;
+        output.add_response(path, &response);
     }
-    served.process.signal("HUP");
-    served
+    service.process.signal("HUP");
+    service
         .process
-        .logged("the configuration was reloaded")
+        .wait_for_log("the configuration was reloaded")
         .await;
-    let log = served.stop("TERM").await;
+    let log = service.stop("TERM").await;
     assert!(log.iter().any(|line| line["level"] == "TRACE"));
     let lines: Vec<String> = log.iter().map(ToString::to_string).collect();
-    came_out.add("the log", lines.join("\n"));
-    came_out.add("the spans", format!("{:#?}", collector.spans()));
+    output.add("the log", lines.join("\n"));
+    output.add("the spans", format!("{:#?}", collector.spans()));
     gateway.signal("TERM");
-    came_out.add("the gateway's log", gateway.ended().await.stdout);
+    output.add("the gateway's log", gateway.wait().await.stdout);
 
     for arguments in [
         &["config"][..],
         &["config", "--json"],
         &["config", "--schema"],
     ] {
-        came_out.add(format!("{arguments:?}"), orderly.succeed(arguments).await);
+        output.add(format!("{arguments:?}"), orderly.succeed(arguments).await);
     }
-    failed_starts(&orderly, &mut came_out).await;
-    came_out.search(&canaries);
+    failed_starts(&orderly, &mut output).await;
+    output.search(&canaries);
 }
 
 /// Everything that a client does with a secret, and all that goes wrong with one. Returns the access token.
-async fn shop(served: &Served, came_out: &mut CameOut) -> String {
+async fn exercise_secrets(service: &ServiceProcess, output: &mut CollectedOutput) -> String {
     let user = json!({"email": "canary@example.com", "password": USER_PASSWORD, "name": "Canary"});
-    let post = |path: &str| served.request(Method::POST, path);
+    let post = |path: &str| service.request(Method::POST, path);
     let registered = send(post("/v1/users").json(&user), "").await;
     assert_eq!(registered.status, 201);
-    came_out.add_answer("a registration", &registered);
-    let token = served.log_in("canary@example.com", USER_PASSWORD).await;
-    came_out.add_answer("a profile", &served.get("/v1/users/me", &token).await);
-    let product = served.product().await;
-    let order = served.order(&token, &product).await;
-    served.order_reaches(&token, &order, "paid").await;
-    came_out.add("an order", order.to_string());
+    output.add_response("a registration", &registered);
+    let token = service.log_in("canary@example.com", USER_PASSWORD).await;
+    output.add_response("a profile", &service.get("/v1/users/me", &token).await);
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
+    service.wait_for_order_status(&token, &order, "paid").await;
+    output.add("an order", order.to_string());
 
-    let wrong = json!({"email": "canary@example.com", "password": format!("{USER_PASSWORD}-not")});
+    let wrong_password =
+        json!({"email": "canary@example.com", "password": format!("{USER_PASSWORD}-not")});
     let text = format!("{{\"password\": \"{USER_PASSWORD}\", ");
-    for (place, body) in [
-        ("a wrong password", wrong.to_string()),
+    for (source, body) in [
+        ("a wrong password", wrong_password.to_string()),
         (
             "a password where none belongs",
             json!({"limit": USER_PASSWORD}).to_string(),
@@ -180,26 +187,26 @@ async fn shop(served: &Served, came_out: &mut CameOut) -> String {
         ("a body that ends too early", text),
     ] {
         let log_in = post("/v1/sessions").header("content-type", "application/json");
-        let answer = send(log_in.body(body), "").await;
-        assert!(answer.status >= 400, "{place}: {}", answer.status);
-        came_out.add_answer(place, &answer);
+        let response = send(log_in.body(body), "").await;
+        assert!(response.status >= 400, "{source}: {}", response.status);
+        output.add_response(source, &response);
     }
     let mut forged = token.clone();
     forged.push('x');
-    let answer = served.get("/v1/users/me", &forged).await;
-    assert_eq!(answer.status, 401);
-    came_out.add_answer("a forged token", &answer);
-    let misplaced = served
+    let response = service.get("/v1/users/me", &forged).await;
+    assert_eq!(response.status, 401);
+    output.add_response("a forged token", &response);
+    let misplaced = service
         .get(&format!("/v1/orders?access_token={token}"), "")
         .await;
-    came_out.add_answer("a token in the query", &misplaced);
+    output.add_response("a token in the query", &misplaced);
     token
 }
 
 /// With each of the settings that hold a secret wrong in a way that is only found when it is used.
-async fn failed_starts(orderly: &Orderly, came_out: &mut CameOut) {
+async fn failed_starts(orderly: &OrderlyCommand, output: &mut CollectedOutput) {
     let unreachable = format!("postgres://orderly:{REDIS_PASSWORD}@127.0.0.1:1/orderly");
-    for (place, variable, value) in [
+    for (source, variable, value) in [
         (
             "an unreachable database",
             "ORDERLY__DATABASE__URL",
@@ -234,9 +241,9 @@ async fn failed_starts(orderly: &Orderly, came_out: &mut CameOut) {
         let ended = orderly.clone().set(variable, value).run(&["serve"]).await;
         assert!(
             matches!(ended.code, Some(1 | 78)),
-            "{place}: {:?}",
+            "{source}: {:?}",
             ended.code
         );
-        came_out.add(place, ended.stderr + &ended.stdout);
+        output.add(source, ended.stderr + &ended.stdout);
     }
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::support::app::send;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway, seeded_database};
-use crate::support::sql::Locked;
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::sql::RowLock;
 
 /// Longer than any wait in a test, so that only one that never ends reaches it.
 const FOREVER: &str = "10m";
@@ -19,8 +19,8 @@ const FOREVER: &str = "10m";
 /// Far less than [`FOREVER`], and far more than a stop takes.
 const SOON: Duration = Duration::from_secs(25);
 
-fn patient(database: &TestDatabase) -> Orderly {
-    Orderly::on(database)
+fn lenient_shutdown(database: &TestDatabase) -> OrderlyCommand {
+    OrderlyCommand::with_database(database)
         .set("ORDERLY__SHUTDOWN__GRACE_PERIOD", "1h")
         .set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", FOREVER)
         .set("ORDERLY__SHUTDOWN__JOBS_TIMEOUT", FOREVER)
@@ -31,52 +31,55 @@ fn patient(database: &TestDatabase) -> Orderly {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_what_was_begun_and_takes_nothing_new() {
-    stops_cleanly_under_load("TERM").await;
+async fn sigterm_finishes_requests_and_rejects_new_ones() {
+    assert_graceful_stop("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigint_ends_what_was_begun_and_takes_nothing_new() {
-    stops_cleanly_under_load("INT").await;
+async fn sigint_finishes_requests_and_rejects_new_ones() {
+    assert_graceful_stop("INT").await;
 }
 
-async fn stops_cleanly_under_load(signal: &str) {
+async fn assert_graceful_stop(signal: &str) {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = patient(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let held = lock(&database, &product).await;
+    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly = lenient_shutdown(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let row_lock = lock_product(&database, &product).await;
     let in_flight: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(send(served.order_request(&token, &product), "")))
+        .map(|_| tokio::spawn(send(service.order_request(&token, &product), "")))
         .collect();
-    database.sessions_wait_for_a_lock(4).await;
+    database.wait_for_lock_waiters(4).await;
 
-    served.process.signal(signal);
-    let address = served.url.trim_start_matches("http://").to_owned();
+    service.process.signal(signal);
+    let address = service.url.trim_start_matches("http://").to_owned();
     eventually("new connections are refused", async || {
         TcpStream::connect(&address).err().map(drop)
     })
     .await;
     // Not ready, and still there: a probe must see the difference.
-    let probe = Orderly::new().set("ORDERLY__ADMIN__PORT", &served.admin_port.to_string());
+    let probe = OrderlyCommand::new().set("ORDERLY__ADMIN__PORT", &service.admin_port.to_string());
     let message = probe.fail(1, &["healthcheck"]).await;
     assert!(message.contains("shutting down"), "{message}");
 
-    held.release().await;
-    for answer in in_flight {
-        answer.await.unwrap().expect(201);
+    row_lock.release().await;
+    for response in in_flight {
+        response.await.unwrap().expect(201);
     }
-    let log = served.stopped().await;
-    let of = |message: &'static str| log.iter().filter(move |line| line["message"] == message);
-    let phases: Vec<_> = of("phase ended").map(|line| &line["phase"]).collect();
+    let log = service.wait_for_exit().await;
+    let lines_with =
+        |message: &'static str| log.iter().filter(move |line| line["message"] == message);
+    let phases: Vec<_> = lines_with("phase ended")
+        .map(|line| &line["phase"])
+        .collect();
     assert_eq!(phases, ["drain_delay", "drain", "jobs", "pools"], "{log:?}");
-    for line in of("phase ended") {
+    for line in lines_with("phase ended") {
         assert!(line["duration_ms"].is_u64(), "{line}");
     }
     // The first has none: it always takes its time.
-    let deadlines: Vec<_> = of("shutting down")
+    let deadlines: Vec<_> = lines_with("shutting down")
         .map(|line| line.get("deadline_ms").and_then(Value::as_u64))
         .collect();
     let [drain_delay, drain, jobs, pools] = deadlines[..] else {
@@ -90,56 +93,60 @@ async fn stops_cleanly_under_load(signal: &str) {
 
     let sessions = "pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orderly'";
-    database.rows_become(sessions, 0).await;
+    database.wait_for_row_count(sessions, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_does_not_hold_up_the_stop() {
+async fn idle_connection_does_not_delay_shutdown() {
     let database = TestDatabase::new().await;
-    let served = Served::start(&patient(&database)).await;
-    let mut idle = TcpStream::connect(served.url.trim_start_matches("http://")).unwrap();
+    let service = ServiceProcess::start(&lenient_shutdown(&database)).await;
+    let mut idle = TcpStream::connect(service.url.trim_start_matches("http://")).unwrap();
     idle.write_all(b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n")
         .unwrap();
-    let mut answer = [0; 12];
-    idle.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut response = [0; 12];
+    idle.read_exact(&mut response).unwrap();
+    assert_eq!(&response, b"HTTP/1.1 200");
 
-    let told = Instant::now();
-    served.stop("TERM").await;
-    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+    let stop_sent_at = Instant::now();
+    service.stop("TERM").await;
+    assert!(
+        stop_sent_at.elapsed() < SOON,
+        "{:?}",
+        stop_sent_at.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_never_ends_is_left_when_the_drain_is_over() {
+async fn aborts_endless_request_after_drain_timeout() {
     let database = seeded_database().await;
-    let orderly = patient(&database).set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s");
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let _held = lock(&database, &product).await;
-    let request = served.order_request(&token, &product).send();
+    let orderly = lenient_shutdown(&database).set("ORDERLY__SHUTDOWN__DRAIN_TIMEOUT", "1s");
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let _held = lock_product(&database, &product).await;
+    let request = service.order_request(&token, &product).send();
     let in_flight = tokio::spawn(request);
-    database.sessions_wait_for_a_lock(1).await;
-    served.process.signal("TERM");
-    let ended = served.process.ended().await;
+    database.wait_for_lock_waiters(1).await;
+    service.process.signal("TERM");
+    let ended = service.process.wait().await;
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("drain"), "{}", ended.stderr);
     in_flight.await.unwrap().unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sandbox_gateway_stops_with_zero_too() {
+async fn sandbox_gateway_exits_with_zero_on_signal() {
     for signal in ["TERM", "INT"] {
-        let (gateway, _) = gateway(&Orderly::new(), &[]).await;
+        let (gateway, _) = start_gateway(&OrderlyCommand::new(), &[]).await;
         gateway.signal(signal);
-        let ended = gateway.ended().await;
+        let ended = gateway.wait().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     }
 }
 
 /// Keeps the product, so that orders for it are under way as long as the test wants.
-async fn lock(database: &TestDatabase, product: &Value) -> Locked {
+async fn lock_product(database: &TestDatabase, product: &Value) -> RowLock {
     let id = product["id"].as_str().unwrap();
     let row = format!("SELECT 1 FROM products WHERE id = '{id}'");
-    database.lock(&row).await
+    database.lock_rows(&row).await
 }

@@ -6,7 +6,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::configured::Process;
+use super::configured_service::ConfiguredService;
 use crate::support::eventually::eventually;
 
 /// Phases that none of these tests waits out: what waits for them never ends in time.
@@ -20,13 +20,13 @@ const LONG: [(&str, &str); 7] = [
     ("shutdown.jobs_timeout", "10m"),
 ];
 
-fn and<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+fn long_phases_with<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     LONG.into_iter().chain(settings.iter().copied()).collect()
 }
 
 /// A request that is answered only after `release`.
-async fn in_flight(
-    process: &Process,
+async fn start_blocked_request(
+    process: &ConfiguredService,
 ) -> (
     impl Future<Output = reqwest::Result<u16>> + use<>,
     diesel_async::AsyncPgConnection,
@@ -47,87 +47,97 @@ async fn in_flight(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_succeed_during_the_drain_delay_and_a_second_signal_ends_at_once() {
-    let mut process = Process::start("delay", &and(&[("shutdown.drain_delay", "10m")])).await;
+async fn drain_delay_serves_requests_and_second_signal_exits() {
+    let mut process = ConfiguredService::start(
+        "delay",
+        &long_phases_with(&[("shutdown.drain_delay", "10m")]),
+    )
+    .await;
     let before = process.get("/v1/products").await.unwrap();
     assert_eq!((before.status, before.header("connection")), (200, None));
 
     process.signal("TERM");
-    assert_eq!(process.is_not_ready().await, "shutting down");
+    assert_eq!(process.wait_until_not_ready().await, "shutting down");
     for path in ["/v1/products", "/no/such/path"] {
-        let answer = process.get(path).await.unwrap();
-        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        let response = process.get(path).await.unwrap();
+        assert_eq!(response.header("connection"), Some("close"), "{path}");
     }
     assert_eq!(process.get("/v1/products").await.unwrap().status, 200);
     assert_eq!(process.get_admin("/startupz").await.status, 200);
     assert_eq!(process.get_admin("/livez").await.status, 200);
 
     process.signal("INT");
-    assert_eq!(process.ends().await.code(), Some(130));
-    process.says("stopped at once").await;
+    assert_eq!(process.wait().await.code(), Some(130));
+    process.wait_for_log("stopped at once").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_answered_and_new_ones_are_refused() {
-    let mut process = Process::start("in-flight", &LONG).await;
-    let (request, mut conn) = in_flight(&process).await;
+async fn finishes_request_in_flight_and_refuses_connections() {
+    let mut process = ConfiguredService::start("in-flight", &LONG).await;
+    let (request, mut conn) = start_blocked_request(&process).await;
     process.signal("TERM");
-    eventually("nobody listens any more", async || {
+    eventually("new connections are refused", async || {
         // Without the database, for this one may still come in time.
         let refused = process.get("/no/such/path").await.err()?;
         refused.is_connect().then_some(())
     })
     .await;
-    assert_eq!(process.is_not_ready().await, "shutting down");
+    assert_eq!(process.wait_until_not_ready().await, "shutting down");
     conn.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(request.await.unwrap(), 200);
-    assert_eq!(process.ends().await.code(), Some(0));
+    assert_eq!(process.wait().await.code(), Some(0));
     for phase in ["drain_delay", "drain", "jobs", "pools"] {
         let ended =
             |line: &serde_json::Value| line["message"] == "phase ended" && line["phase"] == phase;
-        assert!(process.logged(ended), "{phase}");
+        assert!(process.has_logged(ended), "{phase}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_is_closed_and_does_not_hold_the_drain() {
-    let mut process = Process::start("idle", &LONG).await;
+async fn closes_idle_connection_during_drain() {
+    let mut process = ConfiguredService::start("idle", &LONG).await;
     let address = process.address.strip_prefix("http://").unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(b"GET /v1/products HTTP/1.1\r\nhost: orderly\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = [0; 12];
-    idle.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut response = [0; 12];
+    idle.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 200");
     let _never_used = TcpStream::connect(address).await.unwrap();
 
     process.signal("TERM");
-    assert_eq!(process.ends().await.code(), Some(0));
+    assert_eq!(process.wait().await.code(), Some(0));
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_hangs_does_not_hold_the_end() {
-    let mut process = Process::start("hangs", &LONG).await;
+async fn hanging_config_file_does_not_delay_shutdown() {
+    let mut process = ConfiguredService::start("hangs", &LONG).await;
     // Whoever opens a pipe waits until somebody writes to it, as on a network disk that is away.
     let pipe = process.config.join(".env");
-    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
-    process.says("reading the configuration again").await;
+    let status = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(status.success());
+    process
+        .wait_for_log("reading the configuration again")
+        .await;
     process.signal("TERM");
-    assert_eq!(process.ends().await.code(), Some(0));
+    assert_eq!(process.wait().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phase_that_runs_over_is_cut_off_and_the_exit_code_tells() {
-    let mut process = Process::start("over", &and(&[("shutdown.drain_timeout", "10ms")])).await;
-    let (request, conn) = in_flight(&process).await;
+async fn phase_over_deadline_is_aborted_with_exit_code_3() {
+    let mut process = ConfiguredService::start(
+        "over",
+        &long_phases_with(&[("shutdown.drain_timeout", "10ms")]),
+    )
+    .await;
+    let (request, conn) = start_blocked_request(&process).await;
     process.signal("INT");
-    assert_eq!(process.ends().await.code(), Some(3));
+    assert_eq!(process.wait().await.code(), Some(3));
     request.await.unwrap_err();
-    assert!(process.logged(
+    assert!(process.has_logged(
         |line| line["phase"] == "drain" && line["message"] == "phase ran over its deadline"
     ));
     drop(conn);

@@ -5,22 +5,26 @@ use std::net::TcpListener;
 use diesel_async::SimpleAsyncConnection as _;
 
 use crate::support::database::TestDatabase;
-use crate::support::process::Orderly;
+use crate::support::process::OrderlyCommand;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_refuses_a_database_without_a_schema() {
+async fn serve_rejects_database_without_schema() {
     let database = TestDatabase::empty().await;
-    let message = Orderly::on(&database).fail_to_serve(1).await;
+    let message = OrderlyCommand::with_database(&database)
+        .fail_to_serve(1)
+        .await;
     assert!(message.contains("lacks the migrations"), "{message}");
     assert!(message.contains("run `orderly migrate`"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_refuses_a_schema_that_is_newer_than_itself() {
+async fn serve_rejects_newer_schema() {
     let database = TestDatabase::new().await;
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     database.connect().await.batch_execute(newer).await.unwrap();
-    let message = Orderly::on(&database).fail_to_serve(1).await;
+    let message = OrderlyCommand::with_database(&database)
+        .fail_to_serve(1)
+        .await;
     assert!(message.contains("29991231000001"), "{message}");
     assert!(
         message.contains("run the version that made them"),
@@ -29,15 +33,15 @@ async fn serve_refuses_a_schema_that_is_newer_than_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_without_a_database_names_the_variable() {
-    let message = Orderly::new().fail_to_serve(78).await;
+async fn serve_without_database_names_variable() {
+    let message = OrderlyCommand::new().fail_to_serve(78).await;
     assert!(message.contains("ORDERLY__DATABASE__URL"), "{message}");
     assert!(message.contains("postgres://user:password@"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_with_wrong_settings_names_each_in_one_message() {
-    let orderly = Orderly::new()
+async fn serve_reports_all_invalid_settings_together() {
+    let orderly = OrderlyCommand::new()
         .set("ORDERLY__HTTP__WORKERS", "0")
         .set("ORDERLY__HTTP__PROT", "80")
         .set("ORDERLY__DATABASE__URL", "mysql://root:canary@db");
@@ -54,8 +58,8 @@ async fn serve_with_wrong_settings_names_each_in_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn production_asks_for_its_secrets() {
-    let message = Orderly::new()
+async fn production_requires_secrets() {
+    let message = OrderlyCommand::new()
         .set("ORDERLY_ENV", "production")
         .set("ORDERLY__DATABASE__URL", "postgres://localhost/orderly")
         .fail_to_serve(78)
@@ -64,8 +68,8 @@ async fn production_asks_for_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_one_line() {
-    let orderly = Orderly::new().set(
+async fn unreachable_database_is_reported_in_one_line() {
+    let orderly = OrderlyCommand::new().set(
         "ORDERLY__DATABASE__URL",
         "postgres://orderly:canary@127.0.0.1:1/orderly",
     );
@@ -76,19 +80,19 @@ async fn a_database_that_is_away_is_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_one_line_that_names_the_variable() {
+async fn port_in_use_is_reported_in_one_line() {
     let database = TestDatabase::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for variable in ["ORDERLY__HTTP__PORT", "ORDERLY__ADMIN__PORT"] {
-        let orderly = Orderly::on(&database).set(variable, &port);
+        let orderly = OrderlyCommand::with_database(&database).set(variable, &port);
         let message = orderly.fail_to_serve(1).await;
         assert_eq!(message.lines().count(), 1, "{message}");
         assert!(message.contains(variable), "{message}");
         assert!(message.contains(&port), "{message}");
         assert!(message.contains("in use"), "{message}");
     }
-    let orderly = Orderly::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", &port);
+    let orderly = OrderlyCommand::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", &port);
     let message = orderly.fail(1, &["sandbox-gateway"]).await;
     assert_eq!(message.lines().count(), 1, "{message}");
     assert!(
@@ -97,7 +101,7 @@ async fn a_port_in_use_is_one_line_that_names_the_variable() {
     );
 }
 
-impl Orderly {
+impl OrderlyCommand {
     /// Runs `serve`, which must end with that code, and returns its message. It may have written
     /// log lines before.
     async fn fail_to_serve(&self, code: i32) -> String {

@@ -7,16 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::send;
-use crate::support::process::Orderly;
-use crate::support::served::{Served, seeded_database};
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 const W3C: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const JAEGER: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
+async fn continues_trace_in_either_format_preferring_w3c() {
     let database = seeded_database().await;
-    let served = Served::start(&Orderly::on(&database)).await;
+    let service = ServiceProcess::start(&OrderlyCommand::with_database(&database)).await;
     let traceparent = ("traceparent", format!("00-{W3C}-00f067aa0ba902b7-01"));
     let uber = ("uber-trace-id", format!("{JAEGER}:b7ad6b7169203331:0:1"));
     let broken = ("traceparent", "00-canary-00f067aa0ba902b7-01".to_owned());
@@ -27,7 +27,7 @@ async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
         (vec![&traceparent, &uber], W3C),
         (vec![&broken, &uber], JAEGER),
     ] {
-        let mut request = served.request(Method::GET, "/nowhere");
+        let mut request = service.request(Method::GET, "/nowhere");
         for (name, value) in &headers {
             request = request.header(*name, value);
         }
@@ -35,10 +35,10 @@ async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
         assert_eq!(problem["trace_id"], expected, "{headers:?}");
     }
     // What can't be read is as good as nothing, and no reason to log it.
-    let request = served.request(Method::GET, "/nowhere");
+    let request = service.request(Method::GET, "/nowhere");
     let request = request.header("uber-trace-id", "canary");
     let problem = send(request, "").await.expect_problem(404, "not-found");
-    for line in served.stop("TERM").await {
+    for line in service.stop("TERM").await {
         assert!(!line.to_string().contains("canary"), "{line}");
         if line["message"] == "request" {
             let known = [W3C.into(), JAEGER.into(), problem["trace_id"].clone()];
@@ -48,62 +48,66 @@ async fn the_callers_trace_is_continued_in_either_format_and_w3c_wins() {
 }
 
 /// A gateway that takes every charge and keeps what it was asked.
-struct Gateway {
+struct FakeGateway {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Gateway {
+impl FakeGateway {
     async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let kept = Arc::clone(&asked);
+        let request = Arc::<Mutex<Vec<String>>>::default();
+        let recorded = Arc::clone(&request);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let request = answer(stream).await;
-                kept.lock().unwrap().push(request);
+                let request = accept_charge(stream).await;
+                recorded.lock().unwrap().push(request);
             }
         });
-        Self { url, asked }
+        Self {
+            url,
+            requests: request,
+        }
     }
 }
 
-async fn answer(mut stream: TcpStream) -> String {
+async fn accept_charge(mut stream: TcpStream) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"}") {
         stream.read_buf(&mut request).await.unwrap();
     }
     let body = r#"{"status":"succeeded","id":"ch_1"}"#;
     let length = body.len();
-    let answer =
+    let response =
         format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.write_all(response.as_bytes()).await.unwrap();
     String::from_utf8(request).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_is_told_of_the_trace_in_both_formats() {
+async fn sends_trace_to_gateway_in_both_formats() {
     let database = seeded_database().await;
-    let gateway = Gateway::start().await;
-    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway.url);
-    let served = Served::start(&orderly).await;
-    let token = served.customer().await;
-    let product = served.product().await;
-    let order = served.order(&token, &product).await;
-    served.order_reaches(&token, &order, "paid").await;
-    let log = served.stop("TERM").await;
+    let gateway = FakeGateway::start().await;
+    let orderly = OrderlyCommand::with_database(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway.url);
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
+    service.wait_for_order_status(&token, &order, "paid").await;
+    let log = service.stop("TERM").await;
 
-    let paid = log
+    let payment_line = log
         .iter()
         .find(|line| line["message"] == "payment")
         .unwrap();
-    let trace_id = paid["trace_id"].as_str().unwrap();
-    let span_id = paid["span_id"].as_str().unwrap();
-    let asked = gateway.asked.lock().unwrap().remove(0);
+    let trace_id = payment_line["trace_id"].as_str().unwrap();
+    let span_id = payment_line["span_id"].as_str().unwrap();
+    let request = gateway.requests.lock().unwrap().remove(0);
     let traceparent = format!("traceparent: 00-{trace_id}-{span_id}-00\r\n");
-    assert!(asked.contains(&traceparent), "{traceparent}{asked}");
+    assert!(request.contains(&traceparent), "{traceparent}{request}");
     let uber = format!("uber-trace-id: {trace_id}:{span_id}:0:0\r\n");
-    assert!(asked.contains(&uber), "{uber}{asked}");
+    assert!(request.contains(&uber), "{uber}{request}");
 }

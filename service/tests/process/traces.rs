@@ -12,25 +12,25 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::support::app::send;
-use crate::support::collector::{Collector, Seen};
-use crate::support::process::Orderly;
-use crate::support::served::{Served, gateway, seeded_database};
+use crate::support::collector::{Collector, ReceivedSpan};
+use crate::support::process::OrderlyCommand;
+use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
 
 const KEY: &str = "canary-key";
 
-fn traced(orderly: Orderly, collector: &Collector) -> Orderly {
+fn traced(orderly: OrderlyCommand, collector: &Collector) -> OrderlyCommand {
     orderly
         .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url)
         // A busy machine takes its time to export the last spans, which these tests are about.
         .set("ORDERLY__SHUTDOWN__TELEMETRY_TIMEOUT", "20s")
 }
 
-fn names(spans: &[Seen]) -> Vec<&str> {
+fn names(spans: &[ReceivedSpan]) -> Vec<&str> {
     spans.iter().map(|span| span.name.as_str()).collect()
 }
 
 /// Those of its attributes, by name.
-fn some(span: &Seen, names: &[&str]) -> BTreeMap<String, String> {
+fn select_attributes(span: &ReceivedSpan, names: &[&str]) -> BTreeMap<String, String> {
     let attributes = span.attributes.clone().into_iter();
     attributes
         .filter(|(name, _)| names.contains(&name.as_str()))
@@ -45,26 +45,29 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
+async fn payment_trace_is_linked_to_order_trace() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
-    let (_gateway, gateway_url) = gateway(&Orderly::new(), &[]).await;
-    let orderly = Orderly::on(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
-    let served = Served::start(&traced(orderly, &collector)).await;
-    let token = served.customer().await;
-    let product = served.product().await;
+    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let orderly = OrderlyCommand::with_database(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
+    let service = ServiceProcess::start(&traced(orderly, &collector)).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
     let line = json!({"product_id": product["id"], "quantity": 1});
-    let request = served
+    let request = service
         .request(Method::POST, "/v1/orders?canary=query")
         .bearer_auth(&token)
         .header("idempotency-key", KEY)
         .json(&json!({"lines": [line]}));
     let order = send(request, "").await.expect(201);
-    served.order_reaches(&token, &order, "paid").await;
-    let url = served.url.clone();
-    served.stop("TERM").await;
+    service.wait_for_order_status(&token, &order, "paid").await;
+    // A stopped relay leaves its events to the next one, and their spans with them.
+    database.wait_for_row_count("outbox", 0).await;
+    let url = service.url.clone();
+    service.stop("TERM").await;
 
-    let root = collector.one("POST /v1/orders");
+    let root = collector.single_span("POST /v1/orders");
     assert_eq!((root.kind, root.parent.as_str()), (SpanKind::Server, ""));
     let expected = attributes(&[
         ("http.request.method", "POST"),
@@ -76,7 +79,7 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
     assert_eq!(root.resource["service.name"], "orderly");
     assert!(!root.failed);
 
-    let inside = collector.children(&root);
+    let children = collector.children(&root);
     let claim = "INSERT idempotency_keys";
     let write = "INSERT orders UPDATE products INSERT order_lines INSERT outbox \
                  INSERT payment_jobs UPDATE idempotency_keys";
@@ -88,22 +91,22 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
         write,
         "COMMIT",
     ];
-    assert_eq!(names(&inside), expected);
+    assert_eq!(names(&children), expected);
     let expected = attributes(&[
         ("db.operation.name", "INSERT"),
         ("db.query.summary", write),
         ("db.system.name", "postgresql"),
     ]);
-    assert_eq!(inside[4].attributes, expected);
-    assert_eq!(inside[4].kind, SpanKind::Client);
+    assert_eq!(children[4].attributes, expected);
+    assert_eq!(children[4].kind, SpanKind::Client);
 
-    let job = collector.one("payment charge");
+    let job = collector.single_span("payment charge");
     assert_eq!((job.kind, job.parent.as_str()), (SpanKind::Consumer, ""));
     assert_ne!(job.trace_id, root.trace_id);
     assert_eq!(job.links, [(root.trace_id.clone(), root.span_id.clone())]);
     assert_eq!(job.attributes["orderly.outcome"], "charged");
-    let inside = collector.children(&job);
-    let settled = [
+    let children = collector.children(&job);
+    let settlement_spans = [
         "POST /charges",
         "pool wait",
         "BEGIN",
@@ -115,8 +118,8 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
         "DELETE payment_jobs",
         "COMMIT",
     ];
-    assert_eq!(names(&inside), settled);
-    assert_eq!(inside[0].kind, SpanKind::Client);
+    assert_eq!(names(&children), settlement_spans);
+    assert_eq!(children[0].kind, SpanKind::Client);
     let names = [
         "http.request.method",
         "http.response.status_code",
@@ -128,10 +131,10 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
         ("http.response.status_code", "201"),
         ("url.full", &charges),
     ]);
-    assert_eq!(some(&inside[0], &names), expected);
+    assert_eq!(select_attributes(&children[0], &names), expected);
 
     // Each event is linked to where it happened, however many are published at once.
-    let published = collector.named("publish events");
+    let published = collector.spans_named("publish events");
     let links: Vec<_> = published.iter().flat_map(|span| &span.links).collect();
     for cause in [&root, &job] {
         assert!(links.contains(&&(cause.trace_id.clone(), cause.span_id.clone())));
@@ -148,20 +151,24 @@ async fn an_order_is_one_tree_and_its_payment_another_that_is_linked_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_our_fault_is_an_error_and_says_why() {
+async fn only_server_errors_mark_span_as_failed() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
-    let served = Served::start(&traced(Orderly::on(&database), &collector)).await;
-    served.get("/canary", "").await.expect(404);
-    database.take_away().await;
-    let problem = served
+    let service = ServiceProcess::start(&traced(
+        OrderlyCommand::with_database(&database),
+        &collector,
+    ))
+    .await;
+    service.get("/canary", "").await.expect(404);
+    database.block_connections().await;
+    let problem = service
         .get("/v1/products?search=canary", "")
         .await
         .expect(503);
-    served.stop("TERM").await;
+    service.stop("TERM").await;
 
-    assert!(!collector.one("GET unmatched").failed);
-    let failed = collector.one("GET /v1/products");
+    assert!(!collector.single_span("GET unmatched").failed);
+    let failed = collector.single_span("GET /v1/products");
     assert!(failed.failed);
     assert_eq!(failed.trace_id, problem["trace_id"].as_str().unwrap());
     let (event, cause) = &failed.events[0];
@@ -173,19 +180,19 @@ async fn only_what_is_our_fault_is_an_error_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_up_in_redis_is_a_span() {
+async fn redis_lookup_has_a_span() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();
-    let orderly = Orderly::on(&database)
+    let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__REDIS__URL", &redis)
         .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
         .set("ORDERLY__EVENTS__STREAM", database.name())
         .set("ORDERLY__CACHE__KEY_PREFIX", database.name());
-    let served = Served::start(&traced(orderly, &collector)).await;
-    served.get("/v1/products?limit=1", "").await.expect(200);
-    served.stop("TERM").await;
-    let look_up = collector.one("EVALSHA cache_look_up");
+    let service = ServiceProcess::start(&traced(orderly, &collector)).await;
+    service.get("/v1/products?limit=1", "").await.expect(200);
+    service.stop("TERM").await;
+    let look_up = collector.single_span("EVALSHA cache_look_up");
     assert_eq!(look_up.kind, SpanKind::Client);
     let expected = attributes(&[
         ("db.operation.name", "EVALSHA"),
@@ -196,21 +203,22 @@ async fn a_look_up_in_redis_is_a_span() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_ratio_0_only_what_a_caller_has_sampled_is_exported() {
+async fn sampling_ratio_0_exports_only_sampled_callers() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
-    let orderly = traced(Orderly::on(&database), &collector);
-    let served = Served::start(&orderly.set("ORDERLY__TELEMETRY__SAMPLING_RATIO", "0")).await;
+    let orderly = traced(OrderlyCommand::with_database(&database), &collector);
+    let service =
+        ServiceProcess::start(&orderly.set("ORDERLY__TELEMETRY__SAMPLING_RATIO", "0")).await;
     let sampled = "4bf92f3577b34da6a3ce929d0e0e4736";
     let not_sampled = "0af7651916cd43dd8448eb211c80319c";
     for (trace_id, flags) in [(not_sampled, "00"), (sampled, "01")] {
         let caller = format!("00-{trace_id}-00f067aa0ba902b7-{flags}");
-        let request = served.request(Method::GET, "/v1/products?search=a");
+        let request = service.request(Method::GET, "/v1/products?search=a");
         let request = request.header("traceparent", caller);
         send(request, "").await.expect(200);
     }
-    served.get("/v1/products?search=a", "").await.expect(200);
-    served.stop("TERM").await;
+    service.get("/v1/products?search=a", "").await.expect(200);
+    service.stop("TERM").await;
 
     let spans = collector.spans();
     let expected = ["GET /v1/products", "pool wait", "SELECT products"];
@@ -220,7 +228,7 @@ async fn with_ratio_0_only_what_a_caller_has_sampled_is_exported() {
 }
 
 /// Takes connections and whatever comes over them, and never says a word.
-async fn black_hole() -> String {
+async fn start_black_hole() -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -236,31 +244,34 @@ async fn black_hole() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_hangs_delays_nobody() {
+async fn hanging_collector_does_not_delay_requests() {
     let database = seeded_database().await;
-    let orderly = Orderly::on(&database)
-        .set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &black_hole().await)
+    let orderly = OrderlyCommand::with_database(&database)
+        .set(
+            "ORDERLY__TELEMETRY__OTLP_ENDPOINT",
+            &start_black_hole().await,
+        )
         .set("ORDERLY__TELEMETRY__EXPORT_TIMEOUT", "1m")
         .set("ORDERLY__RATE_LIMIT__ENABLED", "false")
         .set("ORDERLY__SHUTDOWN__TELEMETRY_TIMEOUT", "100ms");
-    let served = Arc::new(Served::start(&orderly).await);
+    let service = Arc::new(ServiceProcess::start(&orderly).await);
     // More than the queue of spans has room for, and each in less time than one export
     // waits for the collector.
-    let crowd = (0..8).map(|_| {
-        let served = Arc::clone(&served);
+    let clients = (0..8).map(|_| {
+        let service = Arc::clone(&service);
         tokio::spawn(async move {
             for _ in 0..1200 {
-                let request = served.request(Method::GET, "/nowhere");
+                let request = service.request(Method::GET, "/nowhere");
                 let answered = request.timeout(Duration::from_secs(30)).send().await;
                 assert_eq!(answered.unwrap().status(), 404);
             }
         })
     });
-    for client in crowd.collect::<Vec<_>>() {
+    for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
-    let served = Arc::into_inner(served).unwrap();
-    let log = served.stop("TERM").await;
-    let said = |message: &str| log.iter().any(|line| line["message"] == message);
-    assert!(said("the last spans were not exported"), "{log:#?}");
+    let service = Arc::into_inner(service).unwrap();
+    let log = service.stop("TERM").await;
+    let has_message = |message: &str| log.iter().any(|line| line["message"] == message);
+    assert!(has_message("the last spans were not exported"), "{log:#?}");
 }

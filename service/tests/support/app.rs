@@ -11,10 +11,10 @@ use orderly::telemetry;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::database::TestDatabase;
 use super::eventually::eventually;
 use super::invariants;
+use super::response::TestResponse;
 
 /// A running service with its database and its payment gateway.
 pub struct TestApp {
@@ -37,7 +37,7 @@ impl TestApp {
         let database = TestDatabase::new().await;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let gateway = SandboxGateway::start(loopback, None).await.unwrap();
-        let mut settings = settings(&database, &gateway);
+        let mut settings = test_settings(&database, &gateway);
         change(&mut settings);
         Self {
             app: App::start(&settings).await.unwrap(),
@@ -49,18 +49,18 @@ impl TestApp {
     }
 
     /// A second replica with the same settings.
-    pub async fn another_replica(&self) -> App {
-        self.another_replica_with(|_| {}).await
+    pub async fn start_replica(&self) -> App {
+        self.start_replica_with(|_| {}).await
     }
 
     /// A second replica with some settings changed.
-    pub async fn another_replica_with(&self, change: impl FnOnce(&mut Settings)) -> App {
+    pub async fn start_replica_with(&self, change: impl FnOnce(&mut Settings)) -> App {
         let mut settings = self.settings.clone();
         change(&mut settings);
         App::start(&settings).await.unwrap()
     }
 
-    /// Checks the books, then stops everything.
+    /// Checks the invariants, then stops everything.
     pub async fn finish(self) {
         invariants::check(&self.database, &self.gateway).await;
         drop(self.client);
@@ -75,24 +75,24 @@ impl TestApp {
     }
 
     /// `GET`, with an access token if it is not empty.
-    pub async fn get(&self, path: &str, token: &str) -> Answer {
+    pub async fn get(&self, path: &str, token: &str) -> TestResponse {
         send(self.request(Method::GET, path), token).await
     }
 
     /// `POST` of JSON, with an access token if it is not empty.
-    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> TestResponse {
         send(self.request(Method::POST, path).json(body), token).await
     }
 
     /// `PATCH` of JSON, with an access token if it is not empty.
-    pub async fn patch(&self, path: &str, token: &str, body: &Value) -> Answer {
+    pub async fn patch(&self, path: &str, token: &str, body: &Value) -> TestResponse {
         send(self.request(Method::PATCH, path).json(body), token).await
     }
 
     /// `GET` on the admin listener.
-    pub async fn get_admin(&self, path: &str) -> Answer {
+    pub async fn get_admin(&self, path: &str) -> TestResponse {
         let url = format!("http://{}{path}", self.app.admin_address);
-        Answer::read(self.client.get(url).send().await.unwrap()).await
+        TestResponse::read(self.client.get(url).send().await.unwrap()).await
     }
 
     /// The value of a metric, by its name and labels as `/metrics` writes them.
@@ -110,7 +110,7 @@ impl TestApp {
 
     /// Waits until a metric has that value. What is counted after a commit may come a moment
     /// later than the row that the commit was about.
-    pub async fn metric_becomes(&self, series: &str, expected: f64) {
+    pub async fn wait_for_metric(&self, series: &str, expected: f64) {
         eventually(&format!("{series} is {expected}"), async || {
             (self.metric(&format!("{series} ")).await == Some(expected)).then_some(())
         })
@@ -118,24 +118,24 @@ impl TestApp {
     }
 
     /// Makes the gateway fail; see `PUT /faults`.
-    pub async fn faults(&self, faults: &Value) {
+    pub async fn set_faults(&self, faults: &Value) {
         let url = format!("{}/faults", self.gateway.url());
-        let answer = self.client.put(url).json(faults).send().await.unwrap();
+        let response = self.client.put(url).json(faults).send().await.unwrap();
         assert!(
-            answer.status().is_success(),
+            response.status().is_success(),
             "{}",
-            answer.text().await.unwrap()
+            response.text().await.unwrap()
         );
     }
 }
 
 /// Sends a request, with an access token if it is not empty.
-pub async fn send(request: RequestBuilder, token: &str) -> Answer {
+pub async fn send(request: RequestBuilder, token: &str) -> TestResponse {
     let request = match token {
         "" => request,
         token => request.bearer_auth(token),
     };
-    Answer::read(request.send().await.unwrap()).await
+    TestResponse::read(request.send().await.unwrap()).await
 }
 
 /// A client that keeps no idle connection, so that a server stops at once.
@@ -148,9 +148,9 @@ fn client() -> Client {
         .unwrap()
 }
 
-/// The defaults, with so much patience that a busy machine fails no test. One that is about
-/// a wait sets it.
-pub fn patient() -> Settings {
+/// The defaults, with timeouts so long that a busy machine fails no test. A test of a
+/// timeout sets its own.
+pub fn lenient_timeouts() -> Settings {
     let mut settings = Settings {
         environment: Environment::Test,
         ..Settings::default()
@@ -173,9 +173,9 @@ pub fn patient() -> Settings {
     settings
 }
 
-/// The settings of a test: patient, on free ports, with quick retries and no Redis.
-pub fn settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
-    let mut settings = patient();
+/// The settings of a test: lenient timeouts, free ports, quick retries and no Redis.
+pub fn test_settings(database: &TestDatabase, gateway: &SandboxGateway) -> Settings {
+    let mut settings = lenient_timeouts();
     settings.http.port = 0;
     settings.admin.port = 0;
     settings.database.url = Some(database.url.clone().into());

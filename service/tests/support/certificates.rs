@@ -8,19 +8,19 @@ use rcgen::{
 use uuid::Uuid;
 
 /// A CA with a folder for what it signs; gone with the value.
-pub struct Authority {
+pub struct CertificateAuthority {
     folder: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// A certificate with its key, as PEM files.
 #[derive(Clone)]
-pub struct Leaf {
+pub struct LeafCertificate {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub fn new() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("certificates-{}", Uuid::new_v4().simple()));
@@ -41,25 +41,25 @@ impl Authority {
     }
 
     /// The same for a client.
-    pub fn trusted(&self) -> reqwest::Certificate {
+    pub fn root_certificate(&self) -> reqwest::Certificate {
         reqwest::Certificate::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }
 
     /// For this machine.
-    pub fn leaf(&self) -> Leaf {
+    pub fn leaf(&self) -> LeafCertificate {
         self.leaf_for("127.0.0.1")
     }
 
-    pub fn leaf_for(&self, name: &str) -> Leaf {
+    pub fn leaf_for(&self, name: &str) -> LeafCertificate {
         self.sign(name, (2000, 4000))
     }
 
     /// Valid from the beginning of one year to that of the other.
-    pub fn leaf_valid(&self, from: i32, to: i32) -> Leaf {
+    pub fn leaf_valid(&self, from: i32, to: i32) -> LeafCertificate {
         self.sign("127.0.0.1", (from, to))
     }
 
-    fn sign(&self, name: &str, (from, to): (i32, i32)) -> Leaf {
+    fn sign(&self, name: &str, (from, to): (i32, i32)) -> LeafCertificate {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
@@ -68,9 +68,9 @@ impl Authority {
         self.write(&signed.pem(), &key.serialize_pem())
     }
 
-    fn write(&self, certificate: &str, key: &str) -> Leaf {
+    fn write(&self, certificate: &str, key: &str) -> LeafCertificate {
         let name = Uuid::new_v4().simple().to_string();
-        let leaf = Leaf {
+        let leaf = LeafCertificate {
             certificate: self.folder.join(format!("{name}.crt")),
             key: self.folder.join(format!("{name}.key")),
         };
@@ -80,7 +80,7 @@ impl Authority {
     }
 }
 
-impl Drop for Authority {
+impl Drop for CertificateAuthority {
     fn drop(&mut self) {
         // Best effort: a file more in the build folder harms nobody.
         let _ = std::fs::remove_dir_all(&self.folder);

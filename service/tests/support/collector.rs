@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 /// A span as it arrived. Ids are in hexadecimal; attributes are texts.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ReceivedSpan {
     pub name: String,
     pub kind: SpanKind,
     pub trace_id: String,
@@ -42,19 +42,19 @@ pub struct Seen {
 /// The collector; it stops with the value.
 pub struct Collector {
     pub url: String,
-    spans: Spans,
+    spans: SpanStore,
     _server: AbortOnDropHandle<()>,
 }
 
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<Seen>>>);
+struct SpanStore(Arc<Mutex<Vec<ReceivedSpan>>>);
 
 impl Collector {
     /// On a free port.
     pub async fn start() -> Self {
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
-        let spans = Spans::default();
+        let spans = SpanStore::default();
         let service = TraceServiceServer::new(spans.clone());
         let server = Server::builder().add_service(service);
         let server = async move { server.serve_with_incoming(incoming).await.unwrap() };
@@ -66,58 +66,58 @@ impl Collector {
     }
 
     /// What has arrived up to now, in the order in which the spans began.
-    pub fn spans(&self) -> Vec<Seen> {
+    pub fn spans(&self) -> Vec<ReceivedSpan> {
         let mut spans = self.spans.0.lock().unwrap().clone();
         spans.sort_by_key(|span| span.start);
         spans
     }
 
     /// The spans with that name.
-    pub fn named(&self, name: &str) -> Vec<Seen> {
+    pub fn spans_named(&self, name: &str) -> Vec<ReceivedSpan> {
         let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         spans
     }
 
     /// The one span with that name.
-    pub fn one(&self, name: &str) -> Seen {
-        let mut spans = self.named(name);
+    pub fn single_span(&self, name: &str) -> ReceivedSpan {
+        let mut spans = self.spans_named(name);
         assert_eq!(spans.len(), 1, "{name}: {:#?}", self.spans());
         spans.remove(0)
     }
 
     /// The spans directly below one.
-    pub fn children(&self, of: &Seen) -> Vec<Seen> {
+    pub fn children(&self, parent: &ReceivedSpan) -> Vec<ReceivedSpan> {
         let mut spans = self.spans();
-        spans.retain(|span| span.trace_id == of.trace_id && span.parent == of.span_id);
+        spans.retain(|span| span.trace_id == parent.trace_id && span.parent == parent.span_id);
         spans
     }
 }
 
 #[tonic::async_trait]
-impl TraceService for Spans {
+impl TraceService for SpanStore {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut seen = self.0.lock().unwrap();
+        let mut received = self.0.lock().unwrap();
         for resource in request.into_inner().resource_spans {
-            let of = texts(&resource.resource.unwrap_or_default().attributes);
+            let parent = texts(&resource.resource.unwrap_or_default().attributes);
             let scopes = resource.scope_spans.into_iter();
-            seen.extend(
+            received.extend(
                 scopes
                     .flat_map(|scope| scope.spans)
-                    .map(|span| read(span, &of)),
+                    .map(|span| read(span, &parent)),
             );
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-fn read(span: Span, resource: &BTreeMap<String, String>) -> Seen {
+fn read(span: Span, resource: &BTreeMap<String, String>) -> ReceivedSpan {
     let links = span.links.iter();
     let events = span.events.iter();
-    Seen {
+    ReceivedSpan {
         kind: span.kind(),
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),

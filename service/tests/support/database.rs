@@ -19,14 +19,14 @@ impl TestDatabase {
     /// Copies the migrated template.
     pub async fn new() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(template).await;
+        let template = TEMPLATE.get_or_init(migrated_template).await;
         let name = format!("test_{}", Uuid::now_v7().simple());
         let mut admin = connect(&server_url()).await;
         admin
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
             .await
             .unwrap();
-        let url = url_of(&name);
+        let url = database_url(&name);
         Self { name, url }
     }
 
@@ -38,7 +38,7 @@ impl TestDatabase {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
             .unwrap();
-        let url = url_of(&name);
+        let url = database_url(&name);
         Self { name, url }
     }
 
@@ -52,12 +52,12 @@ impl TestDatabase {
         connect(&self.url).await
     }
 
-    /// Ends all its connections and lets nobody in.
-    pub async fn take_away(&self) {
+    /// Terminates all connections and rejects new ones.
+    pub async fn block_connections(&self) {
         let name = &self.name;
         let mut admin = connect(&server_url()).await;
-        // One after the other: in one transaction the door would still be open when those
-        // inside are thrown out, and who is quick would be in again.
+        // Two statements: in one transaction new connections would still be accepted while
+        // the existing ones are terminated.
         for sql in [
             format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
             format!(
@@ -68,8 +68,8 @@ impl TestDatabase {
         }
     }
 
-    /// Lets everybody in again.
-    pub async fn give_back(&self) {
+    /// Accepts connections again.
+    pub async fn allow_connections(&self) {
         let name = &self.name;
         let mut admin = connect(&server_url()).await;
         admin
@@ -101,8 +101,8 @@ impl Drop for TestDatabase {
 
 /// Migrates the template unless another test binary has. Its name says which
 /// schema it has, so a changed migration makes a new one.
-async fn template() -> String {
-    let schema = include_dir_hash();
+async fn migrated_template() -> String {
+    let schema = migrations_hash();
     let name = format!("template_{schema:016x}");
     let mut admin = connect(&server_url()).await;
     let lock = format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})");
@@ -117,7 +117,7 @@ async fn template() -> String {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
             .unwrap();
-        migrations::apply(connect(&url_of(&name)).await)
+        migrations::apply(connect(&database_url(&name)).await)
             .await
             .unwrap();
         admin
@@ -129,7 +129,7 @@ async fn template() -> String {
 }
 
 /// A number that changes when any migration does.
-fn include_dir_hash() -> u64 {
+fn migrations_hash() -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
@@ -150,7 +150,7 @@ fn server_url() -> String {
         .expect("ORDERLY_TEST_DATABASE_URL is not set: run the tests with `make test`")
 }
 
-fn url_of(database: &str) -> String {
+fn database_url(database: &str) -> String {
     let server = server_url();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{database}")

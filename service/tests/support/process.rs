@@ -14,25 +14,25 @@ use super::eventually::eventually;
 
 /// How the binary is to be started. Each `set` wins over what was there.
 #[derive(Clone)]
-pub struct Orderly {
+pub struct OrderlyCommand {
     variables: BTreeMap<String, String>,
 }
 
 /// What a command came to that ended by itself.
-pub struct Ended {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Orderly {
+impl OrderlyCommand {
     /// Any free ports, JSON log lines, no database, no load balancer to wait for, and
     /// patience: a busy machine is no lost dependency.
     pub fn new() -> Self {
-        let nothing = Self {
+        let command = Self {
             variables: BTreeMap::new(),
         };
-        nothing
+        command
             .set("ORDERLY_ENV", "test")
             .set("ORDERLY__HTTP__PORT", "0")
             .set("ORDERLY__ADMIN__PORT", "0")
@@ -49,7 +49,7 @@ impl Orderly {
     }
 
     /// The same with a database.
-    pub fn on(database: &TestDatabase) -> Self {
+    pub fn with_database(database: &TestDatabase) -> Self {
         Self::new().set("ORDERLY__DATABASE__URL", &database.url)
     }
 
@@ -66,13 +66,13 @@ impl Orderly {
     }
 
     /// Runs a command to its end; one that does not come to it in time is killed.
-    pub async fn run(&self, arguments: &[&str]) -> Ended {
-        self.start(arguments).ended().await
+    pub async fn run(&self, arguments: &[&str]) -> CommandOutput {
+        self.start(arguments).wait().await
     }
 
     /// Runs a command that must succeed, and returns what it printed, without the last newline.
     pub async fn succeed(&self, arguments: &[&str]) -> String {
-        let Ended {
+        let CommandOutput {
             code,
             stdout,
             stderr,
@@ -91,13 +91,13 @@ impl Orderly {
     }
 
     /// Starts a command that runs until it is stopped.
-    pub fn start(&self, arguments: &[&str]) -> Process {
-        Process::start(&mut self.command(arguments))
+    pub fn start(&self, arguments: &[&str]) -> ChildProcess {
+        ChildProcess::start(&mut self.command(arguments))
     }
 
     /// Starts a command whose standard output nobody reads any more after a line with that text: the pipe fills up.
-    pub fn start_unread_after(&self, text: &'static str, arguments: &[&str]) -> Process {
-        Process::start_unread_after(Some(text), &mut self.command(arguments))
+    pub fn start_unread_after(&self, text: &'static str, arguments: &[&str]) -> ChildProcess {
+        ChildProcess::start_unread_after(Some(text), &mut self.command(arguments))
     }
 
     /// In a folder without configuration, and with nothing of the tests' own environment.
@@ -108,32 +108,32 @@ impl Orderly {
             .env_clear()
             .envs(&self.variables)
             .stdin(Stdio::null())
-            .current_dir(empty_folder());
+            .current_dir(empty_dir());
         command
     }
 }
 
 /// A folder of the tests' own, to write to.
-pub fn folder() -> PathBuf {
+pub fn scratch_dir() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-fn empty_folder() -> PathBuf {
-    let folder = folder().join("empty");
+fn empty_dir() -> PathBuf {
+    let folder = scratch_dir().join("empty");
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 /// A process that runs; it is killed with the value.
-pub struct Process {
+pub struct ChildProcess {
     child: Child,
-    stdout: Lines,
-    stderr: Lines,
+    stdout: OutputLines,
+    stderr: OutputLines,
 }
 
-impl Process {
+impl ChildProcess {
     pub fn start(command: &mut Command) -> Self {
         Self::start_unread_after(None, command)
     }
@@ -142,15 +142,15 @@ impl Process {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         Self {
-            stdout: Lines::of(child.stdout.take().unwrap(), text),
-            stderr: Lines::of(child.stderr.take().unwrap(), None),
+            stdout: OutputLines::collect(child.stdout.take().unwrap(), text),
+            stderr: OutputLines::collect(child.stderr.take().unwrap(), None),
             child,
         }
     }
 
     /// The lines of standard output up to now.
     pub fn lines(&self) -> Vec<String> {
-        self.stdout.now()
+        self.stdout.snapshot()
     }
 
     /// The log up to now, each line of which must be JSON.
@@ -161,10 +161,10 @@ impl Process {
     }
 
     /// Waits for the log line with that message; a complaint, as of a wrong setting, ends the wait.
-    pub async fn logged(&self, message: &str) -> Value {
+    pub async fn wait_for_log(&self, message: &str) -> Value {
         let find = async || {
-            let complaints = self.stderr.now();
-            assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+            let errors = self.stderr.snapshot();
+            assert!(errors.is_empty(), "{}", errors.join("\n"));
             let mut log = self.log().into_iter();
             log.find(|line| line["message"] == message)
         };
@@ -181,17 +181,17 @@ impl Process {
 
     /// Waits until it has ended by itself, and returns its exit code and all it wrote to standard
     /// output and standard error.
-    pub async fn ended(mut self) -> Ended {
+    pub async fn wait(mut self) -> CommandOutput {
         let status = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
-        Ended {
+        CommandOutput {
             code: status.code(),
-            stdout: self.stdout.all(),
-            stderr: self.stderr.all(),
+            stdout: self.stdout.wait_for_end(),
+            stderr: self.stderr.wait_for_end(),
         }
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // It may have ended already.
         let _ended = self.child.kill();
@@ -200,22 +200,22 @@ impl Drop for Process {
 }
 
 /// What a process writes, line by line as it comes.
-struct Lines {
+struct OutputLines {
     lines: Arc<Mutex<Vec<String>>>,
     /// Gives the stream back, which must not be closed before the process has ended.
     reader: Option<thread::JoinHandle<Box<dyn Send>>>,
 }
 
-impl Lines {
+impl OutputLines {
     /// To the end, or to the line with that text.
-    fn of(stream: impl Read + Send + 'static, last: Option<&'static str>) -> Self {
+    fn collect(stream: impl Read + Send + 'static, last_text: Option<&'static str>) -> Self {
         let lines = Arc::<Mutex<Vec<String>>>::default();
-        let written = Arc::clone(&lines);
+        let collected = Arc::clone(&lines);
         let reader = thread::spawn(move || {
             let mut stream = BufReader::new(stream);
             for line in stream.by_ref().lines().map(Result::unwrap) {
-                let is_last = last.is_some_and(|text| line.contains(text));
-                written.lock().unwrap().push(line);
+                let is_last = last_text.is_some_and(|text| line.contains(text));
+                collected.lock().unwrap().push(line);
                 if is_last {
                     break;
                 }
@@ -228,15 +228,15 @@ impl Lines {
         }
     }
 
-    fn now(&self) -> Vec<String> {
+    fn snapshot(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
     /// To the end of the stream.
-    fn all(&mut self) -> String {
+    fn wait_for_end(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             drop(reader.join().unwrap());
         }
-        self.now().join("\n")
+        self.snapshot().join("\n")
     }
 }

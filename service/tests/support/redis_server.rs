@@ -20,7 +20,7 @@ impl RedisServer {
         let socket = std::env::temp_dir().join(name);
         let process = spawn(&socket);
         let server = Self { socket, process };
-        server.listens().await;
+        server.wait_until_listening().await;
         server
     }
 
@@ -36,12 +36,12 @@ impl RedisServer {
     }
 
     /// Starts it again, empty, in the same place.
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         self.process = spawn(&self.socket);
-        self.listens().await;
+        self.wait_until_listening().await;
     }
 
-    async fn listens(&self) {
+    async fn wait_until_listening(&self) {
         eventually("Redis listens", async || {
             tokio::net::UnixStream::connect(&self.socket).await.ok()
         })

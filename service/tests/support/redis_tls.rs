@@ -2,19 +2,19 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::certificates::Leaf;
+use super::certificates::LeafCertificate;
 use super::eventually::eventually;
 
 /// A `redis-server` on a TLS port of its own; gone with the value.
-pub struct TlsRedis {
+pub struct TlsRedisServer {
     port: u16,
     password: String,
     process: Child,
 }
 
-impl TlsRedis {
+impl TlsRedisServer {
     /// Starts one with that certificate, and waits until it listens.
-    pub async fn start(leaf: &Leaf, password: &str) -> Self {
+    pub async fn start(leaf: &LeafCertificate, password: &str) -> Self {
         // Somebody may take the port first; then there is another.
         for _ in 0..5 {
             let port = free_port();
@@ -23,7 +23,7 @@ impl TlsRedis {
                 password: password.to_owned(),
                 process: spawn(port, leaf, password),
             };
-            if server.listens().await {
+            if server.wait_until_listening().await {
                 return server;
             }
         }
@@ -35,7 +35,7 @@ impl TlsRedis {
     }
 
     /// `false` if it ended instead.
-    async fn listens(&mut self) -> bool {
+    async fn wait_until_listening(&mut self) -> bool {
         let address = ("127.0.0.1", self.port);
         let process = &mut self.process;
         eventually("Redis listens", async || {
@@ -49,7 +49,7 @@ impl TlsRedis {
     }
 }
 
-impl Drop for TlsRedis {
+impl Drop for TlsRedisServer {
     fn drop(&mut self) {
         // It may be dead already.
         let _ = self.process.kill();
@@ -62,7 +62,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn spawn(port: u16, leaf: &Leaf, password: &str) -> Child {
+fn spawn(port: u16, leaf: &LeafCertificate, password: &str) -> Child {
     Command::new("redis-server")
         .args(["--port", "0", "--bind", "127.0.0.1", "--save", ""])
         .args(["--tls-port", &port.to_string(), "--requirepass", password])

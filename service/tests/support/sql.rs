@@ -1,4 +1,4 @@
-//! Looking into the database behind the service's back, and meddling with it.
+//! Direct queries and locks on the database of a test.
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -7,93 +7,93 @@ use super::database::TestDatabase;
 use super::eventually::eventually;
 
 #[derive(diesel::QueryableByName)]
-struct Number {
+struct NumberRow {
     #[diesel(sql_type = BigInt)]
     value: i64,
 }
 
 #[derive(diesel::QueryableByName)]
-struct Line {
+struct TextRow {
     #[diesel(sql_type = Text)]
     value: String,
 }
 
-/// What the query says, in its one column `value`, a bigint.
-pub async fn number(conn: &mut AsyncPgConnection, query: &str) -> i64 {
-    let number: Number = diesel::sql_query(query).get_result(conn).await.unwrap();
+/// Returns the one column `value` of the query, a bigint.
+pub async fn query_number(conn: &mut AsyncPgConnection, query: &str) -> i64 {
+    let number: NumberRow = diesel::sql_query(query).get_result(conn).await.unwrap();
     number.value
 }
 
-/// What the query says, in its one column `value`, a text for each row.
-pub async fn texts(conn: &mut AsyncPgConnection, query: &str) -> Vec<String> {
-    let lines: Vec<Line> = diesel::sql_query(query).load(conn).await.unwrap();
+/// Returns the one column `value` of the query, a text for each row.
+pub async fn query_texts(conn: &mut AsyncPgConnection, query: &str) -> Vec<String> {
+    let lines: Vec<TextRow> = diesel::sql_query(query).load(conn).await.unwrap();
     lines.into_iter().map(|line| line.value).collect()
 }
 
-/// A transaction of the test's own that keeps rows locked until it is dropped.
-pub struct Locked(AsyncPgConnection);
+/// A transaction that keeps rows locked until it is dropped.
+pub struct RowLock(AsyncPgConnection);
 
-impl Locked {
-    /// Gives the rows free again.
+impl RowLock {
+    /// Ends the transaction and releases the rows.
     pub async fn release(mut self) {
         self.0.batch_execute("ROLLBACK").await.unwrap();
     }
 }
 
 impl TestDatabase {
-    /// How many rows there are: of a table, perhaps with a `WHERE`.
-    pub async fn rows(&self, from: &str) -> i64 {
+    /// Counts the rows of a table, perhaps with a `WHERE`.
+    pub async fn count_rows(&self, from: &str) -> i64 {
         let query = format!("SELECT count(*) AS value FROM {from}");
-        number(&mut self.connect().await, &query).await
+        query_number(&mut self.connect().await, &query).await
     }
 
     /// Waits until there are that many.
-    pub async fn rows_become(&self, from: &str, expected: i64) {
+    pub async fn wait_for_row_count(&self, from: &str, expected: i64) {
         let mut conn = self.connect().await;
         let query = format!("SELECT count(*) AS value FROM {from}");
         eventually(&format!("{expected} rows of {from}"), async || {
-            (number(&mut conn, &query).await == expected).then_some(())
+            (query_number(&mut conn, &query).await == expected).then_some(())
         })
         .await;
     }
 
-    /// Locks the rows that the query selects, against everybody who changes them.
-    pub async fn lock(&self, select: &str) -> Locked {
+    /// Locks the rows that the query selects against changes.
+    pub async fn lock_rows(&self, select: &str) -> RowLock {
         let mut conn = self.connect().await;
         let lock = format!("BEGIN; {select} FOR UPDATE");
         conn.batch_execute(&lock).await.unwrap();
-        Locked(conn)
+        RowLock(conn)
     }
 
-    /// Locks a table against everybody who writes to it; they can still read.
-    pub async fn lock_table(&self, table: &str) -> Locked {
+    /// Locks a table against writes; reads still work.
+    pub async fn lock_table(&self, table: &str) -> RowLock {
         let mut conn = self.connect().await;
         let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
         conn.batch_execute(&lock).await.unwrap();
-        Locked(conn)
+        RowLock(conn)
     }
 
     /// Waits until that many sessions wait for a lock.
-    pub async fn sessions_wait_for_a_lock(&self, expected: i64) {
+    pub async fn wait_for_lock_waiters(&self, expected: i64) {
         let waiting = "pg_stat_activity WHERE datname = current_database() \
                        AND wait_event_type = 'Lock'";
-        self.rows_become(waiting, expected).await;
+        self.wait_for_row_count(waiting, expected).await;
     }
 
-    /// Waits until the service listens to the doorbell, so that no ring is lost.
-    pub async fn somebody_listens(&self) {
+    /// Waits until the service listens for job notifications, so that none is lost.
+    pub async fn wait_for_listener(&self) {
         let listening = "pg_stat_activity WHERE datname = current_database() \
                          AND query LIKE 'LISTEN %' AND state = 'idle'";
-        self.rows_become(listening, 1).await;
+        self.wait_for_row_count(listening, 1).await;
     }
 
-    /// Ends the one session of the service that fits, as a restart of Postgres would.
-    pub async fn kill(&self, session: &str) {
+    /// Terminates the one session of the service that matches, as a restart of Postgres would.
+    pub async fn terminate_session(&self, session: &str) {
         let kill = format!(
             "WITH victim AS MATERIALIZED (SELECT pid FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND {session})
             SELECT count(*) AS value FROM victim WHERE pg_terminate_backend(pid, 10000)"
         );
-        assert_eq!(number(&mut self.connect().await, &kill).await, 1);
+        assert_eq!(query_number(&mut self.connect().await, &kill).await, 1);
     }
 }

@@ -8,35 +8,37 @@ use orderly::config::Settings;
 use redis::AsyncCommands as _;
 
 use crate::support::app::TestApp;
-use crate::support::cached::{door_to_redis, for_ever, redis, redis_through};
+use crate::support::cache::{
+    connect_redis, disable_cache_expiry, start_redis_proxy, use_redis_proxy,
+};
 use crate::support::eventually::eventually;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 fn two_replicas(settings: &mut Settings) {
-    for_ever(settings);
+    disable_cache_expiry(settings);
     settings.cache.local_ttl = Duration::from_millis(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_reaches_the_other_replica_through_redis() {
-    let door = door_to_redis().await;
+async fn change_reaches_other_replica_through_redis() {
+    let proxy = start_redis_proxy().await;
     let app = TestApp::start_with(|settings| {
-        redis_through(&door, settings);
+        use_redis_proxy(&proxy, settings);
         two_replicas(settings);
     })
     .await;
-    let other = app.another_replica().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    app.has_in_redis(&product).await;
-    app.look_at(&other, &product).await.expect(200);
-    assert_eq!(app.cache_of(&other, "database", "hit").await, 0.0);
-    assert_eq!(app.cache_of(&other, "redis", "hit").await, 1.0);
+    let other = app.start_replica().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    app.wait_until_in_redis(&product).await;
+    app.get_product(&other, &product).await.expect(200);
+    assert_eq!(app.cache_requests_of(&other, "database", "hit").await, 0.0);
+    assert_eq!(app.cache_requests_of(&other, "redis", "hit").await, 1.0);
 
-    app.adjust(&admin, &product, 1).await.expect(200);
+    app.adjust_stock(&admin, &product, 1).await.expect(200);
     eventually("the other one sees the change", async || {
-        let seen = app.look_at(&other, &product).await.expect(200);
-        (seen["stock"] == 6).then_some(())
+        let cached = app.get_product(&other, &product).await.expect(200);
+        (cached["stock"] == 6).then_some(())
     })
     .await;
     other.stop().await.unwrap();
@@ -44,54 +46,57 @@ async fn a_change_reaches_the_other_replica_through_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_value_that_comes_late_is_refused() {
-    let (here, there) = (door_to_redis().await, door_to_redis().await);
+async fn rejects_late_fill_with_old_value() {
+    let (own_proxy, other_proxy) = (start_redis_proxy().await, start_redis_proxy().await);
     let app = TestApp::start_with(|settings| {
-        redis_through(&here, settings);
+        use_redis_proxy(&own_proxy, settings);
         two_replicas(settings);
     })
     .await;
     let other = app
-        .another_replica_with(|settings| {
-            redis_through(&there, settings);
-            for_ever(settings);
+        .start_replica_with(|settings| {
+            use_redis_proxy(&other_proxy, settings);
+            disable_cache_expiry(settings);
         })
         .await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
 
     // The other replica misses, has its lease, and reads the old row ...
-    app.has_in_redis(&product).await;
-    let mut redis = redis().await;
+    app.wait_until_in_redis(&product).await;
+    let mut redis = connect_redis().await;
     let key = format!("cache:{}:{}", app.database.name(), id(&product));
     redis.del::<_, ()>(&key).await.unwrap();
     let mut conn = app.lock_products().await;
-    let late = app.look_at(&other, &product);
+    let late = app.get_product(&other, &product);
     let change = async {
-        app.database.sessions_wait_for_a_lock(1).await;
+        app.database.wait_for_lock_waiters(1).await;
         // ... but what it writes into the cache is held up on its way ...
-        there.block();
+        other_proxy.freeze();
         conn.batch_execute("ROLLBACK").await.unwrap();
         eventually("it has read the old row", async || {
-            (app.cache_of(&other, "database", "hit").await == 1.0).then_some(())
+            (app.cache_requests_of(&other, "database", "hit").await == 1.0).then_some(())
         })
         .await;
         // ... and arrives after the change.
-        app.adjust(&admin, &product, 1).await.expect(200);
+        app.adjust_stock(&admin, &product, 1).await.expect(200);
         eventually("Redis is told of the change", async || {
             let leased: bool = redis.hexists(&key, "lease").await.unwrap();
             (!leased).then_some(())
         })
         .await;
-        there.open();
+        other_proxy.restore();
     };
     let (late, ()) = tokio::join!(late, change);
     assert_eq!(late.expect(200)["stock"], 5, "it was asked for before");
     let value: Option<String> = redis.hget(&key, "value").await.unwrap();
     assert_eq!(value, None, "an old value in Redis");
-    assert_eq!(app.look_at(&other, &product).await.expect(200)["stock"], 6);
     assert_eq!(
-        app.look_at(&app.app, &product).await.expect(200)["stock"],
+        app.get_product(&other, &product).await.expect(200)["stock"],
+        6
+    );
+    assert_eq!(
+        app.get_product(&app.app, &product).await.expect(200)["stock"],
         6
     );
     other.stop().await.unwrap();

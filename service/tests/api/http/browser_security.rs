@@ -2,15 +2,15 @@
 
 use reqwest::Method;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
+use crate::support::response::TestResponse;
 
 const SHOP: &str = "https://shop.example";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_takes_from_the_browser_what_nobody_needs() {
+async fn every_response_has_security_headers() {
     let app = TestApp::start().await;
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     for (path, status, cache) in [
         ("/v1/users/me", 200, Some("no-store")),
         ("/v1/orders", 200, Some("no-store")),
@@ -20,20 +20,20 @@ async fn every_answer_takes_from_the_browser_what_nobody_needs() {
         ("/docs/swagger-ui-bundle.js", 200, None),
         ("/nothing", 404, Some("no-store")),
     ] {
-        let answer = app.get(path, &customer).await;
-        assert_eq!(answer.status, status, "{path}");
+        let response = app.get(path, &customer).await;
+        assert_eq!(response.status, status, "{path}");
         assert_eq!(
-            answer.header("x-content-type-options"),
+            response.header("x-content-type-options"),
             Some("nosniff"),
             "{path}"
         );
         assert_eq!(
-            answer.header("referrer-policy"),
+            response.header("referrer-policy"),
             Some("no-referrer"),
             "{path}"
         );
-        assert_eq!(answer.header("cache-control"), cache, "{path}");
-        let policy = answer.header("content-security-policy").unwrap();
+        assert_eq!(response.header("cache-control"), cache, "{path}");
+        let policy = response.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
         assert!(
             policy.contains("frame-ancestors 'none'"),
@@ -45,26 +45,26 @@ async fn every_answer_takes_from_the_browser_what_nobody_needs() {
             "{path}"
         );
         // Said over plain HTTP it means nothing, and may be meant by somebody in between.
-        assert_eq!(answer.header("strict-transport-security"), None, "{path}");
+        assert_eq!(response.header("strict-transport-security"), None, "{path}");
     }
     app.finish().await;
 }
 
 /// The policy for `/docs` allows files, but no script within the page.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docs_need_no_more_than_they_are_allowed() {
+async fn docs_page_has_no_inline_script() {
     let app = TestApp::start().await;
     let page = app.get("/docs/", "").await.text;
     for script in page.split("<script").skip(1) {
         let (attributes, rest) = script.split_once('>').unwrap();
-        let (within, _) = rest.split_once("</script>").unwrap();
+        let (inline_script, _) = rest.split_once("</script>").unwrap();
         assert!(attributes.contains("src=\"./"), "{attributes}");
-        assert_eq!(within.trim(), "");
+        assert_eq!(inline_script.trim(), "");
     }
     app.finish().await;
 }
 
-async fn preflight(app: &TestApp, origin: &str, method: &str, header: &str) -> Answer {
+async fn preflight(app: &TestApp, origin: &str, method: &str, header: &str) -> TestResponse {
     let request = app
         .request(Method::OPTIONS, "/v1/orders")
         .header("origin", origin)
@@ -74,7 +74,7 @@ async fn preflight(app: &TestApp, origin: &str, method: &str, header: &str) -> A
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_named_may_call_and_no_other() {
+async fn allows_configured_cors_origins_only() {
     let app = TestApp::start_with(|settings| {
         settings.http.cors_origins = vec![SHOP.into(), "http://localhost:3000".into()];
     })
@@ -93,42 +93,42 @@ async fn a_page_that_is_named_may_call_and_no_other() {
         (SHOP, "DELETE", "authorization"),
         (SHOP, "POST", "x-forwarded-for"),
     ] {
-        let refused = preflight(&app, origin, method, header).await;
-        refused.expect_problem(400, "bad-request");
-        assert_ne!(refused.header("access-control-allow-origin"), Some("*"));
+        let rejected = preflight(&app, origin, method, header).await;
+        rejected.expect_problem(400, "bad-request");
+        assert_ne!(rejected.header("access-control-allow-origin"), Some("*"));
         if origin != SHOP {
             assert_eq!(
-                refused.header("access-control-allow-origin"),
+                rejected.header("access-control-allow-origin"),
                 None,
                 "{origin}"
             );
         }
     }
 
-    let ask = async |origin: &str| {
+    let send_from = async |origin: &str| {
         let request = app
             .request(Method::GET, "/v1/orders")
             .header("origin", origin);
         send(request, "").await
     };
     // A refusal can be read by the page too, or nobody would know why.
-    let answer = ask(SHOP).await;
-    answer.expect_problem(401, "unauthenticated");
-    assert_eq!(answer.header("access-control-allow-origin"), Some(SHOP));
-    let exposed = answer.header("access-control-expose-headers").unwrap();
+    let response = send_from(SHOP).await;
+    response.expect_problem(401, "unauthenticated");
+    assert_eq!(response.header("access-control-allow-origin"), Some(SHOP));
+    let exposed = response.header("access-control-expose-headers").unwrap();
     for name in ["etag", "location", "ratelimit", "retry-after", "x-stale"] {
         assert!(exposed.to_lowercase().contains(name), "{name}: {exposed}");
     }
-    let other = ask("https://evil.example").await;
+    let other = send_from("https://evil.example").await;
     assert_eq!(other.header("access-control-allow-origin"), None);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_page_may_call_unless_it_is_named() {
+async fn allows_no_cors_origin_by_default() {
     let app = TestApp::start().await;
-    let answer = preflight(&app, SHOP, "POST", "authorization").await;
-    answer.expect_problem(405, "method-not-allowed");
-    assert_eq!(answer.header("access-control-allow-origin"), None);
+    let response = preflight(&app, SHOP, "POST", "authorization").await;
+    response.expect_problem(405, "method-not-allowed");
+    assert_eq!(response.header("access-control-allow-origin"), None);
     app.finish().await;
 }

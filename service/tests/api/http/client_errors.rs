@@ -7,12 +7,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
+use crate::support::response::TestResponse;
 
 const LIMIT: usize = 64 * 1024;
 
-async fn post_text(app: &TestApp, path: &str, content_type: Option<&str>, body: &str) -> Answer {
+async fn post_text(
+    app: &TestApp,
+    path: &str,
+    content_type: Option<&str>,
+    body: &str,
+) -> TestResponse {
     let mut request = app.request(Method::POST, path).body(body.to_owned());
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
@@ -22,7 +27,7 @@ async fn post_text(app: &TestApp, path: &str, content_type: Option<&str>, body: 
 
 /// A registration with spaces at its end, of `bytes` in all.
 fn registration_of(bytes: usize) -> String {
-    let password = crate::support::shop::PASSWORD;
+    let password = crate::support::fixtures::PASSWORD;
     let body = json!({"email": "ada@example.com", "password": password, "name": "Ada"});
     let mut text = body.to_string();
     text.push_str(&" ".repeat(bytes.saturating_sub(text.len())));
@@ -30,7 +35,7 @@ fn registration_of(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_is_400() {
+async fn rejects_malformed_json_with_400() {
     let app = TestApp::start().await;
     let deep = "[".repeat(10_000);
     for body in [
@@ -48,9 +53,9 @@ async fn what_is_not_json_is_400() {
         r#"{"email": NaN}"#,
         &format!(r#"{{"email": {deep}"#),
     ] {
-        let answer = post_text(&app, "/v1/users", Some("application/json"), body).await;
-        assert_eq!(answer.status, 400, "{body:.40}: {}", answer.text);
-        answer.expect_problem(400, "malformed-json");
+        let response = post_text(&app, "/v1/users", Some("application/json"), body).await;
+        assert_eq!(response.status, 400, "{body:.40}: {}", response.text);
+        response.expect_problem(400, "malformed-json");
     }
     let latin_1 = app
         .request(Method::POST, "/v1/users")
@@ -63,7 +68,7 @@ async fn what_is_not_json_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_content_type_is_415() {
+async fn rejects_other_content_types_with_415() {
     let app = TestApp::start().await;
     let body = registration_of(0);
     for content_type in [
@@ -74,36 +79,36 @@ async fn another_content_type_is_415() {
         Some("garbage"),
         Some(""),
     ] {
-        let answer = post_text(&app, "/v1/users", content_type, &body).await;
-        assert_eq!(answer.status, 415, "{content_type:?}: {}", answer.text);
-        answer.expect_problem(415, "unsupported-media-type");
-        assert_eq!(answer.header("accept"), Some("application/json"));
+        let response = post_text(&app, "/v1/users", content_type, &body).await;
+        assert_eq!(response.status, 415, "{content_type:?}: {}", response.text);
+        response.expect_problem(415, "unsupported-media-type");
+        assert_eq!(response.header("accept"), Some("application/json"));
     }
     // A charset changes nothing: JSON is UTF-8 (RFC 8259, section 8.1).
     let content_type = Some("Application/JSON; charset=utf-8");
-    let answer = post_text(&app, "/v1/users", content_type, &body).await;
-    answer.expect(201);
+    let response = post_text(&app, "/v1/users", content_type, &body).await;
+    response.expect(201);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_the_limit_is_413() {
+async fn rejects_body_over_limit_with_413() {
     let app = TestApp::start().await;
     let json = Some("application/json");
     let over = registration_of(LIMIT + 1);
-    let answer = post_text(&app, "/v1/users", json, &over).await;
-    answer.expect_problem(413, "body-too-large");
+    let response = post_text(&app, "/v1/users", json, &over).await;
+    response.expect_problem(413, "body-too-large");
     // Without its length told in advance, it is counted as it comes.
-    let answer = post_chunked(&app, "/v1/users", &over).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("application/problem+json") && answer.contains("/body-too-large"));
+    let response = post_chunked(&app, "/v1/users", &over).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains("application/problem+json") && response.contains("/body-too-large"));
 
     let at_the_limit = registration_of(LIMIT);
     assert_eq!(at_the_limit.len(), LIMIT);
-    let answer = post_chunked(&app, "/v1/users", &at_the_limit).await;
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    let answer = post_text(&app, "/v1/users", json, &at_the_limit).await;
-    answer.expect_problem(409, "email-taken");
+    let response = post_chunked(&app, "/v1/users", &at_the_limit).await;
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    let response = post_text(&app, "/v1/users", json, &at_the_limit).await;
+    response.expect_problem(409, "email-taken");
     app.finish().await;
 }
 
@@ -128,26 +133,26 @@ async fn send_bytes(app: &TestApp, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(app.app.address).await.unwrap();
     stream.write_all(request).await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_ends_too_early_is_400() {
+async fn rejects_truncated_body_with_400() {
     let app = TestApp::start().await;
     let request = "POST /v1/users HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
         content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"email\": ";
-    let answer = send_bytes(&app, request.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.contains("application/problem+json") && answer.contains("/bad-request"));
+    let response = send_bytes(&app, request.as_bytes()).await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(response.contains("application/problem+json") && response.contains("/bad-request"));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_no_uuid_is_404() {
+async fn returns_404_for_id_that_is_not_a_uuid() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     for id in [
         "1",
         "not-a-uuid",
@@ -157,8 +162,8 @@ async fn an_id_that_is_no_uuid_is_404() {
         "0193c641-1b00-7c80-aaaa-aaaaaaaaaaag",
     ] {
         for path in [format!("/v1/products/{id}"), format!("/v1/orders/{id}")] {
-            let answer = app.get(&path, &admin).await;
-            let problem = answer.expect_problem(404, "not-found");
+            let response = app.get(&path, &admin).await;
+            let problem = response.expect_problem(404, "not-found");
             assert_eq!(problem["detail"], "the id in the path must be a UUID");
         }
         for path in [
@@ -166,15 +171,15 @@ async fn an_id_that_is_no_uuid_is_404() {
             format!("/v1/orders/{id}/ship"),
             format!("/v1/products/{id}/stock"),
         ] {
-            let answer = app.post(&path, &admin, &json!({"delta": 1})).await;
-            answer.expect_problem(404, "not-found");
+            let response = app.post(&path, &admin, &json!({"delta": 1})).await;
+            response.expect_problem(404, "not-found");
         }
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_is_not_there_is_404() {
+async fn returns_404_for_unknown_path() {
     let app = TestApp::start().await;
     for path in [
         "/",
@@ -191,9 +196,9 @@ async fn a_path_that_is_not_there_is_404() {
         "/favicon.ico?x=y",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            let answer = send(app.request(method.clone(), path), "").await;
-            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
-            let problem = answer.expect_problem(404, "not-found");
+            let response = send(app.request(method.clone(), path), "").await;
+            assert_eq!(response.status, 404, "{method} {path}: {}", response.text);
+            let problem = response.expect_problem(404, "not-found");
             // Without the query: it may have anything in it.
             assert_eq!(problem["instance"], path.split('?').next().unwrap());
         }
@@ -202,18 +207,18 @@ async fn a_path_that_is_not_there_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn head_is_answered_like_get_without_the_body() {
+async fn head_responds_like_get_without_body() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let nowhere = format!("/v1/products/{}", Uuid::now_v7());
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let unknown = format!("/v1/products/{}", Uuid::now_v7());
     for path in [
         format!("/v1/products/{}", product["id"].as_str().unwrap()),
         "/v1/products".to_owned(),
         "/v1/users/me".to_owned(),
         "/v1/orders".to_owned(),
         "/openapi.json".to_owned(),
-        nowhere,
+        unknown,
     ] {
         let get = app.get(&path, &admin).await;
         let head = send(app.request(Method::HEAD, &path), &admin).await;
@@ -230,10 +235,10 @@ async fn head_is_answered_like_get_without_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_without_a_proper_idempotency_key_is_400() {
+async fn rejects_order_with_invalid_idempotency_key_with_400() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let order = json!({"lines": [{"product_id": product["id"], "quantity": 1}]});
     app.post("/v1/orders", &admin, &order)
         .await
@@ -241,9 +246,9 @@ async fn an_order_without_a_proper_idempotency_key_is_400() {
     let long = "x".repeat(256);
     for key in ["", " ", "two words", "tab\tbed", &long] {
         let request = app.order_request(key, &[(&product, 1)]);
-        let answer = send(request, &admin).await;
-        assert_eq!(answer.status, 400, "{key:?}: {}", answer.text);
-        answer.expect_problem(400, "idempotency-key-required");
+        let response = send(request, &admin).await;
+        assert_eq!(response.status, 400, "{key:?}: {}", response.text);
+        response.expect_problem(400, "idempotency-key-required");
     }
     let not_ascii = app
         .request(Method::POST, "/v1/orders")
@@ -257,28 +262,28 @@ async fn an_order_without_a_proper_idempotency_key_is_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_problem_has_the_trace_id_of_its_request() {
+async fn problem_has_trace_id_of_its_request() {
     let app = TestApp::start().await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let ask = async |traceparent: &str| {
+    let trace_id_with = async |traceparent: &str| {
         let request = app.request(Method::GET, "/nowhere");
-        let answer = send(request.header("traceparent", traceparent), "").await;
-        let problem = answer.expect_problem(404, "not-found");
+        let response = send(request.header("traceparent", traceparent), "").await;
+        let problem = response.expect_problem(404, "not-found");
         problem["trace_id"].as_str().unwrap().to_owned()
     };
     // The caller's, if it tells one (W3C Trace Context) ...
-    let seen = ask(&format!("00-{trace_id}-00f067aa0ba902b7-01")).await;
-    assert_eq!(seen, trace_id);
-    let unsampled = ask(&format!("00-{trace_id}-00f067aa0ba902b7-00")).await;
+    let continued = trace_id_with(&format!("00-{trace_id}-00f067aa0ba902b7-01")).await;
+    assert_eq!(continued, trace_id);
+    let unsampled = trace_id_with(&format!("00-{trace_id}-00f067aa0ba902b7-00")).await;
     assert_eq!(unsampled, trace_id);
     // ... or one of its own, for each request another.
     let zeros = "0".repeat(32);
-    let mut own = vec![zeros.clone(), trace_id.to_owned()];
+    let mut generated = vec![zeros.clone(), trace_id.to_owned()];
     for not_valid in ["", "garbage", &format!("00-{zeros}-00f067aa0ba902b7-01")] {
-        let id = ask(not_valid).await;
+        let id = trace_id_with(not_valid).await;
         assert!(id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
-        assert!(!own.contains(&id), "{not_valid:?}: {id}");
-        own.push(id);
+        assert!(!generated.contains(&id), "{not_valid:?}: {id}");
+        generated.push(id);
     }
     app.finish().await;
 }

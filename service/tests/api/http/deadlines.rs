@@ -3,44 +3,35 @@
 
 use std::time::Duration;
 
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
-use crate::support::cached::{door_to_postgres, postgres_through};
+use crate::support::cache::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::eventually::eventually;
+use crate::support::response::TestResponse;
+use crate::support::sql::query_number;
 
 const HEADER: &str = "x-request-timeout-ms";
 
-#[derive(diesel::QueryableByName)]
-struct Running {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    n: i64,
-}
-
 /// How many statements that name the products run in the app's database.
-async fn running(app: &TestApp) -> i64 {
-    sessions(app, "state = 'active'").await
+async fn count_running(app: &TestApp) -> i64 {
+    count_sessions(app, "state = 'active'").await
 }
 
 /// How many sessions there are of which that is true, and whose last statement named
 /// the products.
-async fn sessions(app: &TestApp, condition: &str) -> i64 {
+async fn count_sessions(app: &TestApp, condition: &str) -> i64 {
     let mut conn = app.database.connect().await;
     let query = format!(
-        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
+        "SELECT count(*) AS value FROM pg_stat_activity WHERE datname = current_database()
         AND query LIKE '%products%' AND pid <> pg_backend_pid() AND {condition}"
     );
-    let running: Running = diesel::sql_query(query)
-        .get_result(&mut conn)
-        .await
-        .unwrap();
-    running.n
+    query_number(&mut conn, &query).await
 }
 
 /// A search, which is not cached: a read for the cache outlives who asked first.
-async fn list_products(app: &TestApp, timeout_ms: &str) -> Answer {
+async fn list_products(app: &TestApp, timeout_ms: &str) -> TestResponse {
     let request = app
         .request(Method::GET, "/v1/products?search=a")
         .header(HEADER, timeout_ms);
@@ -48,7 +39,7 @@ async fn list_products(app: &TestApp, timeout_ms: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
+async fn returns_504_and_cancels_statement_past_deadline() {
     // The server's own timeouts are far away: only the cancellation can end it.
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_secs(200);
@@ -57,11 +48,11 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
     .await;
     let mut blocker = app.lock_products().await;
 
-    let answer = list_products(&app, "200").await;
+    let response = list_products(&app, "200").await;
 
-    answer.expect_problem(504, "deadline-exceeded");
+    response.expect_problem(504, "deadline-exceeded");
     eventually("the abandoned statement is cancelled", async || {
-        (running(&app).await == 0).then_some(())
+        (count_running(&app).await == 0).then_some(())
     })
     .await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
@@ -70,10 +61,10 @@ async fn a_statement_that_takes_too_long_is_504_and_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
-    let door = door_to_postgres().await;
+async fn closes_connection_when_cancellation_fails() {
+    let proxy = start_postgres_proxy().await;
     let app = TestApp::start_with(|settings| {
-        postgres_through(&door, settings);
+        use_postgres_proxy(&proxy, settings);
         // Over TLS, for without it nobody waits for an answer to a cancellation.
         let url = settings.database.url.as_ref().unwrap().expose();
         settings.database.url = Some(format!("{url}?sslmode=require").into());
@@ -87,31 +78,31 @@ async fn a_statement_that_nobody_can_cancel_is_given_up_with_its_connection() {
     list_products(&app, "60000").await.expect(200);
     let mut blocker = app.lock_products().await;
 
-    let (answer, ()) = tokio::join!(list_products(&app, "5000"), async {
+    let (response, ()) = tokio::join!(list_products(&app, "5000"), async {
         eventually("the statement runs", async || {
-            (running(&app).await == 1).then_some(())
+            (count_running(&app).await == 1).then_some(())
         })
         .await;
-        door.block();
+        proxy.freeze();
     });
 
-    answer.expect_problem(504, "deadline-exceeded");
+    response.expect_problem(504, "deadline-exceeded");
     blocker.batch_execute("ROLLBACK").await.unwrap();
     eventually("its session has ended", async || {
-        (sessions(&app, "backend_type = 'client backend'").await == 0).then_some(())
+        (count_sessions(&app, "backend_type = 'client backend'").await == 0).then_some(())
     })
     .await;
-    door.open();
+    proxy.restore();
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
+async fn order_past_deadline_returns_504_and_changes_nothing() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 100, 5).await;
-    let customer = app.customer().await;
-    let locked = app.database.lock("SELECT * FROM products").await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 100, 5).await;
+    let customer = app.register_customer().await;
+    let locked = app.database.lock_rows("SELECT * FROM products").await;
 
     let order = app
         .order_request("key", &[(&product, 1)])
@@ -133,25 +124,25 @@ async fn an_order_that_takes_too_long_is_504_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_a_connection_ends_at_the_deadline_too() {
+async fn wait_for_connection_ends_at_deadline() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 1;
         settings.database.acquire_timeout = Duration::from_secs(10);
     })
     .await;
-    let held = app.app.services.database.connection().await.unwrap();
+    let connection = app.app.services.database.connection().await.unwrap();
 
     list_products(&app, "200")
         .await
         .expect_problem(504, "deadline-exceeded");
 
-    drop(held);
+    drop(connection);
     list_products(&app, "60000").await.expect(200);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_ask_for_less_and_never_for_more() {
+async fn client_can_shorten_deadline_but_not_extend_it() {
     let app = TestApp::start_with(|settings| {
         settings.http.slow_request_threshold = Duration::from_millis(100);
         settings.http.request_timeout = Duration::from_millis(300);

@@ -10,19 +10,19 @@ use tokio::net::TcpStream;
 
 use crate::support::app::TestApp;
 
-fn one_at_a_time(settings: &mut Settings) {
+fn limit_to_one_request(settings: &mut Settings) {
     settings.load_shedding.min_limit = 1;
     settings.load_shedding.max_limit = 1;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
-    let app = TestApp::start_with(one_at_a_time).await;
+async fn sheds_over_limit_with_retry_after_but_never_probes() {
+    let app = TestApp::start_with(limit_to_one_request).await;
     let mut blocker = app.lock_products().await;
 
     let waiting = app.get("/v1/products", "");
     let others = async {
-        app.metric_becomes("orderly_requests_in_flight", 1.0).await;
+        app.wait_for_metric("orderly_requests_in_flight", 1.0).await;
         let shed = app.get("/v1/products", "").await;
         shed.expect_problem(503, "overloaded");
         assert_eq!(shed.header("retry-after"), Some("1"));
@@ -39,7 +39,7 @@ async fn over_the_limit_is_503_with_retry_after_and_probes_are_never_shed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
+async fn rejected_and_failed_requests_do_not_raise_limit() {
     let app = TestApp::start_with(|settings| {
         // It begins halfway, and one answer that counts would bring it to 2.
         settings.load_shedding.min_limit = 1;
@@ -51,22 +51,22 @@ async fn requests_that_are_refused_or_fail_do_not_raise_the_limit() {
     })
     .await;
     let limit = async || app.metric("orderly_requests_in_flight_limit ").await;
-    app.database.take_away().await;
+    app.database.block_connections().await;
     app.get("/v1/products", "").await.expect(503);
     assert_eq!(limit().await, Some(1.0), "after a failure");
     app.get("/v1/products", "").await.expect(429);
-    assert_eq!(limit().await, Some(1.0), "after a refusal");
-    app.database.give_back().await;
+    assert_eq!(limit().await, Some(1.0), "after a rejection");
+    app.database.allow_connections().await;
     let order = serde_json::json!({});
     app.post("/v1/orders", "", &order).await.expect(401);
-    assert_eq!(limit().await, Some(2.0), "after an answer");
+    assert_eq!(limit().await, Some(2.0), "after a served request");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
+async fn slow_body_returns_408_and_holds_no_permit() {
     let app = TestApp::start_with(|settings| {
-        one_at_a_time(settings);
+        limit_to_one_request(settings);
         settings.http.request_body_timeout = Duration::from_secs(1);
     })
     .await;
@@ -74,14 +74,14 @@ async fn a_body_that_does_not_come_takes_no_place_and_is_408() {
     let head = "POST /v1/users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
     slow.write_all(head.as_bytes()).await.unwrap();
 
-    let mut answer = String::new();
-    let (closed, ()) = tokio::join!(slow.read_to_string(&mut answer), async {
+    let mut response = String::new();
+    let (closed, ()) = tokio::join!(slow.read_to_string(&mut response), async {
         for _ in 0..20 {
             app.get("/v1/products", "").await.expect(200);
         }
     });
     closed.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(answer.contains("/request-timeout"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.contains("/request-timeout"), "{response}");
     app.finish().await;
 }

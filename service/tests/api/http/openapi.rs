@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, send};
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 /// `Path::new("…")` in the route table, less the scope `/v1` that they are in.
 const ROUTE_TABLE: &str = include_str!("../../../src/http/routes.rs");
@@ -46,32 +46,36 @@ impl Examples {
 }
 
 async fn examples(app: &TestApp, admin: &str) -> Examples {
-    let product = app.product(admin, 250, 5).await;
-    let order = app.order(admin, &[(&product, 1)]).await.expect(201);
+    let product = app.create_product(admin, 250, 5).await;
+    let order = app.place_order(admin, &[(&product, 1)]).await.expect(201);
     Examples { product, order }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_documented_operation_is_there() {
+async fn every_documented_operation_exists() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let examples = examples(&app, &admin).await;
     for (path, methods) in operations(&document()) {
         for method in methods {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let request = app.request(method.clone(), &examples.fill(&path));
-            let answer = send(request, &admin).await;
-            let there = !matches!(answer.status, 404 | 405 | 500..);
-            assert!(there, "{method} {path}: {} {}", answer.status, answer.text);
+            let response = send(request, &admin).await;
+            let exists = !matches!(response.status, 404 | 405 | 500..);
+            assert!(
+                exists,
+                "{method} {path}: {} {}",
+                response.status, response.text
+            );
         }
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_method_is_405_and_allow_lists_the_documented_ones() {
+async fn undocumented_methods_return_405_with_allow_header() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let examples = examples(&app, &admin).await;
     let mut all = operations(&document());
     all.insert("/openapi.json".to_owned(), ["GET".to_owned()].into());
@@ -87,12 +91,12 @@ async fn every_other_method_is_405_and_allow_lists_the_documented_ones() {
                 continue;
             }
             let name = Method::from_bytes(method.as_bytes()).unwrap();
-            let answer = send(app.request(name, &examples.fill(&path)), &admin).await;
-            assert_eq!(answer.status, 405, "{method} {path}: {}", answer.text);
+            let response = send(app.request(name, &examples.fill(&path)), &admin).await;
+            assert_eq!(response.status, 405, "{method} {path}: {}", response.text);
             if method != "HEAD" {
-                answer.expect_problem(405, "method-not-allowed");
+                response.expect_problem(405, "method-not-allowed");
             }
-            let allow = answer.header("allow").unwrap();
+            let allow = response.header("allow").unwrap();
             let listed: BTreeSet<String> = allow.split(", ").map(str::to_owned).collect();
             assert_eq!(listed, allowed, "{method} {path}");
         }
@@ -101,7 +105,7 @@ async fn every_other_method_is_405_and_allow_lists_the_documented_ones() {
 }
 
 #[test]
-fn every_path_of_the_route_table_is_documented() {
+fn documents_every_path_of_route_table() {
     let table: BTreeSet<String> = ROUTE_TABLE
         .split("Path::new(\"")
         .skip(1)
@@ -114,47 +118,47 @@ fn every_path_of_the_route_table_is_documented() {
 }
 
 #[test]
-fn every_operation_says_what_it_takes_and_gives() {
+fn documents_parameters_and_responses_of_every_operation() {
     let document = document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     let mut ids = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let what = format!("{method} {path}");
+            let operation_name = format!("{method} {path}");
             let id = operation["operationId"].as_str().unwrap();
-            assert!(ids.insert(id), "{what}: {id} is there twice");
+            assert!(ids.insert(id), "{operation_name}: {id} is there twice");
             let summary = operation["summary"].as_str().unwrap();
-            assert!(!summary.is_empty(), "{what}");
+            assert!(!summary.is_empty(), "{operation_name}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(
                 responses.keys().any(|status| status.starts_with('2')),
-                "{what}"
+                "{operation_name}"
             );
             let problem = &responses["default"]["content"]["application/problem+json"];
             assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem");
             let has_id = operation["parameters"]
                 .as_array()
                 .is_some_and(|all| all.iter().any(|p| p["in"] == "path" && p["name"] == "id"));
-            assert_eq!(has_id, path.contains("{id}"), "{what}");
+            assert_eq!(has_id, path.contains("{id}"), "{operation_name}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_needs_a_token_is_documented() {
+async fn documents_which_operations_need_a_token() {
     let app = TestApp::start().await;
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let name = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let filled = path.replace("{id}", &Uuid::now_v7().to_string());
-            let answer = send(app.request(name, &filled), "").await;
+            let response = send(app.request(name, &filled), "").await;
             let secured = !operation["security"].is_null();
             assert_eq!(
-                answer.status == 401,
+                response.status == 401,
                 secured,
                 "{method} {path}: {}",
-                answer.text
+                response.text
             );
         }
     }
@@ -162,12 +166,15 @@ async fn who_needs_a_token_is_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_and_its_page_are_served() {
+async fn serves_openapi_document_and_docs_page() {
     let app = TestApp::start().await;
-    let served = app.get("/openapi.json", "").await;
-    assert_eq!(served.header("content-type"), Some("application/json"));
+    let document_response = app.get("/openapi.json", "").await;
+    assert_eq!(
+        document_response.header("content-type"),
+        Some("application/json")
+    );
     // What `orderly openapi` prints.
-    assert_eq!(served.expect(200), document());
+    assert_eq!(document_response.expect(200), document());
 
     let page = app.get("/docs/", "").await;
     assert_eq!(page.status, 200);

@@ -122,7 +122,7 @@ async fn provoke(
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_provoked_problems_and_no_others() {
     let app = TestApp::start_with(|settings| settings.http.body_limit_bytes = BODY_LIMIT).await;
-    let (admin, customer) = (app.admin().await, app.customer().await);
+    let (admin, customer) = (app.create_admin().await, app.register_customer().await);
     for operation in Operation::all(&document()) {
         let documented = operation.documented();
         let provoked = provoke(&app, &operation, &admin, &customer).await;
@@ -144,9 +144,9 @@ async fn documents_provoked_problems_and_no_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sends_retry_after_when_any_operation_is_limited() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let limited = app
-        .another_replica_with(|settings| {
+        .start_replica_with(|settings| {
             let limits = &mut settings.rate_limit;
             limits.enabled = true;
             (limits.read_per_minute, limits.read_burst) = (1, 1);
@@ -160,9 +160,11 @@ async fn sends_retry_after_when_any_operation_is_limited() {
         let request = || operation.request(&app.client, limited.address, &id);
         // The first request may use up the quota of its class.
         send(request(), &admin).await;
-        let answer = send(request(), &admin).await;
-        answer.expect_problem(429, "rate-limited");
-        let seconds: Option<u32> = answer.header("retry-after").and_then(|it| it.parse().ok());
+        let response = send(request(), &admin).await;
+        response.expect_problem(429, "rate-limited");
+        let seconds: Option<u32> = response
+            .header("retry-after")
+            .and_then(|it| it.parse().ok());
         assert!(seconds.is_some_and(|it| it > 0), "{}", operation.name());
     }
     limited.stop().await.unwrap();

@@ -1,15 +1,15 @@
 //! The admin listener, where it is asked for what it has not.
 
-use crate::support::answer::Answer;
 use crate::support::app::TestApp;
+use crate::support::response::TestResponse;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_path_for_operators_is_a_problem_that_names_the_known_ones() {
+async fn unknown_admin_path_returns_problem_with_known_paths() {
     let app = TestApp::start().await;
     for path in ["/", "/health", "/livez/", "/v1/products"] {
-        let answer = app.get_admin(path).await;
-        let problem = answer.expect(404);
-        let content_type = answer.header("content-type");
+        let response = app.get_admin(path).await;
+        let problem = response.expect(404);
+        let content_type = response.header("content-type");
         assert_eq!(content_type, Some("application/problem+json"), "{path}");
         let kind = "https://orderly.example/problems/not-found";
         assert_eq!(
@@ -30,8 +30,8 @@ async fn an_unknown_path_for_operators_is_a_problem_that_names_the_known_ones() 
         assert!(problem.get("trace_id").is_none(), "{problem}");
     }
     let metrics = format!("http://{}/metrics", app.app.admin_address);
-    let answer = Answer::read(app.client.post(metrics).send().await.unwrap()).await;
-    let problem = answer.expect(404);
+    let response = TestResponse::read(app.client.post(metrics).send().await.unwrap()).await;
+    let problem = response.expect(404);
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.starts_with("there is only GET of "), "{detail}");
     app.finish().await;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use orderly::app::reload::ReloadOutcome;
 use orderly::config::{self, ConfigSources, Settings};
 
-use crate::support::app::{TestApp, settings};
+use crate::support::app::{TestApp, test_settings};
 
 /// Halfway between the floor and the ceiling of the tests.
-const AT_FIRST: f64 = 456.0;
+const INITIAL_LIMIT: f64 = 456.0;
 
 /// The settings that the test's service was started with.
-fn as_started(app: &TestApp) -> Settings {
-    settings(&app.database, &app.gateway)
+fn initial_settings(app: &TestApp) -> Settings {
+    test_settings(&app.database, &app.gateway)
 }
 
 async fn limit(app: &TestApp) -> f64 {
@@ -22,10 +22,10 @@ async fn limit(app: &TestApp) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
+async fn reload_applies_safe_settings_and_reports_the_rest() {
     let app = TestApp::start().await;
-    assert_eq!(limit(&app).await, AT_FIRST);
-    let mut new = as_started(&app);
+    assert_eq!(limit(&app).await, INITIAL_LIMIT);
+    let mut new = initial_settings(&app);
     new.load_shedding.min_limit = 470;
     new.breaker.minimum_calls = 2;
     new.rate_limit.enabled = true;
@@ -47,29 +47,29 @@ async fn what_is_safe_is_taken_up_and_the_rest_waits_for_a_restart() {
     };
     assert_eq!(reloaded, expected);
     assert_eq!(limit(&app).await, 470.0);
-    let answer = app.get("/v1/products", "").await;
-    let policy = answer.header("ratelimit-policy").unwrap();
+    let response = app.get("/v1/products", "").await;
+    let policy = response.header("ratelimit-policy").unwrap();
     assert!(policy.contains("q=7"), "{policy}");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_still_waits_for_a_restart_is_said_each_time_and_no_more_when_it_is_undone() {
+async fn reload_reports_pending_restart_until_reverted() {
     let app = TestApp::start().await;
-    let mut new = as_started(&app);
+    let mut new = initial_settings(&app);
     new.http.port = 1;
     for _ in 0..2 {
         let reloaded = app.app.reloader.reload(Ok(new.clone())).unwrap();
         assert_eq!(reloaded.needs_restart, ["http.port"]);
         assert!(reloaded.applied.is_empty());
     }
-    let undone = app.app.reloader.reload(Ok(as_started(&app))).unwrap();
+    let undone = app.app.reloader.reload(Ok(initial_settings(&app))).unwrap();
     assert!(undone.needs_restart.is_empty());
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
+async fn invalid_reload_changes_nothing_and_is_counted() {
     let app = TestApp::start().await;
     let failures = "orderly_config_reload_failures_total";
     let successful = "orderly_config_last_reload_successful";
@@ -84,11 +84,11 @@ async fn a_mistake_keeps_everything_as_it_was_and_is_counted() {
     ];
     let read = config::load_from(&inputs).map(|loaded| loaded.settings);
     app.app.reloader.reload(read).unwrap_err();
-    assert_eq!(limit(&app).await, AT_FIRST);
+    assert_eq!(limit(&app).await, INITIAL_LIMIT);
     assert_eq!(app.metric(failures).await, Some(1.0));
     assert_eq!(app.metric(successful).await, Some(0.0));
 
-    app.app.reloader.reload(Ok(as_started(&app))).unwrap();
+    app.app.reloader.reload(Ok(initial_settings(&app))).unwrap();
     assert_eq!(app.metric(failures).await, Some(1.0));
     assert_eq!(app.metric(successful).await, Some(1.0));
     app.finish().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 /// A read that is not cached: each one needs a connection.
 const SEARCH: &str = "/v1/products?search=x";
@@ -21,7 +21,7 @@ async fn check(app: &TestApp, name: &str) -> Value {
 }
 
 /// Waits until a check has that status, and returns what it says.
-async fn check_becomes(app: &TestApp, name: &str, status: &str) -> Value {
+async fn wait_for_check(app: &TestApp, name: &str, status: &str) -> Value {
     eventually(&format!("{name} is {status}"), async || {
         let check = check(app, name).await;
         (check["status"] == status).then_some(check)
@@ -30,7 +30,7 @@ async fn check_becomes(app: &TestApp, name: &str, status: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_well_says_so_check_by_check() {
+async fn healthy_service_reports_every_check() {
     let app = TestApp::start().await;
     app.get_admin("/livez").await.expect(200);
     app.get_admin("/startupz").await.expect(200);
@@ -38,7 +38,7 @@ async fn a_service_that_is_well_says_so_check_by_check() {
     assert_eq!(ready, json!({"status": "ready"}));
 
     for name in ["postgres", "migrations", "gateway", "job_backlog"] {
-        let check = check_becomes(&app, name, "healthy").await;
+        let check = wait_for_check(&app, name, "healthy").await;
         assert!(check["latency_ms"].is_number(), "{check}");
         assert!(check["details"].is_object(), "{check}");
     }
@@ -64,15 +64,15 @@ async fn a_service_that_is_well_says_so_check_by_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_postgres_un_readies_until_it_is_back() {
+async fn not_ready_until_postgres_recovers() {
     let app = TestApp::start_with(|settings| {
         settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
-    app.database.take_away().await;
-    let lost = app.get_admin("/readyz").await.expect(503);
-    let reason = lost["reason"].as_str().unwrap();
-    assert!(reason.starts_with("postgres: "), "{lost}");
+    app.database.block_connections().await;
+    let not_ready = app.get_admin("/readyz").await.expect(503);
+    let reason = not_ready["reason"].as_str().unwrap();
+    assert!(reason.starts_with("postgres: "), "{not_ready}");
     let health = app.get_admin("/healthz").await.expect(503);
     assert_eq!(health["status"], "unhealthy");
     assert_eq!(health["checks"]["postgres"]["status"], "unhealthy");
@@ -81,14 +81,14 @@ async fn a_lost_postgres_un_readies_until_it_is_back() {
     let series = "orderly_health_check_status{check=\"postgres\"}";
     assert_eq!(app.metric(series).await, Some(2.0));
 
-    app.database.give_back().await;
+    app.database.allow_connections().await;
     app.get_admin("/readyz").await.expect(200);
     assert_eq!(app.metric(series).await, Some(0.0));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_requests_does_not_un_ready() {
+async fn stays_ready_while_requests_hold_all_connections() {
     let app = TestApp::start_with(|settings| {
         settings.database.pool_size = 2;
         settings.database.acquire_timeout = Duration::from_mins(1);
@@ -99,7 +99,7 @@ async fn a_flood_of_requests_does_not_un_ready() {
     .await;
     let mut conn = app.database.connect().await;
     execute(&mut conn, "BEGIN; LOCK TABLE products").await;
-    let stuck: Vec<_> = (0..4)
+    let blocked_requests: Vec<_> = (0..4)
         .map(|_| tokio::spawn(app.request(reqwest::Method::GET, SEARCH).send()))
         .collect();
     eventually("every connection of the pool is taken", async || {
@@ -111,14 +111,14 @@ async fn a_flood_of_requests_does_not_un_ready() {
     let health = app.get_admin("/healthz").await.expect(200);
     assert_eq!(health["checks"]["postgres"]["status"], "healthy");
     execute(&mut conn, "ROLLBACK").await;
-    for request in stuck {
+    for request in blocked_requests {
         request.await.unwrap().unwrap();
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_hold_every_connection_do_not_un_ready() {
+async fn stays_ready_while_jobs_hold_all_connections() {
     let app = TestApp::start_with(|settings| {
         settings.database.background_pool_size = 2;
         settings.health.cache_ttl = Duration::ZERO;
@@ -129,21 +129,21 @@ async fn jobs_that_hold_every_connection_do_not_un_ready() {
     let mut conn = app.database.connect().await;
     execute(&mut conn, "BEGIN; LOCK TABLE payment_jobs").await;
     // The worker that leases and the one that measures the queue.
-    check_becomes(&app, "migrations", "degraded").await;
+    wait_for_check(&app, "migrations", "degraded").await;
     app.get_admin("/readyz").await.expect(200);
     execute(&mut conn, "ROLLBACK").await;
-    check_becomes(&app, "migrations", "healthy").await;
+    wait_for_check(&app, "migrations", "healthy").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_redis_degrades_and_stays_ready() {
+async fn degraded_but_ready_without_redis() {
     let app = TestApp::start_with(|settings| {
         settings.redis.url = Some("redis://127.0.0.1:1".to_owned().into());
         settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
-    let redis = check_becomes(&app, "redis", "degraded").await;
+    let redis = wait_for_check(&app, "redis", "degraded").await;
     assert!(redis["details"]["error"].is_string(), "{redis}");
     eventually("the breaker opens", async || {
         let redis = check(&app, "redis").await;
@@ -157,7 +157,7 @@ async fn a_lost_redis_degrades_and_stays_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_gateway_and_a_payment_given_up_degrade() {
+async fn degraded_by_open_breaker_and_dead_lettered_payment() {
     let app = TestApp::start_with(|settings| {
         settings.payments.max_attempts = 1;
         settings.breaker.minimum_calls = 1;
@@ -165,26 +165,29 @@ async fn a_lost_gateway_and_a_payment_given_up_degrade() {
         settings.health.cache_ttl = Duration::ZERO;
     })
     .await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 100, 1).await;
-    app.faults(&json!({"error_rate": 1.0})).await;
-    let customer = app.customer().await;
-    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 100, 1).await;
+    app.set_faults(&json!({"error_rate": 1.0})).await;
+    let customer = app.register_customer().await;
+    let order = app
+        .place_order(&customer, &[(&product, 1)])
+        .await
+        .expect(201);
 
-    let gateway = check_becomes(&app, "gateway", "degraded").await;
+    let gateway = wait_for_check(&app, "gateway", "degraded").await;
     assert_eq!(gateway["details"]["breaker"], "open");
-    let backlog = check_becomes(&app, "job_backlog", "degraded").await;
+    let backlog = wait_for_check(&app, "job_backlog", "degraded").await;
     assert_eq!(backlog["details"]["dead_lettered"], 1);
     app.get_admin("/readyz").await.expect(200);
 
-    // The books close once nothing is left to be paid.
+    // `TestApp::finish` would wait for the dead-lettered payment.
     let path = format!("/v1/orders/{}/cancel", id(&order));
     app.post(&path, &customer, &json!({})).await.expect(200);
     app.app.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_degrades_and_stays_ready() {
+async fn degraded_but_ready_with_newer_schema() {
     let app = TestApp::start_with(|settings| settings.health.cache_ttl = Duration::ZERO).await;
     let mut conn = app.database.connect().await;
     execute(
@@ -192,7 +195,7 @@ async fn a_newer_schema_degrades_and_stays_ready() {
         "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')",
     )
     .await;
-    let schema = check_becomes(&app, "migrations", "degraded").await;
+    let schema = wait_for_check(&app, "migrations", "degraded").await;
     let ahead = json!({"schema": "ahead", "versions": ["99990101000000"]});
     assert_eq!(schema["details"], ahead);
     app.get_admin("/readyz").await.expect(200);
@@ -200,7 +203,7 @@ async fn a_newer_schema_degrades_and_stays_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_found_is_told_again_without_looking() {
+async fn health_check_result_is_cached() {
     let app = TestApp::start_with(|settings| {
         settings.health.cache_ttl = Duration::from_mins(1);
     })

@@ -20,70 +20,79 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::app::{TestApp, patient};
-use crate::support::cached::{door_to_postgres, postgres_through};
+use crate::support::app::{TestApp, lenient_timeouts};
+use crate::support::cache::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::database::TestDatabase;
+use crate::support::event_stream::EventStream;
 use crate::support::eventually::eventually;
-use crate::support::shop::id;
-use crate::support::stream::Stream;
+use crate::support::fixtures::id;
 
 /// A shop with one product and its stream of events.
-struct Shop {
+struct EventTest {
     app: TestApp,
-    stream: Stream,
+    stream: EventStream,
     admin: String,
     customer: String,
     product: Value,
 }
 
-impl Shop {
-    async fn open() -> Self {
-        let stream = Stream::new().await;
+impl EventTest {
+    async fn start() -> Self {
+        let stream = EventStream::new().await;
         let app = TestApp::start_with(|settings| stream.configure(settings)).await;
-        let admin = app.admin().await;
+        let admin = app.create_admin().await;
         Self {
-            product: app.product(&admin, 250, 50).await,
-            customer: app.customer().await,
+            product: app.create_product(&admin, 250, 50).await,
+            customer: app.register_customer().await,
             app,
             stream,
             admin,
         }
     }
 
-    async fn order(&self) -> Value {
-        let answer = self.app.order(&self.customer, &[(&self.product, 2)]).await;
-        answer.expect(201)
+    async fn place_order(&self) -> Value {
+        let response = self
+            .app
+            .place_order(&self.customer, &[(&self.product, 2)])
+            .await;
+        response.expect(201)
     }
 
-    async fn paid_order(&self) -> Value {
-        let order = self.order().await;
-        let paid = self.app.order_reaches(&self.customer, &order, "paid").await;
+    async fn place_paid_order(&self) -> Value {
+        let order = self.place_order().await;
+        let paid = self
+            .app
+            .wait_for_order_status(&self.customer, &order, "paid")
+            .await;
         self.stream
-            .tells(&paid, &["order.placed", "order.paid"])
+            .wait_for_events(&paid, &["order.placed", "order.paid"])
             .await;
         paid
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_to_an_order_is_told_in_its_order() {
-    let shop = Shop::open().await;
-    let shipped = shop.paid_order().await;
-    let ship = shop.app.order_move(&shop.admin, &shipped, "ship").await;
-    ship.expect(200);
-    shop.app.faults(&json!({"decline_rate": 1.0})).await;
-    let declined = shop.order().await;
-    shop.app
-        .order_reaches(&shop.customer, &declined, "payment_failed")
-        .await;
-    shop.app.gateway_goes_down().await;
-    let cancelled = shop.order().await;
-    let cancel = shop
+async fn publishes_status_changes_of_each_order_in_sequence() {
+    let test = EventTest::start().await;
+    let shipped = test.place_paid_order().await;
+    let ship = test
         .app
-        .order_move(&shop.customer, &cancelled, "cancel")
+        .transition_order(&test.admin, &shipped, "ship")
+        .await;
+    ship.expect(200);
+    test.app.set_faults(&json!({"decline_rate": 1.0})).await;
+    let declined = test.place_order().await;
+    test.app
+        .wait_for_order_status(&test.customer, &declined, "payment_failed")
+        .await;
+    test.app.fail_gateway().await;
+    let cancelled = test.place_order().await;
+    let cancel = test
+        .app
+        .transition_order(&test.customer, &cancelled, "cancel")
         .await;
     cancel.expect(200);
-    shop.app.gateway_comes_back().await;
+    test.app.restore_gateway().await;
 
     for (order, kinds) in [
         (
@@ -93,25 +102,25 @@ async fn whatever_happens_to_an_order_is_told_in_its_order() {
         (&declined, &["order.placed", "order.payment_failed"]),
         (&cancelled, &["order.placed", "order.cancelled"]),
     ] {
-        shop.stream.tells(order, kinds).await;
+        test.stream.wait_for_events(order, kinds).await;
     }
-    shop.app.database.rows_become("outbox", 0).await;
+    test.app.database.wait_for_row_count("outbox", 0).await;
     let published = "orderly_events_published_total";
-    shop.app.metric_becomes(published, 7.0).await;
-    shop.app.finish().await;
+    test.app.wait_for_metric(published, 7.0).await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_a_cloud_event() {
-    let shop = Shop::open().await;
+async fn events_conform_to_cloudevents() {
+    let test = EventTest::start().await;
     let began = Utc::now();
-    let order = shop.paid_order().await;
-    let me = shop
+    let order = test.place_paid_order().await;
+    let me = test
         .app
-        .get("/v1/users/me", &shop.customer)
+        .get("/v1/users/me", &test.customer)
         .await
         .expect(200);
-    let events = shop.stream.events().await;
+    let events = test.stream.events().await;
     for (event, status) in events.iter().zip(["pending", "paid"]) {
         // CloudEvents 1.0.2, sections 3.1 and 3.2.
         assert_eq!(event["specversion"], "1.0");
@@ -128,7 +137,7 @@ async fn an_event_is_a_cloud_event() {
                 "order_id": order["id"],
                 "user_id": me["id"],
                 "status": status,
-                "lines": [{"product_id": shop.product["id"], "quantity": 2, "unit_price_minor": 250}],
+                "lines": [{"product_id": test.product["id"], "quantity": 2, "unit_price_minor": 250}],
                 "total_minor": 500,
                 "currency": "EUR",
             })
@@ -136,75 +145,79 @@ async fn an_event_is_a_cloud_event() {
         assert_eq!(event.as_object().unwrap().len(), 8, "{event}");
     }
     assert_ne!(events[0]["id"], events[1]["id"]);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_orders_are_taken_and_their_events_wait() {
-    let stream = Stream::new().await;
+async fn accepts_orders_and_queues_events_without_redis() {
+    let stream = EventStream::new().await;
     // Away from the start, and once more later.
-    stream.door.shut();
+    stream.proxy.disconnect();
     let app = TestApp::start_with(|settings| stream.configure(settings)).await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 50).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 50).await;
+    let customer = app.register_customer().await;
     for _ in 0..2 {
-        stream.door.shut();
+        stream.proxy.disconnect();
         let before = stream.len().await;
-        let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
-        app.order_reaches(&customer, &order, "paid").await;
+        let order = app
+            .place_order(&customer, &[(&product, 1)])
+            .await
+            .expect(201);
+        app.wait_for_order_status(&customer, &order, "paid").await;
         let waiting = format!("outbox WHERE order_id = '{}'", id(&order));
-        assert_eq!(app.database.rows(&waiting).await, 2);
+        assert_eq!(app.database.count_rows(&waiting).await, 2);
         assert_eq!(stream.len().await, before);
 
-        stream.door.open();
-        stream.tells(&order, &["order.placed", "order.paid"]).await;
-        app.database.rows_become("outbox", 0).await;
+        stream.proxy.restore();
+        stream
+            .wait_for_events(&order, &["order.placed", "order.paid"])
+            .await;
+        app.database.wait_for_row_count("outbox", 0).await;
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_replica_goes_on_where_the_relay_stopped() {
-    let mut shop = Shop::open().await;
-    let configure = |settings: &mut Settings| shop.stream.configure(settings);
-    let replica = shop.app.replica_with(configure).await;
+async fn other_replica_resumes_where_relay_stopped() {
+    let mut test = EventTest::start().await;
+    let replica = test.app.start_replica().await;
     // Two replicas, one relay: every event comes once.
-    let mut orders = vec![shop.paid_order().await, shop.paid_order().await];
-    assert_eq!(shop.stream.len().await, 4);
+    let mut orders = vec![test.place_paid_order().await, test.place_paid_order().await];
+    assert_eq!(test.stream.len().await, 4);
 
-    let relay = std::mem::replace(&mut shop.app.app, replica);
+    let relay = std::mem::replace(&mut test.app.app, replica);
     relay.stop().await.unwrap();
     // Each process signs its tokens with a key of its own.
-    shop.admin = shop.app.admin().await;
-    shop.customer = shop.app.customer().await;
-    orders.push(shop.paid_order().await);
-    let events = shop.stream.events().await;
+    test.admin = test.app.create_admin().await;
+    test.customer = test.app.register_customer().await;
+    orders.push(test.place_paid_order().await);
+    let events = test.stream.events().await;
     let ids: BTreeSet<_> = events.iter().map(|event| event["id"].to_string()).collect();
     assert_eq!((events.len(), ids.len()), (6, 6));
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_whose_session_ends_begins_again() {
-    let shop = Shop::open().await;
-    shop.paid_order().await;
+async fn relay_restarts_after_its_session_ends() {
+    let test = EventTest::start().await;
+    test.place_paid_order().await;
     let relay = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)";
-    shop.app.database.kill(relay).await;
-    shop.paid_order().await;
-    shop.app.database.rows_become("outbox", 0).await;
-    shop.app.finish().await;
+    test.app.database.terminate_session(relay).await;
+    test.place_paid_order().await;
+    test.app.database.wait_for_row_count("outbox", 0).await;
+    test.app.finish().await;
 }
 
 /// On one thread, for then its clock can be put forward.
 #[tokio::test]
-async fn a_relay_whose_postgres_stands_still_begins_again() {
+async fn relay_reconnects_when_postgres_is_frozen() {
     let make = || Runtime::new().unwrap().block_on(TestDatabase::new());
     let database = tokio::task::spawn_blocking(make).await.unwrap();
-    let postgres = door_to_postgres().await;
+    let postgres = start_postgres_proxy().await;
     let mut settings = Settings::default();
     settings.database.url = Some(database.url.clone().into());
-    postgres_through(&postgres, &mut settings);
+    use_postgres_proxy(&postgres, &mut settings);
     let metrics = Metrics::new().unwrap();
     let relay = OutboxRelay {
         database: app::build_databases(&settings, &metrics)
@@ -217,13 +230,13 @@ async fn a_relay_whose_postgres_stands_still_begins_again() {
     tokio::spawn(relay.run(Arc::default(), CancellationToken::new()));
     let is_relay = "pg_locks JOIN pg_database ON pg_database.oid = database \
                     WHERE locktype = 'advisory' AND granted AND datname = current_database()";
-    database.rows_become(is_relay, 1).await;
+    database.wait_for_row_count(is_relay, 1).await;
 
-    postgres.block();
-    let before = postgres.knocks();
+    postgres.freeze();
+    let before = postgres.connection_count();
     tokio::time::pause();
     eventually("it asks for another session", async || {
-        (postgres.knocks() > before).then_some(())
+        (postgres.connection_count() > before).then_some(())
     })
     .await;
 }
@@ -237,9 +250,9 @@ fn redis_client(settings: &Settings) -> RedisClient {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stream_is_trimmed() {
-    let stream = Stream::new().await;
-    let mut settings = patient();
+async fn trims_event_stream_to_max_length() {
+    let stream = EventStream::new().await;
+    let mut settings = lenient_timeouts();
     stream.configure(&mut settings);
     settings.events.max_length = 1000;
     let publisher = Publisher::new(Some(redis_client(&settings)), &settings.events).unwrap();
@@ -258,18 +271,21 @@ async fn the_stream_is_trimmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_only_committed_events_are_published() {
+async fn publishes_only_committed_events_without_redis() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 1).await;
-    let customer = app.customer().await;
-    let rejected = app.order(&customer, &[(&product, 2)]).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 1).await;
+    let customer = app.register_customer().await;
+    let rejected = app.place_order(&customer, &[(&product, 2)]).await;
     rejected.expect_problem(409, "out-of-stock");
-    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
-    app.order_reaches(&customer, &order, "paid").await;
-    app.database.rows_become("outbox", 0).await;
+    let order = app
+        .place_order(&customer, &[(&product, 1)])
+        .await
+        .expect(201);
+    app.wait_for_order_status(&customer, &order, "paid").await;
+    app.database.wait_for_row_count("outbox", 0).await;
     // order.placed and order.paid.
-    app.metric_becomes("orderly_events_published_total", 2.0)
+    app.wait_for_metric("orderly_events_published_total", 2.0)
         .await;
     app.finish().await;
 }

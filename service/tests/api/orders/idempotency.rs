@@ -8,30 +8,30 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
-use crate::support::shop::id;
+use crate::support::fixtures::id;
+use crate::support::response::TestResponse;
 use orderly::storage::idempotency;
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
 /// The answer to a request, which must be the stored one.
-async fn replayed(request: RequestBuilder, token: &str, first: &Answer) {
-    let again = send(request, token).await;
-    assert_eq!(again.status, 201, "{}", again.text);
-    assert_eq!(again.header("idempotent-replayed"), Some("true"));
-    assert_eq!(again.text, first.text, "not byte for byte the same");
-    assert_eq!(again.header("location"), first.header("location"));
-    assert_eq!(again.header("content-type"), first.header("content-type"));
+async fn replayed(request: RequestBuilder, token: &str, first: &TestResponse) {
+    let replay = send(request, token).await;
+    assert_eq!(replay.status, 201, "{}", replay.text);
+    assert_eq!(replay.header("idempotent-replayed"), Some("true"));
+    assert_eq!(replay.text, first.text, "not byte for byte the same");
+    assert_eq!(replay.header("location"), first.header("location"));
+    assert_eq!(replay.header("content-type"), first.header("content-type"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_gets_the_stored_answer_even_after_the_order_was_paid() {
+async fn replays_stored_response_after_order_was_paid() {
     let app = TestApp::start().await;
-    app.gateway_goes_down().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    app.fail_gateway().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let request = || app.order_request(KEY, &[(&product, 2)]);
 
     let first = send(request(), &customer).await;
@@ -39,25 +39,25 @@ async fn a_repeated_request_gets_the_stored_answer_even_after_the_order_was_paid
     assert_eq!(first.header("idempotent-replayed"), None);
     replayed(request(), &customer, &first).await;
 
-    app.gateway_comes_back().await;
-    app.order_reaches(&customer, &order, "paid").await;
+    app.restore_gateway().await;
+    app.wait_for_order_status(&customer, &order, "paid").await;
     replayed(request(), &customer, &first).await;
     assert_eq!(first.json()["status"], "pending");
 
-    assert_eq!(app.database.rows("orders").await, 1);
+    assert_eq!(app.database.count_rows("orders").await, 1);
     assert_eq!(app.stock(&product).await, 3);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_layout_of_the_json_does_not_matter_and_what_it_asks_for_does() {
+async fn rejects_second_use_of_key_with_other_body() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let (one, two) = (
-        app.product(&admin, 250, 50).await,
-        app.product(&admin, 100, 50).await,
+        app.create_product(&admin, 250, 50).await,
+        app.create_product(&admin, 100, 50).await,
     );
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let first = send(app.order_request(KEY, &[(&one, 2), (&two, 1)]), &customer).await;
     first.expect(201);
 
@@ -80,23 +80,23 @@ async fn the_layout_of_the_json_does_not_matter_and_what_it_asks_for_does() {
         vec![(&two, 2), (&one, 1)],
         vec![(&two, 1), (&one, 2)],
     ] {
-        let answer = send(app.order_request(KEY, &other), &customer).await;
-        answer.expect_problem(422, "idempotency-key-reused");
+        let response = send(app.order_request(KEY, &other), &customer).await;
+        response.expect_problem(422, "idempotency-key-reused");
     }
-    assert_eq!(app.database.rows("orders").await, 1);
+    assert_eq!(app.database.count_rows("orders").await, 1);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_of_another_user_is_another_order() {
+async fn same_key_of_another_user_places_another_order() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let mut orders = Vec::new();
-    for token in [app.customer().await, app.customer().await] {
-        let answer = send(app.order_request(KEY, &[(&product, 1)]), &token).await;
-        assert_eq!(answer.header("idempotent-replayed"), None);
-        orders.push(answer.expect(201)["id"].clone());
+    for token in [app.register_customer().await, app.register_customer().await] {
+        let response = send(app.order_request(KEY, &[(&product, 1)]), &token).await;
+        assert_eq!(response.header("idempotent-replayed"), None);
+        orders.push(response.expect(201)["id"].clone());
     }
     assert_ne!(orders[0], orders[1]);
     assert_eq!(app.stock(&product).await, 3);
@@ -104,20 +104,20 @@ async fn the_same_key_of_another_user_is_another_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_order_frees_its_key() {
+async fn failed_order_releases_its_key() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 1).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 1).await;
+    let customer = app.register_customer().await;
     let request = || app.order_request(KEY, &[(&product, 2)]);
     for _ in 0..2 {
-        let answer = send(request(), &customer).await;
-        answer.expect_problem(409, "out-of-stock");
-        assert_eq!(answer.header("idempotent-replayed"), None);
+        let response = send(request(), &customer).await;
+        response.expect_problem(409, "out-of-stock");
+        assert_eq!(response.header("idempotent-replayed"), None);
     }
     let path = format!("/v1/products/{}/stock", id(&product));
-    let delivered = app.post(&path, &admin, &json!({"delta": 1})).await;
-    delivered.expect(200);
+    let restocked = app.post(&path, &admin, &json!({"delta": 1})).await;
+    restocked.expect(200);
     let first = send(request(), &customer).await;
     first.expect(201);
     replayed(request(), &customer, &first).await;
@@ -125,50 +125,50 @@ async fn a_failed_order_frees_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_needs_a_key() {
+async fn order_requires_idempotency_key() {
     let app = TestApp::start().await;
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let body = json!({"lines": []});
-    let none = app.post("/v1/orders", &customer, &body).await;
-    none.expect_problem(400, "idempotency-key-required");
+    let missing_key = app.post("/v1/orders", &customer, &body).await;
+    missing_key.expect_problem(400, "idempotency-key-required");
     for key in ["", "two words", &"x".repeat(256)] {
-        let answer = send(app.order_request(key, &[]), &customer).await;
-        answer.expect_problem(400, "idempotency-key-required");
+        let response = send(app.order_request(key, &[]), &customer).await;
+        response.expect_problem(400, "idempotency-key-required");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_key_can_be_used_for_something_else() {
+async fn expired_key_can_be_reused() {
     // Keys that expire the moment they are written.
     let expiring = |settings: &mut orderly::config::Settings| {
         settings.orders.idempotency_key_ttl = Duration::ZERO;
     };
     let app = TestApp::start_with(expiring).await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let mut orders: Vec<Value> = Vec::new();
     for quantity in [1, 1, 2] {
-        let answer = send(app.order_request(KEY, &[(&product, quantity)]), &customer).await;
-        assert_eq!(answer.header("idempotent-replayed"), None);
-        orders.push(answer.expect(201));
+        let response = send(app.order_request(KEY, &[(&product, quantity)]), &customer).await;
+        assert_eq!(response.header("idempotent-replayed"), None);
+        orders.push(response.expect(201));
     }
-    assert_eq!(app.database.rows("orders").await, 3);
+    assert_eq!(app.database.count_rows("orders").await, 3);
     assert_eq!(app.stock(&product).await, 1);
 
     // The job deletes what has expired when a replica starts, and every ten minutes.
-    assert_eq!(app.database.rows("idempotency_keys").await, 1);
-    let replica = app.replica_with(expiring).await;
-    app.database.rows_become("idempotency_keys", 0).await;
+    assert_eq!(app.database.count_rows("idempotency_keys").await, 1);
+    let replica = app.start_replica().await;
+    app.database.wait_for_row_count("idempotency_keys", 0).await;
     replica.stop().await.unwrap();
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_expired_keys_goes_in_batches() {
+async fn deletes_expired_keys_in_batches() {
     let app = TestApp::start().await;
-    app.customer().await;
+    app.register_customer().await;
     let expired = "INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at, expires_at)
         SELECT users.id, number, sha256(''), now(), now() - interval '1 minute'
         FROM (SELECT id FROM users LIMIT 1) users, generate_series(1, 12000) number";
@@ -181,18 +181,18 @@ async fn a_backlog_of_expired_keys_goes_in_batches() {
     };
     assert_eq!(delete().await, 1000);
     // The next one of this replica is ten minutes away: that of another one, when it starts, must end it.
-    let replica = app.another_replica().await;
-    app.database.rows_become("idempotency_keys", 0).await;
+    let replica = app.start_replica().await;
+    app.database.wait_for_row_count("idempotency_keys", 0).await;
     replica.stop().await.unwrap();
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_expired_keys_are_deleted() {
+async fn deletes_expired_keys_only() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let request = || app.order_request(KEY, &[(&product, 1)]);
     let first = send(request(), &customer).await;
     first.expect(201);
@@ -207,8 +207,8 @@ async fn only_expired_keys_are_deleted() {
     assert_eq!(delete(23).await, 0);
     replayed(request(), &customer, &first).await;
     assert_eq!(delete(25).await, 1);
-    let anew = send(request(), &customer).await;
-    assert_eq!(anew.header("idempotent-replayed"), None);
-    assert_ne!(anew.expect(201)["id"], first.json()["id"]);
+    let new_order = send(request(), &customer).await;
+    assert_eq!(new_order.header("idempotent-replayed"), None);
+    assert_ne!(new_order.expect(201)["id"], first.json()["id"]);
     app.finish().await;
 }

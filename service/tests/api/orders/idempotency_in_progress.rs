@@ -10,27 +10,27 @@ use crate::support::app::{TestApp, send};
 const KEY: &str = "a-key";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_in_progress_is_a_409_that_says_come_back() {
+async fn returns_409_with_retry_after_for_key_in_progress() {
     let app = TestApp::start_with(|settings| {
         settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
     })
     .await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let request = || send(app.order_request(KEY, &[(&product, 1)]), &customer);
 
-    let locked = app.database.lock("SELECT * FROM products").await;
-    let meanwhile = async {
-        app.database.sessions_wait_for_a_lock(1).await;
+    let locked = app.database.lock_rows("SELECT * FROM products").await;
+    let during_first = async {
+        app.database.wait_for_lock_waiters(1).await;
         for _ in 0..2 {
-            let answer = request().await;
-            answer.expect_problem(409, "idempotency-key-in-progress");
-            assert_eq!(answer.header("retry-after"), Some("1"));
+            let response = request().await;
+            response.expect_problem(409, "idempotency-key-in-progress");
+            assert_eq!(response.header("retry-after"), Some("1"));
         }
         locked.release().await;
     };
-    let (first, ()) = tokio::join!(request(), meanwhile);
+    let (first, ()) = tokio::join!(request(), during_first);
     first.expect(201);
     let again = request().await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
@@ -39,40 +39,40 @@ async fn a_key_in_progress_is_a_409_that_says_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_waits_for_the_first_and_gets_its_answer() {
+async fn concurrent_retry_waits_and_gets_first_response() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let request = || send(app.order_request(KEY, &[(&product, 1)]), &customer);
 
-    let locked = app.database.lock("SELECT * FROM products").await;
+    let locked = app.database.lock_rows("SELECT * FROM products").await;
     let release = async {
-        app.database.sessions_wait_for_a_lock(2).await;
+        app.database.wait_for_lock_waiters(2).await;
         locked.release().await;
     };
     let (one, other, ()) = tokio::join!(request(), request(), release);
     assert_eq!(one.expect(201), other.expect(201));
     assert_eq!(one.text, other.text);
-    let replayed = [&one, &other].map(|answer| answer.header("idempotent-replayed").is_some());
+    let replayed = [&one, &other].map(|response| response.header("idempotent-replayed").is_some());
     assert!(replayed.contains(&true) && replayed.contains(&false));
     assert_eq!(app.stock(&product).await, 4);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waited_for_one_that_failed_has_the_key_for_itself() {
+async fn waiting_retry_claims_key_when_first_request_fails() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let request = |quantity| send(app.order_request(KEY, &[(&product, quantity)]), &customer);
 
-    let locked = app.database.lock("SELECT * FROM products").await;
+    let locked = app.database.lock_rows("SELECT * FROM products").await;
     let second = async {
-        app.database.sessions_wait_for_a_lock(1).await;
+        app.database.wait_for_lock_waiters(1).await;
         let release = async {
-            app.database.sessions_wait_for_a_lock(2).await;
+            app.database.wait_for_lock_waiters(2).await;
             locked.release().await;
         };
         tokio::join!(request(5), release).0

@@ -6,19 +6,21 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, send};
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_placed_with_the_prices_of_the_day() {
+async fn placed_order_keeps_prices_at_placement() {
     let app = TestApp::start().await;
-    app.gateway_goes_down().await;
-    let admin = app.admin().await;
-    let cheap = app.product(&admin, 250, 5).await;
-    let dear = app.product(&admin, 19_999, 1).await;
-    let customer = app.customer().await;
+    app.fail_gateway().await;
+    let admin = app.create_admin().await;
+    let cheap = app.create_product(&admin, 250, 5).await;
+    let expensive = app.create_product(&admin, 19_999, 1).await;
+    let customer = app.register_customer().await;
 
-    let answer = app.order(&customer, &[(&dear, 1), (&cheap, 2)]).await;
-    let order = answer.expect(201);
+    let response = app
+        .place_order(&customer, &[(&expensive, 1), (&cheap, 2)])
+        .await;
+    let order = response.expect(201);
     assert_json_snapshot!(order, {
         ".id" => "[order]",
         ".lines[].product_id" => "[product]",
@@ -63,20 +65,20 @@ async fn an_order_is_placed_with_the_prices_of_the_day() {
     }
     "#);
     // The lines are in the customer's order, whatever order they were locked in.
-    assert_eq!(order["lines"][0]["product_id"], dear["id"]);
+    assert_eq!(order["lines"][0]["product_id"], expensive["id"]);
     assert_eq!(order["lines"][1]["product_id"], cheap["id"]);
 
     let location = format!("/v1/orders/{}", id(&order));
-    assert_eq!(answer.header("location"), Some(location.as_str()));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("idempotent-replayed"), None);
-    assert_eq!(app.view_order(&customer, &order).await, order);
-    assert_eq!(app.stock(&dear).await, 0);
+    assert_eq!(response.header("location"), Some(location.as_str()));
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("idempotent-replayed"), None);
+    assert_eq!(app.get_order(&customer, &order).await, order);
+    assert_eq!(app.stock(&expensive).await, 0);
     assert_eq!(app.stock(&cheap).await, 3);
 
     reprice(&app, &admin, &cheap, 999).await;
-    assert_eq!(app.view_order(&customer, &order).await, order);
-    app.gateway_comes_back().await;
+    assert_eq!(app.get_order(&customer, &order).await, order);
+    app.restore_gateway().await;
     app.finish().await;
 }
 
@@ -92,54 +94,60 @@ async fn reprice(app: &TestApp, admin: &str, product: &Value, amount_minor: i64)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_may_have_a_hundred_lines_and_the_largest_total_there_is() {
+async fn accepts_hundred_lines_and_largest_total() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let customer = app.register_customer().await;
     let mut products = Vec::new();
     for _ in 0..100 {
-        products.push(app.product(&admin, 1, 1000).await);
+        products.push(app.create_product(&admin, 1, 1000).await);
     }
     let lines: Vec<_> = products.iter().map(|product| (product, 1000)).collect();
-    let order = app.order(&customer, &lines).await.expect(201);
+    let order = app.place_order(&customer, &lines).await.expect(201);
     assert_eq!(order["total"]["amount_minor"], 100_000);
     assert_eq!(order["lines"].as_array().unwrap().len(), 100);
 
-    let priceless = app.product(&admin, i64::MAX, 1).await;
-    let order = app.order(&customer, &[(&priceless, 1)]).await.expect(201);
+    let priceless = app.create_product(&admin, i64::MAX, 1).await;
+    let order = app
+        .place_order(&customer, &[(&priceless, 1)])
+        .await
+        .expect(201);
     assert_eq!(order["total"]["amount_minor"], i64::MAX);
-    app.order_reaches(&customer, &order, "paid").await;
+    app.wait_for_order_status(&customer, &order, "paid").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_order_does_not_exist() {
+async fn returns_404_for_order_of_another_user() {
     let app = TestApp::start().await;
-    app.gateway_goes_down().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let (customer, other) = (app.customer().await, app.customer().await);
-    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
+    app.fail_gateway().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let (customer, other) = (app.register_customer().await, app.register_customer().await);
+    let order = app
+        .place_order(&customer, &[(&product, 2)])
+        .await
+        .expect(201);
     let path = format!("/v1/orders/{}", id(&order));
-    let nowhere = format!("/v1/orders/{}", Uuid::now_v7());
+    let unknown_path = format!("/v1/orders/{}", Uuid::now_v7());
 
     // Not even an admin looks into it, and it looks like one that never was.
     for token in [&other, &admin] {
-        let theirs = app.get(&path, token).await.expect_problem(404, "not-found");
-        let nobodys = app.get(&nowhere, token).await;
-        let nobodys = nobodys.expect_problem(404, "not-found");
-        assert_eq!(theirs["detail"], nobodys["detail"]);
-        let cancelled = app.order_move(token, &order, "cancel").await;
+        let other_order = app.get(&path, token).await.expect_problem(404, "not-found");
+        let unknown = app.get(&unknown_path, token).await;
+        let unknown = unknown.expect_problem(404, "not-found");
+        assert_eq!(other_order["detail"], unknown["detail"]);
+        let cancelled = app.transition_order(token, &order, "cancel").await;
         cancelled.expect_problem(404, "not-found");
     }
-    assert_eq!(app.view_order(&customer, &order).await, order);
+    assert_eq!(app.get_order(&customer, &order).await, order);
     assert_eq!(app.stock(&product).await, 3);
-    app.gateway_comes_back().await;
+    app.restore_gateway().await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_for_those_who_are_logged_in() {
+async fn order_endpoints_require_authentication() {
     let app = TestApp::start().await;
     let order = format!("/v1/orders/{}", Uuid::now_v7());
     let key = ("idempotency-key", "key");
@@ -151,82 +159,94 @@ async fn orders_are_for_those_who_are_logged_in() {
         (Method::POST, format!("{order}/ship")),
     ] {
         let request = app.request(method, &path).header(key.0, key.1);
-        let answer = send(request.json(&json!({"lines": []})), "").await;
-        answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        let response = send(request.json(&json!({"lines": []})), "").await;
+        response.expect_problem(401, "unauthenticated");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"));
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_puts_the_stock_back() {
+async fn cancelling_order_restores_stock() {
     let app = TestApp::start().await;
-    app.gateway_goes_down().await;
-    let admin = app.admin().await;
+    app.fail_gateway().await;
+    let admin = app.create_admin().await;
     let (one, two) = (
-        app.product(&admin, 250, 5).await,
-        app.product(&admin, 1, 9).await,
+        app.create_product(&admin, 250, 5).await,
+        app.create_product(&admin, 1, 9).await,
     );
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let lines = [(&one, 2), (&two, 9)];
-    let order = app.order(&customer, &lines).await.expect(201);
+    let order = app.place_order(&customer, &lines).await.expect(201);
     assert_eq!((app.stock(&one).await, app.stock(&two).await), (3, 0));
 
-    let answer = app.order_move(&customer, &order, "cancel").await;
-    let cancelled = answer.expect(200);
+    let response = app.transition_order(&customer, &order, "cancel").await;
+    let cancelled = response.expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(cancelled["lines"], order["lines"]);
     assert_eq!(cancelled["created_at"], order["created_at"]);
     assert_ne!(cancelled["updated_at"], order["updated_at"]);
-    assert_eq!(app.view_order(&customer, &order).await, cancelled);
+    assert_eq!(app.get_order(&customer, &order).await, cancelled);
     assert_eq!((app.stock(&one).await, app.stock(&two).await), (5, 9));
-    app.gateway_comes_back().await;
+    app.restore_gateway().await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_ships_what_is_paid() {
+async fn admin_ships_paid_order() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
-    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
-    let paid = app.order_reaches(&customer, &order, "paid").await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
+    let order = app
+        .place_order(&customer, &[(&product, 2)])
+        .await
+        .expect(201);
+    let paid = app.wait_for_order_status(&customer, &order, "paid").await;
 
-    let by_customer = app.order_move(&customer, &order, "ship").await;
+    let by_customer = app.transition_order(&customer, &order, "ship").await;
     by_customer.expect_problem(403, "forbidden");
-    assert_eq!(app.view_order(&customer, &order).await, paid);
-    let nobodys = json!({"id": Uuid::now_v7()});
-    let answer = app.order_move(&admin, &nobodys, "ship").await;
-    answer.expect_problem(404, "not-found");
+    assert_eq!(app.get_order(&customer, &order).await, paid);
+    let unknown = json!({"id": Uuid::now_v7()});
+    let response = app.transition_order(&admin, &unknown, "ship").await;
+    response.expect_problem(404, "not-found");
 
-    let shipped = app.order_move(&admin, &order, "ship").await.expect(200);
+    let shipped = app
+        .transition_order(&admin, &order, "ship")
+        .await
+        .expect(200);
     assert_eq!(shipped["status"], "shipped");
-    assert_eq!(app.view_order(&customer, &order).await, shipped);
+    assert_eq!(app.get_order(&customer, &order).await, shipped);
     assert_eq!(app.stock(&product).await, 3);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn illegal_moves_are_refused() {
+async fn rejects_invalid_order_transitions() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 50).await;
-    let customer = app.customer().await;
-    let place = async || app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 50).await;
+    let customer = app.register_customer().await;
+    let place = async || {
+        app.place_order(&customer, &[(&product, 1)])
+            .await
+            .expect(201)
+    };
 
     let paid = place().await;
-    app.order_reaches(&customer, &paid, "paid").await;
+    app.wait_for_order_status(&customer, &paid, "paid").await;
     let shipped = place().await;
-    app.order_reaches(&customer, &shipped, "paid").await;
-    app.order_move(&admin, &shipped, "ship").await.expect(200);
-    app.faults(&json!({"decline_rate": 1.0})).await;
+    app.wait_for_order_status(&customer, &shipped, "paid").await;
+    app.transition_order(&admin, &shipped, "ship")
+        .await
+        .expect(200);
+    app.set_faults(&json!({"decline_rate": 1.0})).await;
     let declined = place().await;
-    app.order_reaches(&customer, &declined, "payment_failed")
+    app.wait_for_order_status(&customer, &declined, "payment_failed")
         .await;
-    app.gateway_goes_down().await;
+    app.fail_gateway().await;
     let (pending, cancelled) = (place().await, place().await);
-    let cancel = app.order_move(&customer, &cancelled, "cancel").await;
+    let cancel = app.transition_order(&customer, &cancelled, "cancel").await;
     cancel.expect(200);
 
     let stock = app.stock(&product).await;
@@ -239,16 +259,16 @@ async fn illegal_moves_are_refused() {
     ] {
         for name in illegal {
             let token = if *name == "ship" { &admin } else { &customer };
-            let answer = app.order_move(token, order, name).await;
-            let problem = answer.expect_problem(409, "invalid-order-transition");
+            let response = app.transition_order(token, order, name).await;
+            let problem = response.expect_problem(409, "invalid-order-transition");
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.contains(status), "{detail}");
-            let now = app.view_order(&customer, order).await;
+            let now = app.get_order(&customer, order).await;
             assert_eq!(now["status"], status);
         }
     }
     assert_eq!(app.stock(&product).await, stock);
-    app.gateway_comes_back().await;
-    app.order_reaches(&customer, &pending, "paid").await;
+    app.restore_gateway().await;
+    app.wait_for_order_status(&customer, &pending, "paid").await;
     app.finish().await;
 }

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::support::app::TestApp;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 /// Follows the cursors from the first page to the last and returns the ids.
-async fn walk(app: &TestApp, token: &str, query: &str) -> Vec<String> {
+async fn list_all_ids(app: &TestApp, token: &str, query: &str) -> Vec<String> {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/orders?{query}{cursor}");
@@ -25,21 +25,24 @@ async fn walk(app: &TestApp, token: &str, query: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_orders_are_listed_newest_first_page_by_page() {
+async fn lists_own_orders_newest_first_in_pages() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 50).await;
-    let (customer, other) = (app.customer().await, app.customer().await);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 50).await;
+    let (customer, other) = (app.register_customer().await, app.register_customer().await);
     let mut placed = Vec::new();
     for _ in 0..5 {
-        let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
-        app.order(&other, &[(&product, 1)]).await.expect(201);
-        app.order_reaches(&customer, &order, "paid").await;
+        let order = app
+            .place_order(&customer, &[(&product, 1)])
+            .await
+            .expect(201);
+        app.place_order(&other, &[(&product, 1)]).await.expect(201);
+        app.wait_for_order_status(&customer, &order, "paid").await;
         placed.insert(0, id(&order).to_owned());
     }
     // A page that is just full, one that is not, and one page for all.
     for limit in [1, 2, 5, 100] {
-        let seen = walk(&app, &customer, &format!("limit={limit}")).await;
+        let seen = list_all_ids(&app, &customer, &format!("limit={limit}")).await;
         assert_eq!(seen, placed, "limit={limit}");
     }
     let page = app.get("/v1/orders", &customer).await.expect(200);
@@ -48,25 +51,29 @@ async fn own_orders_are_listed_newest_first_page_by_page() {
         assert_eq!(&app.get(&path, &customer).await.expect(200), order);
     }
 
-    let newcomer = app.customer().await;
-    assert!(walk(&app, &newcomer, "").await.is_empty());
+    let newcomer = app.register_customer().await;
+    assert!(list_all_ids(&app, &newcomer, "").await.is_empty());
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_can_be_filtered_by_status() {
+async fn filters_orders_by_status() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 50).await;
-    let customer = app.customer().await;
-    let place = async || app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 50).await;
+    let customer = app.register_customer().await;
+    let place = async || {
+        app.place_order(&customer, &[(&product, 1)])
+            .await
+            .expect(201)
+    };
     let (first, second) = (place().await, place().await);
     for order in [&first, &second] {
-        app.order_reaches(&customer, order, "paid").await;
+        app.wait_for_order_status(&customer, order, "paid").await;
     }
-    app.gateway_goes_down().await;
+    app.fail_gateway().await;
     let (pending, cancelled) = (place().await, place().await);
-    let cancel = app.order_move(&customer, &cancelled, "cancel").await;
+    let cancel = app.transition_order(&customer, &cancelled, "cancel").await;
     cancel.expect(200);
 
     for (status, expected) in [
@@ -76,17 +83,17 @@ async fn orders_can_be_filtered_by_status() {
         ("shipped", vec![]),
         ("payment_failed", vec![]),
     ] {
-        let seen = walk(&app, &customer, &format!("status={status}&limit=1")).await;
+        let seen = list_all_ids(&app, &customer, &format!("status={status}&limit=1")).await;
         assert_eq!(seen, expected, "{status}");
     }
-    app.gateway_comes_back().await;
+    app.restore_gateway().await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_means_nothing_is_refused() {
+async fn rejects_invalid_order_list_query() {
     let app = TestApp::start().await;
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     for (query, errors) in [
         ("status=unpaid", &[("/status", "unknown_status")][..]),
         ("status=", &[("/status", "unknown_status")]),

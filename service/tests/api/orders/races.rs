@@ -4,50 +4,53 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
 use crate::support::eventually::eventually;
+use crate::support::fixtures::id;
 use crate::support::invariants;
-use crate::support::shop::id;
-use crate::support::sql::number;
+use crate::support::response::TestResponse;
+use crate::support::sql::query_number;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_clients_buy_the_last_ten_units() {
+async fn sells_last_ten_units_once_to_fifty_clients() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 10).await;
-    let customers = join_all((0..5).map(|_| app.customer())).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 10).await;
+    let customers = join_all((0..5).map(|_| app.register_customer())).await;
     let buy = async |client: usize| {
         let customer = &customers[client % customers.len()];
-        app.order(customer, &[(&product, 1)]).await
+        app.place_order(customer, &[(&product, 1)]).await
     };
-    let answers = join_all((0..50).map(buy)).await;
-    let sold = answers.iter().filter(|answer| answer.status == 201).count();
-    for refused in answers.iter().filter(|answer| answer.status != 201) {
-        refused.expect_problem(409, "out-of-stock");
+    let responses = join_all((0..50).map(buy)).await;
+    let sold = responses
+        .iter()
+        .filter(|response| response.status == 201)
+        .count();
+    for rejected in responses.iter().filter(|response| response.status != 201) {
+        rejected.expect_problem(409, "out-of-stock");
     }
     assert_eq!(sold, 10);
-    assert_eq!(app.database.rows("orders").await, 10);
+    assert_eq!(app.database.count_rows("orders").await, 10);
     assert_eq!(app.stock(&product).await, 0);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_identical_requests_make_one_order() {
+async fn twenty_identical_requests_place_one_order() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 100).await;
-    let customer = app.customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 100).await;
+    let customer = app.register_customer().await;
     let request = |_| send(app.order_request("one-key", &[(&product, 3)]), &customer);
-    let answers = join_all((0..20).map(request)).await;
-    for answer in &answers {
-        assert_eq!(answer.status, 201, "{}", answer.text);
-        assert_eq!(answer.text, answers[0].text);
-        assert_eq!(answer.header("location"), answers[0].header("location"));
+    let responses = join_all((0..20).map(request)).await;
+    for response in &responses {
+        assert_eq!(response.status, 201, "{}", response.text);
+        assert_eq!(response.text, responses[0].text);
+        assert_eq!(response.header("location"), responses[0].header("location"));
     }
-    let first = |answer: &&Answer| answer.header("idempotent-replayed").is_none();
-    assert_eq!(answers.iter().filter(first).count(), 1);
-    assert_eq!(app.database.rows("orders").await, 1);
+    let first = |response: &&TestResponse| response.header("idempotent-replayed").is_none();
+    assert_eq!(responses.iter().filter(first).count(), 1);
+    assert_eq!(app.database.count_rows("orders").await, 1);
     assert_eq!(app.stock(&product).await, 97);
     app.finish().await;
 }
@@ -55,64 +58,64 @@ async fn twenty_identical_requests_make_one_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn opposite_orders_never_deadlock() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let (a, b, c) = (
-        app.product(&admin, 250, 3000).await,
-        app.product(&admin, 100, 3000).await,
-        app.product(&admin, 1, 3000).await,
+        app.create_product(&admin, 250, 3000).await,
+        app.create_product(&admin, 100, 3000).await,
+        app.create_product(&admin, 1, 3000).await,
     );
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     // Four lanes, so that the rounds of one meet those of the others as well.
     let forward = [(&a, 1), (&b, 1), (&c, 1)];
     let backward = [(&c, 1), (&b, 1), (&a, 1)];
     let lane = async |_| {
         for round in 0..125 {
             let (one, opposite) = tokio::join!(
-                app.order(&customer, &forward),
-                app.order(&customer, &backward),
+                app.place_order(&customer, &forward),
+                app.place_order(&customer, &backward),
             );
             one.expect(201);
             let opposite = opposite.expect(201);
             // Giving the stock back locks the same rows once more.
             if round % 5 == 0 {
-                let answer = app.order_move(&customer, &opposite, "cancel").await;
-                assert!([200, 409].contains(&answer.status), "{}", answer.text);
+                let response = app.transition_order(&customer, &opposite, "cancel").await;
+                assert!([200, 409].contains(&response.status), "{}", response.text);
             }
         }
     };
     join_all((0..4).map(lane)).await;
-    assert_eq!(app.database.rows("orders").await, 1000);
-    finish_without_a_deadlock(app).await;
+    assert_eq!(app.database.count_rows("orders").await, 1000);
+    finish_without_deadlock(app).await;
 }
 
 /// Postgres solves a deadlock by letting one of the two fail, which a job would
 /// just do again. So its own count is asked; sessions report it when they end.
-async fn finish_without_a_deadlock(app: TestApp) {
+async fn finish_without_deadlock(app: TestApp) {
     invariants::check(&app.database, &app.gateway).await;
     app.app.stop().await.unwrap();
     let mut conn: AsyncPgConnection = app.database.connect().await;
     eventually("the service's sessions have ended", async || {
         let others = "SELECT count(*) AS value FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        (number(&mut conn, others).await == 0).then_some(())
+        (query_number(&mut conn, others).await == 0).then_some(())
     })
     .await;
     let deadlocks = "SELECT deadlocks AS value FROM pg_stat_database
         WHERE datname = current_database()";
-    assert_eq!(number(&mut conn, deadlocks).await, 0);
+    assert_eq!(query_number(&mut conn, deadlocks).await, 0);
     app.gateway.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_races_with_paying() {
+async fn cancellation_races_with_payment_consistently() {
     let app = TestApp::start().await;
-    app.faults(&json!({"latency_ms": 20})).await;
-    let admin = app.admin().await;
+    app.set_faults(&json!({"latency_ms": 20})).await;
+    let admin = app.create_admin().await;
     let (a, b) = (
-        app.product(&admin, 250, 1000).await,
-        app.product(&admin, 100, 1000).await,
+        app.create_product(&admin, 250, 1000).await,
+        app.create_product(&admin, 100, 1000).await,
     );
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let race = async |n: usize| {
         let lines = [(&a, 1), (&b, 2)];
         let lines: Vec<_> = if n.is_multiple_of(2) {
@@ -120,12 +123,12 @@ async fn cancelling_races_with_paying() {
         } else {
             lines.into_iter().rev().collect()
         };
-        let order = app.order(&customer, &lines).await.expect(201);
-        let answer = app.order_move(&customer, &order, "cancel").await;
-        let expected = match answer.status {
+        let order = app.place_order(&customer, &lines).await.expect(201);
+        let response = app.transition_order(&customer, &order, "cancel").await;
+        let expected = match response.status {
             200 => "cancelled",
             _ => {
-                answer.expect_problem(409, "invalid-order-transition");
+                response.expect_problem(409, "invalid-order-transition");
                 "paid"
             }
         };
@@ -142,38 +145,38 @@ async fn cancelling_races_with_paying() {
         all.extend(join_all((0..30).map(race)).await);
     }
     for (order, expected) in &all {
-        let order = app.view_order(&customer, order).await;
+        let order = app.get_order(&customer, order).await;
         assert_eq!(order["status"], *expected, "{}", id(&order));
     }
     let paid = all.iter().filter(|(_, status)| *status == "paid").count();
-    assert_eq!(app.database.rows("payments").await, paid as i64);
+    assert_eq!(app.database.count_rows("payments").await, paid as i64);
     assert_eq!(app.stock(&a).await, 1000 - paid as i64);
     assert_eq!(app.stock(&b).await, 1000 - 2 * paid as i64);
-    finish_without_a_deadlock(app).await;
+    finish_without_deadlock(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_share_the_jobs_and_do_each_once() {
+async fn two_replicas_process_each_job_once() {
     let app = TestApp::start().await;
-    let replica = app.another_replica().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 1000).await;
-    let customer = app.customer().await;
-    let place = async |_| app.order(&customer, &[(&product, 1)]).await;
-    for answer in join_all((0..60).map(place)).await {
-        answer.expect(201);
+    let replica = app.start_replica().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 1000).await;
+    let customer = app.register_customer().await;
+    let place = async |_| app.place_order(&customer, &[(&product, 1)]).await;
+    for response in join_all((0..60).map(place)).await {
+        response.expect(201);
     }
     app.database
-        .rows_become("orders WHERE status = 'paid'", 60)
+        .wait_for_row_count("orders WHERE status = 'paid'", 60)
         .await;
 
     // Not only that nobody paid twice, which the gateway would have seen to:
     // nobody even asked twice.
     let charged = "orderly_payment_attempts_total{outcome=\"charged\"} ";
     let all = eventually("each is counted, a moment after its commit", async || {
-        let here = app.metric(charged).await.unwrap_or(0.0);
-        let there = app.metric_of(&replica, charged).await.unwrap_or(0.0);
-        (here + there >= 60.0).then_some(here + there)
+        let by_first = app.metric(charged).await.unwrap_or(0.0);
+        let by_second = app.metric_of(&replica, charged).await.unwrap_or(0.0);
+        (by_first + by_second >= 60.0).then_some(by_first + by_second)
     })
     .await;
     assert_eq!(all, 60.0);

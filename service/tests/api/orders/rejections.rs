@@ -9,22 +9,22 @@ use orderly::secrets::tokens::Identity;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
-use crate::support::sql::texts;
+use crate::support::response::TestResponse;
+use crate::support::sql::query_texts;
 
 /// A shop with an admin and a customer.
-struct Shop {
+struct RejectionTest {
     app: TestApp,
     admin: String,
     customer: String,
 }
 
-impl Shop {
-    async fn open() -> Self {
+impl RejectionTest {
+    async fn start() -> Self {
         let app = TestApp::start().await;
-        let admin = app.admin().await;
-        let customer = app.customer().await;
+        let admin = app.create_admin().await;
+        let customer = app.register_customer().await;
         Self {
             app,
             admin,
@@ -33,33 +33,35 @@ impl Shop {
     }
 
     /// Sends the body and checks that, whatever the answer, nothing has changed.
-    async fn refuses(&self, body: &Value) -> Answer {
-        let before = self.footprint().await;
+    async fn assert_rejected(&self, body: &Value) -> TestResponse {
+        let before = self.stored_state().await;
         let key = Uuid::now_v7().to_string();
         let request = self
             .app
             .order_request(&key, &[])
             .header("content-type", "application/json")
             .body(body.to_string());
-        let answer = send(request, &self.customer).await;
-        assert!(answer.status >= 400, "{}", answer.text);
-        assert_eq!(self.footprint().await, before, "a refusal left a trace");
-        answer
+        let response = send(request, &self.customer).await;
+        assert!(response.status >= 400, "{}", response.text);
+        assert_eq!(self.stored_state().await, before, "a refusal left a trace");
+        response
     }
 
     /// All that an order touches.
-    async fn footprint(&self) -> Vec<String> {
+    async fn stored_state(&self) -> Vec<String> {
         let everything = "SELECT id || ' ' || stock || ' ' || version AS value FROM products \
             UNION ALL SELECT 'orders ' || count(*) FROM orders \
             UNION ALL SELECT 'lines ' || count(*) FROM order_lines \
             UNION ALL SELECT 'keys ' || count(*) FROM idempotency_keys \
             UNION ALL SELECT 'jobs ' || count(*) FROM payment_jobs \
             UNION ALL SELECT 'events ' || count(*) FROM outbox ORDER BY 1";
-        texts(&mut self.app.database.connect().await, everything).await
+        query_texts(&mut self.app.database.connect().await, everything).await
     }
 
-    async fn product(&self, price_minor: i64, stock: i64) -> Value {
-        self.app.product(&self.admin, price_minor, stock).await
+    async fn create_product(&self, price_minor: i64, stock: i64) -> Value {
+        self.app
+            .create_product(&self.admin, price_minor, stock)
+            .await
     }
 }
 
@@ -69,29 +71,29 @@ fn lines(lines: &[(&Value, i64)]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_unknown_product_is_named() {
-    let shop = Shop::open().await;
-    let known = shop.product(250, 5).await;
+async fn reports_every_unknown_product() {
+    let test = RejectionTest::start().await;
+    let known = test.create_product(250, 5).await;
     let unknown = || json!({"id": Uuid::now_v7()});
     let body = lines(&[(&unknown(), 1), (&known, 1), (&unknown(), 1)]);
-    shop.refuses(&body).await.expect_invalid(&[
+    test.assert_rejected(&body).await.expect_invalid(&[
         ("/lines/0/product_id", "unknown_product"),
         ("/lines/2/product_id", "unknown_product"),
     ]);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_without_enough_stock_is_named_with_what_is_left() {
-    let shop = Shop::open().await;
+async fn reports_every_line_out_of_stock_with_remaining_stock() {
+    let test = RejectionTest::start().await;
     let (plenty, few, none) = (
-        shop.product(250, 100).await,
-        shop.product(250, 3).await,
-        shop.product(250, 0).await,
+        test.create_product(250, 100).await,
+        test.create_product(250, 3).await,
+        test.create_product(250, 0).await,
     );
     let body = lines(&[(&few, 4), (&plenty, 100), (&none, 1)]);
-    let problem = shop
-        .refuses(&body)
+    let problem = test
+        .assert_rejected(&body)
         .await
         .expect_problem(409, "out-of-stock");
     assert_eq!(
@@ -101,31 +103,31 @@ async fn every_line_without_enough_stock_is_named_with_what_is_left() {
             {"pointer": "/lines/2/quantity", "code": "out_of_stock", "message": "only 0 left"},
         ])
     );
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_currencies_are_refused() {
-    let shop = Shop::open().await;
-    let euros = shop.product(250, 5).await;
+async fn rejects_order_with_mixed_currencies() {
+    let test = RejectionTest::start().await;
+    let euros = test.create_product(250, 5).await;
     let body = json!({
         "sku": "DOLLARS", "name": "Thing", "stock": 5,
         "price": {"amount_minor": 250, "currency": "USD"},
     });
-    let dollars = shop.app.post("/v1/products", &shop.admin, &body).await;
+    let dollars = test.app.post("/v1/products", &test.admin, &body).await;
     let dollars = dollars.expect(201);
-    shop.refuses(&lines(&[(&euros, 1), (&dollars, 1)]))
+    test.assert_rejected(&lines(&[(&euros, 1), (&dollars, 1)]))
         .await
         .expect_invalid(&[("/lines/1/product_id", "mixed_currency")]);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_total_that_overflows_is_refused_and_never_wraps() {
-    let shop = Shop::open().await;
+async fn rejects_total_that_overflows() {
+    let test = RejectionTest::start().await;
     let (priceless, cent) = (
-        shop.product(i64::MAX, 1000).await,
-        shop.product(1, 1000).await,
+        test.create_product(i64::MAX, 1000).await,
+        test.create_product(1, 1000).await,
     );
     // In a line, where 2 * MAX wraps to -2, and in the sum, where it wraps to MIN.
     for (body, pointer) in [
@@ -133,44 +135,44 @@ async fn a_total_that_overflows_is_refused_and_never_wraps() {
         (lines(&[(&priceless, 1), (&cent, 1)]), "/lines/1"),
         (lines(&[(&priceless, 1000)]), "/lines/0"),
     ] {
-        let answer = shop.refuses(&body).await;
-        answer.expect_invalid(&[(pointer, "total_too_large")]);
+        let response = test.assert_rejected(&body).await;
+        response.expect_invalid(&[(pointer, "total_too_large")]);
     }
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_has_1_to_100_lines_and_no_product_twice() {
-    let shop = Shop::open().await;
-    let product = shop.product(250, 1000).await;
+async fn accepts_1_to_100_lines_without_duplicate_product() {
+    let test = RejectionTest::start().await;
+    let product = test.create_product(250, 1000).await;
     let out_of_range = [("/lines", "out_of_range")];
-    shop.refuses(&lines(&[]))
+    test.assert_rejected(&lines(&[]))
         .await
         .expect_invalid(&out_of_range);
     let many: Vec<Value> = (0..101).map(|_| json!({"id": Uuid::now_v7()})).collect();
     let many: Vec<_> = many.iter().map(|product| (product, 1)).collect();
-    shop.refuses(&lines(&many))
+    test.assert_rejected(&lines(&many))
         .await
         .expect_invalid(&out_of_range);
 
-    let other = shop.product(250, 1000).await;
-    shop.refuses(&lines(&[(&product, 1), (&other, 1), (&product, 1)]))
+    let other = test.create_product(250, 1000).await;
+    test.assert_rejected(&lines(&[(&product, 1), (&other, 1), (&product, 1)]))
         .await
         .expect_invalid(&[("/lines/2/product_id", "duplicate_product")]);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quantity_is_a_whole_number_from_1_to_1000() {
-    let shop = Shop::open().await;
-    let product = shop.product(250, 1000).await;
+async fn quantity_must_be_integer_from_1_to_1000() {
+    let test = RejectionTest::start().await;
+    let product = test.create_product(250, 1000).await;
     let with = |quantity: &str| {
         let quantity: Value = serde_json::from_str(quantity).unwrap();
         json!({"lines": [{"product_id": product["id"], "quantity": quantity}]})
     };
     for quantity in ["0", "1001", "-1", "65537", "9223372036854775807"] {
-        let answer = shop.refuses(&with(quantity)).await;
-        answer.expect_invalid(&[("/lines/0/quantity", "out_of_range")]);
+        let response = test.assert_rejected(&with(quantity)).await;
+        response.expect_invalid(&[("/lines/0/quantity", "out_of_range")]);
     }
     for quantity in [
         "9223372036854775808",
@@ -180,21 +182,21 @@ async fn a_quantity_is_a_whole_number_from_1_to_1000() {
         "null",
         "true",
     ] {
-        let answer = shop.refuses(&with(quantity)).await;
-        answer.expect_invalid(&[("/lines/0/quantity", "wrong_type")]);
+        let response = test.assert_rejected(&with(quantity)).await;
+        response.expect_invalid(&[("/lines/0/quantity", "wrong_type")]);
     }
     let body = lines(&[(&product, 0), (&json!({"id": Uuid::now_v7()}), 1001)]);
-    shop.refuses(&body).await.expect_invalid(&[
+    test.assert_rejected(&body).await.expect_invalid(&[
         ("/lines/0/quantity", "out_of_range"),
         ("/lines/1/quantity", "out_of_range"),
     ]);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_another_shape_is_refused() {
-    let shop = Shop::open().await;
-    let product = shop.product(250, 1000).await;
+async fn rejects_order_body_of_other_shape() {
+    let test = RejectionTest::start().await;
+    let product = test.create_product(250, 1000).await;
     let id = &product["id"];
     for (body, errors) in [
         (json!({}), &[("/lines", "missing")][..]),
@@ -220,45 +222,45 @@ async fn a_body_of_another_shape_is_refused() {
             &[("/user_id", "unknown_field")],
         ),
     ] {
-        shop.refuses(&body).await.expect_invalid(errors);
+        test.assert_rejected(&body).await.expect_invalid(errors);
     }
     let no_uuid = json!({"lines": [{"product_id": "SKU-1", "quantity": 1}]});
-    let refusal = shop.refuses(&no_uuid).await.json();
-    assert_eq!(refusal["errors"][0]["message"], "must be a UUID");
-    shop.app.finish().await;
+    let rejection = test.assert_rejected(&no_uuid).await.json();
+    assert_eq!(rejection["errors"][0]["message"], "must be a UUID");
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_that_stays_locked_is_a_503_that_says_come_back() {
+async fn returns_503_with_retry_after_for_locked_product() {
     let app = TestApp::start_with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(100);
         settings.orders.idempotency_wait_timeout = Duration::from_millis(50);
     })
     .await;
-    let admin = app.admin().await;
-    let customer = app.customer().await;
-    let shop = Shop {
+    let admin = app.create_admin().await;
+    let customer = app.register_customer().await;
+    let test = RejectionTest {
         app,
         admin,
         customer,
     };
-    let product = shop.product(250, 5).await;
-    let locked = shop.app.database.lock("SELECT * FROM products").await;
-    let answer = shop.refuses(&lines(&[(&product, 1)])).await;
-    answer.expect_problem(503, "overloaded");
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    let product = test.create_product(250, 5).await;
+    let locked = test.app.database.lock_rows("SELECT * FROM products").await;
+    let response = test.assert_rejected(&lines(&[(&product, 1)])).await;
+    response.expect_problem(503, "overloaded");
+    assert_eq!(response.header("retry-after"), Some("1"));
     locked.release().await;
-    let order = shop.app.order(&shop.customer, &[(&product, 1)]).await;
+    let order = test.app.place_order(&test.customer, &[(&product, 1)]).await;
     order.expect(201);
-    shop.app.finish().await;
+    test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_gone_since_they_logged_in_orders_nothing() {
+async fn rejects_order_of_deleted_user() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let nobody = Identity {
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let unknown = Identity {
         user_id: UserId::new(Utc::now()),
         role: Role::Customer,
     };
@@ -266,12 +268,12 @@ async fn a_user_who_is_gone_since_they_logged_in_orders_nothing() {
         .app
         .services
         .tokens
-        .issue(nobody, Utc::now())
+        .issue(unknown, Utc::now())
         .unwrap()
         .token;
 
-    let answer = app.order(&token, &[(&product, 1)]).await;
+    let response = app.place_order(&token, &[(&product, 1)]).await;
 
-    answer.expect_problem(404, "not-found");
+    response.expect_problem(404, "not-found");
     app.finish().await;
 }

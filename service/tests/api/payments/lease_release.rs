@@ -13,14 +13,14 @@ use orderly::telemetry::metrics::Metrics;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::app::{TestApp, settings};
+use crate::support::app::{TestApp, test_settings};
 use crate::support::eventually::eventually;
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A worker beside those of the service, on the same database.
 fn worker(app: &TestApp) -> PaymentWorker {
-    let settings = settings(&app.database, &app.gateway);
+    let settings = test_settings(&app.database, &app.gateway);
     let metrics = Metrics::new().unwrap();
     let databases = app::build_databases(&settings, &metrics).unwrap();
     let mut config = settings.payments.clone();
@@ -49,24 +49,30 @@ fn worker(app: &TestApp) -> PaymentWorker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leased_job_that_was_not_begun_is_handed_back_when_the_worker_stops() {
+async fn stopping_worker_releases_leased_job_not_started() {
     let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 100, 1).await;
-    let customer = app.customer().await;
-    app.faults(&json!({"error_rate": 1.0})).await;
-    let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 100, 1).await;
+    let customer = app.register_customer().await;
+    app.set_faults(&json!({"error_rate": 1.0})).await;
+    let order = app
+        .place_order(&customer, &[(&product, 1)])
+        .await
+        .expect(201);
 
-    let stopping = Arc::new(worker(&app));
-    let job = eventually("the job is due", async || stopping.lease(1).await.pop()).await;
-    app.faults(&json!({"error_rate": 0.0})).await;
+    let stopping_worker = Arc::new(worker(&app));
+    let job = eventually("the job is due", async || {
+        stopping_worker.lease(1).await.pop()
+    })
+    .await;
+    app.set_faults(&json!({"error_rate": 0.0})).await;
     let stop = CancellationToken::new();
     stop.cancel();
-    stopping.process_unless_stopped(&job, &stop).await;
+    stopping_worker.process_unless_stopped(&job, &stop).await;
 
     // The lease was for an hour: the other worker could not have had it before.
-    app.order_reaches(&customer, &order, "paid").await;
-    let released = stopping.outcomes.with_label_values(&["released"]);
+    app.wait_for_order_status(&customer, &order, "paid").await;
+    let released = stopping_worker.outcomes.with_label_values(&["released"]);
     assert_eq!(released.get(), 1);
     app.finish().await;
 }

@@ -10,16 +10,16 @@ use orderly::telemetry::metrics::BreakerMetrics;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use super::workers::{order_without_a_ring, ring_until_paid, sleepy, worker};
+use super::workers::{notify_until_paid, place_order_without_notification, poll_rarely, worker};
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 /// The log of the test's own thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -29,9 +29,9 @@ impl Write for Log {
     }
 }
 
-impl Log {
+impl CapturedLog {
     /// The lines of the payment worker since this was last asked.
-    fn of_the_worker(&self) -> Vec<Value> {
+    fn take_worker_lines(&self) -> Vec<Value> {
         let written = std::mem::take(&mut *self.0.lock().unwrap());
         let lines = written.split(|byte| *byte == b'\n');
         lines
@@ -42,25 +42,25 @@ impl Log {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothing() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    app.faults(&json!({"error_rate": 1.0})).await;
+async fn logs_reason_of_retry_but_not_skipped_attempt() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    app.set_faults(&json!({"error_rate": 1.0})).await;
     let mut worker = worker(&app, Duration::from_mins(10));
-    let opens_at_once = BreakerConfig {
+    let opens_after_first_failure = BreakerConfig {
         minimum_calls: 1,
         open_duration: Duration::from_mins(10),
         ..BreakerConfig::default()
     };
     let metrics = BreakerMetrics::new().unwrap();
-    worker.gateway.breaker = Breaker::new("test", opens_at_once, metrics);
+    worker.gateway.breaker = Breaker::new("test", opens_after_first_failure, metrics);
     worker.config.poll_interval = Duration::ZERO;
-    let try_once = async || {
+    let process_once = async || {
         let job = eventually("the job is due", async || worker.lease(1).await.pop()).await;
         worker.process(&job).await;
     };
 
-    let log = Log::default();
+    let log = CapturedLog::default();
     let lines = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -70,9 +70,9 @@ async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothi
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
 
-    try_once().await;
-    let said = log.of_the_worker();
-    let mut warnings = said.iter().filter(|line| line["level"] == "WARN");
+    process_once().await;
+    let worker_lines = log.take_worker_lines();
+    let mut warnings = worker_lines.iter().filter(|line| line["level"] == "WARN");
     let line = warnings.next().unwrap();
     assert_eq!(line["message"], "a payment was put off");
     assert_eq!(line["order_id"], id(&order));
@@ -85,13 +85,13 @@ async fn a_payment_that_is_put_off_says_why_and_one_that_is_not_tried_says_nothi
     assert_eq!(warnings.next(), None);
 
     // The breaker is open now, and may be for hours.
-    try_once().await;
-    let said = log.of_the_worker();
-    assert!(!said.is_empty());
-    for line in said {
+    process_once().await;
+    let worker_lines = log.take_worker_lines();
+    assert!(!worker_lines.is_empty());
+    for line in worker_lines {
         assert_eq!(line["level"], "DEBUG", "{line}");
     }
-    app.gateway_comes_back().await;
-    ring_until_paid(&app, &customer, &order).await;
+    app.restore_gateway().await;
+    notify_until_paid(&app, &customer, &order).await;
     app.finish().await;
 }

@@ -1,7 +1,7 @@
-//! Workers that die, that are late, and that have to be woken.
+//! Workers that die, lose their lease or have to be notified.
 //!
-//! The service's own worker sleeps here for a minute unless it is rung for, and
-//! the test plays a second one by hand.
+//! The service's own worker polls once a minute here unless it is notified, and the
+//! test drives a second worker.
 
 use std::time::Duration;
 
@@ -23,20 +23,20 @@ use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics}
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
 use serde_json::{Value, json};
 
-use crate::support::app::{TestApp, settings};
+use crate::support::app::{TestApp, test_settings};
 use crate::support::eventually::eventually;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 /// Twice as long as anything here waits for.
-pub fn sleepy(settings: &mut Settings) {
+pub fn poll_rarely(settings: &mut Settings) {
     settings.payments.poll_interval = Duration::from_mins(1);
 }
 
-/// An order that was committed, after which the process died and did not ring.
-pub async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+/// Places an order as a process that died after the commit, without a job notification.
+pub async fn place_order_without_notification(app: &TestApp) -> (String, Value) {
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     let me = app.get("/v1/users/me", &customer).await.expect(200);
     let line = BasketLine {
         product_id: ProductId(id(&product).parse().unwrap()),
@@ -47,16 +47,16 @@ pub async fn order_without_a_ring(app: &TestApp) -> (String, Value) {
         basket: Basket::new(vec![line]).unwrap(),
         idempotency_key: IdempotencyKey::parse(b"key").unwrap(),
     };
-    let answer = |order: &Order| serde_json::to_string(&json!({"id": order.id}));
+    let response = |order: &Order| serde_json::to_string(&json!({"id": order.id}));
     let mut conn = app.database.connect().await;
     let config = OrdersConfig::default();
-    let placed = place_order_on(&mut conn, &config, &request, answer).await;
+    let placed = place_order_on(&mut conn, &config, &request, response).await;
     (customer, json!({"id": placed.unwrap().order_id}))
 }
 
 /// A worker for the test to drive; its leases last for `lease`.
 pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
-    let mut config = settings(&app.database, &app.gateway).payments;
+    let mut config = test_settings(&app.database, &app.gateway).payments;
     config.lease_duration = lease;
     PaymentWorker {
         services: app.app.services.clone(),
@@ -68,7 +68,7 @@ pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
 
 fn gateway(url: &str) -> ResilientGateway {
     let settings = Settings::default();
-    let patient = PaymentsConfig {
+    let config = PaymentsConfig {
         gateway_url: url.to_owned(),
         timeout: Duration::from_secs(20),
         read_timeout: Duration::from_secs(20),
@@ -76,7 +76,7 @@ fn gateway(url: &str) -> ResilientGateway {
     };
     let breakers = BreakerMetrics::new().unwrap();
     ResilientGateway {
-        gateway: PaymentGateway::new(&patient).unwrap(),
+        gateway: PaymentGateway::new(&config).unwrap(),
         breaker: Breaker::new("gateway", settings.breaker, breakers),
         retry: Retry {
             backoff: Backoff {
@@ -100,11 +100,11 @@ async fn lease(worker: &PaymentWorker) -> LeasedJob {
 }
 
 async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
-    app.view_order(customer, order).await["status"].clone()
+    app.get_order(customer, order).await["status"].clone()
 }
 
 /// Rings until the service's own worker, woken, has paid the order.
-pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
+pub async fn notify_until_paid(app: &TestApp, customer: &str, order: &Value) {
     eventually("the order is paid", async || {
         app.app.services.job_notifier.notify();
         (status(app, customer, order).await == "paid").then_some(())
@@ -113,105 +113,106 @@ pub async fn ring_until_paid(app: &TestApp, customer: &str, order: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_between_the_charge_and_the_commit_charges_nobody_twice() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    let dying = worker(&app, Duration::from_millis(500));
-    let job = lease(&dying).await;
-    let charge = dying.gateway.charge(job.order_id, job.amount).await;
+async fn charges_once_when_worker_dies_before_commit() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    let dying_worker = worker(&app, Duration::from_millis(500));
+    let job = lease(&dying_worker).await;
+    let charge = dying_worker.gateway.charge(job.order_id, job.amount).await;
     charge.unwrap();
-    drop((dying, job));
+    drop((dying_worker, job));
     assert_eq!(app.ledger_of(&order), [Charge]);
     assert_eq!(status(&app, &customer, &order).await, "pending");
 
-    ring_until_paid(&app, &customer, &order).await;
+    notify_until_paid(&app, &customer, &order).await;
     assert_eq!(app.ledger_of(&order), [Charge]);
-    assert_eq!(app.database.rows("payments").await, 1);
+    assert_eq!(app.database.count_rows("payments").await, 1);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_gets_a_job_while_its_lease_lasts() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    let slow = worker(&app, Duration::from_mins(10));
-    let job = lease(&slow).await;
+async fn leased_job_is_not_leased_again_before_expiry() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    let slow_worker = worker(&app, Duration::from_mins(10));
+    let job = lease(&slow_worker).await;
     let other = worker(&app, Duration::from_mins(10));
     assert!(other.lease(10).await.is_empty());
-    slow.process(&job).await;
+    slow_worker.process(&job).await;
     assert_eq!(status(&app, &customer, &order).await, "paid");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_does_no_harm_when_it_settles_late() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    let late = worker(&app, Duration::ZERO);
-    let lost = lease(&late).await;
-    ring_until_paid(&app, &customer, &order).await;
-    let paid = app.view_order(&customer, &order).await;
-    app.database.rows_become("outbox", 0).await;
+async fn late_settlement_after_lost_lease_changes_nothing() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    let late_worker = worker(&app, Duration::ZERO);
+    let lost_job = lease(&late_worker).await;
+    notify_until_paid(&app, &customer, &order).await;
+    let paid = app.get_order(&customer, &order).await;
+    app.database.wait_for_row_count("outbox", 0).await;
 
-    late.process(&lost).await;
-    assert_eq!(app.view_order(&customer, &order).await, paid);
+    late_worker.process(&lost_job).await;
+    assert_eq!(app.get_order(&customer, &order).await, paid);
     assert_eq!(app.ledger_of(&order), [Charge]);
-    assert_eq!(app.database.rows("outbox").await, 0);
+    assert_eq!(app.database.count_rows("outbox").await, 0);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_leaves_the_job_to_the_one_that_has_it() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    let late = worker(&app, Duration::ZERO);
-    let lost = lease(&late).await;
-    let current = worker(&app, Duration::from_mins(10));
-    let held = lease(&current).await;
-    assert_eq!((lost.attempt, held.attempt), (1, 2));
+async fn worker_with_lost_lease_cannot_change_job() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    let late_worker = worker(&app, Duration::ZERO);
+    let lost_job = lease(&late_worker).await;
+    let current_worker = worker(&app, Duration::from_mins(10));
+    let current_job = lease(&current_worker).await;
+    assert_eq!((lost_job.attempt, current_job.attempt), (1, 2));
 
-    // It can neither put the job off nor bury it: that would end the other's lease.
+    // It can neither reschedule nor dead-letter the job: that would end the other's lease.
     let no_gateway = PaymentWorker {
         gateway: gateway("http://127.0.0.1:1"),
-        ..late.clone()
+        ..late_worker.clone()
     };
-    let leased = format!("payment_jobs WHERE lease_token = '{}'", held.token);
-    let last_try = LeasedJob {
+    let leased = format!("payment_jobs WHERE lease_token = '{}'", current_job.token);
+    let last_attempt = LeasedJob {
         attempt: u32::MAX,
-        ..lost.clone()
+        ..lost_job.clone()
     };
-    for job in [&lost, &last_try] {
+    for job in [&lost_job, &last_attempt] {
         no_gateway.process(job).await;
-        assert_eq!(app.database.rows(&leased).await, 1);
+        assert_eq!(app.database.count_rows(&leased).await, 1);
     }
     // It may settle, for what the gateway said is true; the job stays with the other.
-    late.process(&lost).await;
+    late_worker.process(&lost_job).await;
     assert_eq!(status(&app, &customer, &order).await, "paid");
-    assert_eq!(app.database.rows(&leased).await, 1);
-    current.process(&held).await;
-    assert_eq!(app.database.rows("payment_jobs").await, 0);
+    assert_eq!(app.database.count_rows(&leased).await, 1);
+    current_worker.process(&current_job).await;
+    assert_eq!(app.database.count_rows("payment_jobs").await, 0);
     assert_eq!(app.ledger_of(&order), [Charge]);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back() {
-    let app = TestApp::start_with(sleepy).await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    app.faults(&json!({"charge_then_reset_rate": 1.0})).await;
-    let mut giving_up = worker(&app, Duration::from_mins(10));
-    giving_up.config.max_attempts = 1;
-    let job = lease(&giving_up).await;
-    giving_up.process(&job).await;
+async fn refunds_requeued_charge_cancelled_before_next_attempt() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    app.set_faults(&json!({"charge_then_reset_rate": 1.0}))
+        .await;
+    let mut failing_worker = worker(&app, Duration::from_mins(10));
+    failing_worker.config.max_attempts = 1;
+    let job = lease(&failing_worker).await;
+    failing_worker.process(&job).await;
     assert_eq!(app.ledger_of(&order), [Charge]);
     let dead = "payment_jobs WHERE dead_at IS NOT NULL";
-    assert_eq!(app.database.rows(dead).await, 1);
+    assert_eq!(app.database.count_rows(dead).await, 1);
 
-    app.gateway_comes_back().await;
+    app.restore_gateway().await;
     let mut conn = app.database.connect().await;
     let requeued = dead_jobs::requeue(&mut conn, Some(job.order_id)).await;
     assert_eq!(requeued.unwrap(), 1);
-    let cancelled = app.order_move(&customer, &order, "cancel").await;
+    let cancelled = app.transition_order(&customer, &order, "cancel").await;
     cancelled.expect(200);
     eventually("the money goes back", async || {
         app.app.services.job_notifier.notify();
@@ -222,67 +223,72 @@ async fn a_requeued_charge_that_is_cancelled_before_its_next_try_is_given_back()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_rings_for_the_worker() {
-    let app = TestApp::start_with(sleepy).await;
-    app.database.somebody_listens().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
+async fn placed_order_notifies_worker() {
+    let app = TestApp::start_with(poll_rarely).await;
+    app.database.wait_for_listener().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
     // Each time, not only the first: and long before the worker would have looked.
     for _ in 0..3 {
-        let order = app.order(&customer, &[(&product, 1)]).await.expect(201);
-        app.order_reaches(&customer, &order, "paid").await;
+        let order = app
+            .place_order(&customer, &[(&product, 1)])
+            .await
+            .expect(201);
+        app.wait_for_order_status(&customer, &order, "paid").await;
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ring_of_another_replica_is_heard() {
-    let app = TestApp::start_with(sleepy).await;
-    app.database.somebody_listens().await;
-    let (customer, order) = order_without_a_ring(&app).await;
+async fn receives_job_notification_of_another_replica() {
+    let app = TestApp::start_with(poll_rarely).await;
+    app.database.wait_for_listener().await;
+    let (customer, order) = place_order_without_notification(&app).await;
     let mut replica = app.database.connect().await;
     job_notifier::send(&mut replica).await.unwrap();
-    app.order_reaches(&customer, &order, "paid").await;
+    app.wait_for_order_status(&customer, &order, "paid").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_cannot_hear_any_more_listens_again() {
-    let app = TestApp::start_with(sleepy).await;
-    app.database.somebody_listens().await;
-    app.database.kill("query LIKE 'LISTEN %'").await;
-    app.database.somebody_listens().await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    ring_until_paid(&app, &customer, &order).await;
+async fn listens_again_after_losing_its_session() {
+    let app = TestApp::start_with(poll_rarely).await;
+    app.database.wait_for_listener().await;
+    app.database
+        .terminate_session("query LIKE 'LISTEN %'")
+        .await;
+    app.database.wait_for_listener().await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    notify_until_paid(&app, &customer, &order).await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ring_that_was_lost_is_made_up_for_by_polling() {
+async fn polling_finds_job_after_lost_notification() {
     let app = TestApp::start().await;
-    let (customer, order) = order_without_a_ring(&app).await;
-    app.order_reaches(&customer, &order, "paid").await;
+    let (customer, order) = place_order_without_notification(&app).await;
+    app.wait_for_order_status(&customer, &order, "paid").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asking_again_cannot_cure_is_given_up_at_once() {
-    let app = TestApp::start_with(sleepy).await;
-    let (_, order) = order_without_a_ring(&app).await;
+async fn dead_letters_permanent_error_immediately() {
+    let app = TestApp::start_with(poll_rarely).await;
+    let (_, order) = place_order_without_notification(&app).await;
     // Somebody has used the order's key for another amount, and was declined.
-    app.faults(&json!({"decline_rate": 1.0})).await;
+    app.set_faults(&json!({"decline_rate": 1.0})).await;
     let charge = json!({"reference": id(&order), "amount_minor": 1, "currency": "EUR"});
     let url = format!("{}/charges", app.gateway.url());
     let request = app.client.post(url).header("idempotency-key", id(&order));
     let declined = request.json(&charge).send().await.unwrap();
     assert_eq!(declined.status(), 402);
-    app.faults(&json!({})).await;
+    app.set_faults(&json!({})).await;
 
     eventually("the payment is given up", async || {
         app.app.services.job_notifier.notify();
         (app.database
-            .rows("payment_jobs WHERE dead_at IS NOT NULL")
+            .count_rows("payment_jobs WHERE dead_at IS NOT NULL")
             .await
             == 1)
             .then_some(())

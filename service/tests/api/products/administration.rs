@@ -4,9 +4,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
-use crate::support::shop::id;
+use crate::support::fixtures::id;
+use crate::support::response::TestResponse;
 
 fn lamp() -> Value {
     json!({
@@ -26,15 +26,18 @@ fn change_request(app: &TestApp, product: &Value, tags: &str, change: &Value) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_enters_a_product_that_everybody_sees() {
+async fn admin_creates_product_visible_to_all() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let answer = app.post("/v1/products", &admin, &lamp()).await;
-    let product = answer.expect(201);
-    assert_eq!(answer.header("etag"), Some("\"1\""));
-    assert_eq!(answer.header("location"), Some(path_of(&product).as_str()));
-    let seen = app.get(&path_of(&product), "").await.expect(200);
-    assert_eq!(seen, product);
+    let admin = app.create_admin().await;
+    let response = app.post("/v1/products", &admin, &lamp()).await;
+    let product = response.expect(201);
+    assert_eq!(response.header("etag"), Some("\"1\""));
+    assert_eq!(
+        response.header("location"),
+        Some(path_of(&product).as_str())
+    );
+    let stored = app.get(&path_of(&product), "").await.expect(200);
+    assert_eq!(stored, product);
     for (field, value) in lamp().as_object().unwrap() {
         assert_eq!(&product[field], value);
     }
@@ -48,11 +51,11 @@ async fn an_admin_enters_a_product_that_everybody_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_admins_keep_the_catalogue() {
+async fn only_admins_can_change_catalogue() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let customer = app.customer().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let customer = app.register_customer().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let stock = format!("{}/stock", path_of(&product));
     let requests = || {
         [
@@ -62,23 +65,23 @@ async fn only_admins_keep_the_catalogue() {
         ]
     };
     for request in requests() {
-        let answer = send(request, "").await;
-        answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        let response = send(request, "").await;
+        response.expect_problem(401, "unauthenticated");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"));
     }
     for request in requests() {
-        let answer = send(request, &customer).await;
-        answer.expect_problem(403, "forbidden");
+        let response = send(request, &customer).await;
+        response.expect_problem(403, "forbidden");
     }
-    let seen = app.get(&path_of(&product), "").await.expect(200);
-    assert_eq!(seen, product);
+    let stored = app.get(&path_of(&product), "").await.expect(200);
+    assert_eq!(stored, product);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_of_a_product_is_checked() {
+async fn validates_each_field_of_product() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     for (pointer, value, code) in [
         ("/sku", json!(" "), "blank"),
         ("/sku", json!("x".repeat(65)), "too_long"),
@@ -112,9 +115,9 @@ async fn each_field_of_a_product_is_checked() {
     ] {
         let mut body = lamp();
         *body.pointer_mut(pointer).unwrap() = value;
-        let answer = app.post("/v1/products", &admin, &body).await;
-        assert_eq!(answer.status, 422, "{body}: {}", answer.text);
-        answer.expect_invalid(&[(pointer, code)]);
+        let response = app.post("/v1/products", &admin, &body).await;
+        assert_eq!(response.status, 422, "{body}: {}", response.text);
+        response.expect_invalid(&[(pointer, code)]);
     }
     let mut body = lamp();
     body["price"]["cents"] = json!(1);
@@ -136,9 +139,9 @@ async fn each_field_of_a_product_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_of_a_product_are_allowed() {
+async fn accepts_product_at_limits() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     for (sku, amount, currency, stock) in [
         ("x", 1, "JPY", 0),
         (&*"é".repeat(64), i64::MAX, "KWD", 1_000_000_000),
@@ -155,10 +158,10 @@ async fn the_limits_of_a_product_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_changed_by_who_has_seen_it() {
+async fn updates_product_with_matching_etag() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let price = json!({"amount_minor": 300, "currency": "USD"});
     for (tags, change, etag) in [
         ("\"1\"", json!({"name": "Other"}), "\"2\""),
@@ -168,14 +171,14 @@ async fn a_product_is_changed_by_who_has_seen_it() {
         // Nothing changes: nor does the version.
         ("\"5\"", json!({}), "\"5\""),
     ] {
-        let answer = send(change_request(&app, &product, tags, &change), &admin).await;
-        let changed = answer.expect(200);
-        assert_eq!(answer.header("etag"), Some(etag));
+        let response = send(change_request(&app, &product, tags, &change), &admin).await;
+        let changed = response.expect(200);
+        assert_eq!(response.header("etag"), Some(etag));
         for (field, value) in change.as_object().unwrap() {
             assert_eq!(&changed[field], value);
         }
-        let seen = app.get(&path_of(&product), "").await.expect(200);
-        assert_eq!(seen, changed);
+        let stored = app.get(&path_of(&product), "").await.expect(200);
+        assert_eq!(stored, changed);
     }
     let last = app.get(&path_of(&product), "").await.expect(200);
     assert_eq!((&last["name"], &last["price"]), (&json!("Last"), &price));
@@ -184,10 +187,10 @@ async fn a_product_is_changed_by_who_has_seen_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_not_changed_by_who_has_not_seen_it() {
+async fn rejects_product_update_without_matching_etag() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let change = json!({"name": "Other"});
     app.patch(&path_of(&product), &admin, &change)
         .await
@@ -203,9 +206,9 @@ async fn a_product_is_not_changed_by_who_has_not_seen_it() {
         "\"2\", W/\"1\"",
         "garbage",
     ] {
-        let answer = send(change_request(&app, &product, tags, &change), &admin).await;
-        assert_eq!(answer.status, 412, "{tags}");
-        answer.expect_problem(412, "stale-version");
+        let response = send(change_request(&app, &product, tags, &change), &admin).await;
+        assert_eq!(response.status, 412, "{tags}");
+        response.expect_problem(412, "stale-version");
     }
     for (change, pointer, code) in [
         (json!({"name": " "}), "/name", "blank"),
@@ -225,36 +228,38 @@ async fn a_product_is_not_changed_by_who_has_not_seen_it() {
             .await
             .expect_invalid(&[(pointer, code)]);
     }
-    let seen = app.get(&path_of(&product), "").await.expect(200);
-    assert_eq!(seen, product);
-    let nothing = json!({"id": Uuid::now_v7()});
-    send(change_request(&app, &nothing, "*", &change), &admin)
+    let stored = app.get(&path_of(&product), "").await.expect(200);
+    assert_eq!(stored, product);
+    let unknown = json!({"id": Uuid::now_v7()});
+    send(change_request(&app, &unknown, "*", &change), &admin)
         .await
         .expect_problem(404, "not-found");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_changes_that_saw_the_same_version_one_wins() {
+async fn one_of_concurrent_updates_of_same_version_wins() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let other_admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let other_admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     for round in 1..=5 {
         let tag = format!("\"{round}\"");
         let changes = (0..10).map(|n| {
-            let who = if n % 2 == 0 { &admin } else { &other_admin };
+            let token = if n % 2 == 0 { &admin } else { &other_admin };
             let change = json!({"name": format!("Name {round}.{n}")});
-            send(change_request(&app, &product, &tag, &change), who)
+            send(change_request(&app, &product, &tag, &change), token)
         });
-        let answers: Vec<Answer> = futures_util::future::join_all(changes).await;
-        let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
-        assert_eq!(won.len(), 1);
-        for answer in lost {
-            answer.expect_problem(412, "stale-version");
+        let responses: Vec<TestResponse> = futures_util::future::join_all(changes).await;
+        let (accepted, conflicting): (Vec<_>, Vec<_>) = responses
+            .iter()
+            .partition(|response| response.status == 200);
+        assert_eq!(accepted.len(), 1);
+        for response in conflicting {
+            response.expect_problem(412, "stale-version");
         }
-        let seen = app.get(&path_of(&product), "").await.expect(200);
-        assert_eq!(seen, won[0].json());
+        let stored = app.get(&path_of(&product), "").await.expect(200);
+        assert_eq!(stored, accepted[0].json());
     }
     app.finish().await;
 }

@@ -5,12 +5,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
-use crate::support::shop::id;
+use crate::support::fixtures::id;
+use crate::support::response::TestResponse;
 
 /// Enters a product of that name.
-async fn named(app: &TestApp, admin: &str, name: &str) -> Value {
+async fn create_product_named(app: &TestApp, admin: &str, name: &str) -> Value {
     let body = json!({
         "sku": Uuid::now_v7().to_string(),
         "name": name,
@@ -29,29 +29,29 @@ fn names(page: &Value) -> Vec<&str> {
         .collect()
 }
 
-async fn search(app: &TestApp, text: &str) -> Answer {
+async fn search(app: &TestApp, text: &str) -> TestResponse {
     let request = app.request(Method::GET, "/v1/products");
     send(request.query(&[("search", text)]), "").await
 }
 
-async fn get_if_none_match(app: &TestApp, path: &str, tags: &str) -> Answer {
+async fn get_if_none_match(app: &TestApp, path: &str, tags: &str) -> TestResponse {
     let request = app.request(Method::GET, path);
     send(request.header("if-none-match", tags), "").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_has_items_and_a_cursor() {
+async fn list_has_items_and_cursor() {
     let app = TestApp::start().await;
     let empty = app.get("/v1/products", "").await.expect(200);
     assert_eq!(empty, json!({"items": [], "next_cursor": null}));
 
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let lamp = json!({
         "sku": "LAMP-1", "name": "Lamp", "stock": 10,
         "price": {"amount_minor": 1250, "currency": "EUR"},
     });
     app.post("/v1/products", &admin, &lamp).await.expect(201);
-    named(&app, &admin, "Table").await;
+    create_product_named(&app, &admin, "Table").await;
     let page = app.get("/v1/products?limit=1", "").await.expect(200);
     insta::assert_json_snapshot!("product_page", page, {
         ".items[].id" => "[id]", ".items[].updated_at" => "[time]", ".next_cursor" => "[cursor]"
@@ -60,12 +60,13 @@ async fn a_list_has_items_and_a_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn walking_the_pages_meets_every_product_once() {
+async fn pagination_returns_every_product_once() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let mut entered = Vec::new();
     for n in 0..7 {
-        entered.push(id(&named(&app, &admin, &format!("Thing {n}")).await).to_owned());
+        entered
+            .push(id(&create_product_named(&app, &admin, &format!("Thing {n}")).await).to_owned());
     }
     for limit in [1, 2, 3, 7, 100] {
         let (mut seen, mut cursor) = (Vec::new(), None::<String>);
@@ -80,7 +81,7 @@ async fn walking_the_pages_meets_every_product_once() {
             seen.extend(items.iter().map(|item| id(item).to_owned()));
             // What comes in meanwhile neither moves nor repeats anything.
             if page_number == 0 && limit == 3 {
-                entered.push(id(&named(&app, &admin, "Late").await).to_owned());
+                entered.push(id(&create_product_named(&app, &admin, "Late").await).to_owned());
             }
             cursor = page["next_cursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
@@ -94,11 +95,11 @@ async fn walking_the_pages_meets_every_product_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_has_twenty_rows_unless_it_is_told() {
+async fn page_has_twenty_rows_by_default() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     for n in 0..21 {
-        named(&app, &admin, &format!("Thing {n}")).await;
+        create_product_named(&app, &admin, &format!("Thing {n}")).await;
     }
     let page = app.get("/v1/products", "").await.expect(200);
     assert_eq!(names(&page).len(), 20);
@@ -111,7 +112,7 @@ async fn a_page_has_twenty_rows_unless_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_query_of_a_list_is_checked() {
+async fn validates_product_list_query() {
     let app = TestApp::start().await;
     let row = Cursor(Uuid::now_v7());
     let of_orders = row.encode(List::Orders);
@@ -136,9 +137,9 @@ async fn the_query_of_a_list_is_checked() {
         ("serach=lamp", "/serach", "unknown_field"),
         ("offset=10", "/offset", "unknown_field"),
     ] {
-        let answer = app.get(&format!("/v1/products?{query}"), "").await;
-        assert_eq!(answer.status, 422, "{query}: {}", answer.text);
-        answer.expect_invalid(&[(pointer, code)]);
+        let response = app.get(&format!("/v1/products?{query}"), "").await;
+        assert_eq!(response.status, 422, "{query}: {}", response.text);
+        response.expect_invalid(&[(pointer, code)]);
     }
     let all = "/v1/products?limit=0&cursor=x&search=";
     app.get(all, "").await.expect_invalid(&[
@@ -153,9 +154,9 @@ async fn the_query_of_a_list_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_takes_every_character_as_it_is() {
+async fn search_matches_special_characters_literally() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let all = [
         "Desk Lamp",
         "LAMPSHADE",
@@ -167,7 +168,7 @@ async fn a_search_takes_every_character_as_it_is() {
         "Größe",
     ];
     for name in all {
-        named(&app, &admin, name).await;
+        create_product_named(&app, &admin, name).await;
     }
     for (text, found) in [
         ("lamp", &["Desk Lamp", "LAMPSHADE"][..]),
@@ -202,57 +203,63 @@ async fn a_search_takes_every_character_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_not_sent_to_who_has_it() {
+async fn returns_304_for_matching_etag() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let path = format!("/v1/products/{}", id(&product));
-    let answer = app.get(&path, "").await;
-    assert_eq!(answer.expect(200), product);
-    assert_eq!(answer.header("etag"), Some("\"1\""));
+    let response = app.get(&path, "").await;
+    assert_eq!(response.expect(200), product);
+    assert_eq!(response.header("etag"), Some("\"1\""));
     insta::assert_json_snapshot!("product", product, {
         ".id" => "[id]", ".sku" => "[sku]", ".updated_at" => "[time]"
     });
 
     // Weak or in a list, it is the same (RFC 9110, section 13.1.2).
-    for held in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
-        let answer = get_if_none_match(&app, &path, held).await;
-        assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{held}");
-        assert_eq!(answer.header("etag"), Some("\"1\""));
+    for matching in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
+        let response = get_if_none_match(&app, &path, matching).await;
+        assert_eq!(
+            (response.status, response.text.as_str()),
+            (304, ""),
+            "{matching}"
+        );
+        assert_eq!(response.header("etag"), Some("\"1\""));
     }
-    for not_held in ["\"2\"", "\"\"", "1", "garbage", ""] {
-        let answer = get_if_none_match(&app, &path, not_held).await;
-        assert_eq!(answer.expect(200), product, "{not_held}");
+    for other in ["\"2\"", "\"\"", "1", "garbage", ""] {
+        let response = get_if_none_match(&app, &path, other).await;
+        assert_eq!(response.expect(200), product, "{other}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_of_a_product_changes_its_etag() {
+async fn every_product_change_changes_its_etag() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let customer = app.customer().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let customer = app.register_customer().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let path = format!("/v1/products/{}", id(&product));
 
     let adjusted = app
         .post(&format!("{path}/stock"), &admin, &json!({"delta": 1}))
         .await;
     assert_eq!(adjusted.header("etag"), Some("\"2\""));
-    let answer = get_if_none_match(&app, &path, "\"1\"").await;
-    assert_eq!(answer.expect(200)["stock"], 6);
-    assert_eq!(answer.header("etag"), Some("\"2\""));
+    let response = get_if_none_match(&app, &path, "\"1\"").await;
+    assert_eq!(response.expect(200)["stock"], 6);
+    assert_eq!(response.header("etag"), Some("\"2\""));
 
     // An order is a change of the stock, too.
-    app.order(&customer, &[(&product, 2)]).await.expect(201);
-    let answer = get_if_none_match(&app, &path, "\"2\"").await;
-    assert_eq!(answer.expect(200)["stock"], 4);
-    assert_eq!(answer.header("etag"), Some("\"3\""));
+    app.place_order(&customer, &[(&product, 2)])
+        .await
+        .expect(201);
+    let response = get_if_none_match(&app, &path, "\"2\"").await;
+    assert_eq!(response.expect(200)["stock"], 4);
+    assert_eq!(response.header("etag"), Some("\"3\""));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_not_found_even_with_an_etag() {
+async fn returns_404_for_unknown_product_despite_etag() {
     let app = TestApp::start().await;
     let path = format!("/v1/products/{}", Uuid::now_v7());
     get_if_none_match(&app, &path, "*")

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::TestApp;
-use crate::support::shop::id;
+use crate::support::fixtures::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_is_adjusted_within_its_bounds() {
+async fn adjusts_stock_within_bounds() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
     let path = format!("/v1/products/{}/stock", id(&product));
     let adjust = async |delta: Value| app.post(&path, &admin, &json!({ "delta": delta })).await;
 
@@ -19,8 +19,8 @@ async fn stock_is_adjusted_within_its_bounds() {
         assert_eq!(adjusted["stock"], stock);
         assert_eq!(adjusted["version"], version);
     }
-    for beyond in [1, 1_000_000_000] {
-        adjust(json!(beyond))
+    for too_large in [1, 1_000_000_000] {
+        adjust(json!(too_large))
             .await
             .expect_invalid(&[("/delta", "out_of_range")]);
     }
@@ -42,37 +42,40 @@ async fn stock_is_adjusted_within_its_bounds() {
         adjust(delta).await.expect_invalid(&[("/delta", code)]);
     }
     assert_eq!(app.stock(&product).await, 0);
-    let nowhere = format!("/v1/products/{}/stock", Uuid::now_v7());
-    app.post(&nowhere, &admin, &json!({"delta": 1}))
+    let unknown_path = format!("/v1/products/{}/stock", Uuid::now_v7());
+    app.post(&unknown_path, &admin, &json!({"delta": 1}))
         .await
         .expect_problem(404, "not-found");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adjustments_at_once_all_count() {
+async fn concurrent_stock_adjustments_all_apply() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     // Enough for all that is taken away, should nothing have been added by then.
-    let product = app.product(&admin, 250, 10).await;
+    let product = app.create_product(&admin, 250, 10).await;
     let path = format!("/v1/products/{}/stock", id(&product));
     let (up, down) = (json!({"delta": 3}), json!({"delta": -1}));
     let all = (0..20).map(|n| app.post(&path, &admin, if n % 2 == 0 { &up } else { &down }));
-    for answer in futures_util::future::join_all(all).await {
-        answer.expect(200);
+    for response in futures_util::future::join_all(all).await {
+        response.expect(200);
     }
     assert_eq!(app.stock(&product).await, 10 + 10 * 3 - 10);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_cancelled_order_puts_back_always_fits_on_the_shelf() {
+async fn cancelled_order_restores_stock_above_maximum() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 1_000_000_000).await;
-    let customer = app.customer().await;
-    app.faults(&json!({"error_rate": 1.0})).await;
-    let order = app.order(&customer, &[(&product, 5)]).await.expect(201);
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 1_000_000_000).await;
+    let customer = app.register_customer().await;
+    app.set_faults(&json!({"error_rate": 1.0})).await;
+    let order = app
+        .place_order(&customer, &[(&product, 5)])
+        .await
+        .expect(201);
     let path = format!("/v1/products/{}/stock", id(&product));
     app.post(&path, &admin, &json!({"delta": 5}))
         .await
@@ -88,6 +91,6 @@ async fn what_a_cancelled_order_puts_back_always_fits_on_the_shelf() {
     app.post(&path, &admin, &json!({"delta": -5}))
         .await
         .expect(200);
-    app.faults(&json!({})).await;
+    app.set_faults(&json!({})).await;
     app.finish().await;
 }

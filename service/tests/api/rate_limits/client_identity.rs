@@ -3,19 +3,19 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::quotas::{bad_log_in, five_log_ins, start};
-use crate::support::answer::Answer;
+use super::quotas::{allow_five_logins, send_invalid_login, start};
 use crate::support::app::send;
-use crate::support::shop::PASSWORD;
+use crate::support::fixtures::PASSWORD;
+use crate::support::response::TestResponse;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_do_not_share_a_limit_but_strangers_at_one_address_do() {
+async fn limits_per_user_or_per_address_when_anonymous() {
     let app = start(|settings| {
         settings.rate_limit.write_per_minute = 1;
         settings.rate_limit.write_burst = 2;
     })
     .await;
-    let (ada, bob) = (app.customer().await, app.customer().await);
+    let (ada, bob) = (app.register_customer().await, app.register_customer().await);
     let write = async |token: &str| app.patch("/v1/users/me", token, &json!({})).await.status;
     for token in [&ada, &bob] {
         assert_eq!(
@@ -32,39 +32,40 @@ async fn users_do_not_share_a_limit_but_strangers_at_one_address_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_counts_for_the_address_whatever_token_it_carries() {
+async fn login_counts_for_address_despite_token() {
     let app = start(|settings| settings.rate_limit.login_per_minute = 1).await;
-    let tokens = [app.customer().await, app.customer().await];
-    let left = async |token: &str| {
-        let answer = app.post("/v1/sessions", token, &json!({})).await;
-        let limit = answer.header("ratelimit").unwrap().to_owned();
-        let (_, left) = limit.split_once(";r=").unwrap();
-        left.split(';').next().unwrap().parse::<u32>().unwrap()
+    let tokens = [app.register_customer().await, app.register_customer().await];
+    let remaining = async |token: &str| {
+        let response = app.post("/v1/sessions", token, &json!({})).await;
+        let limit = response.header("ratelimit").unwrap().to_owned();
+        let (_, remaining) = limit.split_once(";r=").unwrap();
+        remaining.split(';').next().unwrap().parse::<u32>().unwrap()
     };
-    let anonymous = left("").await;
+    let anonymous = remaining("").await;
     assert_eq!(
-        [left(&tokens[0]).await, left(&tokens[1]).await],
+        [remaining(&tokens[0]).await, remaining(&tokens[1]).await],
         [anonymous - 1, anonymous - 2]
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stranger_says_of_its_address_is_ignored() {
-    let app = start(five_log_ins).await;
+async fn ignores_forwarded_for_of_untrusted_client() {
+    let app = start(allow_five_logins).await;
     for number in 0..5 {
-        let answer = bad_log_in(&app, "/v1/sessions", &format!("198.51.100.{number}")).await;
-        assert_eq!(answer.status, 422);
+        let response =
+            send_invalid_login(&app, "/v1/sessions", &format!("198.51.100.{number}")).await;
+        assert_eq!(response.status, 422);
     }
-    let answer = bad_log_in(&app, "/v1/sessions", "198.51.100.9").await;
-    answer.expect_problem(429, "rate-limited");
+    let response = send_invalid_login(&app, "/v1/sessions", "198.51.100.9").await;
+    response.expect_problem(429, "rate-limited");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_trusted_proxy_says_counts_and_what_its_client_says_does_not() {
+async fn trusts_forwarded_for_of_trusted_proxy_only() {
     let app = start(|settings| {
-        five_log_ins(settings);
+        allow_five_logins(settings);
         settings.rate_limit.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
@@ -73,7 +74,7 @@ async fn what_a_trusted_proxy_says_counts_and_what_its_client_says_does_not() {
         for number in 0..6 {
             let forwarded_for = format!("192.0.2.{number}, {last}");
             statuses.push(
-                bad_log_in(&app, "/v1/sessions", &forwarded_for)
+                send_invalid_login(&app, "/v1/sessions", &forwarded_for)
                     .await
                     .status,
             );
@@ -84,13 +85,13 @@ async fn what_a_trusted_proxy_says_counts_and_what_its_client_says_does_not() {
     assert_eq!(statuses("198.51.100.1").await, expected);
     assert_eq!(statuses("198.51.100.2").await, expected, "another client");
     assert_eq!(statuses("2001:db8::1").await, expected);
-    let neighbour = bad_log_in(&app, "/v1/sessions", "2001:db8::2").await;
+    let neighbour = send_invalid_login(&app, "/v1/sessions", "2001:db8::2").await;
     assert_eq!(neighbour.status, 429, "the same /64");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_limited_whoever_tries_it_and_whether_it_exists() {
+async fn limits_logins_per_account_known_or_unknown() {
     let app = start(|settings| {
         settings.rate_limit.account_per_minute = 1;
         settings.rate_limit.account_burst = 3;
@@ -100,7 +101,7 @@ async fn an_account_is_limited_whoever_tries_it_and_whether_it_exists() {
     let known = json!({"email": "Ada@example.com", "password": PASSWORD, "name": "Ada"});
     app.post("/v1/users", "", &known).await.expect(201);
     let hashes = async || app.metric("orderly_password_hashes_total").await.unwrap();
-    let mut refusals = Vec::new();
+    let mut rejections = Vec::new();
     for emails in [
         ["ada@example.com", "ADA@EXAMPLE.COM"],
         ["bob@example.com", "BOB@EXAMPLE.COM"],
@@ -112,11 +113,11 @@ async fn an_account_is_limited_whoever_tries_it_and_whether_it_exists() {
                 .request(Method::POST, "/v1/sessions")
                 .header("x-forwarded-for", format!("198.51.100.{number}"))
                 .json(&body);
-            let answer = send(request, "").await;
+            let response = send(request, "").await;
             if number < 3 {
-                answer.expect_problem(401, "invalid-credentials");
+                response.expect_problem(401, "invalid-credentials");
             } else {
-                refusals.push(refusal(&answer));
+                rejections.push(rejection(&response));
             }
         }
         assert_eq!(
@@ -126,16 +127,19 @@ async fn an_account_is_limited_whoever_tries_it_and_whether_it_exists() {
         );
     }
     assert_eq!(
-        refusals[0], refusals[1],
+        rejections[0], rejections[1],
         "known and unknown are told the same"
     );
     app.finish().await;
 }
 
 /// What a refused log-in tells, without what differs each time.
-fn refusal(answer: &Answer) -> (Value, String) {
-    let mut body = answer.expect_problem(429, "rate-limited");
+fn rejection(response: &TestResponse) -> (Value, String) {
+    let mut body = response.expect_problem(429, "rate-limited");
     body["trace_id"].take();
     body["detail"].take();
-    (body, answer.header("ratelimit-policy").unwrap().to_owned())
+    (
+        body,
+        response.header("ratelimit-policy").unwrap().to_owned(),
+    )
 }

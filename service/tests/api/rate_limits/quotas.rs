@@ -9,19 +9,19 @@ use orderly::config::Settings;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::answer::Answer;
 use crate::support::app::{TestApp, send};
+use crate::support::response::TestResponse;
 
 /// A limiter that refuses nobody, until a test says so.
 pub async fn start(change: impl FnOnce(&mut Settings)) -> TestApp {
     TestApp::start_with(|settings| {
-        generous(settings);
+        raise_other_limits(settings);
         change(settings);
     })
     .await
 }
 
-pub fn generous(settings: &mut Settings) {
+pub fn raise_other_limits(settings: &mut Settings) {
     let limits = &mut settings.rate_limit;
     limits.enabled = true;
     limits.login_burst = 1000;
@@ -31,13 +31,13 @@ pub fn generous(settings: &mut Settings) {
     settings.load_shedding.max_limit = 400;
 }
 
-pub fn five_log_ins(settings: &mut Settings) {
+pub fn allow_five_logins(settings: &mut Settings) {
     settings.rate_limit.login_per_minute = 1;
     settings.rate_limit.login_burst = 5;
 }
 
 /// A log-in that is counted, and then refused for its body: no hash, so it is quick.
-pub async fn bad_log_in(app: &TestApp, path: &str, forwarded_for: &str) -> Answer {
+pub async fn send_invalid_login(app: &TestApp, path: &str, forwarded_for: &str) -> TestResponse {
     let request = app
         .request(Method::POST, path)
         .header("x-forwarded-for", forwarded_for)
@@ -45,7 +45,7 @@ pub async fn bad_log_in(app: &TestApp, path: &str, forwarded_for: &str) -> Answe
     send(request, "").await
 }
 
-pub async fn bad_log_in_at(app: &TestApp, replica: &App) -> u16 {
+pub async fn send_invalid_login_to(app: &TestApp, replica: &App) -> u16 {
     let url = format!("http://{}/v1/sessions", replica.address);
     let request = app.client.post(url).json(&json!({}));
     send(request, "").await.status
@@ -56,32 +56,32 @@ pub fn count(statuses: &[u16], status: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
-    let app = start(five_log_ins).await;
+async fn reports_remaining_quota_and_retry_after() {
+    let app = start(allow_five_logins).await;
     for left in (0..5).rev() {
-        let answer = bad_log_in(&app, "/v1/sessions", "").await;
-        answer.expect_problem(422, "validation-failed");
+        let response = send_invalid_login(&app, "/v1/sessions", "").await;
+        response.expect_problem(422, "validation-failed");
         assert_eq!(
-            answer.header("ratelimit-policy"),
+            response.header("ratelimit-policy"),
             Some("\"login\";q=5;w=300")
         );
         let limit = format!("\"login\";r={left};t=60");
-        assert_eq!(answer.header("ratelimit"), Some(&*limit));
+        assert_eq!(response.header("ratelimit"), Some(&*limit));
     }
-    let answer = bad_log_in(&app, "/v1/sessions", "").await;
-    answer.expect_problem(429, "rate-limited");
-    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    let response = send_invalid_login(&app, "/v1/sessions", "").await;
+    response.expect_problem(429, "rate-limited");
+    let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     let limit = format!("\"login\";r=0;t={wait}");
-    assert_eq!(answer.header("ratelimit"), Some(&*limit));
+    assert_eq!(response.header("ratelimit"), Some(&*limit));
     assert_eq!(
-        answer.header("ratelimit-policy"),
+        response.header("ratelimit-policy"),
         Some("\"login\";q=5;w=300")
     );
-    let refused = app
+    let rejected = app
         .metric("orderly_requests_rate_limited_total{class=\"login\"}")
         .await;
-    assert_eq!(refused, Some(1.0));
+    assert_eq!(rejected, Some(1.0));
     let products = app.get("/v1/products", "").await;
     products.expect(200);
     assert_eq!(
@@ -92,28 +92,28 @@ async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_limits_nothing_is_said_of_them() {
+async fn sends_no_rate_limit_headers_when_disabled() {
     let app = TestApp::start().await;
-    let answer = app.get("/v1/products", "").await;
-    answer.expect(200);
-    assert_eq!(answer.header("ratelimit"), None);
+    let response = app.get("/v1/products", "").await;
+    response.expect(200);
+    assert_eq!(response.header("ratelimit"), None);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_is_exact_however_many_come_at_once() {
-    let app = start(five_log_ins).await;
-    let all = (0..100).map(|_| bad_log_in_at(&app, &app.app));
+async fn concurrent_burst_is_limited_exactly() {
+    let app = start(allow_five_logins).await;
+    let all = (0..100).map(|_| send_invalid_login_to(&app, &app.app));
     let statuses = join_all(all).await;
     assert_eq!((count(&statuses, 422), count(&statuses, 429)), (5, 95));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_spelling_of_the_path_is_the_same_class() {
-    let app = start(five_log_ins).await;
-    let answer = bad_log_in(&app, "/v1/%73essions", "").await;
-    answer.expect_problem(422, "validation-failed");
-    assert_eq!(answer.header("ratelimit"), Some("\"login\";r=4;t=60"));
+async fn percent_encoded_path_has_same_limit_class() {
+    let app = start(allow_five_logins).await;
+    let response = send_invalid_login(&app, "/v1/%73essions", "").await;
+    response.expect_problem(422, "validation-failed");
+    assert_eq!(response.header("ratelimit"), Some("\"login\";r=4;t=60"));
     app.finish().await;
 }

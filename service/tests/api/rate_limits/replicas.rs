@@ -4,24 +4,22 @@ use futures_util::future::join_all;
 use orderly::app::App;
 use orderly::config::Settings;
 
-use super::quotas::{bad_log_in, bad_log_in_at, count, generous};
-use crate::support::app::{TestApp, settings};
+use super::quotas::{count, raise_other_limits, send_invalid_login, send_invalid_login_to};
+use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::redis_server::RedisServer;
 
 /// Two replicas that share a Redis, in which ten log-ins are left.
 async fn two_replicas(redis: &RedisServer) -> (TestApp, App) {
     let change = |settings: &mut Settings| {
-        generous(settings);
+        raise_other_limits(settings);
         settings.redis.url = Some(redis.url().into());
         settings.rate_limit.login_per_minute = 1;
         settings.rate_limit.login_burst = 10;
         settings.rate_limit.replicas = 2;
     };
     let app = TestApp::start_with(change).await;
-    let mut settings = settings(&app.database, &app.gateway);
-    change(&mut settings);
-    let other = App::start(&settings).await.unwrap();
+    let other = app.start_replica().await;
     (app, other)
 }
 
@@ -29,7 +27,12 @@ async fn two_replicas(redis: &RedisServer) -> (TestApp, App) {
 async fn replicas_share_one_limit() {
     let redis = RedisServer::start().await;
     let (app, other) = two_replicas(&redis).await;
-    let all = (0..50).flat_map(|_| [bad_log_in_at(&app, &app.app), bad_log_in_at(&app, &other)]);
+    let all = (0..50).flat_map(|_| {
+        [
+            send_invalid_login_to(&app, &app.app),
+            send_invalid_login_to(&app, &other),
+        ]
+    });
     let statuses = join_all(all).await;
     assert_eq!((count(&statuses, 422), count(&statuses, 429)), (10, 90));
     other.stop().await.unwrap();
@@ -37,17 +40,17 @@ async fn replicas_share_one_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_each_replica_goes_on_alone_and_log_ins_are_divided() {
+async fn limits_per_replica_without_redis_and_divides_logins() {
     let mut redis = RedisServer::start().await;
     let (app, other) = two_replicas(&redis).await;
     for _ in 0..10 {
-        assert_eq!(bad_log_in_at(&app, &app.app).await, 422);
+        assert_eq!(send_invalid_login_to(&app, &app.app).await, 422);
     }
-    assert_eq!(bad_log_in_at(&app, &other).await, 429);
+    assert_eq!(send_invalid_login_to(&app, &other).await, 429);
 
     redis.kill();
     for replica in [&app.app, &other] {
-        let all = (0..20).map(|_| bad_log_in_at(&app, replica));
+        let all = (0..20).map(|_| send_invalid_login_to(&app, replica));
         let statuses = join_all(all).await;
         assert_eq!(
             (count(&statuses, 422), count(&statuses, 429)),
@@ -63,10 +66,10 @@ async fn without_redis_each_replica_goes_on_alone_and_log_ins_are_divided() {
         "whole"
     );
 
-    redis.start_again().await;
+    redis.restart().await;
     eventually("the replicas share again", async || {
-        let answer = bad_log_in(&app, "/v1/sessions", "").await;
-        (answer.header("ratelimit-policy") == Some("\"login\";q=10;w=600")).then_some(())
+        let response = send_invalid_login(&app, "/v1/sessions", "").await;
+        (response.header("ratelimit-policy") == Some("\"login\";q=10;w=600")).then_some(())
     })
     .await;
     other.stop().await.unwrap();

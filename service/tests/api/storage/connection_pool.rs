@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use diesel::sql_types::Integer;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt as _;
 use orderly::config::DatabaseConfig;
 use orderly::resilience::deadline;
@@ -20,23 +19,17 @@ use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 
-use crate::support::answer::Answer;
-use crate::support::app::patient;
+use crate::support::app::lenient_timeouts;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
+use crate::support::response::TestResponse;
+use crate::support::sql::{query_number, query_texts};
 
 const CONNECTIONS: usize = 4;
 
-#[derive(diesel::QueryableByName)]
-struct Backend {
-    #[diesel(sql_type = Integer)]
-    pid: i32,
-}
-
-/// Which process of the server the connection is to.
-async fn backend(conn: &mut AsyncPgConnection) -> i32 {
-    let query = diesel::sql_query("SELECT pg_backend_pid() AS pid");
-    query.get_result::<Backend>(conn).await.unwrap().pid
+/// Returns the server process behind a connection.
+async fn backend(conn: &mut AsyncPgConnection) -> i64 {
+    query_number(conn, "SELECT pg_backend_pid()::bigint AS value").await
 }
 
 /// Borrows a connection, waits until all others are borrowed too, and says
@@ -48,11 +41,11 @@ async fn borrow(database: web::Data<Database>, all: web::Data<Barrier>) -> HttpR
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_outlive_the_worker_that_opened_them() {
+async fn connections_outlive_worker_that_opened_them() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         pool_size: CONNECTIONS,
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let databases = pools(&test_database, &config).await;
     let database = databases.requests.clone();
@@ -62,14 +55,14 @@ async fn connections_outlive_the_worker_that_opened_them() {
 
     // The server is gone and so are the runtimes of its workers: the very same
     // connections must still answer here.
-    let mut still_there = BTreeSet::new();
+    let mut found = BTreeSet::new();
     let mut borrowed = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut conn = database.connection().await.unwrap();
-        still_there.insert(backend(&mut conn).await);
+        found.insert(backend(&mut conn).await);
         borrowed.push(conn);
     }
-    assert_eq!(still_there, opened);
+    assert_eq!(found, opened);
     drop(borrowed);
     databases.close().await;
 }
@@ -80,20 +73,14 @@ pub async fn pools(database: &TestDatabase, config: &DatabaseConfig) -> Database
     Databases::new(&database.url, config, Handle::current(), &metrics).unwrap()
 }
 
-#[derive(diesel::QueryableByName)]
-struct Setting {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    setting: String,
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn each_connection_tells_postgres_its_limits() {
+async fn each_connection_sets_its_timeouts() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         statement_timeout: Duration::from_secs(7),
         lock_timeout: Duration::from_secs(6),
         idle_in_transaction_timeout: Duration::from_secs(5),
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let databases = pools(&test_database, &config).await;
     let mut conn = databases.requests.connection().await.unwrap();
@@ -104,23 +91,20 @@ async fn each_connection_tells_postgres_its_limits() {
         ("application_name", "orderly"),
         ("TimeZone", "UTC"),
     ] {
-        let query = format!("SELECT current_setting('{name}') AS setting");
-        let found: Setting = diesel::sql_query(query)
-            .get_result(&mut conn)
-            .await
-            .unwrap();
-        assert_eq!(found.setting, expected, "{name}");
+        let query = format!("SELECT current_setting('{name}') AS value");
+        let found = query_texts(&mut conn, &query).await;
+        assert_eq!(found, [expected], "{name}");
     }
     drop(conn);
     databases.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_replaced_when_its_life_is_over() {
+async fn replaces_connection_after_max_lifetime() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         max_lifetime: Duration::from_millis(200),
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let databases = pools(&test_database, &config).await;
     let first = backend(&mut databases.requests.connection().await.unwrap()).await;
@@ -133,20 +117,20 @@ async fn a_connection_is_replaced_when_its_life_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_nobody_uses_is_closed() {
+async fn closes_idle_connection() {
     let test_database = TestDatabase::new().await;
     let config = DatabaseConfig {
         idle_timeout: Duration::from_millis(1),
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let databases = pools(&test_database, &config).await;
     let sessions = "pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orderly'";
     backend(&mut databases.requests.connection().await.unwrap()).await;
-    assert_eq!(test_database.rows(sessions).await, 1);
+    assert_eq!(test_database.count_rows(sessions).await, 1);
     eventually("no session is left", async || {
         databases.requests.close_idle();
-        (test_database.rows(sessions).await == 0).then_some(())
+        (test_database.count_rows(sessions).await == 0).then_some(())
     })
     .await;
     databases.close().await;
@@ -154,12 +138,12 @@ async fn a_connection_that_nobody_uses_is_closed() {
 
 /// As a Postgres that stands still looks from here: it accepts, and is silent.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
+async fn aborts_connect_attempt_after_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://a:b@{}/c", silent.local_addr().unwrap());
     let config = DatabaseConfig {
         connect_timeout: Duration::from_millis(50),
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
@@ -173,29 +157,29 @@ async fn an_attempt_to_connect_ends_when_nobody_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_runs_beside_the_connections_is_the_callers_all_the_same() {
+async fn db_runtime_keeps_deadline_panic_and_cancellation() {
     let test_database = TestDatabase::new().await;
     let databases = pools(&test_database, &DatabaseConfig::default()).await;
     let database = databases.requests.clone();
-    let elsewhere = std::thread::spawn(move || {
+    let other_thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(asked_from_a_runtime_of_its_own(&database));
+        runtime.block_on(check_db_runtime_from_other_runtime(&database));
     });
-    tokio::task::spawn_blocking(|| elsewhere.join().unwrap())
+    tokio::task::spawn_blocking(|| other_thread.join().unwrap())
         .await
         .unwrap();
     databases.close().await;
 }
 
-async fn asked_from_a_runtime_of_its_own(database: &Database) {
-    let here = Handle::current().id();
-    let there = database
+async fn check_db_runtime_from_other_runtime(database: &Database) {
+    let own_runtime = Handle::current().id();
+    let db_runtime = database
         .run_on_db_runtime(async { Handle::current().id() })
         .await;
-    assert_ne!(there.unwrap(), here);
+    assert_ne!(db_runtime.unwrap(), own_runtime);
 
     let deadline = Instant::now() + Duration::from_secs(60);
     let left = deadline::with_deadline(deadline, async {
@@ -228,7 +212,7 @@ async fn asked_from_a_runtime_of_its_own(database: &Database) {
 
 /// Runs a server whose handlers borrow all connections of the pool at once, and
 /// stops it.
-async fn borrow_all_in_a_server(database: &Database) -> BTreeSet<i32> {
+async fn borrow_all_in_a_server(database: &Database) -> BTreeSet<i64> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let database = web::Data::new(database.clone());
@@ -248,11 +232,11 @@ async fn borrow_all_in_a_server(database: &Database) -> BTreeSet<i32> {
     let running = tokio::spawn(server);
 
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let asking = (0..CONNECTIONS).map(|_| async {
-        let answer = Answer::read(client.get(&url).send().await.unwrap()).await;
-        i32::try_from(answer.expect(200).as_i64().unwrap()).unwrap()
+    let requests = (0..CONNECTIONS).map(|_| async {
+        let response = TestResponse::read(client.get(&url).send().await.unwrap()).await;
+        response.expect(200).as_i64().unwrap()
     });
-    let opened = futures_util::future::join_all(asking).await;
+    let opened = futures_util::future::join_all(requests).await;
     drop(client);
     handle.stop(false).await;
     running.await.unwrap().unwrap();

@@ -7,9 +7,9 @@ use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use orderly::config::OrdersConfig;
 use orderly::usecases::place_order::place_order_on;
 
-use super::round_trips::{answer, request, user_id};
+use super::round_trips::{request, response_body, user_id};
 use crate::support::app::TestApp;
-use crate::support::sql::texts;
+use crate::support::sql::query_texts;
 
 #[derive(diesel::QueryableByName)]
 struct PlanLine {
@@ -18,10 +18,10 @@ struct PlanLine {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_reads_no_whole_table() {
+async fn order_statements_use_no_sequential_scan() {
     let app = TestApp::start().await;
-    let product = app.product(&app.admin().await, 250, 5).await;
-    let user_id = user_id(&app, &app.customer().await).await;
+    let product = app.create_product(&app.create_admin().await, 250, 5).await;
+    let user_id = user_id(&app, &app.register_customer().await).await;
     let request = request(user_id, "key", &[product]);
     let mut conn = app.database.connect().await;
     let large = format!(
@@ -34,7 +34,8 @@ async fn an_order_reads_no_whole_table() {
     );
     conn.batch_execute(&large).await.unwrap();
     for _ in 0..2 {
-        let placed = place_order_on(&mut conn, &OrdersConfig::default(), &request, answer).await;
+        let placed =
+            place_order_on(&mut conn, &OrdersConfig::default(), &request, response_body).await;
         placed.unwrap();
     }
 
@@ -43,7 +44,7 @@ async fn an_order_reads_no_whole_table() {
             array_to_string(array_fill('NULL'::text, ARRAY[cardinality(parameter_types)]), ',')) AS value
         FROM pg_prepared_statements WHERE statement ~ 'products|idempotency_keys'
         AND statement !~ 'pg_prepared_statements|generate_series'";
-    let explains = texts(&mut conn, explain).await;
+    let explains = query_texts(&mut conn, explain).await;
     assert_eq!(explains.len(), 4, "claim, lock, record, stored answer");
     for explain in explains {
         let plan: Vec<PlanLine> = sql_query(explain).load(&mut conn).await.unwrap();

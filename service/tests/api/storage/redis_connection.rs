@@ -8,13 +8,13 @@ use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
-use crate::support::cached::door_to_redis;
-use crate::support::door::Door;
+use crate::support::cache::start_redis_proxy;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::FaultProxy;
 
-fn client_through(door: &Door, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
+fn proxied_client(proxy: &FaultProxy, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
     let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
-    let url = format!("redis://{}/", door.address());
+    let url = format!("redis://{}/", proxy.address());
     let seconds = metrics::redis_latency().unwrap();
     RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
 }
@@ -27,7 +27,7 @@ async fn ping(client: &RedisClient) -> Result<String, RedisClientError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_died_silently_is_replaced() {
+async fn replaces_silently_dead_redis_connection() {
     let config = RedisConfig {
         connect_timeout: Duration::from_millis(200),
         response_timeout: Duration::from_millis(50),
@@ -36,19 +36,19 @@ async fn a_connection_that_died_silently_is_replaced() {
         ..RedisConfig::default()
     };
     // Not what is tested: it would only make it slower.
-    let never_opens = BreakerConfig {
+    let breaker_config = BreakerConfig {
         minimum_calls: 10_000,
         ..BreakerConfig::default()
     };
-    let door = door_to_redis().await;
-    let client = client_through(&door, &config, never_opens);
-    let answers = async || ping(&client).await.ok();
-    eventually("Redis answers", answers).await;
-    door.lose();
-    let why = ping(&client).await.unwrap_err();
+    let proxy = start_redis_proxy().await;
+    let client = proxied_client(&proxy, &config, breaker_config);
+    let ping_ok = async || ping(&client).await.ok();
+    eventually("Redis answers", ping_ok).await;
+    proxy.blackhole_existing();
+    let error = ping(&client).await.unwrap_err();
     assert!(matches!(
-        why,
+        error,
         RedisClientError::TimedOut | RedisClientError::Failed(_)
     ));
-    eventually("Redis answers on another connection", answers).await;
+    eventually("Redis answers on another connection", ping_ok).await;
 }

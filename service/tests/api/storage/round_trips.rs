@@ -14,12 +14,12 @@ use orderly::usecases::place_order::{PlaceOrder, PlacedOrder, place_order_on};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
-use crate::support::shop::id;
-use crate::support::sql::texts;
+use crate::support::fixtures::id;
+use crate::support::sql::query_texts;
 
 /// What was sent over a connection.
 #[derive(Default)]
-struct Sent {
+struct SentStatements {
     /// The statements, `BEGIN` and `COMMIT` too.
     statements: Vec<String>,
     /// Those that had to be prepared first: one round trip more.
@@ -30,47 +30,52 @@ struct Sent {
 }
 
 /// A connection, and a count of what is sent over it.
-struct Counted {
+struct CountingConnection {
     conn: AsyncPgConnection,
-    sent: Arc<Mutex<Sent>>,
+    sent: Arc<Mutex<SentStatements>>,
 }
 
-impl Counted {
+impl CountingConnection {
     async fn connect(app: &TestApp) -> Self {
         let mut conn = app.database.connect().await;
-        let sent = Arc::new(Mutex::new(Sent::default()));
-        let seen = Arc::clone(&sent);
+        let sent = Arc::new(Mutex::new(SentStatements::default()));
+        let recorder = Arc::clone(&sent);
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-            let mut seen = seen.lock().unwrap();
+            let mut recorded = recorder.lock().unwrap();
             match event {
                 InstrumentationEvent::StartQuery { query, .. } => {
-                    seen.statements.push(query.to_string());
-                    seen.waiting = false;
+                    recorded.statements.push(query.to_string());
+                    recorded.waiting = false;
                 }
-                InstrumentationEvent::FinishQuery { .. } if !seen.waiting => {
-                    seen.waiting = true;
-                    seen.waits += 1;
+                InstrumentationEvent::FinishQuery { .. } if !recorded.waiting => {
+                    recorded.waiting = true;
+                    recorded.waits += 1;
                 }
-                InstrumentationEvent::CacheQuery { .. } => seen.prepared += 1,
+                InstrumentationEvent::CacheQuery { .. } => recorded.prepared += 1,
                 _ => {}
             }
         });
         Self { conn, sent }
     }
 
-    async fn place(&mut self, request: &PlaceOrder) -> (PlacedOrder, Sent) {
-        let placed =
-            place_order_on(&mut self.conn, &OrdersConfig::default(), request, answer).await;
+    async fn place_order(&mut self, request: &PlaceOrder) -> (PlacedOrder, SentStatements) {
+        let placed = place_order_on(
+            &mut self.conn,
+            &OrdersConfig::default(),
+            request,
+            response_body,
+        )
+        .await;
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         (placed.unwrap(), sent)
     }
 
     /// Of some tries: a thread that is held up between two statements finds that the first is done
     /// already.
-    async fn fewest_waits(&mut self, request: impl Fn(usize) -> PlaceOrder) -> usize {
+    async fn min_waits(&mut self, request: impl Fn(usize) -> PlaceOrder) -> usize {
         let mut fewest = usize::MAX;
         for number in 0..10 {
-            fewest = fewest.min(self.place(&request(number)).await.1.waits);
+            fewest = fewest.min(self.place_order(&request(number)).await.1.waits);
         }
         fewest
     }
@@ -78,13 +83,13 @@ impl Counted {
     async fn prepared_statements(&mut self) -> Vec<String> {
         let names = "SELECT name AS value FROM pg_prepared_statements
             WHERE statement NOT LIKE '%pg_prepared_statements%' ORDER BY name";
-        let names = texts(&mut self.conn, names).await;
+        let names = query_texts(&mut self.conn, names).await;
         self.sent.lock().unwrap().statements.clear();
         names
     }
 }
 
-pub fn answer(order: &Order) -> serde_json::Result<String> {
+pub fn response_body(order: &Order) -> serde_json::Result<String> {
     serde_json::to_string(&json!({"id": order.id}))
 }
 
@@ -106,21 +111,21 @@ pub fn request(user_id: UserId, key: &str, products: &[Value]) -> PlaceOrder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_takes_five_statements_and_two_waits() {
+async fn order_takes_five_statements_and_two_waits() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let mut products = Vec::new();
     for _ in 0..10 {
-        products.push(app.product(&admin, 250, 50).await);
+        products.push(app.create_product(&admin, 250, 50).await);
     }
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let user_id = user_id(&app, &customer).await;
-    let mut counted = Counted::connect(&app).await;
+    let mut counted = CountingConnection::connect(&app).await;
 
     // However many lines it has.
     for (key, lines) in [("one", 1), ("ten", 10)] {
         let request = request(user_id, key, &products[..lines]);
-        let (placed, sent) = counted.place(&request).await;
+        let (placed, sent) = counted.place_order(&request).await;
         assert!(!placed.is_replayed());
         let starts = [
             "BEGIN",
@@ -129,24 +134,24 @@ async fn an_order_takes_five_statements_and_two_waits() {
             "WITH line",
             "COMMIT",
         ];
-        sent.are(&starts);
+        sent.assert_start_with(&starts);
         assert!(sent.statements[2].contains("FOR NO KEY UPDATE"));
     }
     let another = |number| request(user_id, &format!("another-{number}"), &products);
-    assert_eq!(counted.fewest_waits(another).await, 2);
+    assert_eq!(counted.min_waits(another).await, 2);
 
     let again = request(user_id, "ten", &products);
-    let (placed, sent) = counted.place(&again).await;
+    let (placed, sent) = counted.place_order(&again).await;
     assert!(placed.is_replayed());
-    sent.are(&["BEGIN", "WITH local_settings", "SELECT", "SELECT", "COMMIT"]);
+    sent.assert_start_with(&["BEGIN", "WITH local_settings", "SELECT", "SELECT", "COMMIT"]);
     assert!(sent.statements[3].contains("idempotency_keys"));
     let again = |_| request(user_id, "ten", &products);
-    assert_eq!(counted.fewest_waits(again).await, 2);
+    assert_eq!(counted.min_waits(again).await, 2);
     app.finish().await;
 }
 
-impl Sent {
-    fn are(&self, starts: &[&str]) {
+impl SentStatements {
+    fn assert_start_with(&self, starts: &[&str]) {
         let fits = self.statements.len() == starts.len()
             && self
                 .statements
@@ -158,24 +163,26 @@ impl Sent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_order_of_a_connection_prepares_nothing() {
+async fn second_order_on_connection_prepares_nothing() {
     let app = TestApp::start().await;
-    let admin = app.admin().await;
+    let admin = app.create_admin().await;
     let mut products = Vec::new();
     for _ in 0..3 {
-        products.push(app.product(&admin, 250, 5).await);
+        products.push(app.create_product(&admin, 250, 5).await);
     }
-    let customer = app.customer().await;
+    let customer = app.register_customer().await;
     let user_id = user_id(&app, &customer).await;
-    let mut counted = Counted::connect(&app).await;
+    let mut counted = CountingConnection::connect(&app).await;
 
-    let (_, first) = counted.place(&request(user_id, "1", &products[..1])).await;
+    let (_, first) = counted
+        .place_order(&request(user_id, "1", &products[..1]))
+        .await;
     // All but `BEGIN`.
     assert_eq!(first.prepared, 4);
     let prepared = counted.prepared_statements().await;
     assert_eq!(prepared.len(), 4);
     // Other values and another number of lines.
-    let (_, second) = counted.place(&request(user_id, "2", &products)).await;
+    let (_, second) = counted.place_order(&request(user_id, "2", &products)).await;
     assert_eq!(second.prepared, 0);
     assert_eq!(counted.prepared_statements().await, prepared);
     app.finish().await;
@@ -184,12 +191,14 @@ async fn the_second_order_of_a_connection_prepares_nothing() {
 /// `loadtest/bench/place_order.sql` compares the service with `pgbench`; it would
 /// compare with something else if it did not send the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_benchmark_runs_the_same_statements() {
+async fn benchmark_runs_same_statements_as_service() {
     let app = TestApp::start().await;
-    let product = app.product(&app.admin().await, 250, 5).await;
-    let user_id = user_id(&app, &app.customer().await).await;
-    let mut counted = Counted::connect(&app).await;
-    let (_, sent) = counted.place(&request(user_id, "key", &[product])).await;
+    let product = app.create_product(&app.create_admin().await, 250, 5).await;
+    let user_id = user_id(&app, &app.register_customer().await).await;
+    let mut counted = CountingConnection::connect(&app).await;
+    let (_, sent) = counted
+        .place_order(&request(user_id, "key", &[product]))
+        .await;
 
     let script = include_str!("../../../../loadtest/bench/place_order.sql");
     let sql = (script.lines()).filter(|line| !line.starts_with("--") && !line.starts_with('\\'));
@@ -200,13 +209,13 @@ async fn the_benchmark_runs_the_same_statements() {
     for (statement, script) in sent.statements.iter().zip(script) {
         // Without what diesel's display says behind it.
         let statement = statement.split(" -- binds:").next().unwrap();
-        are_the_same(statement, script);
+        assert_same_statement(statement, script);
     }
     app.finish().await;
 }
 
 /// Whether the script has the statement's words, and expressions where that has binds.
-fn are_the_same(statement: &str, script: &str) {
+fn assert_same_statement(statement: &str, script: &str) {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
     let (statement, script) = (squeezed(statement), squeezed(script));
     let mut rest = script.as_str();

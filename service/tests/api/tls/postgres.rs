@@ -12,11 +12,11 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 
-use crate::support::app::{TestApp, patient, send};
-use crate::support::certificates::{Authority, postgres_ca};
+use crate::support::app::{TestApp, lenient_timeouts, send};
+use crate::support::certificates::{CertificateAuthority, postgres_ca};
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
-use crate::support::sql::number;
+use crate::support::sql::query_number;
 
 /// The connections of the service, with TLS and without.
 async fn connections(database: &TestDatabase) -> (i64, i64) {
@@ -27,7 +27,7 @@ async fn connections(database: &TestDatabase) -> (i64, i64) {
              WHERE datname = '{}' AND application_name = 'orderly' AND ssl = {ssl}",
             database.name()
         );
-        number(&mut conn, &query).await
+        query_number(&mut conn, &query).await
     };
     (count(true).await, count(false).await)
 }
@@ -47,18 +47,21 @@ async fn app_with(parameters: &str, ca: Option<PathBuf>) -> TestApp {
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_full_encrypts_every_connection() {
     let app = app_with("sslmode=verify-full", Some(postgres_ca())).await;
-    let admin = app.admin().await;
-    let product = app.product(&admin, 250, 5).await;
-    let customer = app.customer().await;
-    let order = app.order(&customer, &[(&product, 2)]).await.expect(201);
-    app.order_reaches(&customer, &order, "paid").await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let customer = app.register_customer().await;
+    let order = app
+        .place_order(&customer, &[(&product, 2)])
+        .await
+        .expect(201);
+    app.wait_for_order_status(&customer, &order, "paid").await;
     let (encrypted, plain) = connections(&app.database).await;
     assert!(encrypted > 2 && plain == 0, "{encrypted} {plain}");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_abandoned_statement_is_cancelled_over_tls() {
+async fn cancels_abandoned_statement_over_tls() {
     let app = app_with("sslmode=verify-full", Some(postgres_ca())).await;
     let mut blocker = app.database.connect().await;
     let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
@@ -73,7 +76,7 @@ async fn an_abandoned_statement_is_cancelled_over_tls() {
         "pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
         app.database.name()
     );
-    app.database.rows_become(&waiting, 0).await;
+    app.database.wait_for_row_count(&waiting, 0).await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
     app.finish().await;
 }
@@ -91,62 +94,62 @@ async fn require_encrypts_and_disable_does_not() {
 }
 
 /// Why there is no connection.
-async fn refusal(url: String, ca: PathBuf) -> String {
+async fn connect_error(url: String, ca: PathBuf) -> String {
     let config = DatabaseConfig {
         ca_certificate: Some(ca),
-        ..patient().database
+        ..lenient_timeouts().database
     };
     let metrics = PoolMetrics::new(&Registry::new()).unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
-    let refused = databases.requests.dedicated_connection().await;
-    refused.err().expect("a connection").to_string()
+    let rejected = databases.requests.dedicated_connection().await;
+    rejected.err().expect("a connection").to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_another_name_is_refused() {
+async fn rejects_postgres_certificate_for_other_name() {
     let database = TestDatabase::new().await;
-    let (credentials, place) = database.url.split_once('@').unwrap();
-    let place = place.replacen("127.0.0.1", "elsewhere.example", 1);
+    let (credentials, host) = database.url.split_once('@').unwrap();
+    let host = host.replacen("127.0.0.1", "elsewhere.example", 1);
     let parameters = "hostaddr=127.0.0.1&sslmode=verify-full";
-    let url = format!("{credentials}@{place}?{parameters}");
-    let why = refusal(url, postgres_ca()).await;
+    let url = format!("{credentials}@{host}?{parameters}");
+    let error = connect_error(url, postgres_ca()).await;
     let expected = "not valid for name \"elsewhere.example\"";
-    assert!(why.contains(expected), "{why}");
+    assert!(error.contains(expected), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_another_ca_is_refused() {
+async fn rejects_postgres_certificate_of_other_ca() {
     let database = TestDatabase::new().await;
     let url = format!("{}?sslmode=verify-full", database.url);
-    let why = refusal(url, Authority::new().certificate()).await;
-    assert!(why.contains("UnknownIssuer"), "{why}");
+    let error = connect_error(url, CertificateAuthority::new().certificate()).await;
+    assert!(error.contains("UnknownIssuer"), "{error}");
 }
 
 /// Who sits in between can say that there is no TLS, and is then sent the password by
 /// clients that "prefer" it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_sent_nothing() {
+async fn sends_nothing_to_server_without_tls() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut ssl_request = [0; 8];
             stream.read_exact(&mut ssl_request).await.unwrap();
             stream.write_all(b"N").await.unwrap();
-            stream.read_to_end(&mut heard).await.unwrap();
+            stream.read_to_end(&mut received).await.unwrap();
         }
-        heard
+        received
     });
     for mode in ["require", "verify-full"] {
         let url = format!("postgres://orderly:canary@127.0.0.1:{port}/orderly?sslmode={mode}");
-        let why = refusal(url, postgres_ca()).await;
-        assert!(why.contains("does not support TLS"), "{why}");
+        let error = connect_error(url, postgres_ca()).await;
+        assert!(error.contains("does not support TLS"), "{error}");
     }
-    let heard = eventually("the server is done", async || {
+    let received = eventually("the server is done", async || {
         server.is_finished().then_some(())
     });
-    heard.await;
+    received.await;
     assert_eq!(server.await.unwrap(), b"");
 }

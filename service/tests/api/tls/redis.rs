@@ -8,14 +8,14 @@ use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
-use crate::support::app::patient;
-use crate::support::certificates::Authority;
-use crate::support::redis_tls::TlsRedis;
+use crate::support::app::lenient_timeouts;
+use crate::support::certificates::CertificateAuthority;
+use crate::support::redis_tls::TlsRedisServer;
 
-async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> {
+async fn ping(server: &TlsRedisServer, ca: Option<PathBuf>) -> Result<String, String> {
     let config = RedisConfig {
         ca_certificate: ca,
-        ..patient().redis
+        ..lenient_timeouts().redis
     };
     let metrics = BreakerMetrics::new().unwrap();
     let breaker = Breaker::new("redis", BreakerConfig::default(), metrics);
@@ -25,33 +25,36 @@ async fn ping(server: &TlsRedis, ca: Option<PathBuf>) -> Result<String, String> 
     let ping = client.run("PING", |mut connection| async move {
         redis::cmd("PING").query_async(&mut connection).await
     });
-    ping.await.map_err(|why| why.to_string())
+    ping.await.map_err(|error| error.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_believed_if_the_ca_signed_it_for_its_name() {
-    let authority = Authority::new();
-    let server = TlsRedis::start(&authority.leaf(), "canary").await;
+async fn trusts_redis_only_with_ca_and_matching_name() {
+    let authority = CertificateAuthority::new();
+    let server = TlsRedisServer::start(&authority.leaf(), "canary").await;
     let ca = authority.certificate();
     assert_eq!(ping(&server, Some(ca.clone())).await.as_deref(), Ok("PONG"));
 
-    let stranger = Authority::new();
-    let why = ping(&server, Some(stranger.certificate()))
+    let other_authority = CertificateAuthority::new();
+    let error = ping(&server, Some(other_authority.certificate()))
         .await
         .unwrap_err();
-    assert!(why.contains("UnknownIssuer"), "{why}");
-    let why = ping(&server, None).await.unwrap_err();
-    assert!(why.contains("UnknownIssuer"), "{why}");
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    let error = ping(&server, None).await.unwrap_err();
+    assert!(error.contains("UnknownIssuer"), "{error}");
 
     let elsewhere = authority.leaf_for("elsewhere.example");
-    let server = TlsRedis::start(&elsewhere, "canary").await;
-    let why = ping(&server, Some(ca)).await.unwrap_err();
-    assert!(why.contains("not valid for name \"127.0.0.1\""), "{why}");
+    let server = TlsRedisServer::start(&elsewhere, "canary").await;
+    let error = ping(&server, Some(ca)).await.unwrap_err();
+    assert!(
+        error.contains("not valid for name \"127.0.0.1\""),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ca_that_cannot_be_used_is_named() {
-    let authority = Authority::new();
+async fn reports_unusable_ca_file() {
+    let authority = CertificateAuthority::new();
     for (ca, fault) in [
         (
             PathBuf::from("/nowhere/ca.crt"),
@@ -76,8 +79,11 @@ async fn a_ca_that_cannot_be_used_is_named() {
             seconds,
             Handle::current(),
         );
-        let why = format!("{:#}", client.err().expect("a client"));
-        assert!(why.starts_with("ORDERLY__REDIS__CA_CERTIFICATE: "), "{why}");
-        assert!(why.contains(fault), "{why}");
+        let error = format!("{:#}", client.err().expect("a client"));
+        assert!(
+            error.starts_with("ORDERLY__REDIS__CA_CERTIFICATE: "),
+            "{error}"
+        );
+        assert!(error.contains(fault), "{error}");
     }
 }

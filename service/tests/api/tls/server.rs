@@ -7,9 +7,9 @@ use orderly::tls::server;
 use reqwest::{Client, ClientBuilder, Version, tls};
 
 use crate::support::app::TestApp;
-use crate::support::certificates::{Authority, Leaf};
+use crate::support::certificates::{CertificateAuthority, LeafCertificate};
 
-async fn app_with(leaf: &Leaf) -> TestApp {
+async fn app_with(leaf: &LeafCertificate) -> TestApp {
     TestApp::start_with(|settings| {
         settings.http.tls_certificate = Some(leaf.certificate.clone());
         settings.http.tls_key = Some(leaf.key.clone());
@@ -17,10 +17,13 @@ async fn app_with(leaf: &Leaf) -> TestApp {
     .await
 }
 
-fn client(authority: &Authority, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+fn client(
+    authority: &CertificateAuthority,
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Client {
     let builder = Client::builder()
         .no_proxy()
-        .tls_certs_only([authority.trusted()]);
+        .tls_certs_only([authority.root_certificate()]);
     change(builder).build().unwrap()
 }
 
@@ -29,8 +32,8 @@ fn url(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_choose_between_versions_of_http_and_tls() {
-    let authority = Authority::new();
+async fn negotiates_http_and_tls_versions() {
+    let authority = CertificateAuthority::new();
     let app = app_with(&authority.leaf()).await;
     let clients = [
         (client(&authority, |it| it), Version::HTTP_2),
@@ -48,11 +51,11 @@ async fn clients_choose_between_versions_of_http_and_tls() {
         ),
     ];
     for (client, version) in clients {
-        let answer = client.get(url(&app)).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.version(), version);
+        let response = client.get(url(&app)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.version(), version);
         // A year, so that the browser does not come back without TLS.
-        let hsts = &answer.headers()["strict-transport-security"];
+        let hsts = &response.headers()["strict-transport-security"];
         assert_eq!(hsts, "max-age=31536000");
     }
     // Probes come from this machine, and stay plain.
@@ -61,21 +64,24 @@ async fn clients_choose_between_versions_of_http_and_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_without_tls_and_nobody_trusts_a_stranger() {
-    let authority = Authority::new();
+async fn rejects_plain_http_and_untrusted_ca() {
+    let authority = CertificateAuthority::new();
     let app = app_with(&authority.leaf()).await;
     let plain = format!("http://{}/v1/products", app.app.address);
     app.client.get(plain).send().await.unwrap_err();
-    let stranger = Authority::new();
-    let error = client(&stranger, |it| it).get(url(&app)).send().await;
+    let other_authority = CertificateAuthority::new();
+    let error = client(&other_authority, |it| it)
+        .get(url(&app))
+        .send()
+        .await;
     let error = format!("{:?}", error.unwrap_err());
     assert!(error.contains("UnknownIssuer"), "{error}");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_http2_client_does_not_hold_up_the_stop() {
-    let authority = Authority::new();
+async fn idle_http2_client_does_not_delay_shutdown() {
+    let authority = CertificateAuthority::new();
     let leaf = authority.leaf();
     let app = TestApp::start_with(|settings| {
         settings.http.tls_certificate = Some(leaf.certificate.clone());
@@ -85,14 +91,14 @@ async fn an_idle_http2_client_does_not_hold_up_the_stop() {
     })
     .await;
     let client = client(&authority, |it| it);
-    let answer = client.get(url(&app)).send().await.unwrap();
-    assert_eq!(answer.version(), Version::HTTP_2);
-    answer.text().await.unwrap();
+    let response = client.get(url(&app)).send().await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_2);
+    response.text().await.unwrap();
     app.finish().await;
     drop(client);
 }
 
-fn mistake(certificate: &Leaf, key: &Leaf) -> String {
+fn config_error(certificate: &LeafCertificate, key: &LeafCertificate) -> String {
     let http = HttpConfig {
         tls_certificate: Some(certificate.certificate.clone()),
         tls_key: Some(key.key.clone()),
@@ -103,7 +109,7 @@ fn mistake(certificate: &Leaf, key: &Leaf) -> String {
 }
 
 #[track_caller]
-fn says(message: &str, parts: &[&str]) {
+fn assert_one_line_with(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
@@ -111,39 +117,42 @@ fn says(message: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_certificate_that_cannot_work_stops_the_start() {
+fn unusable_certificate_fails_startup() {
     const CERTIFICATE: &str = "ORDERLY__HTTP__TLS_CERTIFICATE: ";
     const KEY: &str = "ORDERLY__HTTP__TLS_KEY: ";
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (good, other) = (authority.leaf(), authority.leaf());
-    says(&mistake(&good, &other), &[KEY, "is not the key of"]);
+    assert_one_line_with(&config_error(&good, &other), &[KEY, "is not the key of"]);
     let old = authority.leaf_valid(2000, 2001);
-    says(
-        &mistake(&old, &old),
+    assert_one_line_with(
+        &config_error(&old, &old),
         &[CERTIFICATE, "can't be used", "expired"],
     );
     let early = authority.leaf_valid(3000, 3001);
-    says(&mistake(&early, &early), &[CERTIFICATE, "not valid yet"]);
-    let missing = Leaf {
+    assert_one_line_with(
+        &config_error(&early, &early),
+        &[CERTIFICATE, "not valid yet"],
+    );
+    let missing = LeafCertificate {
         certificate: "/nowhere/api.crt".into(),
         key: "/nowhere/api.key".into(),
     };
     let unreadable = "can't be read";
-    says(
-        &mistake(&missing, &good),
+    assert_one_line_with(
+        &config_error(&missing, &good),
         &[CERTIFICATE, "/nowhere/api.crt", unreadable],
     );
-    says(
-        &mistake(&good, &missing),
+    assert_one_line_with(
+        &config_error(&good, &missing),
         &[KEY, "/nowhere/api.key", unreadable],
     );
-    let swapped = Leaf {
+    let swapped = LeafCertificate {
         certificate: good.key.clone(),
         key: good.certificate.clone(),
     };
-    says(
-        &mistake(&swapped, &good),
+    assert_one_line_with(
+        &config_error(&swapped, &good),
         &[CERTIFICATE, "no certificate in PEM"],
     );
-    says(&mistake(&good, &swapped), &[KEY, unreadable]);
+    assert_one_line_with(&config_error(&good, &swapped), &[KEY, unreadable]);
 }

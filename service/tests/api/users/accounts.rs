@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, send};
-use crate::support::shop::{PASSWORD, id};
+use crate::support::fixtures::{PASSWORD, id};
 
 fn ada() -> Value {
     json!({"email": "Ada@Example.com", "password": PASSWORD, "name": "Ada"})
@@ -18,7 +18,7 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registering_answers_with_the_user_and_without_the_password() {
+async fn registration_returns_user_without_password() {
     let app = TestApp::start().await;
     let user = app.post("/v1/users", "", &ada()).await.expect(201);
     assert_eq!(
@@ -32,7 +32,7 @@ async fn registering_answers_with_the_user_and_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_taken_whatever_its_case() {
+async fn rejects_duplicate_email_ignoring_case() {
     let app = TestApp::start().await;
     app.post("/v1/users", "", &ada()).await.expect(201);
     let again = with(ada(), "email", json!("ada@EXAMPLE.COM"));
@@ -45,21 +45,24 @@ async fn an_address_is_taken_whatever_its_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_registered_ten_times_at_once_makes_one_user() {
+async fn concurrent_registrations_create_one_user() {
     let app = TestApp::start_with(|settings| settings.auth.max_concurrent_hashes = 10).await;
     let body = ada();
     let registering = (0..10).map(|_| app.post("/v1/users", "", &body));
-    let answers = futures_util::future::join_all(registering).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(made, 1);
-    for answer in answers.iter().filter(|answer| answer.status != 201) {
-        answer.expect_problem(409, "email-taken");
+    let responses = futures_util::future::join_all(registering).await;
+    let created = responses
+        .iter()
+        .filter(|response| response.status == 201)
+        .count();
+    assert_eq!(created, 1);
+    for response in responses.iter().filter(|response| response.status != 201) {
+        response.expect_problem(409, "email-taken");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_of_a_registration_is_checked() {
+async fn validates_each_field_of_registration() {
     let app = TestApp::start().await;
     let long_address = format!("ada@{}.com", "a.".repeat(130));
     for (field, value, code) in [
@@ -102,7 +105,7 @@ async fn each_field_of_a_registration_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_themselves_are_allowed() {
+async fn accepts_registration_at_limits() {
     let app = TestApp::start().await;
     let domain = format!("{}.{}.{}", "d".repeat(63), "e".repeat(63), "f".repeat(61));
     let longest = format!("{}@{domain}", "a".repeat(64));
@@ -130,21 +133,21 @@ async fn the_limits_themselves_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_of_a_registration_are_named_at_once() {
+async fn reports_all_registration_errors_together() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada", "password": "short", "name": " "});
-    let answer = app.post("/v1/users", "", &body).await;
-    answer.expect_invalid(&[
+    let response = app.post("/v1/users", "", &body).await;
+    response.expect_invalid(&[
         ("/email", "invalid_email"),
         ("/password", "too_short"),
         ("/name", "blank"),
     ]);
-    insta::assert_json_snapshot!("validation_problem", answer.json(), {".trace_id" => "[trace]"});
+    insta::assert_json_snapshot!("validation_problem", response.json(), {".trace_id" => "[trace]"});
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_sees_and_changes_the_own_profile() {
+async fn user_reads_and_updates_own_profile() {
     let app = TestApp::start().await;
     let registered = app.post("/v1/users", "", &ada()).await.expect(201);
     let token = app.log_in("ada@example.com").await;
@@ -153,8 +156,8 @@ async fn a_user_sees_and_changes_the_own_profile() {
 
     let renamed = with(registered.clone(), "name", json!("Countess"));
     let change = json!({"name": "Countess"});
-    let answer = app.patch("/v1/users/me", &token, &change).await;
-    assert_eq!(answer.expect(200), renamed);
+    let response = app.patch("/v1/users/me", &token, &change).await;
+    assert_eq!(response.expect(200), renamed);
     let unchanged = app.patch("/v1/users/me", &token, &json!({})).await;
     assert_eq!(unchanged.expect(200), renamed);
     let me = app.get("/v1/users/me", &token).await.expect(200);
@@ -163,9 +166,9 @@ async fn a_user_sees_and_changes_the_own_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_profile_is_checked() {
+async fn validates_profile_update() {
     let app = TestApp::start().await;
-    let token = app.customer().await;
+    let token = app.register_customer().await;
     for (body, pointer, code) in [
         (json!({"name": ""}), "/name", "blank"),
         (json!({"name": "x".repeat(201)}), "/name", "too_long"),
@@ -182,13 +185,13 @@ async fn a_change_of_the_profile_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_profile_is_only_for_who_has_a_token() {
+async fn profile_requires_token() {
     let app = TestApp::start().await;
     for method in [Method::GET, Method::PATCH] {
         let request = app.request(method, "/v1/users/me").json(&json!({}));
-        let answer = send(request, "").await;
-        answer.expect_problem(401, "unauthenticated");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        let response = send(request, "").await;
+        response.expect_problem(401, "unauthenticated");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"));
     }
     app.finish().await;
 }

@@ -1,5 +1,5 @@
 //! Users: accounts, sessions and their tokens.
 
 mod accounts;
-mod jwt;
 mod sessions;
+mod token_forger;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::jwt::Forger;
-use crate::support::answer::Answer;
+use super::token_forger::TokenForger;
 use crate::support::app::{TestApp, send};
-use crate::support::shop::PASSWORD;
+use crate::support::fixtures::PASSWORD;
+use crate::support::response::TestResponse;
 
 const ADA: &str = "ada@example.com";
 
@@ -19,7 +19,7 @@ async fn register(app: &TestApp, email: &str) -> String {
     user["id"].as_str().unwrap().to_owned()
 }
 
-async fn try_to_log_in(app: &TestApp, email: &str, password: &str) -> Answer {
+async fn attempt_login(app: &TestApp, email: &str, password: &str) -> TestResponse {
     let body = json!({"email": email, "password": password});
     app.post("/v1/sessions", "", &body).await
 }
@@ -31,12 +31,12 @@ fn part(token: &str, index: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logging_in_gives_a_token_for_fifteen_minutes() {
+async fn login_returns_token_valid_for_fifteen_minutes() {
     let app = TestApp::start().await;
     let user_id = register(&app, ADA).await;
-    let answer = try_to_log_in(&app, ADA, PASSWORD).await;
-    let session = answer.expect(201);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let response = attempt_login(&app, ADA, PASSWORD).await;
+    let session = response.expect(201);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     insta::assert_json_snapshot!("session", session, {".access_token" => "[token]"});
 
     let token = session["access_token"].as_str().unwrap();
@@ -54,42 +54,46 @@ async fn logging_in_gives_a_token_for_fifteen_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_and_an_unknown_address_look_the_same() {
+async fn wrong_password_and_unknown_email_get_same_response() {
     let app = TestApp::start().await;
     register(&app, ADA).await;
-    let wrong = try_to_log_in(&app, ADA, "a wrong password").await;
+    let wrong = attempt_login(&app, ADA, "a wrong password").await;
     wrong.expect_problem(401, "invalid-credentials");
     // It is not the token that was wrong: there was none.
     assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
-    for nobody in ["eve@example.com", "no address", "", "a\u{0}b@example.com"] {
-        let unknown = try_to_log_in(&app, nobody, "a wrong password").await;
-        assert_eq!(what_is_seen(&unknown), what_is_seen(&wrong), "{nobody:?}");
+    for unknown in ["eve@example.com", "no address", "", "a\u{0}b@example.com"] {
+        let unknown = attempt_login(&app, unknown, "a wrong password").await;
+        assert_eq!(
+            constant_parts(&unknown),
+            constant_parts(&wrong),
+            "{unknown:?}"
+        );
     }
     app.finish().await;
 }
 
 /// All of an answer that is not different for each request.
-fn what_is_seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
-    let mut headers: Vec<_> = answer
+fn constant_parts(response: &TestResponse) -> (u16, Vec<(String, String)>, Value) {
+    let mut headers: Vec<_> = response
         .headers
         .iter()
         .filter(|(name, _)| *name != "date")
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     headers.sort();
-    let mut body = answer.json();
+    let mut body = response.json();
     body["trace_id"] = json!("");
-    (answer.status, headers, body)
+    (response.status, headers, body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_address_costs_the_same_hash() {
+async fn unknown_email_costs_one_password_hash() {
     let app = TestApp::start().await;
     register(&app, ADA).await;
     // No clock can tell in a test; what costs the time can be counted.
     for email in [ADA, "eve@example.com", "no address"] {
         let before = hashes(&app).await;
-        try_to_log_in(&app, email, "a wrong password")
+        attempt_login(&app, email, "a wrong password")
             .await
             .expect_problem(401, "invalid-credentials");
         assert_eq!(hashes(&app).await - before, 1, "{email}");
@@ -103,7 +107,7 @@ async fn hashes(app: &TestApp) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_log_ins_is_served_or_turned_away() {
+async fn login_storm_is_served_or_rejected_with_503() {
     let app = TestApp::start_with(|settings| {
         settings.auth.max_concurrent_hashes = 1;
         settings.auth.hash_queue_timeout = Duration::from_millis(10);
@@ -113,24 +117,25 @@ async fn a_storm_of_log_ins_is_served_or_turned_away() {
     .await;
     register(&app, ADA).await;
     let before = hashes(&app).await;
-    let storm = (0..24).map(|_| try_to_log_in(&app, ADA, PASSWORD));
-    let answers = futures_util::future::join_all(storm).await;
-    let (served, turned_away): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 201);
-    for answer in &turned_away {
-        answer.expect_problem(503, "overloaded");
-        assert_eq!(answer.header("retry-after"), Some("1"));
+    let logins = (0..24).map(|_| attempt_login(&app, ADA, PASSWORD));
+    let responses = futures_util::future::join_all(logins).await;
+    let (accepted, rejected): (Vec<_>, Vec<_>) = responses
+        .iter()
+        .partition(|response| response.status == 201);
+    for response in &rejected {
+        response.expect_problem(503, "overloaded");
+        assert_eq!(response.header("retry-after"), Some("1"));
     }
-    assert!(!served.is_empty() && !turned_away.is_empty());
+    assert!(!accepted.is_empty() && !rejected.is_empty());
     // Who was turned away cost no hash.
-    assert_eq!(hashes(&app).await - before, served.len() as i64);
+    assert_eq!(hashes(&app).await - before, accepted.len() as i64);
     // When the storm is over, all is as before.
-    try_to_log_in(&app, ADA, PASSWORD).await.expect(201);
+    attempt_login(&app, ADA, PASSWORD).await.expect(201);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_is_checked() {
+async fn validates_login_body() {
     let app = TestApp::start().await;
     for (body, pointer, code) in [
         (json!({"password": "x"}), "/email", "missing"),
@@ -150,11 +155,11 @@ async fn a_log_in_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_tokens_are_refused() {
-    let forger = Forger::new();
+async fn rejects_forged_tokens() {
+    let forger = TokenForger::new();
     let pem = forger.pem();
     let app = TestApp::start_with(|settings| settings.auth.signing_key = Some(pem.into())).await;
-    let genuine = app.customer().await;
+    let genuine = app.register_customer().await;
     let (header, claims) = (part(&genuine, 0), part(&genuine, 1));
 
     // With the service's own key, the forger makes tokens that are as good: so
@@ -163,19 +168,19 @@ async fn forged_tokens_are_refused() {
     app.get("/v1/users/me", &copied).await.expect(200);
 
     for (what, token) in forger.forgeries(&genuine, &header, &claims) {
-        let answer = app.get("/v1/users/me", &token).await;
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text);
-        answer.expect_problem(401, "unauthenticated");
-        let challenge = answer.header("www-authenticate");
+        let response = app.get("/v1/users/me", &token).await;
+        assert_eq!(response.status, 401, "{what}: {}", response.text);
+        response.expect_problem(401, "unauthenticated");
+        let challenge = response.header("www-authenticate");
         assert_eq!(challenge, Some(r#"Bearer error="invalid_token""#), "{what}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_comes_as_a_bearer_token_only() {
+async fn accepts_bearer_tokens_only() {
     let app = TestApp::start().await;
-    let token = app.customer().await;
+    let token = app.register_customer().await;
     let with = |value: String| {
         app.request(reqwest::Method::GET, "/v1/users/me")
             .header("authorization", value)
@@ -183,26 +188,26 @@ async fn a_token_comes_as_a_bearer_token_only() {
     // The scheme's name has no case (RFC 9110, section 11.1).
     send(with(format!("bearer {token}")), "").await.expect(200);
     // What is no bearer token is none, and nothing is said of it (RFC 6750, section 3.1).
-    let (none, refused) = ("Bearer", r#"Bearer error="invalid_token""#);
+    let (none, rejected) = ("Bearer", r#"Bearer error="invalid_token""#);
     for (value, challenge) in [
         (token.clone(), none),
         (format!("Basic {token}"), none),
         (format!("Token {token}"), none),
         ("Bearer".to_owned(), none),
         ("Bearer ".to_owned(), none),
-        (format!("Bearer {token} {token}"), refused),
+        (format!("Bearer {token} {token}"), rejected),
         (String::new(), none),
     ] {
-        let answer = send(with(value.clone()), "").await;
-        answer.expect_problem(401, "unauthenticated");
+        let response = send(with(value.clone()), "").await;
+        response.expect_problem(401, "unauthenticated");
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             Some(challenge),
             "{value}"
         );
     }
-    let in_the_query = format!("/v1/users/me?access_token={token}");
-    app.get(&in_the_query, "")
+    let query_path = format!("/v1/users/me?access_token={token}");
+    app.get(&query_path, "")
         .await
         .expect_problem(401, "unauthenticated");
     app.finish().await;

@@ -1,19 +1,21 @@
-//! The floors of `src`: who may know whom, so that the plan in `src/lib.rs` cannot rot.
+//! The layers of `src`: which module may import which, so that the table in `src/lib.rs` stays
+//! true.
 //!
 //! Reads every source file as text and looks for the top-level modules that it names, after `crate::` or after as many
 //! `super::` as lead out of its own module, in `use` lines and in the midst of code. Comments and tests do not count.
 
-mod checker;
+mod checker_tests;
 mod reader;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use reader::{files, named_modules, names, tokens, without_comments, without_tests};
+use reader::{contains_path, files, named_modules, tokens, without_comments, without_tests};
 
-/// A module, its floor, and those of its own floor that it may know. It may know every floor below.
-const FLOORS: &[(&str, usize, &[&str])] = &[
+/// A module, its layer, and the modules of its own layer that it may import. It may import every
+/// layer below.
+const LAYERS: &[(&str, usize, &[&str])] = &[
     ("domain", 0, &[]),
     ("config", 1, &[]),
     ("telemetry", 1, &["config"]),
@@ -40,8 +42,8 @@ const FLOORS: &[(&str, usize, &[&str])] = &[
     ("main", 7, &[]),
 ];
 
-/// What is at home in some folders and may be named nowhere else: the words, the folders, and why.
-const AT_HOME: &[(&[&str], &[&str], &str)] = &[
+/// Names that are restricted to some folders: the names, the folders, and why.
+const RESTRICTED_NAMES: &[(&[&str], &[&str], &str)] = &[
     (
         &[
             "diesel",
@@ -66,18 +68,19 @@ const AT_HOME: &[(&[&str], &[&str], &str)] = &[
     (
         &["StatusCode", "HttpResponse"],
         &["http", "payments/sandbox"],
-        "status codes are known to `http` alone (the sandbox is a server of its own)",
+        "status codes are used by `http` alone (the sandbox is a server of its own)",
     ),
     (
         &["actix_web"],
         &["http", "payments/sandbox", "app"],
-        "the web framework is known to the servers and to who starts them",
+        "the web framework is used by the servers and by `app`, which starts them",
     ),
 ];
 
-/// Who opens a transaction has to name the connection it passes down: this line, and nothing else of diesel.
-const CONNECTION: &str = "use diesel_async::AsyncPgConnection;";
-const OPEN_TRANSACTIONS: &[&str] = &["usecases", "jobs", "health"];
+/// Modules that open a transaction name the connection that they pass down: this line, and nothing
+/// else of diesel.
+const CONNECTION_IMPORT: &str = "use diesel_async::AsyncPgConnection;";
+const TRANSACTION_OWNERS: &[&str] = &["usecases", "jobs", "health"];
 
 /// All that `domain` takes from outside: no I/O, no framework, and no clock of its own.
 const DOMAIN_CRATES: &[&str] = &[
@@ -91,66 +94,67 @@ const DOMAIN_CRATES: &[&str] = &[
 ];
 const CLOCKS: &[&str] = &["Utc::now", "SystemTime", "Instant"];
 
-const MOST_LINES: usize = 300;
-const MOST_LINES_OF_MAIN: usize = 50;
+const MAX_LINES: usize = 300;
+const MAX_LINES_OF_MAIN: usize = 50;
 
 /// A source file without comments and tests.
 struct Source {
     /// Below `src`, without `.rs` and `/mod`: `http/handlers/orders`.
-    place: String,
+    module_path: String,
     text: String,
 }
 
 impl Source {
     fn new(path: &str, text: &str) -> Self {
-        let place = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module_path = path.trim_end_matches(".rs").trim_end_matches("/mod");
         Self {
-            place: place.to_owned(),
+            module_path: module_path.to_owned(),
             text: without_comments(&without_tests(text)),
         }
     }
 
     fn module(&self) -> &str {
-        self.place.split('/').next().unwrap_or_default()
+        self.module_path.split('/').next().unwrap_or_default()
     }
 
     fn is_in(&self, folders: &[&str]) -> bool {
-        (folders.iter()).any(|folder| Path::new(&self.place).starts_with(folder))
+        (folders.iter()).any(|folder| Path::new(&self.module_path).starts_with(folder))
     }
 
-    /// The arrows of this file that the plan does not have.
-    fn forbidden_arrows(&self) -> Vec<String> {
+    /// Returns the imports of this file that [`LAYERS`] does not allow.
+    fn forbidden_imports(&self) -> Vec<String> {
         let from = self.module();
-        named_modules(&self.place, &self.text)
+        named_modules(&self.module_path, &self.text)
             .into_iter()
-            .filter(|to| from != to && !may_know(from, to))
-            .map(|to| format!("{}: `{from}` may not know `{to}`", self.place))
+            .filter(|to| from != to && !may_import(from, to))
+            .map(|to| format!("{}: `{from}` may not import `{to}`", self.module_path))
             .collect()
     }
 
-    /// The words in this file that are at home elsewhere.
-    fn strangers(&self) -> Vec<String> {
+    /// Returns the names in this file that are restricted to other folders.
+    fn misplaced_names(&self) -> Vec<String> {
         let mut text = self.text.clone();
-        if self.is_in(OPEN_TRANSACTIONS) {
-            text = text.replace(CONNECTION, "");
+        if self.is_in(TRANSACTION_OWNERS) {
+            text = text.replace(CONNECTION_IMPORT, "");
         }
         let tokens = tokens(&text);
-        let mut strangers = Vec::new();
-        for (words, homes, why) in AT_HOME {
-            let named = words.iter().filter(|word| names(&tokens, word));
-            if !self.is_in(homes) {
-                strangers.extend(named.map(|word| format!("{}: `{word}`: {why}", self.place)));
+        let mut misplaced = Vec::new();
+        for (words, allowed_folders, reason) in RESTRICTED_NAMES {
+            let named = words.iter().filter(|word| contains_path(&tokens, word));
+            if !self.is_in(allowed_folders) {
+                misplaced
+                    .extend(named.map(|word| format!("{}: `{word}`: {reason}", self.module_path)));
             }
         }
-        strangers
+        misplaced
     }
 }
 
-fn may_know(from: &str, to: &str) -> bool {
-    let find = |name: &str| FLOORS.iter().find(|(module, ..)| *module == name);
+fn may_import(from: &str, to: &str) -> bool {
+    let find = |name: &str| LAYERS.iter().find(|(module, ..)| *module == name);
     match (find(from), find(to)) {
-        (Some((_, floor, neighbours)), Some((_, other, _))) => {
-            other < floor || neighbours.contains(&to)
+        (Some((_, layer, same_layer)), Some((_, other, _))) => {
+            other < layer || same_layer.contains(&to)
         }
         _ => false,
     }
@@ -170,22 +174,22 @@ fn assert_none(found: &[String]) {
 }
 
 #[test]
-fn a_file_imports_only_from_floors_below() {
-    let arrows: Vec<String> = sources()
+fn files_import_only_from_layers_below() {
+    let imports: Vec<String> = sources()
         .iter()
-        .flat_map(Source::forbidden_arrows)
+        .flat_map(Source::forbidden_imports)
         .collect();
-    assert_none(&arrows);
+    assert_none(&imports);
 }
 
 #[test]
-fn sql_environment_and_status_codes_stay_at_home() {
-    let strangers: Vec<String> = sources().iter().flat_map(Source::strangers).collect();
-    assert_none(&strangers);
+fn sql_environment_and_status_codes_stay_in_their_layer() {
+    let misplaced: Vec<String> = sources().iter().flat_map(Source::misplaced_names).collect();
+    assert_none(&misplaced);
 }
 
 #[test]
-fn the_domain_is_pure() {
+fn domain_is_pure() {
     let local = ["self", "super", "crate", "OrderTransition", "OrderStatus"];
     for source in sources()
         .iter()
@@ -200,29 +204,29 @@ fn the_domain_is_pure() {
             })
             .collect();
         assert_none(&foreign);
-        let clocks = CLOCKS.iter().filter(|clock| names(&tokens, clock));
+        let clocks = CLOCKS.iter().filter(|clock| contains_path(&tokens, clock));
         assert_none(
             &clocks
-                .map(|clock| format!("{}: {clock}", source.place))
+                .map(|clock| format!("{}: {clock}", source.module_path))
                 .collect::<Vec<_>>(),
         );
     }
 }
 
 #[test]
-fn every_module_has_a_floor_and_the_table_of_the_crate_shows_it() {
+fn crate_docs_list_layer_of_every_module() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let modules: BTreeSet<&str> = lib
         .lines()
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
         .collect();
-    let in_plan = FLOORS.iter().map(|(module, ..)| *module);
+    let in_plan = LAYERS.iter().map(|(module, ..)| *module);
     assert_eq!(
         modules,
         in_plan.filter(|module| *module != "main").collect()
     );
-    for (module, floor, _) in FLOORS.iter().filter(|(module, ..)| *module != "main") {
-        let row = format!("//! | {floor} | ");
+    for (module, layer, _) in LAYERS.iter().filter(|(module, ..)| *module != "main") {
+        let row = format!("//! | {layer} | ");
         let row = lib.lines().find(|line| line.starts_with(&row)).expect(&row);
         assert!(row.contains(&format!("[`{module}`]")), "{module}: {row}");
     }
@@ -234,10 +238,10 @@ fn files_are_short() {
         .iter()
         .map(|(path, text)| (path, without_tests(text).lines().count()))
         .filter(|(path, lines)| match path.as_str() {
-            "main.rs" => *lines >= MOST_LINES_OF_MAIN,
-            _ => *lines > MOST_LINES,
+            "main.rs" => *lines >= MAX_LINES_OF_MAIN,
+            _ => *lines > MAX_LINES,
         })
-        .map(|(path, lines)| format!("{path} has {lines} lines: it has two stories, split it"))
+        .map(|(path, lines)| format!("{path} has {lines} lines: split it"))
         .collect();
     assert_none(&long);
 }

@@ -1,13 +1,13 @@
-//! Reads Rust as text: not a compiler, but enough to see who names whom.
+//! Reads Rust as text: not a compiler, but enough to find which module names which.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The top-level modules that the text of the module at `place` names.
-pub(crate) fn named_modules(place: &str, text: &str) -> BTreeSet<String> {
+pub(crate) fn named_modules(module_path: &str, text: &str) -> BTreeSet<String> {
     let tokens = tokens(text);
-    let depth = place.split('/').count();
+    let depth = module_path.split('/').count();
     let mut named = BTreeSet::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -21,7 +21,7 @@ pub(crate) fn named_modules(place: &str, text: &str) -> BTreeSet<String> {
             at += 2;
         }
         if climbed >= depth {
-            named.extend(heads(&tokens[at..]));
+            named.extend(first_names(&tokens[at..]));
         }
         at += 1;
     }
@@ -29,7 +29,7 @@ pub(crate) fn named_modules(place: &str, text: &str) -> BTreeSet<String> {
 }
 
 /// What follows a path's `::`: one name, or the first names of a group `{a::b, c}`.
-fn heads(tokens: &[&str]) -> Vec<String> {
+fn first_names(tokens: &[&str]) -> Vec<String> {
     if tokens.first() != Some(&"{") {
         return tokens
             .first()
@@ -76,7 +76,7 @@ pub(crate) fn tokens(text: &str) -> Vec<&str> {
 }
 
 /// Does a path (`Utc::now`) occur?
-pub(crate) fn names(text: &[&str], path: &str) -> bool {
+pub(crate) fn contains_path(text: &[&str], path: &str) -> bool {
     let path = tokens(path);
     text.windows(path.len()).any(|window| window == path)
 }

@@ -1,0 +1,38 @@
+//! The payment gateway of a test: its ledger, its outages, and the order transitions
+//! that end in it.
+
+use orderly::payments::sandbox::EntryKind;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::app::{TestApp, send};
+use super::fixtures::id;
+use super::response::TestResponse;
+
+impl TestApp {
+    /// Makes the gateway return 503 and do nothing. Restore it before the end of a test:
+    /// the invariants are checked once all payments have been retried.
+    pub async fn fail_gateway(&self) {
+        self.set_faults(&json!({"error_rate": 1.0})).await;
+    }
+
+    /// Ends all faults of the gateway.
+    pub async fn restore_gateway(&self) {
+        self.set_faults(&json!({})).await;
+    }
+
+    /// Returns the ledger entries of an order, oldest first.
+    pub fn ledger_of(&self, order: &Value) -> Vec<EntryKind> {
+        let entries = self.gateway.ledger().into_iter();
+        entries
+            .filter(|entry| entry.reference == id(order))
+            .map(|entry| entry.kind)
+            .collect()
+    }
+
+    /// `POST /v1/orders/{id}/cancel` or `…/ship`.
+    pub async fn transition_order(&self, token: &str, order: &Value, action: &str) -> TestResponse {
+        let path = format!("/v1/orders/{}/{action}", id(order));
+        send(self.request(Method::POST, &path), token).await
+    }
+}
