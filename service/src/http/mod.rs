@@ -2,7 +2,7 @@
 //!
 //! A request passes `middleware/`, is taken apart by `extract/` and `wire/`,
 //! handed to a use case by a handler, and answered. A handler is thin: extract,
-//! call, map. Status codes are known here and nowhere else ([`error`]).
+//! call, map. Status codes are known here and nowhere else (`error.rs`).
 
 pub(crate) mod admin;
 mod client_address;

@@ -2,7 +2,7 @@
 //!
 //! RFC 9457. `type` is for programs and never changes; `docs/problems.md` has a
 //! section for each (`tests/consistency/problems.rs` compares). A handler returns a
-//! [`Problem`] as its error; `middleware/problems.rs` adds what only the request
+//! `Problem` as its error; `middleware/problems.rs` adds what only the request
 //! knows and writes the body. So a problem of ours, of an extractor and of the
 //! framework all leave in one shape.
 

@@ -1,7 +1,7 @@
 //! The second way in: work that nobody waits for.
 //!
 //! Each job is a loop that can be told to stop and then ends what it has begun;
-//! [`crate::lifecycle::supervisor`] starts it again if it panics. Many replicas
+//! `lifecycle::supervisor` starts it again if it panics. Many replicas
 //! run the same jobs on the same database: leases and locks there see to it that
 //! each piece of work is done by one of them at a time.
 

@@ -11,7 +11,7 @@
 //!
 //! Who counts? With Redis, `shared.rs` counts for all replicas together. Without it,
 //! or when it does not answer within `rate_limit.redis_timeout`, `local.rs` counts
-//! for this process alone, and nobody waits. What then, each [`RequestClass`] says:
+//! for this process alone, and nobody waits. What then, each `RequestClass` says:
 //!
 //! - *Reads and writes fail open*: each replica grants the whole limit. A client
 //!   may get more than its share, but none gets less because Redis is away.

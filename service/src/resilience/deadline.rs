@@ -4,7 +4,7 @@
 //! waiting for fifteen, who left after ten, and the work goes on for nobody. A
 //! deadline is one point in time for the whole request. It is set once, where the
 //! request comes in, and every wait below (pool, statement, Redis, gateway) asks
-//! how much is left ([`bounded_timeout`]).
+//! how much is left (`bounded_timeout`).
 //!
 //! It travels beside the code, in a task-local, so that no function has to pass
 //! it on. What a job does has one as well: a payment's is the end of its lease.
