@@ -57,13 +57,13 @@ fn reports_every_error_of_every_layer_together() {
         is "localhost"
         expected an IP address such as 127.0.0.1, 0.0.0.0 or ::
 
-      ORDERLY__DATABASE__POOL_SIZE (environment)
-        is "many"
-        expected a whole number; allowed: 1 to 1000
-
       ORDERLY__DATABASE__ACQUIRE_TIMEOUT (environment)
         is "10"
         expected a duration such as 500ms, 10s or 15m
+
+      ORDERLY__DATABASE__POOL_SIZE (environment)
+        is "many"
+        expected a whole number; allowed: 1 to 1000
 
       ORDERLY__HTTP__WORKERS (environment)
         is 0

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::project::{Page, pages, root};
+use super::project::{ProjectFile, pages, root};
 
 /// Where commands are recommended to readers.
 const DOCUMENTATION: &[&str] = &[
@@ -63,7 +63,7 @@ fn documented_targets() -> BTreeMap<String, String> {
 }
 
 /// The lines of a script or a workflow, without the words in front of a command.
-fn commands(page: &Page) -> impl Iterator<Item = &str> {
+fn commands(page: &ProjectFile) -> impl Iterator<Item = &str> {
     let lines = page.text.lines().map(str::trim);
     lines.map(|line| {
         ["- run: ", "run: ", "step "]

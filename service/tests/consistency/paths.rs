@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::program::run_json;
-use super::project::{OPERATIONS, Page, pages};
+use super::project::{OPERATIONS, ProjectFile, pages};
 
 /// What the listeners for operators answer to, from where it is routed.
 fn admin_paths() -> BTreeSet<String> {
@@ -14,7 +14,7 @@ fn admin_paths() -> BTreeSet<String> {
         "service/src/payments/sandbox/routes.rs",
     ]);
     let is_path = |word: &&str| word.starts_with('/') && !word.contains(' ');
-    let quoted = |page: &Page| {
+    let quoted = |page: &ProjectFile| {
         let words = page.text.split('"').filter(is_path);
         words.map(str::to_owned).collect::<Vec<_>>()
     };

@@ -23,7 +23,7 @@ pub const TEXTS: &[&str] = &[
 pub const OPERATIONS: &[&str] = &["deploy", "docker-compose.yml", "observability"];
 
 /// A file with its text.
-pub struct Page {
+pub struct ProjectFile {
     /// From the project's top folder.
     pub path: String,
     pub text: String,
@@ -34,7 +34,7 @@ pub fn root() -> PathBuf {
 }
 
 /// All text files in these places, which are files or folders. One that is not there has none.
-pub fn pages(places: &[&str]) -> Vec<Page> {
+pub fn pages(places: &[&str]) -> Vec<ProjectFile> {
     let mut found = Vec::new();
     for place in places {
         collect(&root().join(place), &mut found);
@@ -68,7 +68,7 @@ pub fn numbers_after(text: &str, words: &str) -> Vec<String> {
         .collect()
 }
 
-fn collect(path: &Path, found: &mut Vec<Page>) {
+fn collect(path: &Path, found: &mut Vec<ProjectFile>) {
     if path.is_dir() {
         let mut entries: Vec<PathBuf> = fs::read_dir(path)
             .unwrap()
@@ -80,11 +80,11 @@ fn collect(path: &Path, found: &mut Vec<Page>) {
         }
     } else if let Ok(text) = fs::read_to_string(path) {
         let path = path.strip_prefix(root()).unwrap().display().to_string();
-        found.push(Page { path, text });
+        found.push(ProjectFile { path, text });
     }
 }
 
-impl Page {
+impl ProjectFile {
     /// The words that begin so and go on with what `may_be` allows, each with its place.
     pub fn words(&self, beginning: &str, may_be: fn(char) -> bool) -> Vec<(String, String)> {
         let mut words = Vec::new();

@@ -1,4 +1,4 @@
-//! Too many customers, and ones who mean no good. The promise: as much is done as can be
+//! Too many clients, and ones who mean no good. The promise: as much is done as can be
 //! done, the rest is refused at once, and nobody can occupy what others need.
 
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ use crate::load::LoadGenerator;
 const MEASUREMENT_PERIOD: Duration = Duration::from_secs(8);
 const MAX_RECOVERY: Duration = Duration::from_secs(5);
 
-/// What a customer who is not meant waits at most, on a busy machine.
+/// What a client who is not meant waits at most, on a busy machine.
 const NORMAL_LATENCY: Duration = Duration::from_secs(3);
 
-/// The quota of each client in `rate_limited`: more than a customer needs, and much less
+/// The quota of each client in `rate_limited`: more than a client needs, and much less
 /// than one that asks without a pause.
 const BURST: u32 = 50;
 const PER_SECOND: u32 = 10;
 
 /// Every order takes 200 ms in Postgres, and there are four connections: twenty orders a
 /// second are all that can be done, on any machine.
-const SLOW_ORDERS: &str = "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS \
+const SLOW_ORDERS: &str = "CREATE FUNCTION delay_insert() RETURNS trigger LANGUAGE plpgsql AS \
      'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END'; \
-     CREATE TRIGGER dawdle BEFORE INSERT ON idempotency_keys \
-     FOR EACH ROW EXECUTE FUNCTION dawdle()";
+     CREATE TRIGGER delay_insert BEFORE INSERT ON idempotency_keys \
+     FOR EACH ROW EXECUTE FUNCTION delay_insert()";
 
 /// Runbook: `docs/runbooks/overload.md`
 ///
@@ -48,7 +48,7 @@ async fn overload() {
     let slow = env.database().await.batch_execute(SLOW_ORDERS).await;
     slow.unwrap();
 
-    // Two of three customers buy: ten orders a second, then twenty, forty, and ten again.
+    // Two of three clients buy: ten orders a second, then twenty, forty, and ten again.
     let started_at = Instant::now();
     let load = env.start_load(15).await;
     load.disable_retries();
@@ -154,7 +154,7 @@ async fn send_slowly(to: SocketAddr, beginning: String) -> String {
     };
     let mut response = Vec::new();
     tokio::select! {
-        Err::<(), std::io::Error>(_thrown_out) = sending => {}
+        Err::<(), std::io::Error>(_closed) = sending => {}
         _ = read.read_to_end(&mut response) => {}
     }
     String::from_utf8_lossy(&response).into_owned()
@@ -216,7 +216,7 @@ async fn rate_limited() {
     let recovered = ended.elapsed();
     assert!(
         recovered <= MAX_RECOVERY,
-        "it was kept out for {recovered:?}"
+        "it was limited for {recovered:?}"
     );
 
     let results = load.stop().await;

@@ -3,11 +3,11 @@
 //!
 //! Every drill has its own environment ([`environment::DrillEnvironment`]): a Postgres and a Redis that it
 //! may kill or freeze, a payment gateway that fails on command, and one or more replicas
-//! of the real binary. Customers come at a constant rate ([`load::LoadGenerator`]) and behave as
+//! of the real binary. Clients come at a constant rate ([`load::LoadGenerator`]) and behave as
 //! good clients do: what was refused or lost they send again, with the same key. A drill
 //! then checks three things:
 //!
-//! 1. what the customers saw (only the statuses that it names), and how long they waited,
+//! 1. what the clients saw (only the statuses that it names), and how long they waited,
 //! 2. how long it took until all was well again,
 //! 3. the invariants ([`environment::invariants`]): no order lost, none doubled, none paid twice, no
 //!    money taken without an order.

@@ -1,5 +1,5 @@
 //! Redis goes away or stands still. It is a convenience (cache, shared rate limits, event
-//! stream), so the promise is: no customer notices, and no event is lost.
+//! stream), so the promise is: no client notices, and no event is lost.
 
 use std::time::{Duration, Instant};
 

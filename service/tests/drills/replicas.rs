@@ -124,7 +124,7 @@ async fn service_killed() {
     let interrupted = |killed: &Instant| results.interrupted_at(*killed) > 0;
     assert!(
         during_order.iter().all(interrupted),
-        "no customer was cut off"
+        "no request was interrupted"
     );
     env.finish(&results, recovered).await;
 }

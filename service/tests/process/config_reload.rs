@@ -65,7 +65,7 @@ async fn reloads_despite_constant_directory_changes() {
         "load_shedding.min_limit = 330",
     )
     .unwrap();
-    eventually("the file is taken up", async || {
+    eventually("the file is applied", async || {
         fs::write(process.config.join("noise"), "").unwrap();
         (process.metric(LIMIT).await == 330.0).then_some(())
     })

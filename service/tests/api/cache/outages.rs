@@ -172,7 +172,7 @@ async fn sends_missed_invalidation_when_redis_recovers() {
     assert_eq!(stale["stock"], 5, "its invalidation is still pending");
 
     own_proxy.restore();
-    eventually("the other one is told", async || {
+    eventually("the invalidation reaches the other replica", async || {
         // Not out of Redis: that still has the old one until it is told.
         assert_eq!(app.stock(&product).await, 6);
         let cached = app.get_product(&other, &product).await.expect(200);

@@ -80,7 +80,7 @@ async fn rejects_late_fill_with_old_value() {
         .await;
         // ... and arrives after the change.
         app.adjust_stock(&admin, &product, 1).await.expect(200);
-        eventually("Redis is told of the change", async || {
+        eventually("the invalidation reaches Redis", async || {
             let leased: bool = redis.hexists(&key, "lease").await.unwrap();
             (!leased).then_some(())
         })

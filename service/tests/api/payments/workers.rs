@@ -285,7 +285,7 @@ async fn dead_letters_permanent_error_immediately() {
     assert_eq!(declined.status(), 402);
     app.set_faults(&json!({})).await;
 
-    eventually("the payment is given up", async || {
+    eventually("the payment is dead-lettered", async || {
         app.app.services.job_notifier.notify();
         (app.database
             .count_rows("payment_jobs WHERE dead_at IS NOT NULL")

@@ -128,7 +128,7 @@ async fn limits_logins_per_account_known_or_unknown() {
     }
     assert_eq!(
         rejections[0], rejections[1],
-        "known and unknown are told the same"
+        "known and unknown accounts get the same response"
     );
     app.finish().await;
 }

@@ -19,7 +19,7 @@ struct KeyedOrder {
     order_id: String,
 }
 
-/// Waits until nothing is left to be done, then compares what the customers were
+/// Waits until nothing is left to be done, then compares what the clients were
 /// told, what the database says and what the gateway took.
 pub async fn check(conn: &mut AsyncPgConnection, gateway: &GatewayProcess, results: &LoadResults) {
     for (what, remaining) in [
@@ -45,7 +45,7 @@ pub async fn check(conn: &mut AsyncPgConnection, gateway: &GatewayProcess, resul
     assert_orders_match_responses(conn, results).await;
 }
 
-/// Each key has the one order that its customer was told of, and nobody has an order
+/// Each key has the one order that its client was told of, and nobody has an order
 /// who did not ask for one.
 async fn assert_orders_match_responses(conn: &mut AsyncPgConnection, results: &LoadResults) {
     let placed: Vec<KeyedOrder> =

@@ -51,7 +51,7 @@ const SHORT_INTERVALS: &[&str] = &[
     "shutdown.drain_delay=0s",
     // A busy machine is no overload; `overload` has bounds of its own.
     "load_shedding.min_limit=100",
-    // All customers come from one address.
+    // All clients come from one address.
     "rate_limit.login_burst=100",
     "rate_limit.register_burst=100",
 ];
@@ -116,13 +116,13 @@ impl DrillEnvironment {
         &mut self.replicas[0]
     }
 
-    /// Customers for all replicas, so many actions a second.
+    /// Clients for all replicas, so many actions a second.
     pub async fn start_load(&self, per_second: u32) -> LoadGenerator {
         let targets = self.replicas.iter().map(|replica| replica.api).collect();
         self.start_load_at(targets, per_second).await
     }
 
-    /// Customers for these addresses.
+    /// Clients for these addresses.
     pub async fn start_load_at(&self, targets: Vec<SocketAddr>, per_second: u32) -> LoadGenerator {
         let load = LoadGenerator::start(targets, self.products.clone(), per_second).await;
         load.wait_until_healthy().await;
@@ -145,7 +145,7 @@ impl DrillEnvironment {
             &outcomes,
             max_latency,
             Some(recovered_in),
-            "kept",
+            "passed",
         );
         fs::remove_dir_all(&self.folder).unwrap();
     }
@@ -154,7 +154,7 @@ impl DrillEnvironment {
 impl Drop for DrillEnvironment {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let logs = format!("BROKEN, see {}", self.folder.display());
+            let logs = format!("FAILED, see {}", self.folder.display());
             report::add_row(self.drill, "-", None, None, &logs);
         }
     }

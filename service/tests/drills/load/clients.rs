@@ -29,7 +29,7 @@ pub struct DrillClients {
 }
 
 impl DrillClients {
-    /// Registers the customers.
+    /// Registers the clients.
     pub async fn start(targets: Vec<SocketAddr>, products: Vec<Uuid>) -> Self {
         let mut clients = Self {
             tokens: Vec::new(),
@@ -53,7 +53,7 @@ impl DrillClients {
         format!("http://{}{path}", self.targets[number % self.targets.len()])
     }
 
-    /// One more customer, by the access token.
+    /// Registers one more client and returns its access token.
     pub async fn register(&self) -> String {
         let email = format!("{}@example.com", Uuid::now_v7().simple());
         let user = json!({"email": email, "password": PASSWORD, "name": "Customer"});
@@ -66,7 +66,7 @@ impl DrillClients {
         session["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The errand of the customer with that number.
+    /// Runs one iteration: two of three place an order, the third views a product.
     pub async fn run_iteration(&self, number: usize) {
         if number % 3 == 2 {
             let product = number % self.products.len();

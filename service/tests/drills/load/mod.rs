@@ -1,4 +1,4 @@
-//! Customers: they come at a constant rate, whether or not the earlier ones were
+//! Clients: they come at a constant rate, whether or not the earlier ones were
 //! served. (Ones that wait for each other would spare a slow service the very load
 //! that a drill is about: "coordinated omission".)
 //!
@@ -25,7 +25,7 @@ pub use results::{Attempt, AttemptOutcome, LoadResults};
 /// So many good answers in a row are no accident.
 const RECOVERED_AFTER: usize = 20;
 
-/// The customers at work.
+/// A load at a constant arrival rate.
 pub struct LoadGenerator {
     clients: Arc<DrillClients>,
     stop: CancellationToken,
@@ -33,7 +33,7 @@ pub struct LoadGenerator {
 }
 
 impl LoadGenerator {
-    /// Registers the customers and lets them come.
+    /// Registers the clients and starts the load.
     pub async fn start(targets: Vec<SocketAddr>, products: Vec<Uuid>, per_second: u32) -> Self {
         let clients = DrillClients::start(targets, products).await;
         let load = Self {

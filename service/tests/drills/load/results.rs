@@ -1,4 +1,4 @@
-//! What the customers of a drill saw.
+//! The results of a load: attempts, outcomes, latencies and acknowledged orders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    /// Whether the customer got what they asked for.
+    /// Whether the client got what they asked for.
     pub fn is_good(self) -> bool {
         matches!(self, Self::Status(200..=299))
     }
@@ -52,7 +52,7 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
 }
 
-/// What the customers saw.
+/// The results of all attempts.
 #[derive(Default)]
 pub struct LoadResults {
     /// Every request, by its end.
