@@ -77,7 +77,7 @@ check-clippy:
 
 .PHONY: check-docs
 check-docs:
-	RUSTDOCFLAGS='-D warnings' scripts/cargo.sh doc $(LOCKED) --workspace --all-features --no-deps
+	RUSTDOCFLAGS='-D warnings' scripts/cargo.sh doc $(LOCKED) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: check-shell
 check-shell:
