@@ -13,7 +13,7 @@
 //! | 5 | [`app`] | puts it all together |
 //! | 6 | [`cli`] | the command line |
 //!
-//! To follow one order, start at [`http::routes`] and walk down.
+//! To follow one order, start at `http::routes` and walk down.
 
 pub mod app;
 pub mod cache;
