@@ -49,7 +49,7 @@ const AT_HOME: &[(&[&str], &[&str], &str)] = &[
             "diesel_migrations",
             "tokio_postgres",
         ],
-        &["storage", "config/database"],
+        &["storage", "config/ssl_mode"],
         "SQL is written in `storage` alone",
     ),
     (
