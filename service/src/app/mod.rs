@@ -1,7 +1,7 @@
 //! The composition root: where everything is made, once, and put together.
 //!
 //! Configuration -> metrics -> pools -> services -> admin listener -> schema check
-//! -> API -> jobs; and down again in the phases of [`crate::lifecycle::shutdown`].
+//! -> API -> jobs; and down again in the phases of `lifecycle::shutdown`.
 
 mod components;
 mod health;
@@ -107,10 +107,10 @@ impl App {
         })
     }
 
-    /// Stops in the phases that [`shutdown`] explains.
+    /// Stops in the phases that `lifecycle::shutdown` explains.
     ///
     /// # Errors
-    /// Returns the first failure of a phase, or else [`shutdown::ShutdownTimedOut`] if a phase ran over its deadline.
+    /// Returns the first failure of a phase, or else `ShutdownTimedOut` if a phase ran over its deadline.
     pub async fn stop(self) -> anyhow::Result<()> {
         let ShutdownConfig {
             drain_delay,

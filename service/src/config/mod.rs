@@ -7,7 +7,7 @@
 //! **How it works.** Values come in layers, and the later wins: built-in defaults, `config/default.toml`,
 //! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, `.env`, environment variables `ORDERLY__SECTION__KEY`, flags
 //! `--set section.key=value`. Each value keeps its [`Origin`], each is validated alone, and a start with mistakes in it
-//! ends with one [`ConfigError`] that names every one of them and its cure. Secrets are of type [`Secret`], which
+//! ends with one `ConfigError` that names every one of them and its cure. Secrets are of type `Secret`, which
 //! cannot be printed, and may come from files: `ORDERLY__SECTION__KEY_FILE` is the path of one. No other module reads
 //! the environment.
 //!

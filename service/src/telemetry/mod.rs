@@ -1,8 +1,8 @@
 //! How the service tells what it does: log lines, traces and metrics.
 //!
 //! One event, three readers. A line of the log says what happened, with the
-//! `trace_id` and `span_id` of the request or job it belongs to ([`log_format`]); a trace
-//! says where the time of one request went ([`traces`]); a metric says how all of
+//! `trace_id` and `span_id` of the request or job it belongs to (`log_format`); a trace
+//! says where the time of one request went (`traces`); a metric says how all of
 //! them do ([`metrics`]).
 //!
 //! All of it is best effort: a collector that is away or hangs delays no request and

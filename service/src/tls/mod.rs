@@ -4,7 +4,7 @@
 //! simply offers a certificate of his own. And a certificate that cannot work (expired, of another key) must stop the
 //! start, not the first customer.
 //!
-//! **How it works.** [`client`] trusts the CA that it is given, or those of the system. [`server`] looks at its own
+//! **How it works.** `client` trusts the CA that it is given, or those of the system. [`server`] looks at its own
 //! certificate the way a client would. One library, rustls, and one provider of its cryptography serve the API,
 //! Postgres, Redis and the payment gateway. `make certs` makes certificates to try it with.
 //!

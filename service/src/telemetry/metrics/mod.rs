@@ -74,7 +74,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes and registers all of them, but the process' own ([`process`]).
+    /// Makes and registers all of them, but the process' own (`process`).
     ///
     /// # Errors
     /// Returns an error if two metrics have one name, which would be a bug.

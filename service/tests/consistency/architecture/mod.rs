@@ -51,7 +51,7 @@ const RESTRICTED_NAMES: &[(&[&str], &[&str], &str)] = &[
             "diesel_migrations",
             "tokio_postgres",
         ],
-        &["storage", "config/database"],
+        &["storage", "config/ssl_mode"],
         "SQL is written in `storage` alone",
     ),
     (
