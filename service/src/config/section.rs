@@ -2,7 +2,7 @@
 //!
 //! A setting is a name, a type, a default and what is allowed. Written with plain derives these four land in three
 //! places (the struct, its `Default`, its attributes) and drift apart; [`section!`] keeps them on one line. The doc
-//! comment is there for people who read the code and for those who run it: [`super::schema`] shows it.
+//! comment is there for people who read the code and for those who run it: [`mod@super::schema`] shows it.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::support::app::{TestApp, send};
 use crate::support::fixtures::id;
 
-/// `Path::new("…")` in the route table, less the scope `/v1` that they are in.
+/// `ResourceBuilder::new("…")` in the route table, less the scope `/v1` that they are in.
 const ROUTE_TABLE: &str = include_str!("../../../src/http/routes.rs");
 
 fn document() -> Value {
@@ -107,7 +107,7 @@ async fn undocumented_methods_return_405_with_allow_header() {
 #[test]
 fn documents_every_path_of_route_table() {
     let table: BTreeSet<String> = ROUTE_TABLE
-        .split("Path::new(\"")
+        .split("ResourceBuilder::new(\"")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap())
         .filter(|path| *path != "/openapi.json")

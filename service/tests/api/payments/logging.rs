@@ -36,7 +36,7 @@ impl CapturedLog {
         let lines = written.split(|byte| *byte == b'\n');
         lines
             .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-            .filter(|line| line["target"] == "orderly::jobs::payments")
+            .filter(|line| line["target"] == "orderly::jobs::payment_attempt")
             .collect()
     }
 }

@@ -208,7 +208,7 @@ async fn rejects_product_update_without_matching_etag() {
     ] {
         let response = send(change_request(&app, &product, tags, &change), &admin).await;
         assert_eq!(response.status, 412, "{tags}");
-        response.expect_problem(412, "stale-version");
+        response.expect_problem(412, "precondition-failed");
     }
     for (change, pointer, code) in [
         (json!({"name": " "}), "/name", "blank"),
@@ -256,7 +256,7 @@ async fn one_of_concurrent_updates_of_same_version_wins() {
             .partition(|response| response.status == 200);
         assert_eq!(accepted.len(), 1);
         for response in conflicting {
-            response.expect_problem(412, "stale-version");
+            response.expect_problem(412, "precondition-failed");
         }
         let stored = app.get(&path_of(&product), "").await.expect(200);
         assert_eq!(stored, accepted[0].json());
