@@ -113,8 +113,8 @@ async fn payment_trace_is_linked_to_order_trace() {
         "SELECT orders",
         "SELECT order_lines",
         "UPDATE orders",
-        "INSERT payments",
         "INSERT outbox",
+        "INSERT payments",
         "DELETE payment_jobs",
         "COMMIT",
     ];
