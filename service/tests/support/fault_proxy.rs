@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use orderly::config::Settings;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -139,4 +141,47 @@ async fn copy(
             return;
         }
     }
+}
+
+/// Starts a proxy to the tests' Redis.
+pub async fn start_redis_proxy() -> FaultProxy {
+    FaultProxy::start(host("ORDERLY_TEST_REDIS_URL")).await
+}
+
+/// Starts a proxy to the tests' Postgres.
+pub async fn start_postgres_proxy() -> FaultProxy {
+    FaultProxy::start(host("ORDERLY_TEST_DATABASE_URL")).await
+}
+
+/// Opens a connection to the tests' Redis.
+pub async fn connect_redis() -> redis::aio::MultiplexedConnection {
+    let url = format!("redis://{}/", host("ORDERLY_TEST_REDIS_URL"));
+    let client = redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Makes a service connect to Redis through the proxy.
+pub fn use_redis_proxy(proxy: &FaultProxy, settings: &mut Settings) {
+    settings.redis.url = Some(format!("redis://{}/", proxy.address()).into());
+    settings.breaker.open_duration = Duration::from_millis(100);
+    // `/metrics` waits for the health checks, which wait for a frozen proxy.
+    settings.health.timeout = Duration::from_secs(1);
+}
+
+/// Makes a service connect to Postgres through the proxy.
+pub fn use_postgres_proxy(proxy: &FaultProxy, settings: &mut Settings) {
+    let host = host("ORDERLY_TEST_DATABASE_URL");
+    let url = settings.database.url.as_ref().unwrap().expose();
+    let url = url.replace(&host, &proxy.address().to_string());
+    settings.database.url = Some(url.into());
+}
+
+/// The `host:port` in a URL.
+fn host(variable: &str) -> String {
+    let url = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `make test`"));
+    let (_, rest) = url.split_once("://").unwrap();
+    let (authority, _) = rest.split_once('/').unwrap();
+    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    host.to_owned()
 }

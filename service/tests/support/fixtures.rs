@@ -93,6 +93,13 @@ impl TestApp {
         })
         .await
     }
+
+    /// Adds to the stock of a product.
+    pub async fn adjust_stock(&self, admin: &str, product: &Value, delta: i64) -> TestResponse {
+        let path = format!("/v1/products/{}/stock", id(product));
+        let body = serde_json::json!({ "delta": delta });
+        self.post(&path, admin, &body).await
+    }
 }
 
 /// The id of a user, product or order.

@@ -3,6 +3,7 @@
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
+use super::app::TestApp;
 use super::database::TestDatabase;
 use super::eventually::eventually;
 
@@ -95,5 +96,15 @@ impl TestDatabase {
             SELECT count(*) AS value FROM victim WHERE pg_terminate_backend(pid, 10000)"
         );
         assert_eq!(query_number(&mut self.connect().await, &kill).await, 1);
+    }
+}
+
+impl TestApp {
+    /// Blocks all reads of products until `ROLLBACK`.
+    pub async fn lock_products(&self) -> AsyncPgConnection {
+        let mut conn = self.database.connect().await;
+        let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
+        conn.batch_execute(lock).await.unwrap();
+        conn
     }
 }

@@ -7,11 +7,11 @@ use diesel_async::SimpleAsyncConnection as _;
 use serde_json::json;
 
 use crate::support::app::TestApp;
-use crate::support::cache::{
-    disable_cache_expiry, start_postgres_proxy, start_redis_proxy, use_postgres_proxy,
-    use_redis_proxy,
-};
+use crate::support::cache::disable_cache_expiry;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{
+    start_postgres_proxy, start_redis_proxy, use_postgres_proxy, use_redis_proxy,
+};
 use crate::support::sql::query_number;
 
 const BREAKER: &str = "orderly_breaker_state{breaker=\"redis\"} ";

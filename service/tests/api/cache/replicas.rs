@@ -8,10 +8,9 @@ use orderly::config::Settings;
 use redis::AsyncCommands as _;
 
 use crate::support::app::TestApp;
-use crate::support::cache::{
-    connect_redis, disable_cache_expiry, start_redis_proxy, use_redis_proxy,
-};
+use crate::support::cache::disable_cache_expiry;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{connect_redis, start_redis_proxy, use_redis_proxy};
 use crate::support::fixtures::id;
 
 fn two_replicas(settings: &mut Settings) {

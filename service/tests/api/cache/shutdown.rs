@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::app::TestApp;
-use crate::support::cache::{disable_cache_expiry, start_redis_proxy, use_redis_proxy};
+use crate::support::cache::disable_cache_expiry;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{start_redis_proxy, use_redis_proxy};
 use crate::support::fixtures::id;
 use crate::support::sql::query_number;
 

@@ -7,8 +7,8 @@ use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 
 use crate::support::app::{TestApp, send};
-use crate::support::cache::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::response::TestResponse;
 use crate::support::sql::query_number;
 

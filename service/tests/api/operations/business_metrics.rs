@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::support::app::{TestApp, send};
-use crate::support::cache::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::event_stream::EventStream;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::fixtures::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]

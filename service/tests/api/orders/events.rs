@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, lenient_timeouts};
-use crate::support::cache::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::database::TestDatabase;
 use crate::support::event_stream::EventStream;
 use crate::support::eventually::eventually;
+use crate::support::fault_proxy::{start_postgres_proxy, use_postgres_proxy};
 use crate::support::fixtures::id;
 
 /// A shop with one product and its stream of events.

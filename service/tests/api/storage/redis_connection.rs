@@ -8,9 +8,9 @@ use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::{self, BreakerMetrics};
 use tokio::runtime::Handle;
 
-use crate::support::cache::start_redis_proxy;
 use crate::support::eventually::eventually;
 use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::start_redis_proxy;
 
 fn proxied_client(proxy: &FaultProxy, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
     let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
