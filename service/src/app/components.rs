@@ -14,7 +14,7 @@ use crate::payments::{PaymentGateway, ResilientGateway};
 use crate::redis_client::RedisClient;
 use crate::resilience::backoff::Backoff;
 use crate::resilience::breaker::Breaker;
-use crate::resilience::in_flight::InFlightLimit;
+use crate::resilience::concurrency_limit::InFlightLimit;
 use crate::resilience::retry::{Retry, RetryBudget};
 use crate::secrets::passwords::PasswordHashingPool;
 use crate::secrets::tokens::TokenService;

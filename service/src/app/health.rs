@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::health::dependencies::{GatewayCheck, RedisCheck};
 use crate::health::event_loop::EventLoopCheck;
 use crate::health::job_backlog::JobBacklogCheck;
-use crate::health::machine::{DiskCheck, MemoryCheck};
+use crate::health::memory_and_disk::{DiskCheck, MemoryCheck};
 use crate::health::migrations::MigrationsCheck;
 use crate::health::postgres::PostgresCheck;
 use crate::health::{Health, HealthCheck};

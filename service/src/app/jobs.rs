@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;
 use crate::jobs::{
-    JobWakeups, expired_keys, idle_connections, invalidations, job_notifications, queue_depth,
+    JobWakeups, expired_keys, idle_connections, cache_invalidations, job_notifications, queue_depth,
     rate_limit_sweep,
 };
 use crate::lifecycle::supervisor::Supervisor;
@@ -62,7 +62,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     if components.redis.is_some() {
         let cache = components.services.products.clone();
         supervisor.spawn("invalidations", move |stop| {
-            invalidations::run(cache.clone(), stop)
+            cache_invalidations::run(cache.clone(), stop)
         });
     }
     let pools = components.databases.clone();

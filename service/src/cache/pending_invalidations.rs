@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::redis_layer::RedisLayer;
 use crate::redis_client::RedisClientError;
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 /// Keys told in one round trip.
 const BATCH_SIZE: usize = 500;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::error::ConfigProblem;
 use super::keys::flatten;
-use super::setting_type::is_secret;
+use super::setting_values::is_secret;
 use super::{ConfigSources, Environment, Origin, readers, variable_name};
 
 /// One setting as one layer gives it.

@@ -14,7 +14,7 @@ use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::keys::{keys, leaf_mut};
 use super::layers::LayerValue;
-use super::setting_type::{
+use super::setting_values::{
     allowed_range, coerce, default_value, describe_expected_type, display_value, validation_error,
 };
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};

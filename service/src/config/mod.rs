@@ -45,7 +45,7 @@ mod sandbox_gateway;
 mod schema;
 mod secret;
 mod section;
-mod setting_type;
+mod setting_values;
 mod shutdown;
 mod ssl_mode;
 mod telemetry;

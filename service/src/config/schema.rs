@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::keys::leaves;
 use super::section::SettingDeclaration;
-use super::setting_type::{describe_allowed, is_secret};
+use super::setting_values::{describe_allowed, is_secret};
 use super::{Settings, variable_name};
 
 /// One setting, as `orderly config --schema` shows it.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::config::HealthConfig;
 use crate::resilience::deadline;
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 /// What a check found, and how long it took.
 #[derive(Debug, Clone, Serialize)]

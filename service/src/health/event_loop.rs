@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::{CheckResult, HealthCheck};
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -32,7 +32,7 @@ mod cached_check;
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;
 pub(crate) mod job_backlog;
-pub(crate) mod machine;
+pub(crate) mod memory_and_disk;
 pub(crate) mod migrations;
 pub(crate) mod postgres;
 

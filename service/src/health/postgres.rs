@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{CheckResult, HealthCheck, HealthStatus};
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 use crate::storage::database::{Database, ping};
 use crate::storage::error::StorageError;
 

@@ -24,7 +24,7 @@ use crate::config::HttpConfig;
 use crate::health::event_loop::EventLoops;
 use crate::lifecycle::readiness::Readiness;
 use crate::limits::RateLimits;
-use crate::resilience::in_flight::InFlightLimit;
+use crate::resilience::concurrency_limit::InFlightLimit;
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 

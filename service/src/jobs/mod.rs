@@ -7,7 +7,7 @@
 
 pub(crate) mod expired_keys;
 pub(crate) mod idle_connections;
-pub(crate) mod invalidations;
+pub(crate) mod cache_invalidations;
 pub(crate) mod job_notifications;
 pub mod outbox_relay;
 mod payment_attempt;

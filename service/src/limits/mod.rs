@@ -22,9 +22,9 @@
 //! break: `tests/api/rate_limits`.
 
 mod key;
-mod local;
+mod local_limiter;
 mod policy;
-mod shared;
+mod redis_limiter;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -37,8 +37,8 @@ pub(crate) use policy::{Policy, RequestClass};
 use crate::config::RateLimitConfig;
 use crate::redis_client::RedisClient;
 use crate::telemetry::metrics::RateLimitMetrics;
-use local::LocalLimiter;
-use shared::SharedLimiter;
+use local_limiter::LocalLimiter;
+use redis_limiter::SharedLimiter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {

@@ -51,7 +51,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::call_trace;
+use super::gateway_span;
 use super::outcome::{ChargeOutcome, GatewayError, GatewaySetupError, RefundOutcome};
 use crate::config::PaymentsConfig;
 use crate::resilience::deadline;
@@ -192,11 +192,11 @@ impl PaymentGateway {
         key: String,
         body: &impl Serialize,
     ) -> Result<GatewayResponse, GatewayError> {
-        let span = call_trace::span(url);
+        let span = gateway_span::span(url);
         let mut request = self
             .http
             .post(url.clone())
-            .headers(call_trace::headers(&span))
+            .headers(gateway_span::headers(&span))
             .header("idempotency-key", key)
             .json(body);
         if let Some(remaining) = deadline::remaining() {
@@ -212,7 +212,7 @@ impl PaymentGateway {
             ))),
         };
         let status = response.as_ref().map(|response| response.status);
-        call_trace::record_result(&span, status);
+        gateway_span::record_result(&span, status);
         response
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! To watch it break: `service/tests/gateway`.
 
-mod call_trace;
+mod gateway_span;
 mod client;
 mod outcome;
 mod resilient;

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::client_builder::build_client;
 use crate::config::RedisConfig;
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 /// Connecting is tried this often before those who wait for it are told.
 const CONNECT_ATTEMPTS: u32 = 2;

@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub(crate) use super::breaker_state::BreakerState;
-use super::lock::lock;
-use super::window::{CallOutcome, Window};
+use super::mutex::lock;
+use super::sliding_window::{CallOutcome, Window};
 use crate::config::BreakerConfig;
 use crate::telemetry::metrics::BreakerMetrics;
 

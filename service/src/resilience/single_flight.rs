@@ -27,7 +27,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-use super::lock::lock;
+use super::mutex::lock;
 
 /// The calls in flight, by key. Clones share them.
 pub(crate) struct SingleFlight<K, V> {

@@ -8,7 +8,7 @@
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
 mod advisory_locks;
-mod cancellation;
+mod abandoned_connection;
 mod connection;
 mod connector;
 pub mod database;
@@ -18,7 +18,7 @@ pub mod idempotency;
 pub(crate) mod invariants;
 pub mod job_notifier;
 pub mod migrations;
-pub(crate) mod order_record;
+pub(crate) mod place_order_statement;
 pub(crate) mod orders;
 pub(crate) mod outbox;
 pub mod payment_jobs;

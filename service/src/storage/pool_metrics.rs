@@ -8,7 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramVec, IntGaugeVec, Registry};
 
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 use crate::telemetry::metrics::constructors::{duration_histogram_vec, gauge_vec};
 
 /// The metrics of all pools, by the label `pool`.

@@ -1,7 +1,7 @@
 //! An admin counts: stock came in, or went missing.
 
 use super::clock::current_time;
-use super::invalidation::finish;
+use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::read::read_with_retry;
+use super::read_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::cache::{FIRST_ROWS, LoadError};
 use crate::domain::ids::ProductId;

@@ -7,7 +7,7 @@
 //! `cancellation_races_with_payment_consistently` in `tests/api/orders/races.rs`.
 
 use super::clock::current_time;
-use super::invalidation::finish;
+use super::commit_outcome::finish;
 use super::status_change::change_status;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};

@@ -1,7 +1,7 @@
 //! An admin enters a product.
 
 use super::clock::current_time;
-use super::invalidation::finish;
+use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;

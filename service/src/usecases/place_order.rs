@@ -34,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::clock::current_time;
-use super::invalidation::finish;
+use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::config::OrdersConfig;
 use crate::domain::basket::Basket;
@@ -47,7 +47,7 @@ use crate::domain::order_status::OrderStatus;
 use crate::events::payload;
 use crate::storage::idempotency::{self, Claim, ClaimOutcome, StoredResponse};
 use crate::storage::pipeline::Pipeline;
-use crate::storage::{order_record, stock};
+use crate::storage::{place_order_statement, stock};
 
 /// What a customer asks for.
 pub struct PlaceOrder {
@@ -180,7 +180,7 @@ async fn insert_order(
     let event = OrderEvent::status_changed(order.status, order.id, event_data, order.created_at);
     transaction
         .commit(async |conn| {
-            order_record::insert(
+            place_order_statement::insert(
                 conn,
                 &order,
                 &event,

@@ -7,7 +7,7 @@
 //! deleted by who holds its lease. Run it: `tests/api/payments/workers.rs`.
 
 use super::clock::current_time;
-use super::invalidation::finish;
+use super::commit_outcome::finish;
 use super::status_change::change_status;
 use super::{Services, UseCaseError};
 use crate::domain::order_status::OrderTransition;

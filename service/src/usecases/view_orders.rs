@@ -1,6 +1,6 @@
 //! A customer looks at their orders.
 
-use super::read::read_with_retry;
+use super::read_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;

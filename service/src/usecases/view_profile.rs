@@ -1,6 +1,6 @@
 //! A user views their own profile.
 
-use super::read::read_with_retry;
+use super::read_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;

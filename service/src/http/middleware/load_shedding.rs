@@ -14,7 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
 use crate::http::problem::Problem;
-use crate::resilience::in_flight::InFlightLimit;
+use crate::resilience::concurrency_limit::InFlightLimit;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 pub(crate) async fn shed_load(

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use super::error::SandboxError;
-use super::reset::reset_connection;
+use super::tcp_reset::reset_connection;
 
 /// More than this is what `hang_rate` is for.
 const MAX_LATENCY_MS: u64 = 60_000;

@@ -23,9 +23,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::journal::Journal;
+use super::ledger_journal::Journal;
 use super::requests::ChargeRequest;
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 /// What ISO 4217 says for "no currency": that of an entry without money.
 const NO_CURRENCY: &str = "XXX";

@@ -31,10 +31,10 @@
 mod error;
 mod extractors;
 mod faults;
-mod journal;
+mod ledger_journal;
 mod ledger;
 mod requests;
-mod reset;
+mod tcp_reset;
 mod routes;
 
 use std::io;
@@ -78,7 +78,7 @@ impl SandboxGateway {
         });
         let server =
             HttpServer::new(move || App::new().configure(routes::configure(state.clone())))
-                .on_connect(reset::store_socket)
+                .on_connect(tcp_reset::store_socket)
                 // A hanging request ends when its client goes away.
                 .h1_allow_half_closed(false)
                 .workers(1)

@@ -11,7 +11,7 @@ use super::extractors::{LoopbackPeer, SandboxIdempotencyKey};
 use super::faults::Faults;
 use super::ledger::{ChargeResult, RefundResult, SandboxLedger};
 use super::requests::{ChargeRequest, RefundRequest};
-use crate::resilience::lock::lock;
+use crate::resilience::mutex::lock;
 
 /// A request is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;

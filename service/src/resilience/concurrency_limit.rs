@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lock::lock;
+use super::mutex::lock;
 use crate::config::LoadSheddingConfig;
 use crate::telemetry::metrics::InFlightMetrics;
 
