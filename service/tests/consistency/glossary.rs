@@ -1,6 +1,6 @@
 //! The glossary: one line per term, in alphabetical order, with links that lead to files.
 
-use super::project::{pages, root};
+use super::project_files::{pages, root};
 
 const PAGE: &str = "docs/glossary.md";
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::project::{OPERATIONS, numbers_after, pages, root};
+use super::project_files::{OPERATIONS, numbers_after, pages, root};
 
 const PAGE: &str = "deploy/compose/edge/index.html";
 

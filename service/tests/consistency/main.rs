@@ -15,15 +15,15 @@
 mod support;
 
 mod architecture;
-mod commands;
+mod ci_commands;
 mod glossary;
 mod landing_page;
 mod metrics;
 mod paths;
 mod ports;
 mod problems;
-mod program;
-mod project;
+mod cli_output;
+mod project_files;
 mod readme;
 mod runbooks;
-mod variables;
+mod environment_variables;

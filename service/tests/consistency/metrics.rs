@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::program::run_json;
-use super::project::{OPERATIONS, find_words};
+use super::cli_output::run_json;
+use super::project_files::{OPERATIONS, find_words};
 
 #[test]
 fn every_metric_is_registered() {

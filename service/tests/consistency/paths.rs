@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::program::run_json;
-use super::project::{OPERATIONS, ProjectFile, pages};
+use super::cli_output::run_json;
+use super::project_files::{OPERATIONS, ProjectFile, pages};
 
 /// What the listeners for operators answer to, from where it is routed.
 fn admin_paths() -> BTreeSet<String> {

@@ -1,7 +1,7 @@
 //! Ports: what is published, scraped, proxied to or let in is what the program listens on.
 
-use super::program::Schema;
-use super::project::{OPERATIONS, numbers_after, pages};
+use super::cli_output::Schema;
+use super::project_files::{OPERATIONS, numbers_after, pages};
 
 /// Where the program's ports stand for themselves: the file, what stands before them, and whose they are.
 const PORT_LISTS: &[(&str, &str, &[&str])] = &[

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use orderly::config;
 
-use super::program::run_json;
+use super::cli_output::run_json;
 
 const HEADINGS: [&str; 4] = [
     "Symptom",

@@ -29,7 +29,7 @@ mod support;
 mod environment;
 mod load;
 
-mod clients;
+mod overload;
 mod gateway;
 mod postgres;
 mod redis;

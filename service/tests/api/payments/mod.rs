@@ -2,6 +2,6 @@
 
 mod circuit_breaker;
 mod lease_release;
-mod logging;
+mod retry_logging;
 mod settlement;
 mod workers;

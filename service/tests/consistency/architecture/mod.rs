@@ -5,13 +5,13 @@
 //! `super::` as lead out of its own module, in `use` lines and in the midst of code. Comments and tests do not count.
 
 mod checker_tests;
-mod reader;
+mod module_imports;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use reader::{contains_path, files, named_modules, tokens, without_comments, without_tests};
+use module_imports::{contains_path, files, named_modules, tokens, without_comments, without_tests};
 
 /// A module, its layer, and the modules of its own layer that it may import. It may import every
 /// layer below.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::project::{ProjectFile, pages, root};
+use super::project_files::{ProjectFile, pages, root};
 
 /// Where commands are recommended to readers.
 const DOCUMENTATION: &[&str] = &[

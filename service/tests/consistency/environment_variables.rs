@@ -1,7 +1,7 @@
 //! Environment variables.
 
-use super::program::Schema;
-use super::project::{TEXTS, find_words};
+use super::cli_output::Schema;
+use super::project_files::{TEXTS, find_words};
 
 /// Variables that are no settings, each with the file that reads it.
 const OTHER_VARIABLES: &[(&str, &str)] = &[
