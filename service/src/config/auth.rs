@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{not_blank, section, within};
+use super::section::{not_blank, section, in_range};
 
 section! {
     /// How passwords are hashed and access tokens are signed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// When a breaker opens, and how it finds out that it may close again. The same for every breaker.

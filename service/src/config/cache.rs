@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{not_blank, section, within};
+use super::section::{not_blank, section, in_range};
 
 section! {
     /// The cache of products: in the process, and in Redis if there is one. Orders are never decided from it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 use super::ssl_mode::SslMode;
 use super::{ConfigError, Secret};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{not_blank, section, within};
+use super::section::{not_blank, section, in_range};
 
 section! {
     /// The relay that moves events from the outbox table to a Redis stream.

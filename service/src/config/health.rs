@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// What the admin listener's probes look at, and from where on something is worth a word.

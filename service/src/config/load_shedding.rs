@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// The limit on requests in flight, which adapts to how long they take.

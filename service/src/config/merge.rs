@@ -15,7 +15,7 @@ use super::error::ConfigProblem;
 use super::keys::{keys, leaf_mut};
 use super::layers::LayerValue;
 use super::setting_values::{
-    allowed_range, coerce, default_value, describe_expected_type, display_value, validation_error,
+    allowed_range, coerce, default_value, describe_expected_type, redacted_value, validation_error,
 };
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, Settings};
@@ -81,7 +81,7 @@ impl Merge {
             ));
         };
         let value = coerce(value, &default_value(key));
-        let message = format!("is {}", display_value(key, &value));
+        let message = format!("is {}", redacted_value(key, &value));
         *leaf = value;
         let settings = match Settings::deserialize(&tree) {
             Ok(settings) => settings,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// How a repeated order is recognised by its `Idempotency-Key`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{is_url_without_credentials, section, within};
+use super::section::{is_url_without_credentials, section, in_range};
 
 section! {
     /// The payment gateway and the job that calls it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Network;
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// How many requests one client may make, by class: see `docs/rate-limits.md`. Each class has a rate, at which the

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// Redis: the event stream. Orders are taken without it.

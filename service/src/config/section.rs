@@ -97,7 +97,7 @@ macro_rules! sections {
 pub(super) use sections;
 
 /// A check that a value lies in a range, both ends included. The message is the fix, so it names both ends.
-pub(super) fn within<T: PartialOrd + Debug>(
+pub(super) fn in_range<T: PartialOrd + Debug>(
     allowed: RangeInclusive<T>,
 ) -> impl Fn(&T, &()) -> garde::Result {
     move |value, ()| {

@@ -82,7 +82,7 @@ pub(super) fn coerce(value: Value, default: &Value) -> Value {
 }
 
 /// A value as a message may show it.
-pub(super) fn display_value(key: &str, value: &Value) -> String {
+pub(super) fn redacted_value(key: &str, value: &Value) -> String {
     let text = value.to_string();
     // A URL with a password, put under a key that is not meant for secrets.
     let has_credentials = text.contains("://") && text.contains('@');

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{section, within};
+use super::section::{section, in_range};
 
 section! {
     /// Deadlines of the shutdown's phases, in their order; together they must fit into `grace_period`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{is_url_without_credentials, section, within};
+use super::section::{is_url_without_credentials, section, in_range};
 
 section! {
     /// Where traces go, and how many of them.

@@ -14,7 +14,7 @@ pub struct OrderEvent {
     /// Whose event it is.
     pub order_id: OrderId,
     /// What happened, such as `order.paid`.
-    pub kind: String,
+    pub event_type: String,
     /// The order after it happened, as JSON.
     pub(crate) data: String,
     pub(crate) occurred_at: DateTime<Utc>,
@@ -31,14 +31,14 @@ impl OrderEvent {
         Self {
             id: new_v7(now),
             order_id,
-            kind: event_kind(status).to_owned(),
+            event_type: event_type_of(status).to_owned(),
             data,
             occurred_at: now,
         }
     }
 }
 
-fn event_kind(status: OrderStatus) -> &'static str {
+fn event_type_of(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Pending => "order.placed",
         OrderStatus::Paid => "order.paid",

@@ -31,7 +31,7 @@ pub(super) fn to_json(event: &OrderEvent) -> serde_json::Result<String> {
         specversion: "1.0",
         id: event.id,
         source: "/v1/orders",
-        kind: &event.kind,
+        kind: &event.event_type,
         subject: event.order_id.to_string(),
         time: event
             .occurred_at

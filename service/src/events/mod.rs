@@ -42,7 +42,7 @@ impl Publisher {
             Self::Redis(stream) => stream.publish(events).await,
             Self::Log => {
                 for event in events {
-                    tracing::debug!(kind = event.kind, order_id = %event.order_id, "event published");
+                    tracing::debug!(kind = event.event_type, order_id = %event.order_id, "event published");
                 }
                 Ok(())
             }

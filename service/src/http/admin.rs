@@ -93,7 +93,7 @@ async fn check_readiness(state: web::Data<AdminState>) -> HttpResponse {
     let reason = match state.readiness.state() {
         LifecycleState::Starting => Some("starting".to_owned()),
         LifecycleState::Stopping => Some("shutting down".to_owned()),
-        LifecycleState::Ready => first_unhealthy_check(&state.health.essential_report().await),
+        LifecycleState::Ready => not_ready_reason(&state.health.essential_report().await),
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),
@@ -103,7 +103,7 @@ async fn check_readiness(state: web::Data<AdminState>) -> HttpResponse {
 }
 
 /// What can't be done without and is gone.
-fn first_unhealthy_check(report: &HealthReport) -> Option<String> {
+fn not_ready_reason(report: &HealthReport) -> Option<String> {
     report
         .checks
         .iter()

@@ -58,10 +58,10 @@ async fn measure(
 
     let gauge = |state| queues.payment_jobs.with_label_values(&[state]);
     gauge("waiting").set(jobs.waiting);
-    gauge("dead_lettered").set(jobs.dead);
+    gauge("dead_lettered").set(jobs.dead_lettered);
     queues.outbox_events.set(events);
     Ok(OldestPending {
-        job: jobs.oldest,
+        job: jobs.oldest_created_at,
         event: oldest_event,
     })
 }

@@ -33,7 +33,7 @@ pub(crate) async fn append(
         .values((
             outbox::event_id.eq(event.id),
             outbox::order_id.eq(event.order_id.0),
-            outbox::kind.eq(&event.kind),
+            outbox::kind.eq(&event.event_type),
             outbox::data.eq(&event.data),
             outbox::occurred_at.eq(event.occurred_at),
             outbox::trace_context.eq(trace_context::current_traceparent()),
@@ -89,7 +89,7 @@ pub(crate) async fn list_oldest(
                 let event = OrderEvent {
                     id,
                     order_id: OrderId(order_id),
-                    kind,
+                    event_type: kind,
                     data,
                     occurred_at,
                 };

@@ -118,11 +118,11 @@ pub(crate) async fn lease(
 }
 
 /// Deletes a job that is done. `false`: the lease was lost, the job stays.
-pub(crate) async fn finish(
+pub(crate) async fn complete(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
 ) -> Result<bool, StorageError> {
-    Ok(diesel::delete(with_lease(job)).execute(conn).await? == 1)
+    Ok(diesel::delete(where_lease_held(job)).execute(conn).await? == 1)
 }
 
 /// Gives a job back, due again after `delay`.
@@ -132,7 +132,7 @@ pub(crate) async fn reschedule(
     delay: Duration,
     error: &str,
 ) -> Result<(), StorageError> {
-    diesel::update(with_lease(job))
+    diesel::update(where_lease_held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::run_at.eq(db_now() + interval(delay).into_sql::<Interval>()),
@@ -150,7 +150,7 @@ pub(crate) async fn release(
     job: &LeasedJob,
     delay: Duration,
 ) -> Result<(), StorageError> {
-    diesel::update(with_lease(job))
+    diesel::update(where_lease_held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::attempts.eq(payment_jobs::attempts - 1),
@@ -167,7 +167,7 @@ pub(crate) async fn dead_letter(
     job: &LeasedJob,
     error: &str,
 ) -> Result<(), StorageError> {
-    diesel::update(with_lease(job))
+    diesel::update(where_lease_held(job))
         .set((
             payment_jobs::lease_token.eq(None::<Uuid>),
             payment_jobs::dead_at.eq(db_now().nullable()),
@@ -192,7 +192,7 @@ type LeaseFilter = diesel::dsl::Filter<
     diesel::dsl::Eq<payment_jobs::lease_token, Option<Uuid>>,
 >;
 
-fn with_lease(job: &LeasedJob) -> LeaseFilter {
+fn where_lease_held(job: &LeasedJob) -> LeaseFilter {
     payment_jobs::table
         .find(job.order_id.0)
         .filter(payment_jobs::lease_token.eq(Some(job.token)))
@@ -201,7 +201,7 @@ fn with_lease(job: &LeasedJob) -> LeaseFilter {
 /// Takes back the charge of an order that was cancelled, in the transaction that
 /// cancels it. A charge that no worker ever began is deleted. One that may be
 /// under way becomes a refund, due now, and the worker's lease is void.
-pub(crate) async fn cancel(
+pub(crate) async fn cancel_or_refund(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
 ) -> Result<(), StorageError> {
@@ -229,9 +229,9 @@ pub(crate) async fn cancel(
 pub(crate) struct QueueDepth {
     /// Jobs that wait; dead ones are not counted.
     pub(crate) waiting: i64,
-    pub(crate) dead: i64,
+    pub(crate) dead_lettered: i64,
     /// Since when the oldest one waits.
-    pub(crate) oldest: Option<DateTime<Utc>>,
+    pub(crate) oldest_created_at: Option<DateTime<Utc>>,
 }
 
 pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<QueueDepth, StorageError> {
@@ -247,7 +247,7 @@ pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<QueueDepth, St
         .await?;
     Ok(QueueDepth {
         waiting,
-        dead,
-        oldest,
+        dead_lettered: dead,
+        oldest_created_at: oldest,
     })
 }

@@ -88,7 +88,7 @@ pub(crate) async fn insert(
         unit_prices: lines.iter().map(|line| line.unit_price.minor()).collect(),
         line_totals: lines.iter().map(|line| line.line_total.minor()).collect(),
         event_id: event.id,
-        event_kind: &event.kind,
+        event_kind: &event.event_type,
         event_data: &event.data,
         key: key.as_str(),
         response_body,

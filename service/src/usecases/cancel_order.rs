@@ -38,7 +38,7 @@ pub(crate) async fn cancel_order(
         change_status(conn, &mut order, status, now).await?;
         invalidation.add(order.lines.iter().map(|line| line.product_id));
         stock::restock(conn, &order.lines, now).await?;
-        payment_jobs::cancel(conn, id).await?;
+        payment_jobs::cancel_or_refund(conn, id).await?;
         Ok::<_, UseCaseError>(order)
     })
     .await;

@@ -52,7 +52,7 @@ pub(crate) async fn settle_charge(
                 }
             }
         }
-        payment_jobs::finish(conn, job).await?;
+        payment_jobs::complete(conn, job).await?;
         Ok::<_, UseCaseError>(())
     })
     .await;
@@ -70,6 +70,6 @@ pub(crate) async fn settle_refund(
     job: &LeasedJob,
 ) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
-    payment_jobs::finish(&mut conn, job).await?;
+    payment_jobs::complete(&mut conn, job).await?;
     Ok(())
 }
