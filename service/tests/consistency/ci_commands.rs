@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::project_files::{ProjectFile, pages, root};
+use super::project_files::{ProjectFile, read_files, root};
 
 /// Where commands are recommended to readers.
 const DOCUMENTATION: &[&str] = &[
@@ -34,7 +34,7 @@ fn target(text: &str) -> Option<&str> {
 
 /// The targets with a help text.
 fn listed_targets() -> BTreeSet<String> {
-    let makefile = pages(&["Makefile"]).pop().unwrap().text;
+    let makefile = read_files(&["Makefile"]).pop().unwrap().text;
     let rules = makefile.lines().filter(|line| line.contains(" ## "));
     rules
         .filter_map(|line| line.split_once(':'))
@@ -46,7 +46,7 @@ fn listed_targets() -> BTreeSet<String> {
 /// Each `make TARGET` in quotes or in a block of commands, with its place.
 fn documented_targets() -> BTreeMap<String, String> {
     let mut targets = BTreeMap::new();
-    for page in pages(DOCUMENTATION) {
+    for page in read_files(DOCUMENTATION) {
         let mut is_in_block = false;
         for (number, line) in page.text.lines().enumerate() {
             is_in_block ^= line.starts_with("```");
@@ -74,7 +74,7 @@ fn commands(page: &ProjectFile) -> impl Iterator<Item = &str> {
 }
 
 fn targets_of_pipelines() -> BTreeSet<String> {
-    let mut sources = pages(PIPELINES);
+    let mut sources = read_files(PIPELINES);
     let scripts: Vec<String> = sources
         .iter()
         .flat_map(commands)
@@ -83,7 +83,7 @@ fn targets_of_pipelines() -> BTreeSet<String> {
         .map(str::to_owned)
         .collect();
     let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
-    sources.extend(pages(&scripts));
+    sources.extend(read_files(&scripts));
     let commands = sources.iter().flat_map(commands);
     commands.filter_map(target).map(str::to_owned).collect()
 }
@@ -107,7 +107,7 @@ fn ci_runs_every_documented_target() {
 #[test]
 fn every_documented_ops_check_exists() {
     let mut found = 0;
-    for page in pages(DOCUMENTATION) {
+    for page in read_files(DOCUMENTATION) {
         for (number, line) in page.text.lines().enumerate() {
             if let Some((_, rest)) = line.split_once("make ops-check ARGS=") {
                 let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');

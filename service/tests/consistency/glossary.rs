@@ -1,12 +1,12 @@
 //! The glossary: one line per term, in alphabetical order, with links that lead to files.
 
-use super::project_files::{pages, root};
+use super::project_files::{read_files, root};
 
 const PAGE: &str = "docs/glossary.md";
 
 /// The cells of each line of the table, without its heading.
 fn lines() -> Vec<Vec<String>> {
-    let page = pages(&[PAGE]).pop().unwrap();
+    let page = read_files(&[PAGE]).pop().unwrap();
     let table = page.text.lines().filter(|line| line.starts_with("| "));
     let lines = table.skip(1);
     lines

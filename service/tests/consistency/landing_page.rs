@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::project_files::{OPERATIONS, numbers_after, pages, root};
+use super::project_files::{DEPLOYMENT_PATHS, numbers_after, read_files, root};
 
 const PAGE: &str = "deploy/compose/edge/index.html";
 
 fn text(file: &str) -> String {
-    pages(&[file]).pop().unwrap().text
+    read_files(&[file]).pop().unwrap().text
 }
 
 /// What stands between the two, each time.
@@ -29,7 +29,7 @@ fn linked_ports_match_published_ports() {
         .into_iter()
         .collect();
     assert_eq!(published, linked);
-    for page in pages(&[OPERATIONS, &["scripts/demo.sh", "scripts/test-demo.sh"]].concat()) {
+    for page in read_files(&[DEPLOYMENT_PATHS, &["scripts/demo.sh", "scripts/test-demo.sh"]].concat()) {
         for port in numbers_after(&page.text, "http://localhost:") {
             assert!(published.contains(&port), "{}: port {port}", page.path);
         }
@@ -65,7 +65,7 @@ fn every_login_exists_in_seed() {
     let listed: BTreeSet<_> = listed.map(|pair| (pair[0], pair[1])).collect();
     assert_eq!(users, listed);
 
-    for page in pages(&["README.md", "deploy/compose", "scripts"]) {
+    for page in read_files(&["README.md", "deploy/compose", "scripts"]) {
         for login in between(&page.text, "{\"email\":\"", "\"}") {
             if let Some(pair) = login.split_once("\",\"password\":\"")
                 && pair.0.contains("example.com")

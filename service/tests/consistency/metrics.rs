@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::cli_output::run_json;
-use super::project_files::{OPERATIONS, find_words};
+use super::project_files::{DEPLOYMENT_PATHS, find_words};
 
 #[test]
 fn every_metric_is_registered() {
@@ -14,7 +14,7 @@ fn every_metric_is_registered() {
     let is_metric = |word: &str| word.matches('_').count() > 1;
     let known = series(&run_json(&["metrics", "--json"]));
     for prefix in ["orderly_", "process_"] {
-        let mut named = find_words(OPERATIONS, prefix, may_be);
+        let mut named = find_words(DEPLOYMENT_PATHS, prefix, may_be);
         named.retain(|(word, _)| is_metric(word));
         assert!(!named.is_empty(), "no metric found with prefix {prefix}");
         let unknown: Vec<_> = (named.iter().filter(|(word, _)| !known.contains(word))).collect();

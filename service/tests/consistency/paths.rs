@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::cli_output::run_json;
-use super::project_files::{OPERATIONS, ProjectFile, pages};
+use super::project_files::{DEPLOYMENT_PATHS, ProjectFile, read_files};
 
 /// What the listeners for operators answer to, from where it is routed.
 fn admin_paths() -> BTreeSet<String> {
-    let sources = pages(&[
+    let sources = read_files(&[
         "service/src/http/admin.rs",
         "service/src/payments/sandbox/routes.rs",
     ]);
@@ -29,7 +29,7 @@ fn every_probed_or_scraped_path_exists() {
         "{known:?}"
     );
     let mut found = BTreeSet::new();
-    for page in pages(OPERATIONS) {
+    for page in read_files(DEPLOYMENT_PATHS) {
         let is_monitor = page.text.contains("kind: ServiceMonitor");
         let lines: Vec<&str> = page.text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
@@ -79,7 +79,7 @@ const API_CALLERS: &[&str] = &[
 fn every_called_api_path_is_documented() {
     let document = run_json(&["openapi"]);
     let mut found = 0;
-    for page in pages(API_CALLERS) {
+    for page in read_files(API_CALLERS) {
         for (number, line) in page.text.lines().enumerate() {
             for (at, _) in line.match_indices("/v1/") {
                 let end = line[at..].find(|c: char| !is_path_char(c));

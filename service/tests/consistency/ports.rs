@@ -1,7 +1,7 @@
 //! Ports: what is published, scraped, proxied to or let in is what the program listens on.
 
 use super::cli_output::Schema;
-use super::project_files::{OPERATIONS, numbers_after, pages};
+use super::project_files::{DEPLOYMENT_PATHS, numbers_after, read_files};
 
 /// Where the program's ports stand for themselves: the file, what stands before them, and whose they are.
 const PORT_LISTS: &[(&str, &str, &[&str])] = &[
@@ -45,7 +45,7 @@ fn port_of(schema: &Schema, listener: &str) -> String {
 fn every_opened_port_is_listened_on() {
     let schema = Schema::get();
     for (file, before, listeners) in PORT_LISTS {
-        let opened: Vec<String> = (pages(&[file]).iter())
+        let opened: Vec<String> = (read_files(&[file]).iter())
             .flat_map(|page| numbers_after(&page.text, before))
             .collect();
         let known = listeners.iter().map(|listener| port_of(&schema, listener));
@@ -70,7 +70,7 @@ fn every_service_address_has_a_listening_port() {
     let schema = Schema::get();
     let may_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     let mut checked = 0;
-    for page in pages(OPERATIONS) {
+    for page in read_files(DEPLOYMENT_PATHS) {
         for beginning in ["orderly", "gateway", "sandbox-gateway"] {
             for (word, place) in page.words(beginning, may_be) {
                 let Some((host, port)) = word.rsplit_once(':') else {

@@ -20,7 +20,7 @@ pub const TEXTS: &[&str] = &[
 ];
 
 /// Where the program is run and watched.
-pub const OPERATIONS: &[&str] = &["deploy", "docker-compose.yml", "observability"];
+pub const DEPLOYMENT_PATHS: &[&str] = &["deploy", "docker-compose.yml", "observability"];
 
 /// A file with its text.
 pub struct ProjectFile {
@@ -34,7 +34,7 @@ pub fn root() -> PathBuf {
 }
 
 /// All text files in these places, which are files or folders. One that is not there has none.
-pub fn pages(places: &[&str]) -> Vec<ProjectFile> {
+pub fn read_files(places: &[&str]) -> Vec<ProjectFile> {
     let mut found = Vec::new();
     for place in places {
         collect(&root().join(place), &mut found);
@@ -48,7 +48,7 @@ pub fn find_words(
     beginning: &str,
     may_be: fn(char) -> bool,
 ) -> Vec<(String, String)> {
-    let pages = pages(places);
+    let pages = read_files(places);
     let words = pages.iter().flat_map(|page| page.words(beginning, may_be));
     words.collect()
 }

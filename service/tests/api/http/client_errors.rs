@@ -26,7 +26,7 @@ async fn post_text(
 }
 
 /// A registration with spaces at its end, of `bytes` in all.
-fn registration_of(bytes: usize) -> String {
+fn padded_registration(bytes: usize) -> String {
     let password = crate::support::fixtures::PASSWORD;
     let body = json!({"email": "ada@example.com", "password": password, "name": "Ada"});
     let mut text = body.to_string();
@@ -70,7 +70,7 @@ async fn rejects_malformed_json_with_400() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_other_content_types_with_415() {
     let app = TestApp::start().await;
-    let body = registration_of(0);
+    let body = padded_registration(0);
     for content_type in [
         None,
         Some("text/plain"),
@@ -95,7 +95,7 @@ async fn rejects_other_content_types_with_415() {
 async fn rejects_body_over_limit_with_413() {
     let app = TestApp::start().await;
     let json = Some("application/json");
-    let over = registration_of(LIMIT + 1);
+    let over = padded_registration(LIMIT + 1);
     let response = post_text(&app, "/v1/users", json, &over).await;
     response.expect_problem(413, "body-too-large");
     // Without its length told in advance, it is counted as it comes.
@@ -103,7 +103,7 @@ async fn rejects_body_over_limit_with_413() {
     assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
     assert!(response.contains("application/problem+json") && response.contains("/body-too-large"));
 
-    let at_the_limit = registration_of(LIMIT);
+    let at_the_limit = padded_registration(LIMIT);
     assert_eq!(at_the_limit.len(), LIMIT);
     let response = post_chunked(&app, "/v1/users", &at_the_limit).await;
     assert!(response.starts_with("HTTP/1.1 201 "), "{response}");

@@ -16,7 +16,7 @@ use orderly::storage::idempotency;
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
 /// The answer to a request, which must be the stored one.
-async fn replayed(request: RequestBuilder, token: &str, first: &TestResponse) {
+async fn assert_replays_response(request: RequestBuilder, token: &str, first: &TestResponse) {
     let replay = send(request, token).await;
     assert_eq!(replay.status, 201, "{}", replay.text);
     assert_eq!(replay.header("idempotent-replayed"), Some("true"));
@@ -37,11 +37,11 @@ async fn replays_stored_response_after_order_was_paid() {
     let first = send(request(), &customer).await;
     let order = first.expect(201);
     assert_eq!(first.header("idempotent-replayed"), None);
-    replayed(request(), &customer, &first).await;
+    assert_replays_response(request(), &customer, &first).await;
 
     app.restore_gateway().await;
     app.wait_for_order_status(&customer, &order, "paid").await;
-    replayed(request(), &customer, &first).await;
+    assert_replays_response(request(), &customer, &first).await;
     assert_eq!(first.json()["status"], "pending");
 
     assert_eq!(app.database.count_rows("orders").await, 1);
@@ -50,7 +50,7 @@ async fn replays_stored_response_after_order_was_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejects_second_use_of_key_with_other_body() {
+async fn rejects_reused_key_with_different_body() {
     let app = TestApp::start().await;
     let admin = app.create_admin().await;
     let (one, two) = (
@@ -72,7 +72,7 @@ async fn rejects_second_use_of_key_with_other_body() {
         "\n{{ \"lines\" : [ {{\"quantity\":2, \"product_id\":\"{}\"}},\t{{\"product_id\":\"{b}\",\"quantity\":1}} ] }}",
         a.to_uppercase()
     );
-    replayed(text(other_layout), &customer, &first).await;
+    assert_replays_response(text(other_layout), &customer, &first).await;
 
     for other in [
         vec![(&one, 1), (&two, 1)],
@@ -120,7 +120,7 @@ async fn failed_order_releases_its_key() {
     restocked.expect(200);
     let first = send(request(), &customer).await;
     first.expect(201);
-    replayed(request(), &customer, &first).await;
+    assert_replays_response(request(), &customer, &first).await;
     app.finish().await;
 }
 
@@ -205,7 +205,7 @@ async fn deletes_expired_keys_only() {
             .unwrap()
     };
     assert_eq!(delete(23).await, 0);
-    replayed(request(), &customer, &first).await;
+    assert_replays_response(request(), &customer, &first).await;
     assert_eq!(delete(25).await, 1);
     let new_order = send(request(), &customer).await;
     assert_eq!(new_order.header("idempotent-replayed"), None);

@@ -9,7 +9,7 @@ use crate::support::app::{TestApp, send};
 use crate::support::fixtures::id;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn placed_order_keeps_prices_at_placement() {
+async fn placing_order_reserves_stock_and_fixes_prices() {
     let app = TestApp::start().await;
     app.fail_gateway().await;
     let admin = app.create_admin().await;
@@ -107,9 +107,9 @@ async fn accepts_hundred_lines_and_largest_total() {
     assert_eq!(order["total"]["amount_minor"], 100_000);
     assert_eq!(order["lines"].as_array().unwrap().len(), 100);
 
-    let priceless = app.create_product(&admin, i64::MAX, 1).await;
+    let max_price_product = app.create_product(&admin, i64::MAX, 1).await;
     let order = app
-        .place_order(&customer, &[(&priceless, 1)])
+        .place_order(&customer, &[(&max_price_product, 1)])
         .await
         .expect(201);
     assert_eq!(order["total"]["amount_minor"], i64::MAX);
@@ -250,14 +250,14 @@ async fn rejects_invalid_order_transitions() {
     cancel.expect(200);
 
     let stock = app.stock(&product).await;
-    for (order, status, illegal) in [
+    for (order, status, invalid_transitions) in [
         (&pending, "pending", &["ship"][..]),
         (&paid, "paid", &["cancel"]),
         (&shipped, "shipped", &["cancel", "ship"]),
         (&declined, "payment_failed", &["cancel", "ship"]),
         (&cancelled, "cancelled", &["cancel", "ship"]),
     ] {
-        for name in illegal {
+        for name in invalid_transitions {
             let token = if *name == "ship" { &admin } else { &customer };
             let response = app.transition_order(token, order, name).await;
             let problem = response.expect_problem(409, "invalid-order-transition");

@@ -113,7 +113,7 @@ pub async fn notify_until_paid(app: &TestApp, customer: &str, order: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn charges_once_when_worker_dies_before_commit() {
+async fn takes_over_expired_lease_and_charges_once() {
     let app = TestApp::start_with(poll_rarely).await;
     let (customer, order) = place_order_without_notification(&app).await;
     let dying_worker = worker(&app, Duration::from_millis(500));

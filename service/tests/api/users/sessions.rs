@@ -167,7 +167,7 @@ async fn rejects_forged_tokens() {
     let copied = forger.sign(&header, &claims);
     app.get("/v1/users/me", &copied).await.expect(200);
 
-    for (what, token) in forger.forgeries(&genuine, &header, &claims) {
+    for (what, token) in forger.invalid_tokens(&genuine, &header, &claims) {
         let response = app.get("/v1/users/me", &token).await;
         assert_eq!(response.status, 401, "{what}: {}", response.text);
         response.expect_problem(401, "unauthenticated");

@@ -35,13 +35,13 @@ impl TokenForger {
     }
 
     /// Tokens of which none may be taken, for a service that has the key.
-    pub fn forgeries(
+    pub fn invalid_tokens(
         &self,
         genuine: &str,
         header: &Value,
         claims: &Value,
     ) -> Vec<(String, String)> {
-        let mut forgeries = self.other_algorithms(header, claims);
+        let mut forgeries = self.algorithm_confusion_tokens(header, claims);
         let mut add = |what: &str, token: String| forgeries.push((what.to_owned(), token));
         add("another key", Self::new().sign(header, claims));
 
@@ -91,7 +91,7 @@ impl TokenForger {
 
     /// RFC 8725, section 2.1: the token names an algorithm that the key is not
     /// for, and a careless checker believes it.
-    fn other_algorithms(&self, header: &Value, claims: &Value) -> Vec<(String, String)> {
+    fn algorithm_confusion_tokens(&self, header: &Value, claims: &Value) -> Vec<(String, String)> {
         let mut forgeries = Vec::new();
         for none in ["none", "None", "NONE", "nOnE"] {
             let unsigned = signed_part(&with(header, "alg", json!(none)), claims);
