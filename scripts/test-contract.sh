@@ -46,7 +46,7 @@ start_service() {
   # All requests come from one address. A throttled request tests nothing, so 429 is a failure here
   # (schemathesis.toml).
   local class
-  for class in READ WRITE REGISTER LOGIN ACCOUNT; do
+  for class in READ WRITE REGISTER LOGIN LOGIN_ACCOUNT; do
     export "ORDERLY__RATE_LIMIT__${class}_PER_MINUTE=6000000" "ORDERLY__RATE_LIMIT__${class}_BURST=1000000"
   done
   export ORDERLY_CONTRACT_URL=http://127.0.0.1:$ORDERLY__HTTP__PORT

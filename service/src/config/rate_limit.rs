@@ -31,9 +31,9 @@ section! {
         /// Log-ins at once, 1 to 1000000.
         login_burst: u32 = 10, within(1..=1_000_000);
         /// Log-ins to one account, from anywhere, 1 to 6000000 a minute: against many clients who try one account.
-        account_per_minute: u32 = 10, within(1..=6_000_000);
+        login_account_per_minute: u32 = 10, within(1..=6_000_000);
         /// Log-ins to one account at once, 1 to 1000000.
-        account_burst: u32 = 10, within(1..=1_000_000);
+        login_account_burst: u32 = 10, within(1..=1_000_000);
         /// Clients counted one by one in this process, for each class, 1000 to 10000000; some 50 bytes each. Those
         /// beyond share the quotas of 1024 strangers.
         max_keys: usize = 100_000, within(1_000..=10_000_000);

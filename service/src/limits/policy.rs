@@ -17,7 +17,7 @@ pub(crate) enum RequestClass {
     /// Logs in, by client.
     Login,
     /// Logs in, by account.
-    Account,
+    LoginAccount,
 }
 
 impl RequestClass {
@@ -26,7 +26,7 @@ impl RequestClass {
         Self::Write,
         Self::Register,
         Self::Login,
-        Self::Account,
+        Self::LoginAccount,
     ];
 
     /// For headers, metrics and keys.
@@ -36,13 +36,13 @@ impl RequestClass {
             Self::Write => "write",
             Self::Register => "register",
             Self::Login => "login",
-            Self::Account => "account",
+            Self::LoginAccount => "login_account",
         }
     }
 
     /// Whether passwords are at stake: then rather too few requests than too many.
     pub(crate) fn is_strict(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Account)
+        matches!(self, Self::Register | Self::Login | Self::LoginAccount)
     }
 
     pub(super) fn policy(self, config: &RateLimitConfig) -> Policy {
@@ -51,7 +51,7 @@ impl RequestClass {
             Self::Write => (config.write_per_minute, config.write_burst),
             Self::Register => (config.register_per_minute, config.register_burst),
             Self::Login => (config.login_per_minute, config.login_burst),
-            Self::Account => (config.account_per_minute, config.account_burst),
+            Self::LoginAccount => (config.login_account_per_minute, config.login_account_burst),
         };
         Policy {
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),

@@ -29,7 +29,7 @@ pub(crate) async fn log_in(
 ) -> Result<HttpResponse, Problem> {
     // Before anything is looked up or hashed, and for accounts that do not exist too.
     let key = ClientKey::for_account(&request.email);
-    limits.check(RequestClass::Account, &key).await?;
+    limits.check(RequestClass::LoginAccount, &key).await?;
     let token = log_in::log_in(&services, request.email, request.password).await?;
     Ok(HttpResponse::Created()
         // RFC 6749, section 5.1: a token must not stay in a cache.

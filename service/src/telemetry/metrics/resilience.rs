@@ -88,7 +88,7 @@ impl RateLimitMetrics {
         Ok(Self {
             rejected: counter_vec(
                 "requests_rate_limited",
-                "Requests over a rate limit, by class: read, write, register, login, account",
+                "Requests over a rate limit, by class: read, write, register, login, login_account",
                 &["class"],
             )?,
             decisions: counter_vec(

@@ -93,8 +93,8 @@ async fn trusts_forwarded_for_of_trusted_proxy_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_logins_per_account_known_or_unknown() {
     let app = start(|settings| {
-        settings.rate_limit.account_per_minute = 1;
-        settings.rate_limit.account_burst = 3;
+        settings.rate_limit.login_account_per_minute = 1;
+        settings.rate_limit.login_account_burst = 3;
         settings.rate_limit.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;

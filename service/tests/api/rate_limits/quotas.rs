@@ -25,7 +25,7 @@ pub fn raise_other_limits(settings: &mut Settings) {
     let limits = &mut settings.rate_limit;
     limits.enabled = true;
     limits.login_burst = 1000;
-    limits.account_burst = 1000;
+    limits.login_account_burst = 1000;
     limits.register_burst = 1000;
     settings.load_shedding.min_limit = 400;
     settings.load_shedding.max_limit = 400;
