@@ -31,8 +31,8 @@ esac
 # Holds the advisory lock of the outbox relay in a session of its own.
 hold_relay_lock() {
   local lock
-  lock=$(sed -n 's/^const RELAY_LOCK: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/outbox.rs)
-  [ -n "$lock" ] || die "service/src/storage/outbox.rs has no RELAY_LOCK any more"
+  lock=$(sed -n 's/^pub(super) const OUTBOX_RELAY: i64 = \(0x[0-9a-f_]*\);$/\1/p' service/src/storage/advisory_locks.rs)
+  [ -n "$lock" ] || die "service/src/storage/advisory_locks.rs has no OUTBOX_RELAY"
   # Held by a session that is idle then. One that sleeps in a statement keeps a snapshot, and with it every old
   # version of every row: both sides get slower from round to round.
   start_process psql sh -c "{ echo 'SELECT pg_advisory_lock($((${lock//_/})));'; exec sleep 86400; } | '$PG_BIN/psql' -X -q" \

@@ -92,7 +92,7 @@ mod tests {
     /// The service does not answer during the second second. In a closed model one customer
     /// would wait; here ten come meanwhile, and each waits for what is left of it.
     #[tokio::test(start_paused = true)]
-    async fn counts_a_stall_for_every_iteration_due_during_it() {
+    async fn counts_stall_for_every_iteration_due_during_it() {
         let waits = Arc::new(Mutex::new(Vec::new()));
         let stalled_at = Instant::now() + Duration::from_secs(1);
         let recovered_at = stalled_at + Duration::from_secs(1);

@@ -23,7 +23,7 @@
 //!
 //! # How to watch it break
 //!
-//! `counts_a_stall_for_every_iteration_due_during_it` in `arrival_rate.rs`. Or freeze the service during
+//! `counts_stall_for_every_iteration_due_during_it` in `arrival_rate.rs`. Or freeze the service during
 //! `make load` (`kill -STOP`), and see the p99.
 
 #![expect(

@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn excludes_the_warm_up() {
+    async fn excludes_warm_up() {
         let started_at = Instant::now() + Duration::from_secs(1);
         let recorder = Recorder::new(started_at);
         for due in [started_at - Duration::from_millis(1), started_at] {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn merges_timeline_buckets_of_a_long_run_without_loss() {
+    async fn merges_timeline_buckets_of_long_run_without_loss() {
         let started_at = Instant::now();
         let recorder = Recorder::new(started_at);
         for minute in 0..24 * 60 {

@@ -7,8 +7,8 @@ use crate::config::Settings;
 use crate::jobs::outbox_relay::OutboxRelay;
 use crate::jobs::payments::PaymentWorker;
 use crate::jobs::{
-    JobWakeups, expired_keys, idle_connections, cache_invalidations, job_notifications, queue_depth,
-    rate_limit_sweep,
+    JobWakeups, cache_invalidations, expired_keys, idle_connections, job_notifications,
+    queue_depth, rate_limit_sweep,
 };
 use crate::lifecycle::supervisor::Supervisor;
 

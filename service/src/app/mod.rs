@@ -72,7 +72,9 @@ impl App {
         )?);
         require_current_schema(&components.databases.background).await?;
         if matches!(*components.publisher, Publisher::Log) {
-            tracing::warn!("no ORDERLY__REDIS__URL: events and the cache stay in this process");
+            tracing::warn!(
+                "no ORDERLY__REDIS__URL: events go to the log, and the cache stays in this process"
+            );
         }
 
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;

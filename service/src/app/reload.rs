@@ -12,10 +12,11 @@
 //!
 //! See it break: `tests/api/operations/config_reload.rs` and `tests/process/config_reload.rs`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::components::Components;
 use crate::config::{ConfigError, Settings, changed_keys};
+use crate::resilience::mutex::lock;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::ReloadMetrics;
 
@@ -125,7 +126,7 @@ impl Reloader {
             startup_settings,
             ..
         } = &*self.0;
-        let mut current = (self.0.current_settings.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.0.current_settings);
         let mut outcome = ReloadOutcome {
             applied: changed_keys(&current, &new),
             needs_restart: changed_keys(startup_settings, &new),

@@ -186,7 +186,7 @@ async fn serves_stale_entry_while_database_is_unavailable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn does_not_serve_stale_entry_after_a_bug() {
+async fn does_not_serve_stale_entry_after_bug() {
     let fixture = CacheFixture::new();
     assert_eq!(
         fixture.get(FakeDatabase::Found(1)).await,

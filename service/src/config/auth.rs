@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{not_blank, section, in_range};
+use super::section::{in_range, not_blank, section};
 
 section! {
     /// How passwords are hashed and access tokens are signed.
@@ -19,18 +19,18 @@ section! {
         /// The `aud` claim (RFC 7519): whom the token is for.
         audience: String = "orderly-api".into(), not_blank;
         /// Memory of one hash, KiB, 19456 (OWASP's least for two iterations) to 1048576 (1 GiB).
-        hash_memory_kib: u32 = 19_456, within(19_456..=1024 * 1024);
+        hash_memory_kib: u32 = 19_456, in_range(19_456..=1024 * 1024);
         /// Passes over that memory, 2 to 10.
-        hash_iterations: u32 = 2, within(2..=10);
+        hash_iterations: u32 = 2, in_range(2..=10);
         /// Hashes computed at once, 1 to 64. Each takes a core and its memory, so a storm of log-ins queues here
         /// and does not eat the machine.
-        max_concurrent_hashes: usize = 2, within(1..=64);
+        max_concurrent_hashes: usize = 2, in_range(1..=64);
     }
     durations {
         /// How long an access token is valid, 1m to 1h. It cannot be revoked before.
-        token_lifetime = Duration::from_mins(15), within(Duration::from_mins(1)..=Duration::from_hours(1));
+        token_lifetime = Duration::from_mins(15), in_range(Duration::from_mins(1)..=Duration::from_hours(1));
         /// How long a log-in waits for a hash slot before 503, 10ms to 1m.
-        hash_queue_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        hash_queue_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{not_blank, section, in_range};
+use super::section::{in_range, not_blank, section};
 
 section! {
     /// The relay that moves events from the outbox table to a Redis stream.
@@ -10,12 +10,12 @@ section! {
         /// Key of the stream.
         stream: String = "orderly:orders".into(), not_blank;
         /// Entries the stream keeps, about, 1000 to 100000000 (`XADD … MAXLEN ~`).
-        max_length: u64 = 100_000, within(1000..=100_000_000);
+        max_length: u64 = 100_000, in_range(1000..=100_000_000);
         /// Events moved in one round, 1 to 1000.
-        batch_size: i64 = 100, within(1..=1000);
+        batch_size: i64 = 100, in_range(1..=1000);
     }
     durations {
         /// How often the relay looks for events when it has none, 10ms to 1m.
-        poll_interval = Duration::from_secs(1), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        poll_interval = Duration::from_secs(1), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{section, in_range};
+use super::section::{in_range, section};
 
 section! {
     /// The public HTTP server.
@@ -15,13 +15,13 @@ section! {
         port: u16 = 8080;
         /// Worker threads, 1 to 256. Each runs an event loop of its own. About one for two cores: the other half is
         /// taken by the main runtime, which serves the connections to Postgres and works on new orders.
-        workers: usize = 1, within(1..=256);
+        workers: usize = 1, in_range(1..=256);
         /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. As many bodies may be
         /// on their way in (over HTTP/2 a connection has several); further requests are shed. Times `body_limit_bytes`
         /// it bounds the memory that bodies take before any other limit is asked.
-        max_connections: usize = 4096, within(1..=1_000_000);
+        max_connections: usize = 4096, in_range(1..=1_000_000);
         /// Largest request body, bytes, 1024 to 1048576 (1 MiB). A larger one is answered with 413.
-        body_limit_bytes: usize = 64 * 1024, within(1024..=1024 * 1024);
+        body_limit_bytes: usize = 64 * 1024, in_range(1024..=1024 * 1024);
         /// PEM file with the server's certificate and those that lead from it to the CA. With it and `tls_key` the
         /// listener speaks TLS 1.2 and 1.3, and HTTP/2 to who asks for it; without, plain HTTP/1.1.
         tls_certificate: Option<PathBuf> = None;
@@ -34,15 +34,15 @@ section! {
     durations {
         /// How long an idle connection stays open for its next request, 1s to 10m. Longer than the idle timeout of
         /// the load balancer in front, or it sends a request down a connection that is just being closed.
-        keep_alive = Duration::from_secs(75), within(Duration::from_secs(1)..=Duration::from_mins(10));
+        keep_alive = Duration::from_secs(75), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
         /// The deadline of a request, 100ms to 5m. A client may ask for less with `x-request-timeout-ms`, never for more.
-        request_timeout = Duration::from_secs(10), within(Duration::from_millis(100)..=Duration::from_mins(5));
+        request_timeout = Duration::from_secs(10), in_range(Duration::from_millis(100)..=Duration::from_mins(5));
         /// A request that runs for longer is logged while it still runs, 10ms to 1m.
-        slow_request_threshold = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        slow_request_threshold = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long a client may take to send the body once its headers are here, 100ms to 1m (slow POST defence).
-        request_body_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
+        request_body_timeout = Duration::from_secs(5), in_range(Duration::from_millis(100)..=Duration::from_mins(1));
         /// How long a client may take to send the request line and headers, 100ms to 1m (slowloris defence).
-        request_header_timeout = Duration::from_secs(5), within(Duration::from_millis(100)..=Duration::from_mins(1));
+        request_header_timeout = Duration::from_secs(5), in_range(Duration::from_millis(100)..=Duration::from_mins(1));
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{section, in_range};
+use super::section::{in_range, section};
 
 section! {
     /// Redis: the event stream. Orders are taken without it.
@@ -16,18 +16,18 @@ section! {
     }
     durations {
         /// How long opening a connection may take, 10ms to 1m.
-        connect_timeout = Duration::from_secs(2), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        connect_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
         /// How long one command may take, 1ms to 1m.
-        response_timeout = Duration::from_millis(500), within(Duration::from_millis(1)..=Duration::from_mins(1));
+        response_timeout = Duration::from_millis(500), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
         /// Wait before connecting is tried again, 1ms to 10s; it doubles with each further attempt.
-        backoff_base = Duration::from_millis(100), within(Duration::from_millis(1)..=Duration::from_secs(10));
+        backoff_base = Duration::from_millis(100), in_range(Duration::from_millis(1)..=Duration::from_secs(10));
         /// The longest wait between two attempts to connect, 1ms to 1m; at least `backoff_base`.
-        backoff_cap = Duration::from_secs(1), within(Duration::from_millis(1)..=Duration::from_mins(1));
+        backoff_cap = Duration::from_secs(1), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
         /// TCP keepalive: the first probe after this much silence, 1s to 1h.
-        keepalive = Duration::from_secs(30), within(Duration::from_secs(1)..=Duration::from_hours(1));
+        keepalive = Duration::from_secs(30), in_range(Duration::from_secs(1)..=Duration::from_hours(1));
         /// TCP user timeout: how long sent commands may stay unacknowledged before the connection counts as broken, 1s
         /// to 10m (Linux).
-        tcp_user_timeout = Duration::from_secs(5), within(Duration::from_secs(1)..=Duration::from_mins(10));
+        tcp_user_timeout = Duration::from_secs(5), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::section::{is_url_without_credentials, section, in_range};
+use super::section::{in_range, is_url_without_credentials, section};
 
 section! {
     /// Where traces go, and how many of them.
@@ -11,11 +11,11 @@ section! {
         otlp_endpoint: String = String::new(), collector_url;
         /// Share of the traces that begin here and are exported, 0 to 1. A trace that a caller has begun is exported
         /// if the caller says so.
-        sampling_ratio: f64 = 1.0, within(0.0..=1.0);
+        sampling_ratio: f64 = 1.0, in_range(0.0..=1.0);
     }
     durations {
         /// How long the collector may take to accept a batch of spans, 10ms to 1m. No request waits for it.
-        export_timeout = Duration::from_secs(5), within(Duration::from_millis(10)..=Duration::from_mins(1));
+        export_timeout = Duration::from_secs(5), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }
 

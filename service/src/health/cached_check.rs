@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn report_is_cached_for_the_ttl() {
+    async fn report_is_cached_for_ttl() {
         let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Healthy), true);
         cached.report().await;
         advance(Duration::from_millis(999)).await;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn run_continues_when_a_caller_leaves() {
+    async fn run_continues_when_caller_leaves() {
         let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Healthy), true);
         let abandoned = timeout(Duration::from_millis(1), cached.report()).await;
         assert!(abandoned.is_err());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn abandoned_run_updates_the_gauge_and_expires() {
+    async fn abandoned_run_updates_gauge_and_expires() {
         let (cached, runs) = cached_check(FakeBehaviour::Return(HealthStatus::Degraded), true);
         let abandoned = timeout(Duration::from_millis(1), cached.report()).await;
         assert!(abandoned.is_err());

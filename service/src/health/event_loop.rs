@@ -116,7 +116,7 @@ mod tests {
     const BLOCKED_FOR: Duration = Duration::from_millis(700);
 
     #[tokio::test(start_paused = true)]
-    async fn reports_lag_during_and_once_after_a_block() {
+    async fn reports_lag_during_and_once_after_block() {
         let loops = EventLoops::default();
         tokio::spawn(loops.clone().run_probe("a"));
         sleep(TICK_INTERVAL / 2).await;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn lag_at_the_threshold_degrades_and_sets_the_gauge() {
+    fn lag_at_threshold_degrades_and_sets_gauge() {
         let limit = Duration::from_millis(250);
         let check = EventLoopCheck {
             loops: EventLoops::default(),

@@ -22,7 +22,11 @@ impl HealthCheck for JobBacklogCheck {
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
-            let QueueDepth { waiting, dead_lettered: dead, .. } = payment_jobs::depth(&mut conn).await?;
+            let QueueDepth {
+                waiting,
+                dead_lettered: dead,
+                ..
+            } = payment_jobs::depth(&mut conn).await?;
             Ok(evaluate_backlog(waiting, dead, self.limit))
         })
     }

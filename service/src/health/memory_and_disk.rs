@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn own_cgroup_falls_back_to_the_root() {
+    fn own_cgroup_falls_back_to_root() {
         let hidden = "1:name=systemd:/\n0::/kubepods/pod1/no-such-cgroup\n";
         assert_eq!(own_cgroup(hidden), Path::new(CGROUPS));
         assert_eq!(own_cgroup(""), Path::new(CGROUPS));

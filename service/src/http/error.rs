@@ -31,7 +31,7 @@ impl From<UseCaseError> for Problem {
                 "/delta",
                 ValidationError::new(ValidationCode::OutOfRange, detail),
             )]),
-            UseCaseError::StaleVersion => Self::new(
+            UseCaseError::PreconditionFailed => Self::new(
                 Kind::PreconditionFailed,
                 "read the product again, and send its new ETag in the header if-match",
             ),
@@ -125,7 +125,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn detail_adds_to_the_title() {
+    fn detail_adds_to_title() {
         let shortage = Shortage {
             line: 0,
             available: 0,
@@ -140,7 +140,7 @@ mod tests {
             UseCaseError::SkuTaken,
             UseCaseError::InsufficientStock,
             UseCaseError::StockTooLarge,
-            UseCaseError::StaleVersion,
+            UseCaseError::PreconditionFailed,
             UseCaseError::OrderRejected(OrderRejection::OutOfStock(vec![shortage])),
             UseCaseError::InvalidTransition(invalid_transition),
             UseCaseError::IdempotencyKeyReused,

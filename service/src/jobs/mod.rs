@@ -5,9 +5,9 @@
 //! run the same jobs on the same database: leases and locks there see to it that
 //! each piece of work is done by one of them at a time.
 
+pub(crate) mod cache_invalidations;
 pub(crate) mod expired_keys;
 pub(crate) mod idle_connections;
-pub(crate) mod cache_invalidations;
 pub(crate) mod job_notifications;
 pub mod outbox_relay;
 mod payment_attempt;

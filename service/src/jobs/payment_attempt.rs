@@ -124,7 +124,7 @@ impl PaymentWorker {
                 kind = job.kind.as_str(),
                 attempt = job.attempt,
                 reason,
-                retry_in_ms = delay.as_millis() as f64,
+                retry_in_ms = delay.as_millis(),
                 "a payment was put off"
             );
             return Ok("rescheduled");

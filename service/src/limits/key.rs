@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ipv6_addresses_of_one_network_share_a_key() {
+    fn ipv6_addresses_of_one_network_share_key() {
         let key = |address: &str| ClientKey::for_address(address.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn quota_is_the_burst_and_refills_one_by_one() {
+    fn quota_is_burst_and_refills_one_by_one() {
         let (limiter, clock) = limiter(3, 10);
         let decisions = [(); 4].map(|()| limiter.check(&key(1)));
         assert_eq!(
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn sweep_forgets_clients_with_a_full_quota() {
+    fn sweep_forgets_clients_with_full_quota() {
         let (limiter, clock) = limiter(1, 10);
         limiter.check(&key(1));
         clock.advance(2 * SECOND);

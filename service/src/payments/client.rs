@@ -279,7 +279,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn request_times_out_at_the_deadline() {
+    async fn request_times_out_at_deadline() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let config = PaymentsConfig {

@@ -8,8 +8,8 @@
 //!
 //! To watch it break: `service/tests/gateway`.
 
-mod gateway_span;
 mod client;
+mod gateway_span;
 mod outcome;
 mod resilient;
 pub mod sandbox;

@@ -189,7 +189,7 @@ mod tests {
     /// `CircuitOpen` gives the job its attempt back, and a charge without tries is deleted
     /// when its order is cancelled: a charge without an order.
     #[tokio::test]
-    async fn breaker_opening_before_a_retry_returns_gateway_error() {
+    async fn breaker_opening_before_retry_returns_gateway_error() {
         let gateway = gateway_at("http://127.0.0.1:1".to_owned());
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let first = gateway.refund(order_id).await;
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_flight_gauge_counts_until_the_call_is_dropped() {
+    async fn in_flight_gauge_counts_until_call_is_dropped() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let gateway = gateway_at(format!("http://{}", silent.local_addr().unwrap()));

@@ -204,7 +204,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn timeout_by_the_deadline_is_no_failure_of_redis() {
+    async fn timeout_by_deadline_is_no_failure_of_redis() {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("redis://{}/", silent.local_addr().unwrap());

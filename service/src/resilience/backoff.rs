@@ -37,7 +37,7 @@ mod tests {
     };
 
     #[test]
-    fn maximum_delay_doubles_up_to_the_cap() {
+    fn maximum_delay_doubles_up_to_cap() {
         let max_millis = |attempt| BACKOFF.delay(attempt, 1.0).as_millis();
         assert_eq!(
             [1, 2, 3, 7, 8, 99].map(max_millis),
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delay_never_exceeds_the_cap(attempt: u32, random: f64) {
+        fn delay_never_exceeds_cap(attempt: u32, random: f64) {
             prop_assert!(BACKOFF.delay(attempt, random) <= BACKOFF.cap);
         }
     }

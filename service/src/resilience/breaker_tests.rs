@@ -32,7 +32,7 @@ fn fail(breaker: &Breaker, times: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opens_at_the_failure_rate_threshold() {
+async fn opens_at_failure_rate_threshold() {
     let breaker = breaker();
     succeed(&breaker, 3);
     fail(&breaker, 2);
@@ -50,7 +50,7 @@ async fn stays_closed_below_minimum_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opens_at_the_slow_call_rate_threshold() {
+async fn opens_at_slow_call_rate_threshold() {
     let breaker = breaker();
     for _ in 0..4 {
         let permit = breaker.try_acquire().unwrap();
@@ -61,7 +61,7 @@ async fn opens_at_the_slow_call_rate_threshold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_outside_the_window_do_not_count() {
+async fn failures_outside_window_do_not_count() {
     let breaker = breaker();
     fail(&breaker, 3);
     advance(11 * SECOND).await;
@@ -114,7 +114,7 @@ async fn dropped_probe_returns_its_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ignores_calls_from_before_a_transition() {
+async fn ignores_calls_from_before_transition() {
     let breaker = breaker();
     let stale = breaker.try_acquire().unwrap();
     fail(&breaker, 4);
@@ -156,7 +156,7 @@ async fn reconfigure_to_fewer_probes_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn state_updates_the_gauge_without_a_call() {
+async fn state_updates_gauge_without_call() {
     let breaker = breaker();
     let gauge = || breaker.0.metrics.state.with_label_values(&["test"]).get();
     fail(&breaker, 4);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fast_requests_raise_the_limit_by_one_per_round_up_to_max() {
+    async fn fast_requests_raise_limit_by_one_per_round_up_to_max() {
         let limit = limit(4, 6);
         let rounds = [
             serve_round(&limit, 10).await,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_requests_lower_the_limit_once_per_round_down_to_min() {
+    async fn slow_requests_lower_limit_once_per_round_down_to_min() {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
         assert_eq!(serve_round(&limit, 200).await, 50);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failed_requests_never_raise_the_limit() {
+    async fn failed_requests_never_raise_limit() {
         let limit = limit(10, 100);
         limit.lock().limit = 50.0;
         for _ in 0..10 {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sheds_and_counts_requests_over_the_limit() {
+    async fn sheds_and_counts_requests_over_limit() {
         let limit = limit(1, 1);
         let permit = limit.try_acquire().unwrap();
         assert!(limit.try_acquire().is_none());

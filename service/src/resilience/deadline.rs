@@ -86,7 +86,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn timeout_is_bounded_by_the_deadline() {
+    async fn timeout_is_bounded_by_deadline() {
         assert_eq!(bounded_timeout(5 * SECOND), Ok(5 * SECOND), "no deadline");
         with_deadline(Instant::now() + 3 * SECOND, async {
             assert_eq!(bounded_timeout(5 * SECOND), Ok(3 * SECOND));

@@ -3,8 +3,8 @@
 pub mod backoff;
 pub mod breaker;
 mod breaker_state;
-pub mod deadline;
 pub(crate) mod concurrency_limit;
+pub mod deadline;
 pub(crate) mod mutex;
 pub mod retry;
 pub(crate) mod single_flight;

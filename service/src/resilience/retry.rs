@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retries_stay_within_the_budget() {
+    async fn retries_stay_within_budget() {
         let retry = retry(0.1);
         let mut attempts = 0;
         for _ in 0..1000 {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_retry_if_an_attempt_like_the_last_exceeds_the_deadline() {
+    async fn no_retry_if_attempt_like_last_exceeds_deadline() {
         let mut attempts = 0;
         let slow = || {
             attempts += 1;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_retry_if_the_backoff_exceeds_the_deadline() {
+    async fn no_retry_if_backoff_exceeds_deadline() {
         let retry = Retry {
             backoff: Backoff {
                 base: Duration::from_secs(3600),

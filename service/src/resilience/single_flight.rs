@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_join_the_call_in_flight() {
+    async fn callers_join_call_in_flight() {
         let fixture = SingleFlightFixture::new();
         let callers: Vec<_> = (0..100).map(|_| fixture.join_or_start()).collect();
         fixture.finish_permits.add_permits(1);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn caller_after_forget_gets_a_new_result() {
+    async fn caller_after_forget_gets_new_result() {
         let fixture = SingleFlightFixture::new();
         let before = fixture.join_or_start();
         fixture.single_flight.forget(&"key", || ());
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panic_ends_the_call_and_frees_its_key() {
+    async fn panic_ends_call_and_frees_its_key() {
         let single_flight = SingleFlight::<_, u32>::new(Handle::current());
         let crash = || async { panic!("a bug") };
         assert_eq!(

@@ -7,8 +7,8 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
-mod advisory_locks;
 mod abandoned_connection;
+mod advisory_locks;
 mod connection;
 mod connector;
 pub mod database;
@@ -18,12 +18,12 @@ pub mod idempotency;
 pub(crate) mod invariants;
 pub mod job_notifier;
 pub mod migrations;
-pub(crate) mod place_order_statement;
 pub(crate) mod orders;
 pub(crate) mod outbox;
 pub mod payment_jobs;
 pub(crate) mod payments;
 pub mod pipeline;
+pub(crate) mod place_order_statement;
 mod pool_metrics;
 pub(crate) mod products;
 mod query_summary;

@@ -1,5 +1,5 @@
 //! The tables `orders` and `order_lines`, except for the writing of a new order,
-//! which is [`order_record`](super::order_record).
+//! which is [`place_order_statement`](super::place_order_statement).
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -14,7 +14,7 @@ use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, payment_jobs, stock};
+use crate::storage::{orders, outbox, payment_jobs, stock};
 
 /// Cancels an order of the user's own and puts its stock back.
 ///
@@ -35,10 +35,11 @@ pub(crate) async fn cancel_order(
             .filter(|order| order.user_id == user_id)
             .ok_or(UseCaseError::NotFound("order"))?;
         let status = order.status.apply(OrderTransition::Cancel)?;
-        change_status(conn, &mut order, status, now).await?;
+        let event = change_status(conn, &mut order, status, now).await?;
         invalidation.add(order.lines.iter().map(|line| line.product_id));
         stock::restock(conn, &order.lines, now).await?;
         payment_jobs::cancel_or_refund(conn, id).await?;
+        outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
     .await;

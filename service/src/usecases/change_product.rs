@@ -16,7 +16,7 @@ use crate::storage::{products, stock};
 /// Changes the name or the price of a product if `version_matches` accepts its version.
 ///
 /// # Errors
-/// Returns `NotFound` if the product does not exist, and `StaleVersion` if `version_matches`
+/// Returns `NotFound` if the product does not exist, and `PreconditionFailed` if `version_matches`
 /// returns `false`.
 pub(crate) async fn change_product(
     services: &Services,
@@ -33,7 +33,7 @@ pub(crate) async fn change_product(
             .pop()
             .ok_or(UseCaseError::NotFound("product"))?;
         if !version_matches(current.version) {
-            return Err(UseCaseError::StaleVersion);
+            return Err(UseCaseError::PreconditionFailed);
         }
         if name.is_none() && price.is_none() {
             return Ok(current);

@@ -29,7 +29,7 @@ pub enum UseCaseError {
     StockTooLarge,
     /// The product has changed since the client saw it.
     #[error("the product has changed since")]
-    StaleVersion,
+    PreconditionFailed,
     /// The order can't be taken.
     #[error(transparent)]
     OrderRejected(#[from] OrderRejection),

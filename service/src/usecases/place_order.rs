@@ -15,7 +15,7 @@
 //! | 2 | claim the key | must come before anything is locked: a repeated request waits here, holding nothing |
 //! | 3 | lock the products | in id order, so that two orders never wait for each other in a circle; prices and stock are decided on in Rust |
 //! | | *the first wait* | |
-//! | 4 | write it all down | six tables in one statement (`order_record`) |
+//! | 4 | write it all down | six tables in one statement (`place_order_statement`) |
 //! | 5 | `COMMIT` | |
 //! | | *the second wait* | |
 //!

@@ -14,7 +14,7 @@ use crate::domain::order_status::OrderTransition;
 use crate::payments::ChargeOutcome;
 use crate::storage::payment_jobs::LeasedJob;
 use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, payment_jobs, payments, stock};
+use crate::storage::{orders, outbox, payment_jobs, payments, stock};
 
 /// Writes down what came of a charge: the order is paid, or it has failed and
 /// its stock goes back. If the order was cancelled meanwhile it stays so, and the
@@ -41,7 +41,7 @@ pub(crate) async fn settle_charge(
             .ok_or(UseCaseError::NotFound("order"))?;
         if let Ok(status) = order.status.apply(transition) {
             new_status = Some(status);
-            change_status(conn, &mut order, status, now).await?;
+            let event = change_status(conn, &mut order, status, now).await?;
             match outcome {
                 ChargeOutcome::Charged { charge_id } => {
                     payments::insert(conn, order.id, charge_id, order.total, now).await?;
@@ -51,6 +51,7 @@ pub(crate) async fn settle_charge(
                     stock::restock(conn, &order.lines, now).await?;
                 }
             }
+            outbox::append(conn, &event).await?;
         }
         payment_jobs::complete(conn, job).await?;
         Ok::<_, UseCaseError>(())

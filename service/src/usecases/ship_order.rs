@@ -6,8 +6,8 @@ use super::{Services, UseCaseError};
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
-use crate::storage::orders;
 use crate::storage::transaction::in_transaction;
+use crate::storage::{orders, outbox};
 
 /// Marks a paid order as shipped, whosever it is.
 ///
@@ -21,7 +21,8 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
             .await?
             .ok_or(UseCaseError::NotFound("order"))?;
         let status = order.status.apply(OrderTransition::Ship)?;
-        change_status(conn, &mut order, status, now).await?;
+        let event = change_status(conn, &mut order, status, now).await?;
+        outbox::append(conn, &event).await?;
         Ok::<_, UseCaseError>(order)
     })
     .await?;

@@ -70,7 +70,7 @@ fn accepts_equal_backoff_base_and_cap() {
 }
 
 #[test]
-fn production_requires_a_signing_key() {
+fn production_requires_signing_key() {
     let dir = config_dir("production").variable("ORDERLY_ENV", "production");
     assert_snapshot!(dir.error_message(), @"
     The configuration has 1 problem:

@@ -17,7 +17,7 @@ const DOCUMENTATION: &[&str] = &[
     "service/tests/drills",
 ];
 
-/// The pipelines. The scripts that they run count as well.
+/// The pipelines. The scripts that they run count as well, and those that these run.
 const PIPELINES: &[&str] = &[".ci/run", ".github/workflows"];
 
 fn is_part_of_target(c: char) -> bool {
@@ -73,19 +73,27 @@ fn commands(page: &ProjectFile) -> impl Iterator<Item = &str> {
     })
 }
 
-fn targets_of_pipelines() -> BTreeSet<String> {
-    let mut sources = read_files(PIPELINES);
-    let scripts: Vec<String> = sources
-        .iter()
-        .flat_map(commands)
+/// The scripts that a file runs.
+fn scripts_of(page: &ProjectFile) -> Vec<String> {
+    commands(page)
         .filter_map(|command| command.split(' ').next())
         .filter(|word| word.starts_with("scripts/") && root().join(word).is_file())
         .map(str::to_owned)
-        .collect();
-    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
-    sources.extend(read_files(&scripts));
-    let commands = sources.iter().flat_map(commands);
-    commands.filter_map(target).map(str::to_owned).collect()
+        .collect()
+}
+
+fn targets_of_pipelines() -> BTreeSet<String> {
+    let mut targets = BTreeSet::new();
+    let (mut pending, mut read) = (read_files(PIPELINES), BTreeSet::new());
+    while let Some(page) = pending.pop() {
+        targets.extend(commands(&page).filter_map(target).map(str::to_owned));
+        for script in scripts_of(&page) {
+            if read.insert(script.clone()) {
+                pending.extend(read_files(&[&script]));
+            }
+        }
+    }
+    targets
 }
 
 #[test]

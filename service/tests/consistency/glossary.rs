@@ -26,7 +26,7 @@ fn glossary_terms_are_unique_and_sorted() {
 }
 
 #[test]
-fn glossary_terms_have_a_meaning_and_an_existing_file() {
+fn glossary_terms_have_meaning_and_existing_file() {
     for line in lines() {
         assert!(line[2].ends_with('.'), "{}: {}", line[1], line[2]);
         let targets: Vec<&str> = line[4].split("](").skip(1).collect();

@@ -29,7 +29,13 @@ fn linked_ports_match_published_ports() {
         .into_iter()
         .collect();
     assert_eq!(published, linked);
-    for page in read_files(&[DEPLOYMENT_PATHS, &["scripts/demo.sh", "scripts/test-demo.sh"]].concat()) {
+    for page in read_files(
+        &[
+            DEPLOYMENT_PATHS,
+            &["scripts/demo.sh", "scripts/test-demo.sh"],
+        ]
+        .concat(),
+    ) {
         for port in numbers_after(&page.text, "http://localhost:") {
             assert!(published.contains(&port), "{}: port {port}", page.path);
         }

@@ -16,14 +16,14 @@ mod support;
 
 mod architecture;
 mod ci_commands;
+mod cli_output;
+mod environment_variables;
 mod glossary;
 mod landing_page;
 mod metrics;
 mod paths;
 mod ports;
 mod problems;
-mod cli_output;
 mod project_files;
 mod readme;
 mod runbooks;
-mod environment_variables;

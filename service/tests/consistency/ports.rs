@@ -66,7 +66,7 @@ fn listener_meant(host: &str, path: &str) -> &'static str {
 }
 
 #[test]
-fn every_service_address_has_a_listening_port() {
+fn every_service_address_has_listening_port() {
     let schema = Schema::get();
     let may_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     let mut checked = 0;

@@ -68,7 +68,7 @@ fn summary_lists_retryable_problems() {
 }
 
 #[test]
-fn table_lists_exactly_the_field_error_codes() {
+fn table_lists_exactly_field_error_codes() {
     let (_, text) = sections()
         .into_iter()
         .find(|(name, _)| *name == FIELD_ERRORS)

@@ -116,7 +116,7 @@ fn folder_table_shows_every_folder() {
 }
 
 #[test]
-fn every_claim_names_an_existing_test() {
+fn every_claim_names_existing_test() {
     let readme = read("README.md");
     let mut claims = 0;
     for (label, file) in links(&readme) {
@@ -177,7 +177,7 @@ fn banner_lists_admin_paths_and_fault_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readme_example_places_an_order() {
+async fn readme_example_places_order() {
     let database = seeded_database().await;
     let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
     let orderly = OrderlyCommand::with_database(&database)

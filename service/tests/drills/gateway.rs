@@ -89,7 +89,7 @@ async fn gateway_resetting() {
     drill("gateway_resetting", resetting).await;
 }
 
-/// `bad_day` returns when the gateway is well again.
+/// `inject_fault` returns when the gateway is well again.
 async fn drill(
     name: &'static str,
     inject_fault: impl AsyncFnOnce(&mut DrillEnvironment) -> Instant,

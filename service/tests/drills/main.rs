@@ -29,8 +29,8 @@ mod support;
 mod environment;
 mod load;
 
-mod overload;
 mod gateway;
+mod overload;
 mod postgres;
 mod redis;
 mod replicas;

@@ -87,7 +87,7 @@ fn config(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_output_contains_a_secret() {
+async fn no_output_contains_secret() {
     let database = seeded_database().await;
     let authority = CertificateAuthority::new();
     let leaf = authority.leaf();

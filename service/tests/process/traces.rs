@@ -113,8 +113,8 @@ async fn payment_trace_is_linked_to_order_trace() {
         "SELECT orders",
         "SELECT order_lines",
         "UPDATE orders",
-        "INSERT outbox",
         "INSERT payments",
+        "INSERT outbox",
         "DELETE payment_jobs",
         "COMMIT",
     ];
@@ -180,7 +180,7 @@ async fn only_server_errors_mark_span_as_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_lookup_has_a_span() {
+async fn redis_lookup_has_span() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
     let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_invalid_field() {
+    fn names_invalid_field() {
         for (body, pointer, code) in [
             ("{}", "/lines", "missing"),
             (r#"{"lines":[],"x/y":1}"#, "/x~1y", "unknown_field"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_expected_type_in_json_terms() {
+    fn names_expected_type_in_json_terms() {
         fn message<T: DeserializeOwned + std::fmt::Debug>(body: &str) -> String {
             let problem = parse::<T>(body.as_bytes()).unwrap_err();
             problem.errors[0].message.clone()

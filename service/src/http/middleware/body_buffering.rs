@@ -89,7 +89,7 @@ mod tests {
     use futures_util::{StreamExt as _, poll, stream};
 
     #[actix_web::test]
-    async fn limits_the_number_of_bodies_being_received() {
+    async fn limits_number_of_bodies_being_received() {
         let config = HttpConfig {
             max_connections: 2,
             ..HttpConfig::default()

@@ -31,11 +31,11 @@
 mod error;
 mod extractors;
 mod faults;
-mod ledger_journal;
 mod ledger;
+mod ledger_journal;
 mod requests;
-mod tcp_reset;
 mod routes;
+mod tcp_reset;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
 //! The cache never shows what is no longer so. Entries do not end by themselves within a
-//! test (`for_ever`): what changes has to be told.
+//! test (`disable_cache_expiry`): what changes has to be told.
 
 use diesel_async::RunQueryDsl as _;
 use orderly::domain::ids::ProductId;

@@ -1,5 +1,5 @@
 //! The cache: when it spares the database a read. Here entries do not end by
-//! themselves within a test (`for_ever`).
+//! themselves within a test (`disable_cache_expiry`).
 
 use diesel_async::SimpleAsyncConnection as _;
 use futures_util::future::join_all;

@@ -150,7 +150,7 @@ async fn rejects_truncated_body_with_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn returns_404_for_id_that_is_not_a_uuid() {
+async fn returns_404_for_id_that_is_not_uuid() {
     let app = TestApp::start().await;
     let admin = app.create_admin().await;
     for id in [

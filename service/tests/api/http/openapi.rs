@@ -145,7 +145,7 @@ fn documents_parameters_and_responses_of_every_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_which_operations_need_a_token() {
+async fn documents_which_operations_need_token() {
     let app = TestApp::start().await;
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {

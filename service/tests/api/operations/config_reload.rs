@@ -22,7 +22,7 @@ async fn limit(app: &TestApp) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reload_applies_safe_settings_and_reports_the_rest() {
+async fn reload_applies_safe_settings_and_reports_rest() {
     let app = TestApp::start().await;
     assert_eq!(limit(&app).await, INITIAL_LIMIT);
     let mut new = initial_settings(&app);

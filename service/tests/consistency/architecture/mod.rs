@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use module_imports::{contains_path, files, named_modules, tokens, without_comments, without_tests};
+use module_imports::{
+    contains_path, files, named_modules, tokens, without_comments, without_tests,
+};
 
 /// A module, its layer, and the modules of its own layer that it may import. It may import every
 /// layer below.
