@@ -1,5 +1,5 @@
 //! Sheds load over the limit on requests in flight; see
-//! [`crate::resilience::in_flight`].
+//! [`crate::resilience::concurrency_limit`].
 //!
 //! A rejection must cost next to nothing, or rejecting is what takes the service
 //! down: it happens before the body is parsed, the token is checked or anything is
