@@ -8,6 +8,7 @@ use super::*;
 use crate::cache::pending_invalidations::PendingInvalidations;
 use crate::config::CacheConfig;
 use crate::resilience::deadline::DeadlineExceeded;
+use FakeDatabase::{Fails, Found, Hangs, NotFound, Unavailable};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,11 +90,11 @@ impl CacheFixture {
             loads.fetch_add(1, Ordering::SeqCst);
             async move {
                 match database {
-                    FakeDatabase::Found(value) => Ok(Some(value)),
-                    FakeDatabase::NotFound => Ok(None),
-                    FakeDatabase::Unavailable => Err(TestLoadError::Unavailable),
-                    FakeDatabase::Hangs => std::future::pending().await,
-                    FakeDatabase::Fails => Err(TestLoadError::Bug),
+                    Found(value) => Ok(Some(value)),
+                    NotFound => Ok(None),
+                    Unavailable => Err(TestLoadError::Unavailable),
+                    Hangs => std::future::pending().await,
+                    Fails => Err(TestLoadError::Bug),
                 }
             }
         };
@@ -108,155 +109,107 @@ impl CacheFixture {
 
 #[tokio::test(start_paused = true)]
 async fn serves_entry_until_its_ttl_expires() {
-    let fixture = CacheFixture::new();
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
     advance(SECOND / 2).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(2)).await,
-        Ok((Some(1), false))
-    );
+    assert_eq!(cache.get(Found(2)).await, Ok((Some(1), false)));
     advance(SECOND / 2).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(3)).await,
-        Ok((Some(3), false))
-    );
-    assert_eq!(fixture.load_count(), 2);
+    assert_eq!(cache.get(Found(3)).await, Ok((Some(3), false)));
+    assert_eq!(cache.load_count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn negative_entry_expires_sooner() {
-    let fixture = CacheFixture::new();
-    assert_eq!(fixture.get(FakeDatabase::NotFound).await, Ok((None, false)));
-    assert_eq!(fixture.get(FakeDatabase::Found(1)).await, Ok((None, false)));
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(NotFound).await, Ok((None, false)));
+    assert_eq!(cache.get(Found(1)).await, Ok((None, false)));
     advance(SECOND / 2).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn reloads_invalidated_entry() {
-    let fixture = CacheFixture::new();
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
-    fixture.cache.invalidate(&"key".to_owned());
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(2)).await,
-        Ok((Some(2), false))
-    );
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
+    cache.cache.invalidate(&"key".to_owned());
+    assert_eq!(cache.get(Found(2)).await, Ok((Some(2), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn serves_stale_entry_while_database_is_unavailable() {
-    let fixture = CacheFixture::new();
+    let cache = CacheFixture::new();
     assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
+        cache.get(Unavailable).await,
         Err(TestLoadError::Unavailable)
     );
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
+    cache.cache.invalidate(&"key".to_owned());
+    assert_eq!(cache.get(Unavailable).await, Ok((Some(1), true)));
+    let load_count = cache.load_count();
+    assert_eq!(cache.get(Unavailable).await, Ok((Some(1), true)));
     assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
-    fixture.cache.invalidate(&"key".to_owned());
-    assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
-        Ok((Some(1), true))
-    );
-    let load_count = fixture.load_count();
-    assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
-        Ok((Some(1), true))
-    );
-    assert_eq!(
-        fixture.load_count(),
+        cache.load_count(),
         load_count,
         "it is not asked again at once"
     );
     advance(61 * SECOND).await;
     assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
+        cache.get(Unavailable).await,
         Err(TestLoadError::Unavailable)
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn does_not_serve_stale_entry_after_bug() {
-    let fixture = CacheFixture::new();
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Fails).await,
-        Err(TestLoadError::Bug)
-    );
+    assert_eq!(cache.get(Fails).await, Err(TestLoadError::Bug));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_first_read_waits_for_hanging_database() {
-    let fixture = CacheFixture::new();
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
     let began = Instant::now();
-    assert_eq!(fixture.get(FakeDatabase::Hangs).await, Ok((Some(1), true)));
+    assert_eq!(cache.get(Hangs).await, Ok((Some(1), true)));
     assert_eq!(began.elapsed(), 2 * SECOND, "the load_timeout");
 
     for _ in 0..8 {
         let began = Instant::now();
-        assert_eq!(fixture.get(FakeDatabase::Hangs).await, Ok((Some(1), true)));
+        assert_eq!(cache.get(Hangs).await, Ok((Some(1), true)));
         assert_eq!(began.elapsed(), Duration::ZERO);
         advance(SECOND).await;
     }
     assert!(
-        fixture.load_count() > 2,
+        cache.load_count() > 2,
         "somebody finds out whether it is back"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn second_read_after_recovery_is_fresh() {
-    let fixture = CacheFixture::new();
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(1)).await,
-        Ok((Some(1), false))
-    );
+    let cache = CacheFixture::new();
+    assert_eq!(cache.get(Found(1)).await, Ok((Some(1), false)));
     advance(SECOND).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
-        Ok((Some(1), true))
-    );
+    assert_eq!(cache.get(Unavailable).await, Ok((Some(1), true)));
     advance(SECOND).await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Found(2)).await,
-        Ok((Some(1), true))
-    );
+    assert_eq!(cache.get(Found(2)).await, Ok((Some(1), true)));
     tokio::task::yield_now().await;
-    assert_eq!(
-        fixture.get(FakeDatabase::Unavailable).await,
-        Ok((Some(2), false))
-    );
+    assert_eq!(cache.get(Unavailable).await, Ok((Some(2), false)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn jitter_spreads_expiry_of_entries() {
-    let fixture = CacheFixture::with_config(CacheConfig {
+    let cache = CacheFixture::with_config(CacheConfig {
         local_ttl: SECOND,
         ttl_jitter: 0.5,
         ..CacheConfig::default()
     });
     let began = Instant::now();
     let entry = |_| {
-        fixture
+        cache
             .cache
             .context
             .new_entry(Some(Arc::new(1)), began)
