@@ -4,28 +4,19 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// One IP address, or all that begin with the same bits (CIDR notation: RFC 4632, section 3.1; RFC 4291, section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix_bits: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Whether the address is one of the block. An IPv4 address that came in over an IPv6 socket (`::ffff:10.0.0.1`)
     /// is still that IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let difference = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                u128::from(network.to_bits() ^ address.to_bits()) << 96
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => network.to_bits() ^ address.to_bits(),
-            _ => return false,
-        };
-        difference.leading_zeros() >= self.prefix_bits.into()
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -33,27 +24,12 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parse_error = || {
+        let address = text.trim();
+        let single = || address.parse::<IpAddr>().map(IpNet::from);
+        (address.parse().or_else(|_| single())).map(Self).map_err(|_| {
             format!(
                 "{text:?} is none: expected IP addresses or CIDR blocks, such as 10.0.0.0/8,192.168.0.1"
             )
-        };
-        let (address, prefix) = match text.trim().split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text.trim(), None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| parse_error())?;
-        let all_bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            Some(prefix) => prefix.parse().map_err(|_| parse_error())?,
-            None => all_bits,
-        };
-        if prefix_bits > all_bits {
-            return Err(parse_error());
-        }
-        Ok(Self {
-            address,
-            prefix_bits,
         })
     }
 }
@@ -74,7 +50,7 @@ impl From<Network> for String {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix_bits)
+        self.0.fmt(f)
     }
 }
 
