@@ -124,7 +124,7 @@ impl PaymentWorker {
                 kind = job.kind.as_str(),
                 attempt = job.attempt,
                 reason,
-                retry_in_ms = delay.as_millis(),
+                retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 "a payment was put off"
             );
             return Ok("rescheduled");
