@@ -52,10 +52,26 @@ fn checker_finds_restricted_names() {
             0,
         ),
         ("http/routes.rs", "use diesel_async::AsyncPgConnection;", 1),
-        ("usecases/seed.rs", "diesel::sql_query(\"SELECT 1\")", 1),
-        ("storage/orders.rs", "diesel::sql_query(\"SELECT 1\")", 0),
-        ("app/mod.rs", "let url = std::env::var(\"URL\");", 2),
-        ("usecases/error.rs", "StatusCode::CONFLICT", 1),
+        (
+            "usecases/seed.rs",
+            "fn f() { diesel::sql_query(\"SELECT 1\") }",
+            1,
+        ),
+        (
+            "storage/orders.rs",
+            "fn f() { diesel::sql_query(\"SELECT 1\") }",
+            0,
+        ),
+        (
+            "app/mod.rs",
+            "fn f() { let url = std::env::var(\"URL\"); }",
+            2,
+        ),
+        (
+            "usecases/error.rs",
+            "const C: u16 = f!(StatusCode::CONFLICT);",
+            1,
+        ),
     ] {
         assert_eq!(misplaced(path, text), expected, "{path}: {text}");
     }

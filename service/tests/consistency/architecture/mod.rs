@@ -1,8 +1,8 @@
 //! The layers of `src`: which module may import which, so that the table in `src/lib.rs` stays
 //! true.
 //!
-//! Reads every source file as text and looks for the top-level modules that it names, after `crate::` or after as many
-//! `super::` as lead out of its own module, in `use` lines and in the midst of code. Comments and tests do not count.
+//! Looks in every source file for the top-level modules that it names, after `crate::` or after as many `super::` as
+//! lead out of its own module, in imports, expressions and macro calls. Comments and unit tests do not count.
 
 mod checker_tests;
 mod module_imports;
@@ -11,9 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use module_imports::{
-    contains_path, files, named_modules, tokens, without_comments, without_tests,
-};
+use module_imports::{files, find, named_modules, parse, tokens_of};
 
 /// A module, its layer, and the modules of its own layer that it may import. It may import every
 /// layer below.
@@ -99,11 +97,11 @@ const CLOCKS: &[&str] = &["Utc::now", "SystemTime", "Instant"];
 const MAX_LINES: usize = 300;
 const MAX_LINES_OF_MAIN: usize = 50;
 
-/// A source file without comments and tests.
+/// A source file without comments and unit tests.
 struct Source {
     /// Below `src`, without `.rs` and `/mod`: `http/handlers/orders`.
     module_path: String,
-    text: String,
+    tokens: Vec<String>,
 }
 
 impl Source {
@@ -111,7 +109,7 @@ impl Source {
         let module_path = path.trim_end_matches(".rs").trim_end_matches("/mod");
         Self {
             module_path: module_path.to_owned(),
-            text: without_comments(&without_tests(text)),
+            tokens: parse(text).tokens,
         }
     }
 
@@ -126,7 +124,7 @@ impl Source {
     /// Returns the imports of this file that [`LAYERS`] does not allow.
     fn forbidden_imports(&self) -> Vec<String> {
         let from = self.module();
-        named_modules(&self.module_path, &self.text)
+        named_modules(&self.module_path, &self.tokens)
             .into_iter()
             .filter(|to| from != to && !may_import(from, to))
             .map(|to| format!("{}: `{from}` may not import `{to}`", self.module_path))
@@ -135,14 +133,17 @@ impl Source {
 
     /// Returns the names in this file that are restricted to other folders.
     fn misplaced_names(&self) -> Vec<String> {
-        let mut text = self.text.clone();
-        if self.is_in(TRANSACTION_OWNERS) {
-            text = text.replace(CONNECTION_IMPORT, "");
+        let mut tokens = self.tokens.clone();
+        let import = tokens_of(CONNECTION_IMPORT);
+        if self.is_in(TRANSACTION_OWNERS)
+            && let Some(at) = find(&tokens, &import)
+        {
+            tokens.drain(at..at + import.len());
         }
-        let tokens = tokens(&text);
+        let contains = |path: &str| find(&tokens, &tokens_of(path)).is_some();
         let mut misplaced = Vec::new();
         for (words, allowed_folders, reason) in RESTRICTED_NAMES {
-            let named = words.iter().filter(|word| contains_path(&tokens, word));
+            let named = words.iter().filter(|word| contains(word));
             if !self.is_in(allowed_folders) {
                 misplaced
                     .extend(named.map(|word| format!("{}: `{word}`: {reason}", self.module_path)));
@@ -197,16 +198,17 @@ fn domain_is_pure() {
         .iter()
         .filter(|source| source.module() == "domain")
     {
-        let tokens = tokens(&source.text);
-        let foreign: Vec<String> = (tokens.windows(3))
-            .filter(|window| matches!(window[0], "use") && window[2] == "::")
-            .map(|window| window[1].to_owned())
+        let foreign: Vec<String> = (source.tokens.windows(3))
+            .filter(|window| window[0] == "use" && window[2] == "::")
+            .map(|window| window[1].clone())
             .filter(|name| {
                 !DOMAIN_CRATES.contains(&name.as_str()) && !local.contains(&name.as_str())
             })
             .collect();
         assert_none(&foreign);
-        let clocks = CLOCKS.iter().filter(|clock| contains_path(&tokens, clock));
+        let clocks = CLOCKS
+            .iter()
+            .filter(|clock| find(&source.tokens, &tokens_of(clock)).is_some());
         assert_none(
             &clocks
                 .map(|clock| format!("{}: {clock}", source.module_path))
@@ -238,7 +240,7 @@ fn crate_docs_list_layer_of_every_module() {
 fn files_are_short() {
     let long: Vec<String> = files()
         .iter()
-        .map(|(path, text)| (path, without_tests(text).lines().count()))
+        .map(|(path, text)| (path, parse(text).line_count))
         .filter(|(path, lines)| match path.as_str() {
             "main.rs" => *lines >= MAX_LINES_OF_MAIN,
             _ => *lines > MAX_LINES,
