@@ -44,6 +44,10 @@ test-contract: ## Compare the running service with its OpenAPI document; needs P
 test-backup: ## Back up a database under load, restore it elsewhere, compare
 	@scripts/with-services.sh scripts/test-backup.sh
 
+.PHONY: test-commands
+test-commands: ## Run the other documented commands in a short form, as CI does; removes .data
+	@scripts/test-commands.sh
+
 .PHONY: ops-check
 ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-systemd)
 	@scripts/ops-check.sh $(ARGS)

@@ -3,7 +3,8 @@
 #
 #   scripts/test-commands.sh
 #
-# CI calls it after the tests. It removes `.data` at the end, as `make clean-data` does.
+# `make test-commands` calls it, and CI does after the tests. It removes `.data` at the end, as
+# `make clean-data` does.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/require.sh

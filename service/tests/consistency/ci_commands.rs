@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::project_files::{ProjectFile, read_files, root};
+use super::project_files::{read_files, root};
 
 /// Where commands are recommended to readers.
 const DOCUMENTATION: &[&str] = &[
@@ -17,7 +17,7 @@ const DOCUMENTATION: &[&str] = &[
     "service/tests/drills",
 ];
 
-/// The pipelines. The scripts that they run count as well, and those that these run.
+/// The pipelines. The targets and scripts that they run count as well, and what these run.
 const PIPELINES: &[&str] = &[".ci/run", ".github/workflows"];
 
 fn is_part_of_target(c: char) -> bool {
@@ -63,8 +63,8 @@ fn documented_targets() -> BTreeMap<String, String> {
 }
 
 /// The lines of a script or a workflow, without the words in front of a command.
-fn commands(page: &ProjectFile) -> impl Iterator<Item = &str> {
-    let lines = page.text.lines().map(str::trim);
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim);
     lines.map(|line| {
         ["- run: ", "run: ", "step "]
             .iter()
@@ -73,10 +73,21 @@ fn commands(page: &ProjectFile) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The scripts that a file runs.
-fn scripts_of(page: &ProjectFile) -> Vec<String> {
-    commands(page)
-        .filter_map(|command| command.split(' ').next())
+/// The recipe of a target.
+fn recipe(target: &str) -> Option<String> {
+    let makefile = read_files(&["Makefile"]).pop().unwrap().text;
+    let (_, rest) = makefile.split_once(&format!("\n{target}:"))?;
+    let lines = rest
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('\t'));
+    Some(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The scripts that a file or a recipe runs.
+fn scripts_of(text: &str) -> Vec<String> {
+    commands(text)
+        .filter_map(|command| command.trim_start_matches('@').split(' ').next())
         .filter(|word| word.starts_with("scripts/") && root().join(word).is_file())
         .map(str::to_owned)
         .collect()
@@ -84,12 +95,19 @@ fn scripts_of(page: &ProjectFile) -> Vec<String> {
 
 fn targets_of_pipelines() -> BTreeSet<String> {
     let mut targets = BTreeSet::new();
-    let (mut pending, mut read) = (read_files(PIPELINES), BTreeSet::new());
-    while let Some(page) = pending.pop() {
-        targets.extend(commands(&page).filter_map(target).map(str::to_owned));
-        for script in scripts_of(&page) {
+    let mut pending: Vec<String> = (read_files(PIPELINES).into_iter())
+        .map(|page| page.text)
+        .collect();
+    let mut read = BTreeSet::new();
+    while let Some(text) = pending.pop() {
+        for target in commands(&text).filter_map(target) {
+            if targets.insert(target.to_owned()) {
+                pending.extend(recipe(target));
+            }
+        }
+        for script in scripts_of(&text) {
             if read.insert(script.clone()) {
-                pending.extend(read_files(&[&script]));
+                pending.extend(read_files(&[&script]).into_iter().map(|page| page.text));
             }
         }
     }
