@@ -23,7 +23,7 @@ pub enum RequestOutcome {
 /// A request that did not get what it asked for.
 #[derive(Debug)]
 pub struct RequestError {
-    /// Why.
+    /// Kind of the failure.
     pub outcome: RequestOutcome,
     /// When to come back, if the service says so.
     pub retry_after: Option<Duration>,

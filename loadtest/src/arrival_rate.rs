@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 /// When customers come.
 #[derive(Debug, Clone, Copy)]
 pub struct ConstantArrivalRate {
-    /// A second.
+    /// Iterations per second.
     pub rate: f64,
     /// For how long; `None`: until told to stop.
     pub duration: Option<Duration>,

@@ -78,7 +78,7 @@ pub struct Args {
 pub struct RunPlan {
     pub url: String,
     pub scenario: Scenario,
-    /// A second.
+    /// Iterations per second.
     pub rate: f64,
     /// How long it went on, after the warm-up.
     pub seconds: f64,

@@ -31,7 +31,7 @@ impl Quantity {
 /// One line of a request: so many of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BasketLine {
-    /// Of what.
+    /// Product to order.
     pub product_id: ProductId,
     /// How many.
     pub quantity: Quantity,

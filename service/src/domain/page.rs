@@ -72,7 +72,6 @@ pub(crate) struct PageRequest {
 impl PageRequest {
     /// Rows in a page when the client does not say.
     pub(crate) const DEFAULT_LIMIT: i64 = 20;
-    /// The largest page.
     pub(crate) const MAX_LIMIT: u8 = 100;
 
     /// Checks the `limit` of a request.

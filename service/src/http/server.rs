@@ -30,9 +30,7 @@ use crate::usecases::Services;
 
 /// What all workers share.
 pub(crate) struct ServerDependencies {
-    /// For the handlers.
     pub(crate) services: Services,
-    /// For shedding.
     pub(crate) in_flight: InFlightLimit,
     /// For closing connections when the service stops.
     pub(crate) readiness: Readiness,
@@ -40,7 +38,6 @@ pub(crate) struct ServerDependencies {
     pub(crate) connections: ConnectionTracker,
     /// For measuring how late each worker is.
     pub(crate) event_loops: EventLoops,
-    /// For rate limits.
     pub(crate) limits: RateLimits,
     /// For panics, and for the requests themselves.
     pub(crate) metrics: Metrics,

@@ -12,7 +12,6 @@ pub(crate) enum StopSignal {
 }
 
 impl StopSignal {
-    /// For logs.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",

@@ -20,7 +20,6 @@ pub enum ChargeOutcome {
 }
 
 impl ChargeOutcome {
-    /// One word for it.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Charged { .. } => "charged",
@@ -44,7 +43,6 @@ pub enum RefundOutcome {
 }
 
 impl RefundOutcome {
-    /// One word for it.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Refunded { .. } => "refunded",
@@ -69,9 +67,9 @@ pub enum GatewayError {
     /// The gateway does not accept the request as it is; a person has to look.
     #[error("the payment gateway refused the request with status {status}: {detail}")]
     Permanent {
-        /// The HTTP status.
+        /// Status of the HTTP response.
         status: u16,
-        /// The gateway's explanation.
+        /// Detail of the problem in the response.
         detail: String,
     },
 }

@@ -51,9 +51,9 @@ use crate::storage::{place_order_statement, stock};
 
 /// What a customer asks for.
 pub struct PlaceOrder {
-    /// Who.
+    /// Customer who places the order.
     pub user_id: UserId,
-    /// What.
+    /// Products and quantities, without prices.
     pub basket: Basket,
     /// Names the request, so that it can be sent again.
     pub idempotency_key: IdempotencyKey,

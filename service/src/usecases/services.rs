@@ -21,7 +21,6 @@ pub struct Services {
     pub(crate) read_retry: Retry,
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
-    /// The bounded hasher.
     pub(crate) passwords: PasswordHashingPool,
     /// Makes and checks access tokens.
     pub tokens: Arc<TokenService>,

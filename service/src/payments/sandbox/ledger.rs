@@ -47,7 +47,7 @@ pub enum EntryKind {
 /// One line of the ledger, in the file and on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
-    /// What happened.
+    /// Charge, decline, refund or void.
     pub kind: EntryKind,
     /// The entry's name: `ch_…`, `re_…`, `vo_…` or `de_…` and a UUID.
     pub id: String,
@@ -57,7 +57,6 @@ pub struct LedgerEntry {
     pub amount_minor: i64,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// When.
     pub(crate) at: DateTime<Utc>,
     /// The idempotency key of the request that did it.
     pub idempotency_key: String,
