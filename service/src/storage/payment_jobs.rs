@@ -7,7 +7,7 @@
 //! that has it now. `SKIP LOCKED` lets any number of workers lease at once
 //! without waiting for each other. The clock is Postgres' own, one for all.
 //!
-//! Run it: `tests/api/payments/workers.rs`.
+//! Run it: `tests/api/payments/leases.rs`.
 
 use std::time::Duration;
 

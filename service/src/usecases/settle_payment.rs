@@ -4,7 +4,7 @@
 //! worker asks the gateway again with the same idempotency key, is told of the
 //! same charge, and settles. So this must do no harm when it comes twice or too
 //! late: the state machine lets an order be paid once, and the job is only
-//! deleted by who holds its lease. Run it: `tests/api/payments/workers.rs`.
+//! deleted by who holds its lease. Run it: `tests/api/payments/leases.rs`.
 
 use super::clock::current_time;
 use super::commit_outcome::finish;

@@ -1,7 +1,7 @@
 //! Payments: settlement, workers and their leases, the circuit breaker, log lines.
 
 mod circuit_breaker;
-mod lease_release;
+mod leases;
 mod retry_logging;
 mod settlement;
 mod workers;

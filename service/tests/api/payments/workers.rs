@@ -1,4 +1,4 @@
-//! Workers that die, lose their lease or have to be notified.
+//! Workers: notified, polling, refunding, dead-lettering. Their leases are in `leases.rs`.
 //!
 //! The service's own worker polls once a minute here unless it is notified, and the
 //! test drives a second worker.
@@ -66,7 +66,7 @@ pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
     }
 }
 
-fn gateway(url: &str) -> ResilientGateway {
+pub fn gateway(url: &str) -> ResilientGateway {
     let settings = Settings::default();
     let config = PaymentsConfig {
         gateway_url: url.to_owned(),
@@ -93,105 +93,23 @@ fn gateway(url: &str) -> ResilientGateway {
 }
 
 /// Leases the only job there is.
-async fn lease(worker: &PaymentWorker) -> LeasedJob {
+pub async fn lease(worker: &PaymentWorker) -> LeasedJob {
     let mut leased = worker.lease(10).await;
     assert_eq!(leased.len(), 1);
     leased.remove(0)
 }
 
-async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
+pub async fn status(app: &TestApp, customer: &str, order: &Value) -> Value {
     app.get_order(customer, order).await["status"].clone()
 }
 
-/// Rings until the service's own worker, woken, has paid the order.
+/// Notifies until the service's own worker has paid the order.
 pub async fn notify_until_paid(app: &TestApp, customer: &str, order: &Value) {
     eventually("the order is paid", async || {
         app.app.services.job_notifier.notify();
         (status(app, customer, order).await == "paid").then_some(())
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn takes_over_expired_lease_and_charges_once() {
-    let app = TestApp::start_with(poll_rarely).await;
-    let (customer, order) = place_order_without_notification(&app).await;
-    let dying_worker = worker(&app, Duration::from_millis(500));
-    let job = lease(&dying_worker).await;
-    let charge = dying_worker.gateway.charge(job.order_id, job.amount).await;
-    charge.unwrap();
-    drop((dying_worker, job));
-    assert_eq!(app.ledger_of(&order), [Charge]);
-    assert_eq!(status(&app, &customer, &order).await, "pending");
-
-    notify_until_paid(&app, &customer, &order).await;
-    assert_eq!(app.ledger_of(&order), [Charge]);
-    assert_eq!(app.database.count_rows("payments").await, 1);
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn leased_job_is_not_leased_again_before_expiry() {
-    let app = TestApp::start_with(poll_rarely).await;
-    let (customer, order) = place_order_without_notification(&app).await;
-    let slow_worker = worker(&app, Duration::from_mins(10));
-    let job = lease(&slow_worker).await;
-    let other = worker(&app, Duration::from_mins(10));
-    assert!(other.lease(10).await.is_empty());
-    slow_worker.process(&job).await;
-    assert_eq!(status(&app, &customer, &order).await, "paid");
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn late_settlement_after_lost_lease_changes_nothing() {
-    let app = TestApp::start_with(poll_rarely).await;
-    let (customer, order) = place_order_without_notification(&app).await;
-    let late_worker = worker(&app, Duration::ZERO);
-    let lost_job = lease(&late_worker).await;
-    notify_until_paid(&app, &customer, &order).await;
-    let paid = app.get_order(&customer, &order).await;
-    app.database.wait_for_row_count("outbox", 0).await;
-
-    late_worker.process(&lost_job).await;
-    assert_eq!(app.get_order(&customer, &order).await, paid);
-    assert_eq!(app.ledger_of(&order), [Charge]);
-    assert_eq!(app.database.count_rows("outbox").await, 0);
-    app.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn worker_with_lost_lease_cannot_change_job() {
-    let app = TestApp::start_with(poll_rarely).await;
-    let (customer, order) = place_order_without_notification(&app).await;
-    let late_worker = worker(&app, Duration::ZERO);
-    let lost_job = lease(&late_worker).await;
-    let current_worker = worker(&app, Duration::from_mins(10));
-    let current_job = lease(&current_worker).await;
-    assert_eq!((lost_job.attempt, current_job.attempt), (1, 2));
-
-    // It can neither reschedule nor dead-letter the job: that would end the other's lease.
-    let no_gateway = PaymentWorker {
-        gateway: gateway("http://127.0.0.1:1"),
-        ..late_worker.clone()
-    };
-    let leased = format!("payment_jobs WHERE lease_token = '{}'", current_job.token);
-    let last_attempt = LeasedJob {
-        attempt: u32::MAX,
-        ..lost_job.clone()
-    };
-    for job in [&lost_job, &last_attempt] {
-        no_gateway.process(job).await;
-        assert_eq!(app.database.count_rows(&leased).await, 1);
-    }
-    // It may settle, for what the gateway said is true; the job stays with the other.
-    late_worker.process(&lost_job).await;
-    assert_eq!(status(&app, &customer, &order).await, "paid");
-    assert_eq!(app.database.count_rows(&leased).await, 1);
-    current_worker.process(&current_job).await;
-    assert_eq!(app.database.count_rows("payment_jobs").await, 0);
-    assert_eq!(app.ledger_of(&order), [Charge]);
-    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
