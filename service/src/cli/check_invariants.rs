@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::app;
 use crate::config::{self, ConfigFlags};
-use crate::payments::sandbox::LedgerEntry;
+use crate::payments::LedgerEntry;
 use crate::usecases::check_invariants::{InvariantResult, check_invariants};
 use crate::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
 

@@ -9,13 +9,11 @@
 
 mod check_invariants;
 mod config;
-mod gateway_faults;
 mod healthcheck;
 mod jobs;
 mod metrics;
 mod migrate;
 mod openapi;
-mod sandbox_gateway;
 mod seed;
 mod serve;
 mod version;
@@ -61,8 +59,6 @@ enum CliCommand {
     Metrics(metrics::Args),
     CheckInvariants(check_invariants::Args),
     Openapi(openapi::Args),
-    SandboxGateway(sandbox_gateway::Args),
-    GatewayFaults(gateway_faults::Args),
     Version(version::Args),
 }
 
@@ -89,8 +85,6 @@ async fn dispatch(command: CliCommand, flags: &ConfigFlags) -> anyhow::Result<()
         CliCommand::Metrics(args) => metrics::run(&args),
         CliCommand::CheckInvariants(args) => check_invariants::run(args, flags).await,
         CliCommand::Openapi(args) => openapi::run(args),
-        CliCommand::SandboxGateway(args) => sandbox_gateway::run(args, flags).await,
-        CliCommand::GatewayFaults(args) => gateway_faults::run(args, flags).await,
         CliCommand::Version(args) => version::run(&args),
     }
 }

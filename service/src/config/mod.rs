@@ -41,7 +41,6 @@ mod rate_limit;
 mod readers;
 mod redis;
 mod retry;
-mod sandbox_gateway;
 mod schema;
 mod secret;
 mod section;
@@ -77,7 +76,6 @@ pub use payments::PaymentsConfig;
 pub(crate) use rate_limit::RateLimitConfig;
 pub use redis::RedisConfig;
 pub(crate) use retry::RetryConfig;
-pub(crate) use sandbox_gateway::SandboxGatewayConfig;
 pub(crate) use schema::schema;
 pub(crate) use secret::Secret;
 pub(crate) use shutdown::ShutdownConfig;
@@ -96,7 +94,6 @@ section::sections! {
         orders: OrdersConfig,
         payments: PaymentsConfig,
         events: EventsConfig,
-        sandbox_gateway: SandboxGatewayConfig,
         log: LogConfig,
         telemetry: TelemetryConfig,
         rate_limit: RateLimitConfig,

@@ -1,19 +1,20 @@
-//! Payments: the client that asks a payment gateway for money, and a sandbox
-//! gateway that plays the provider's part.
+//! Payments: the client of a payment gateway.
 //!
-//! Two places that share no database must agree on whether a customer has paid,
-//! over a network that loses answers. `client.rs` explains how the service gets
-//! to one truth all the same; [`sandbox`] is a gateway that misbehaves on
-//! command, so that demos, tests and drills can prove it.
+//! Two systems that share no database must agree on whether a customer has paid, over a network
+//! that loses responses. `client.rs` explains how they agree. Demos, tests and drills prove it with
+//! the crate `sandbox-gateway`, a gateway that fails on command.
 //!
-//! To watch it break: `service/tests/gateway`.
+//! # Tests
+//!
+//! `service/tests/gateway`.
 
 mod client;
 mod gateway_span;
+mod ledger;
 mod outcome;
 mod resilient;
-pub mod sandbox;
 
 pub use client::PaymentGateway;
+pub use ledger::{EntryKind, LedgerEntry};
 pub use outcome::{ChargeOutcome, GatewayError, GatewaySetupError, RefundOutcome};
 pub use resilient::{ResilientGateway, ResilientGatewayError};

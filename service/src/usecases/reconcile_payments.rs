@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use diesel_async::AsyncPgConnection;
 
 use super::check_invariants::InvariantResult;
-use crate::payments::sandbox::{EntryKind, LedgerEntry};
+use crate::payments::{EntryKind, LedgerEntry};
 use crate::storage::error::StorageError;
 use crate::storage::invariants::{self, OrderPayment};
 
@@ -107,9 +107,6 @@ mod tests {
             id: "id".to_owned(),
             reference: "order".to_owned(),
             amount_minor,
-            currency: "EUR".to_owned(),
-            at: chrono::DateTime::UNIX_EPOCH,
-            idempotency_key: "key".to_owned(),
         };
         of.iter().map(entry).collect()
     }

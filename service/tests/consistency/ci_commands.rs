@@ -12,6 +12,7 @@ const DOCUMENTATION: &[&str] = &[
     "docs",
     "loadtest/src",
     "observability",
+    "sandbox-gateway/src",
     "scripts",
     "service/src",
     "service/tests/drills",

@@ -1,5 +1,7 @@
 //! Environment variables.
 
+use std::collections::BTreeSet;
+
 use super::cli_output::Schema;
 use super::project_files::{TEXTS, find_words};
 
@@ -43,6 +45,18 @@ fn every_variable_is_read_by_service_or_tools() {
     named.retain(|(word, _)| word != "ORDERLY_");
     assert!(named.len() > 20, "too few variables found: {named:?}");
     let unknown: Vec<_> = (named.iter().filter(|(word, _)| !is_known(word))).collect();
+    assert!(unknown.is_empty(), "read by nothing: {unknown:#?}");
+}
+
+#[test]
+fn every_sandbox_gateway_variable_is_read() {
+    // The names of the images are read by compose.
+    let readers = &["sandbox-gateway/src/cli", "docker-compose.yml"];
+    let words = |places| find_words(places, "SANDBOX_GATEWAY_", is_variable_char);
+    let known: BTreeSet<String> = words(readers).into_iter().map(|(word, _)| word).collect();
+    let named = words(TEXTS);
+    assert!(named.len() > 5, "too few variables found: {named:?}");
+    let unknown: Vec<_> = (named.iter().filter(|(word, _)| !known.contains(word))).collect();
     assert!(unknown.is_empty(), "read by nothing: {unknown:#?}");
 }
 

@@ -9,10 +9,7 @@ use super::project_files::{DEPLOYMENT_PATHS, ProjectFile, read_files};
 
 /// What the listeners for operators answer to, from where it is routed.
 fn admin_paths() -> BTreeSet<String> {
-    let sources = read_files(&[
-        "service/src/http/admin.rs",
-        "service/src/payments/sandbox/routes.rs",
-    ]);
+    let sources = read_files(&["service/src/http/admin.rs", "sandbox-gateway/src/routes.rs"]);
     let is_path = |word: &&str| word.starts_with('/') && !word.contains(' ');
     let quoted = |page: &ProjectFile| {
         let words = page.text.split('"').filter(is_path);

@@ -5,7 +5,11 @@ use super::project_files::{DEPLOYMENT_PATHS, numbers_after, read_files};
 
 /// Where the program's ports stand for themselves: the file, what stands before them, and whose they are.
 const PORT_LISTS: &[(&str, &str, &[&str])] = &[
-    ("deploy/docker/Dockerfile", "EXPOSE ", &["http", "admin"]),
+    (
+        "deploy/docker/Dockerfile",
+        "EXPOSE ",
+        &["sandbox gateway", "http", "admin"],
+    ),
     (
         "deploy/systemd/orderly.service",
         "SocketBindAllow=tcp:",
@@ -24,12 +28,12 @@ const PORT_LISTS: &[(&str, &str, &[&str])] = &[
     (
         "deploy/kubernetes/overlays/dev/sandbox-gateway.yaml",
         "containerPort: ",
-        &["sandbox_gateway"],
+        &["sandbox gateway"],
     ),
     (
         "deploy/kubernetes/overlays/dev/sandbox-gateway.yaml",
         " port: ",
-        &["sandbox_gateway"],
+        &["sandbox gateway"],
     ),
 ];
 
@@ -37,6 +41,7 @@ fn port_of(schema: &Schema, listener: &str) -> String {
     match listener {
         // What clients inside the cluster ask for, HTTP's own, which the Service leads to http.port by name.
         "service" => "80".to_owned(),
+        "sandbox gateway" => sandbox_gateway::DEFAULT_PORT.to_string(),
         listener => schema.default(&format!("{listener}.port")),
     }
 }
@@ -57,7 +62,7 @@ fn every_opened_port_is_listened_on() {
 /// serves asks the API.
 fn listener_meant(host: &str, path: &str) -> &'static str {
     if host.contains("gateway") {
-        "sandbox_gateway"
+        "sandbox gateway"
     } else if path.starts_with("observability") {
         "admin"
     } else {

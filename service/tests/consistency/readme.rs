@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::gateway::start_gateway;
 use crate::support::process::{ChildProcess, OrderlyCommand};
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 /// Where the README's lines look for the service: its default address.
 const URL: &str = "http://127.0.0.1:8080";
@@ -171,7 +172,7 @@ fn banner_lists_admin_paths_and_fault_commands() {
         assert!(banner.contains(&format!("$admin/{path}")), "{path}");
     }
     for faults in [r#"'{"error_rate": 1}'"#, "'{}'"] {
-        let command = format!("gateway-faults {faults}");
+        let command = format!("$GATEWAY faults {faults}");
         assert!(banner.contains(&command), "{command}");
     }
 }
@@ -179,7 +180,8 @@ fn banner_lists_admin_paths_and_fault_commands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readme_example_places_order() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
     let service = ServiceProcess::start(&orderly).await;

@@ -19,7 +19,7 @@ const MAX_RECOVERY: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_down() {
     let down = async |env: &mut DrillEnvironment| {
-        env.gateway.kill();
+        env.gateway.kill().await;
         wait_for_open_breaker(env.service()).await;
         hold_for(OUTAGE).await;
         env.gateway.restart().await

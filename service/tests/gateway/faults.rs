@@ -1,25 +1,22 @@
-//! Every fault, and what the client makes of it.
+//! Faults of the gateway, as the client reports them.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use orderly::payments::sandbox::EntryKind::Charge;
-use orderly::payments::sandbox::SandboxGateway;
 use orderly::payments::{GatewayError, RefundOutcome};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use sandbox_gateway::EntryKind::Charge;
+use serde_json::json;
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
 use crate::support::{
-    LONG_TIMEOUT, any_local_port, call, charge_id, clear_faults, client, kinds, lenient_client,
+    LONG_TIMEOUT, any_local_port, charge_id, clear_faults, client, kinds, lenient_client,
     set_faults, start,
 };
 
-/// Short, for requests that are never answered.
+/// Short, for requests that get no response.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn reason(error: GatewayError) -> String {
@@ -61,12 +58,6 @@ async fn faults_before_charge_are_transient_and_record_nothing() {
         assert_eq!(reason(charge), expected, "{faults}");
         let refund = client.refund(order).await.unwrap_err();
         assert_eq!(reason(refund), expected, "{faults}");
-
-        let (status, health) = call(&gateway, Method::GET, "/health", None, None).await;
-        assert_eq!(
-            (status, health),
-            (StatusCode::OK, json!({ "status": "ok" }))
-        );
     }
     assert_eq!(kinds(&gateway), []);
 
@@ -103,74 +94,9 @@ async fn retry_finds_charge_whose_response_was_lost() {
     gateway.stop().await.unwrap();
 }
 
-/// A charge, byte by byte, on a connection of its own.
-async fn send_charge(gateway: &SandboxGateway) -> TcpStream {
-    let body = r#"{"reference":"order-1","amount_minor":1250,"currency":"EUR"}"#;
-    let request = format!(
-        "POST /charges HTTP/1.1\r\nHost: gateway\r\nIdempotency-Key: k\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len(),
-    );
-    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
-
-#[tokio::test]
-async fn reset_fault_sends_tcp_reset() {
-    let gateway = start().await;
-    for fault in ["reset_rate", "charge_then_reset_rate"] {
-        set_faults(&gateway, json!({ fault: 1 })).await;
-        let mut stream = send_charge(&gateway).await;
-        let mut received = Vec::new();
-        let error = stream.read_to_end(&mut received).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{fault}");
-        assert_eq!(received, b"", "{fault}");
-    }
-    gateway.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn hanging_request_does_not_delay_gateway_stop() {
-    let gateway = start().await;
-    set_faults(&gateway, json!({ "hang_rate": 1 })).await;
-    let mut stream = send_charge(&gateway).await;
-    // The gateway has one worker: once it has answered these, it has the charge too.
-    for _ in 0..3 {
-        call(&gateway, Method::GET, "/health", None, None).await;
-    }
-
-    tokio::time::timeout(LONG_TIMEOUT, gateway.stop())
-        .await
-        .expect("the stop ends")
-        .unwrap();
-
-    let mut received = Vec::new();
-    let _ = tokio::time::timeout(LONG_TIMEOUT, stream.read_to_end(&mut received))
-        .await
-        .expect("the connection is cut");
-    assert_eq!(received, b"");
-}
-
-#[tokio::test]
-async fn hanging_request_ends_when_client_disconnects() {
-    let gateway = start().await;
-    set_faults(&gateway, json!({ "hang_rate": 1 })).await;
-    let mut stream = send_charge(&gateway).await;
-
-    stream.shutdown().await.unwrap();
-
-    let mut received = Vec::new();
-    let _ = tokio::time::timeout(LONG_TIMEOUT, stream.read_to_end(&mut received))
-        .await
-        .expect("the gateway lets go of the connection");
-    assert_eq!(received, b"");
-    gateway.stop().await.unwrap();
-}
-
 #[tokio::test]
 async fn unreachable_gateway_is_transient() {
-    // Taken, so that nobody else gets the port, and nobody listens on it.
+    // The port is bound and has no listener.
     let bound_socket = TcpSocket::new_v4().unwrap();
     bound_socket.bind(any_local_port()).unwrap();
     let url = format!("http://{}", bound_socket.local_addr().unwrap());
@@ -181,64 +107,6 @@ async fn unreachable_gateway_is_transient() {
         .unwrap_err();
 
     assert_eq!(reason(error), "cannot connect");
-}
-
-#[tokio::test]
-async fn rejects_invalid_faults_and_changes_nothing() {
-    let gateway = start().await;
-    let current = json!({ "latency_ms": 1, "decline_rate": 0.5 });
-    set_faults(&gateway, current).await;
-    let cases = [
-        (
-            json!({ "error_rate": 1.5 }),
-            "error_rate must be from 0 to 1, got 1.5",
-        ),
-        (
-            json!({ "hang_rate": -0.1 }),
-            "hang_rate must be from 0 to 1, got -0.1",
-        ),
-        (
-            json!({ "latency_ms": 60_001 }),
-            "latency_ms must be from 0 to 60000, got 60001",
-        ),
-        (
-            json!({ "decline_above_minor": -1 }),
-            "decline_above_minor must not be negative",
-        ),
-        (json!({ "eror_rate": 0.5 }), "unknown field `eror_rate`"),
-        (json!({ "error_rate": "often" }), "invalid type"),
-    ];
-    for (faults, expected) in cases {
-        let (status, response) = call(&gateway, Method::PUT, "/faults", None, Some(faults)).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-        let error = response["error"].as_str().unwrap();
-        assert!(error.contains(expected), "{error}");
-    }
-    let (_, faults) = call(&gateway, Method::GET, "/faults", None, None).await;
-    assert_eq!(faults["latency_ms"], 1);
-    assert_eq!(faults["decline_rate"], 0.5);
-    gateway.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn put_faults_replaces_all_faults() {
-    let gateway = start().await;
-    let get = async || -> Value { call(&gateway, Method::GET, "/faults", None, None).await.1 };
-    let clean = get().await;
-
-    set_faults(
-        &gateway,
-        json!({ "latency_ms": 5, "decline_above_minor": 7 }),
-    )
-    .await;
-    set_faults(&gateway, json!({ "error_rate": 0.25 })).await;
-    let mut expected = clean.clone();
-    expected["error_rate"] = json!(0.25);
-    assert_eq!(get().await, expected);
-
-    clear_faults(&gateway).await;
-    assert_eq!(get().await, clean);
-    gateway.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The payment client and the sandbox gateway, together over real HTTP.
+//! The payment client against the sandbox gateway, and against broken responses, over real HTTP.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,6 @@
 )]
 
 mod faults;
-mod payments;
+mod outcomes;
 mod responses;
-mod restart;
 mod support;

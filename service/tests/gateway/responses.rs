@@ -1,5 +1,5 @@
-//! Answers that no sandbox gives: what a proxy, a broken gateway or a wrong address
-//! may send back.
+//! Responses that the sandbox gateway never sends: those of a proxy, a broken gateway or a wrong
+//! address.
 
 use orderly::payments::{GatewayError, PaymentGateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
 use crate::support::process::OrderlyCommand;
-use crate::support::service_process::{ServiceProcess, start_gateway};
+use crate::support::service_process::ServiceProcess;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrate_is_idempotent() {
@@ -115,35 +115,6 @@ async fn healthcheck_reports_readiness() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateway_faults_sets_and_clears_faults() {
-    let (process, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
-    let (_, port) = url.rsplit_once(':').unwrap();
-    let orderly = OrderlyCommand::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", port);
-    let error_rate = async |arguments: &[&str]| {
-        let printed = orderly.succeed(arguments).await;
-        let faults: Value = serde_json::from_str(&printed).unwrap();
-        faults["error_rate"].as_f64().unwrap()
-    };
-    assert_eq!(error_rate(&["gateway-faults"]).await, 0.0);
-    assert_eq!(
-        error_rate(&["gateway-faults", r#"{"error_rate": 0.5}"#]).await,
-        0.5
-    );
-    assert_eq!(error_rate(&["gateway-faults"]).await, 0.5);
-    let message = orderly
-        .fail(1, &["gateway-faults", r#"{"eror_rate": 1}"#])
-        .await;
-    assert!(message.contains("422"), "{message}");
-    assert!(message.contains("eror_rate"), "{message}");
-    assert_eq!(error_rate(&["gateway-faults", "{}"]).await, 0.0);
-
-    process.signal("TERM");
-    process.wait().await;
-    let message = orderly.fail(1, &["gateway-faults"]).await;
-    assert!(message.contains("does not answer"), "{message}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn version_reports_build() {
     let printed = OrderlyCommand::new().succeed(&["version", "--json"]).await;
     let build: Value = serde_json::from_str(&printed).unwrap();
@@ -182,8 +153,6 @@ async fn help_lists_every_command_and_wrong_usage_exits_with_2() {
         "jobs",
         "check-invariants",
         "openapi",
-        "sandbox-gateway",
-        "gateway-faults",
         "version",
     ] {
         let listed = help.lines().any(|line| {
@@ -197,4 +166,23 @@ async fn help_lists_every_command_and_wrong_usage_exits_with_2() {
         OrderlyCommand::new().run(&["frobnicate"]).await.code,
         Some(2)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn binary_contains_no_sandbox_gateway() {
+    let help = OrderlyCommand::new().succeed(&["--help"]).await;
+    assert!(!help.contains("gateway"), "{help}");
+    let settings = OrderlyCommand::new().succeed(&["config", "--schema"]).await;
+    assert!(!settings.contains("sandbox"), "{settings}");
+
+    let binary = std::fs::read(env!("CARGO_BIN_EXE_orderly")).unwrap();
+    let contains = |text: &str| {
+        binary
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(contains("/v1/orders"), "the search finds nothing");
+    for text in ["/faults", "charge_then_reset_rate", "sandbox_gateway"] {
+        assert!(!contains(text), "{text}");
+    }
 }

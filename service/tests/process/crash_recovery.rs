@@ -4,8 +4,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::support::database::TestDatabase;
-use crate::support::process::{ChildProcess, OrderlyCommand, scratch_dir};
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::gateway::start_gateway;
+use crate::support::process::{ChildProcess, OrderlyCommand};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 /// A service whose worker gives a payment up to others after a second.
 fn orderly(database: &TestDatabase, gateway_url: &str) -> OrderlyCommand {
@@ -47,7 +48,8 @@ async fn assert_paid_once_after_restart(
 #[tokio::test(flavor = "multi_thread")]
 async fn pays_once_when_killed_before_charge() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = orderly(&database, &gateway_url);
     let service = ServiceProcess::start(&orderly).await;
     let faults = format!("{gateway_url}/faults");
@@ -71,7 +73,8 @@ async fn pays_once_when_killed_before_charge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pays_once_when_killed_between_charge_and_commit() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = orderly(&database, &gateway_url);
     let service = ServiceProcess::start(&orderly).await;
     let token = service.log_in_as_customer().await;
@@ -85,36 +88,4 @@ async fn pays_once_when_killed_between_charge_and_commit() {
     kill(service.process).await;
     locked.release().await;
     assert_paid_once_after_restart(&orderly, &order, &gateway_url).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sandbox_gateway_keeps_ledger_after_kill() {
-    let file = scratch_dir().join("ledger_over_a_kill.json");
-    if file.exists() {
-        std::fs::remove_file(&file).unwrap();
-    }
-    let arguments = ["--ledger", file.to_str().unwrap()];
-    let client = Client::builder().no_proxy().build().unwrap();
-    let charge = async |gateway_url: &str| {
-        let request = client
-            .post(format!("{gateway_url}/charges"))
-            .header("idempotency-key", "one")
-            .json(&json!({
-                "reference": "0190c3a8-0000-7000-8000-000000000001", "amount_minor": 250, "currency": "EUR"
-            }));
-        let response = request.send().await.unwrap();
-        (
-            response.status().as_u16(),
-            response.json::<Value>().await.unwrap(),
-        )
-    };
-    let (process, url) = start_gateway(&OrderlyCommand::new(), &arguments).await;
-    let (first, charged) = charge(&url).await;
-    kill(process).await;
-
-    let (_process, url) = start_gateway(&OrderlyCommand::new(), &arguments).await;
-    let (second, again) = charge(&url).await;
-    assert_eq!((first, second), (201, 200));
-    assert_eq!(charged["id"], again["id"]);
-    assert_eq!(ledger(&client, &url).await.len(), 1);
 }

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_requeues_dead_lettered_payment() {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url)
         .set("ORDERLY__PAYMENTS__MAX_ATTEMPTS", "1")

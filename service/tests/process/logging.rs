@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::support::app::send;
 use crate::support::eventually::eventually;
+use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
 use crate::support::response::TestResponse;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_one_access_line_per_request_with_route() {
@@ -76,7 +77,8 @@ async fn logs_one_access_line_per_request_with_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_and_job_log_lines_have_trace_ids() {
     let database = seeded_database().await;
-    let (_gateway, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let url = gateway.url();
     let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &url)
         .set("ORDERLY__LOG__FILTER", "warn,orderly=info");

@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::app::send;
+use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 #[tokio::test]
 async fn metrics_page_is_current() {
@@ -50,7 +51,8 @@ fn exposed_metrics(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn exposed_metrics_are_listed_with_bounded_labels() {
     let database = seeded_database().await;
-    let (_gateway, url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let url = gateway.url();
     let orderly =
         OrderlyCommand::with_database(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);
     let service = ServiceProcess::start(&orderly).await;

@@ -10,10 +10,11 @@ use serde_json::json;
 use crate::support::app::send;
 use crate::support::certificates::{CertificateAuthority, LeafCertificate};
 use crate::support::collector::Collector;
+use crate::support::gateway::start_gateway;
 use crate::support::process::{OrderlyCommand, scratch_dir};
 use crate::support::redis_tls::TlsRedisServer;
 use crate::support::response::TestResponse;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 const REDIS_PASSWORD: &str = "canary-redis-5b1e";
 const USER_PASSWORD: &str = "canary-user-9c47 horse battery";
@@ -118,8 +119,8 @@ async fn no_output_contains_secret() {
     let collector = Collector::start().await;
     let orderly = orderly.set("ORDERLY__TELEMETRY__OTLP_ENDPOINT", &collector.url);
 
-    let (gateway, url) = start_gateway(&orderly, &[]).await;
-    let orderly = orderly.set("ORDERLY__PAYMENTS__GATEWAY_URL", &url);
+    let gateway = start_gateway().await;
+    let orderly = orderly.set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway.url());
     let client = Client::builder()
         .no_proxy()
         .tls_certs_only([authority.root_certificate()]);
@@ -146,8 +147,7 @@ async fn no_output_contains_secret() {
     let lines: Vec<String> = log.iter().map(ToString::to_string).collect();
     output.add("the log", lines.join("\n"));
     output.add("the spans", format!("{:#?}", collector.spans()));
-    gateway.signal("TERM");
-    output.add("the gateway's log", gateway.wait().await.stdout);
+    output.add("the gateway's ledger", format!("{:?}", gateway.ledger()));
 
     for arguments in [
         &["config"][..],

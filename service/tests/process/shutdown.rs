@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::support::app::send;
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
+use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 use crate::support::sql::RowLock;
 
 /// Longer than any wait in a test, so that only one that never ends reaches it.
@@ -42,7 +43,8 @@ async fn sigint_finishes_requests_and_rejects_new_ones() {
 
 async fn assert_graceful_stop(signal: &str) {
     let database = seeded_database().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = lenient_shutdown(&database).set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
     let service = ServiceProcess::start(&orderly).await;
     let token = service.log_in_as_customer().await;
@@ -132,16 +134,6 @@ async fn aborts_endless_request_after_drain_timeout() {
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("drain"), "{}", ended.stderr);
     in_flight.await.unwrap().unwrap_err();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sandbox_gateway_exits_with_zero_on_signal() {
-    for signal in ["TERM", "INT"] {
-        let (gateway, _) = start_gateway(&OrderlyCommand::new(), &[]).await;
-        gateway.signal(signal);
-        let ended = gateway.wait().await;
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    }
 }
 
 /// Keeps the product, so that orders for it are under way as long as the test wants.

@@ -92,13 +92,6 @@ async fn port_in_use_is_reported_in_one_line() {
         assert!(message.contains(&port), "{message}");
         assert!(message.contains("in use"), "{message}");
     }
-    let orderly = OrderlyCommand::new().set("ORDERLY__SANDBOX_GATEWAY__PORT", &port);
-    let message = orderly.fail(1, &["sandbox-gateway"]).await;
-    assert_eq!(message.lines().count(), 1, "{message}");
-    assert!(
-        message.contains("ORDERLY__SANDBOX_GATEWAY__PORT"),
-        "{message}"
-    );
 }
 
 impl OrderlyCommand {

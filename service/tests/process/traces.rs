@@ -13,8 +13,9 @@ use tokio::net::TcpListener;
 
 use crate::support::app::send;
 use crate::support::collector::{Collector, ReceivedSpan};
+use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
-use crate::support::service_process::{ServiceProcess, seeded_database, start_gateway};
+use crate::support::service_process::{ServiceProcess, seeded_database};
 
 const KEY: &str = "canary-key";
 
@@ -48,7 +49,8 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 async fn payment_trace_is_linked_to_order_trace() {
     let database = seeded_database().await;
     let collector = Collector::start().await;
-    let (_gateway, gateway_url) = start_gateway(&OrderlyCommand::new(), &[]).await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
     let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url);
     let service = ServiceProcess::start(&traced(orderly, &collector)).await;

@@ -1,18 +1,18 @@
 //! A service of the test's own: in this process, on free ports, over real HTTP.
 
-use std::net::SocketAddr;
 use std::sync::Once;
 use std::time::Duration;
 
 use orderly::app::App;
 use orderly::config::{Environment, LogConfig, Settings, TelemetryConfig};
-use orderly::payments::sandbox::SandboxGateway;
 use orderly::telemetry;
 use reqwest::{Client, Method, RequestBuilder};
+use sandbox_gateway::SandboxGateway;
 use serde_json::Value;
 
 use super::database::TestDatabase;
 use super::eventually::eventually;
+use super::gateway::start_gateway;
 use super::invariants;
 use super::response::TestResponse;
 
@@ -35,8 +35,7 @@ impl TestApp {
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         start_logging();
         let database = TestDatabase::new().await;
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let gateway = SandboxGateway::start(loopback, None).await.unwrap();
+        let gateway = start_gateway().await;
         let mut settings = test_settings(&database, &gateway);
         change(&mut settings);
         Self {

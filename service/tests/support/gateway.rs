@@ -1,13 +1,28 @@
 //! The payment gateway of a test: its ledger, its outages, and the order transitions
 //! that end in it.
 
-use orderly::payments::sandbox::EntryKind;
+use std::net::SocketAddr;
+
+use orderly::payments::LedgerEntry;
 use reqwest::Method;
+use sandbox_gateway::{EntryKind, SandboxGateway};
 use serde_json::{Value, json};
 
 use super::app::{TestApp, send};
 use super::fixtures::id;
 use super::response::TestResponse;
+
+/// Starts a gateway in this process, on a free port and with its ledger in memory.
+pub async fn start_gateway() -> SandboxGateway {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    SandboxGateway::start(loopback, None).await.unwrap()
+}
+
+/// Returns the ledger of a gateway as the service reads it.
+pub fn read_ledger(gateway: &SandboxGateway) -> Vec<LedgerEntry> {
+    let json = serde_json::to_value(gateway.ledger()).unwrap();
+    serde_json::from_value(json).unwrap()
+}
 
 impl TestApp {
     /// Makes the gateway return 503 and do nothing. Restore it before the end of a test:

@@ -2,12 +2,14 @@
 //! progress. They are those of `orderly check-invariants`, in `usecases/check_invariants.rs`.
 
 use diesel_async::AsyncPgConnection;
-use orderly::payments::sandbox::{LedgerEntry, SandboxGateway};
+use orderly::payments::LedgerEntry;
 use orderly::usecases::check_invariants::check_invariants;
 use orderly::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
+use sandbox_gateway::SandboxGateway;
 
 use super::database::TestDatabase;
 use super::eventually::eventually;
+use super::gateway::read_ledger;
 
 /// Waits until the payment jobs are done, then asserts every invariant.
 pub async fn check(database: &TestDatabase, gateway: &SandboxGateway) {
@@ -21,7 +23,7 @@ pub async fn check(database: &TestDatabase, gateway: &SandboxGateway) {
         })
         .await;
     }
-    assert_invariants(&mut conn, gateway.ledger()).await;
+    assert_invariants(&mut conn, read_ledger(gateway)).await;
 }
 
 /// Asserts every invariant.

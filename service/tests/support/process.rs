@@ -36,7 +36,6 @@ impl OrderlyCommand {
             .set("ORDERLY_ENV", "test")
             .set("ORDERLY__HTTP__PORT", "0")
             .set("ORDERLY__ADMIN__PORT", "0")
-            .set("ORDERLY__SANDBOX_GATEWAY__PORT", "0")
             .set("ORDERLY__LOG__FORMAT", "json")
             .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
             .set("ORDERLY__SHUTDOWN__DRAIN_DELAY", "0s")

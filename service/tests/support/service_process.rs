@@ -27,14 +27,6 @@ pub async fn seeded_database() -> TestDatabase {
     database
 }
 
-/// Starts `orderly sandbox-gateway` and returns it with its URL.
-pub async fn start_gateway(orderly: &OrderlyCommand, arguments: &[&str]) -> (ChildProcess, String) {
-    let process = orderly.start(&[&["sandbox-gateway"], arguments].concat());
-    let ready = process.wait_for_log("the sandbox gateway is ready").await;
-    let url = format!("http://{}", ready["address"].as_str().unwrap());
-    (process, url)
-}
-
 impl ServiceProcess {
     /// Starts the service and waits until it says that it is ready.
     pub async fn start(orderly: &OrderlyCommand) -> Self {

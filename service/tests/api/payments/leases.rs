@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use orderly::jobs::payments::PaymentWorker;
-use orderly::payments::sandbox::EntryKind::Charge;
 use orderly::storage::payment_jobs::LeasedJob;
+use sandbox_gateway::EntryKind::Charge;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection as _;
 use orderly::domain::ids::OrderId;
-use orderly::payments::sandbox::EntryKind::{Charge, Decline, Refund, Void};
 use orderly::storage::dead_jobs::{self, DeadJob};
+use sandbox_gateway::EntryKind::{Charge, Decline, Refund, Void};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;

@@ -11,7 +11,6 @@ use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::Order;
 use orderly::jobs::payments::PaymentWorker;
-use orderly::payments::sandbox::EntryKind::{Charge, Refund};
 use orderly::payments::{PaymentGateway, ResilientGateway};
 use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
@@ -21,6 +20,7 @@ use orderly::storage::job_notifier;
 use orderly::storage::payment_jobs::LeasedJob;
 use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics};
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
+use sandbox_gateway::EntryKind::{Charge, Refund};
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, test_settings};

@@ -67,12 +67,12 @@ const RESTRICTED_NAMES: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["StatusCode", "HttpResponse"],
-        &["http", "payments/sandbox"],
-        "status codes are used by `http` alone (the sandbox is a server of its own)",
+        &["http"],
+        "status codes are used by `http` alone",
     ),
     (
         &["actix_web"],
-        &["http", "payments/sandbox", "app"],
+        &["http", "app"],
         "the web framework is used by the servers and by `app`, which starts them",
     ),
 ];

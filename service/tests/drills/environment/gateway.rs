@@ -1,44 +1,43 @@
-//! The payment gateway of a drill: `orderly sandbox-gateway`, with its ledger in a file.
+//! The payment gateway of a drill, in this process and with its ledger in a file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
-use orderly::payments::sandbox::LedgerEntry;
+use orderly::payments::LedgerEntry;
+use sandbox_gateway::SandboxGateway;
 use serde_json::Value;
 
-use super::free_port;
-use super::process::LoggedProcess;
-use crate::support::eventually::eventually;
+use crate::support::gateway::read_ledger;
 
-/// It keeps its port and its ledger over a restart.
-pub struct GatewayProcess {
-    process: LoggedProcess,
-    folder: PathBuf,
-    port: u16,
+/// A gateway that keeps its port and its ledger over a restart.
+pub struct Gateway {
+    /// `None` while it is down.
+    running: Option<SandboxGateway>,
+    address: SocketAddr,
+    ledger_file: PathBuf,
     client: reqwest::Client,
 }
 
-impl GatewayProcess {
-    /// Starts it.
+impl Gateway {
+    /// Starts it on a free port.
     pub async fn start(folder: &Path) -> Self {
-        let port = free_port();
-        let gateway = Self {
-            process: process(folder, port),
-            folder: folder.to_owned(),
-            port,
+        let ledger_file = folder.join("ledger.jsonl");
+        let gateway = start(SocketAddr::from(([127, 0, 0, 1], 0)), &ledger_file).await;
+        Self {
+            address: gateway.address(),
+            running: Some(gateway),
+            ledger_file,
             client: super::client(),
-        };
-        gateway.wait_until_healthy().await;
-        gateway
+        }
     }
 
-    /// Its root.
+    /// Returns its base URL.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
-    /// Makes it fail from now on; see `PUT /faults`. `{}` ends all faults.
+    /// Replaces its faults; see `PUT /faults`. `{}` ends all faults.
     pub async fn set_faults(&self, faults: Value) -> Instant {
         let url = format!("{}/faults", self.url());
         let response = self.client.put(url).json(&faults).send().await.unwrap();
@@ -46,42 +45,25 @@ impl GatewayProcess {
         Instant::now()
     }
 
-    /// What it took and gave back.
-    pub async fn ledger(&self) -> Vec<LedgerEntry> {
-        let url = format!("{}/ledger", self.url());
-        let response = self.client.get(url).send().await.unwrap();
-        let mut body: Value = response.json().await.unwrap();
-        serde_json::from_value(body["entries"].take()).unwrap()
+    /// Returns all charges and refunds.
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        read_ledger(self.running.as_ref().expect("the gateway is up"))
     }
 
-    /// Kills it with -9.
-    pub fn kill(&mut self) {
-        self.process.kill();
+    /// Closes all its connections and its port, as a crash does.
+    pub async fn kill(&mut self) {
+        let gateway = self.running.take().expect("the gateway is up");
+        gateway.stop().await.unwrap();
     }
 
-    /// Starts it again, and says since when it answers.
+    /// Starts it again, and returns the time from which it responds.
     pub async fn restart(&mut self) -> Instant {
-        self.process = process(&self.folder, self.port);
-        self.wait_until_healthy().await;
+        self.running = Some(start(self.address, &self.ledger_file).await);
         Instant::now()
-    }
-
-    async fn wait_until_healthy(&self) {
-        let url = format!("{}/health", self.url());
-        eventually("the gateway answers", async || {
-            self.client.get(&url).send().await.ok()
-        })
-        .await;
     }
 }
 
-fn process(folder: &Path, port: u16) -> LoggedProcess {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_orderly"));
-    command
-        .current_dir(folder)
-        .env_clear()
-        .arg("sandbox-gateway")
-        .args(["--set", &format!("sandbox_gateway.port={port}")])
-        .args(["--config-dir", super::CONFIG, "--ledger", "ledger.jsonl"]);
-    LoggedProcess::start(&mut command, folder.join("gateway.log"))
+async fn start(address: SocketAddr, ledger_file: &Path) -> SandboxGateway {
+    let ledger = Some(ledger_file.to_owned());
+    SandboxGateway::start(address, ledger).await.unwrap()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
-use super::gateway::GatewayProcess;
+use super::gateway::Gateway;
 use crate::load::LoadResults;
 use crate::support::eventually::eventually;
 use crate::support::invariants;
@@ -21,7 +21,7 @@ struct KeyedOrder {
 
 /// Waits until nothing is left to be done, then compares what the clients were
 /// told, what the database says and what the gateway took.
-pub async fn check(conn: &mut AsyncPgConnection, gateway: &GatewayProcess, results: &LoadResults) {
+pub async fn check(conn: &mut AsyncPgConnection, gateway: &Gateway, results: &LoadResults) {
     for (what, remaining) in [
         (
             "every order is paid or refused",
@@ -41,7 +41,7 @@ pub async fn check(conn: &mut AsyncPgConnection, gateway: &GatewayProcess, resul
         })
         .await;
     }
-    invariants::assert_invariants(conn, gateway.ledger().await).await;
+    invariants::assert_invariants(conn, gateway.ledger()).await;
     assert_orders_match_responses(conn, results).await;
 }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::load::{LoadGenerator, LoadResults};
 use crate::support::sql::query_texts;
 use dependencies::Dependencies;
-use gateway::GatewayProcess;
+use gateway::Gateway;
 use replica::Replica;
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
@@ -62,7 +62,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// The services, the gateway and the replicas of one drill. All end with the value.
 pub struct DrillEnvironment {
     pub replicas: Vec<Replica>,
-    pub gateway: GatewayProcess,
+    pub gateway: Gateway,
     pub dependencies: Dependencies,
     pub folder: PathBuf,
     products: Vec<Uuid>,
@@ -89,7 +89,7 @@ impl DrillEnvironment {
         let dependencies = Dependencies::start(&folder);
         let mut env = Self {
             replicas: Vec::new(),
-            gateway: GatewayProcess::start(&folder).await,
+            gateway: Gateway::start(&folder).await,
             dependencies,
             folder,
             products: Vec::new(),

@@ -1,4 +1,4 @@
-//! The errors of the sandbox, as HTTP responses.
+//! Error responses of the gateway: `{"error": "…"}`.
 
 use std::io;
 
@@ -8,32 +8,32 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-/// A response that is no outcome: `{"error": "…"}`.
+/// A response that says nothing about the outcome of a charge or refund.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct SandboxError {
+pub(crate) struct GatewayError {
     status: StatusCode,
     message: String,
 }
 
-impl SandboxError {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+impl GatewayError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
         }
     }
 
-    pub(super) fn unprocessable(message: impl Into<String>) -> Self {
+    pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 }
 
-impl ResponseError for SandboxError {
+impl ResponseError for GatewayError {
     fn status_code(&self) -> StatusCode {
         self.status
     }
@@ -43,10 +43,10 @@ impl ResponseError for SandboxError {
     }
 }
 
-impl From<JsonPayloadError> for SandboxError {
+impl From<JsonPayloadError> for GatewayError {
     fn from(error: JsonPayloadError) -> Self {
         match &error {
-            // Well-formed JSON that says the wrong thing: an unknown field, a wrong type.
+            // Well-formed JSON of another shape: an unknown field, a wrong type.
             JsonPayloadError::Deserialize(cause) if cause.is_data() => {
                 Self::unprocessable(cause.to_string())
             }
@@ -55,13 +55,13 @@ impl From<JsonPayloadError> for SandboxError {
     }
 }
 
-impl From<io::Error> for SandboxError {
+impl From<io::Error> for GatewayError {
     fn from(error: io::Error) -> Self {
         Self::unavailable(error.to_string())
     }
 }
 
-impl From<BlockingError> for SandboxError {
+impl From<BlockingError> for GatewayError {
     fn from(_: BlockingError) -> Self {
         Self::unavailable("the gateway is stopping")
     }

@@ -1,44 +1,52 @@
-//! The sandbox's HTTP side.
+//! Routes and handlers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde_json::json;
+use tokio::sync::watch;
 
-use super::error::SandboxError;
-use super::extractors::{LoopbackPeer, SandboxIdempotencyKey};
-use super::faults::Faults;
-use super::ledger::{ChargeResult, RefundResult, SandboxLedger};
-use super::requests::{ChargeRequest, RefundRequest};
-use crate::resilience::mutex::lock;
+use crate::error::GatewayError;
+use crate::extractors::{IdempotencyKey, LoopbackPeer};
+use crate::faults::Faults;
+use crate::ledger::{ChargeResult, Ledger, RefundResult};
+use crate::requests::{ChargeRequest, RefundRequest};
 
-/// A request is a few hundred bytes.
+/// Longest request body; a valid one has a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// What the handlers share.
+/// State that the handlers share.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) ledger: Arc<SandboxLedger>,
-    pub(super) faults: Mutex<Faults>,
+pub(crate) struct State {
+    ledger: Arc<Ledger>,
+    faults: watch::Sender<Faults>,
 }
 
 impl State {
+    /// Without faults.
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        Self {
+            ledger,
+            faults: watch::Sender::new(Faults::default()),
+        }
+    }
+
     fn faults(&self) -> Faults {
-        *lock(&self.faults)
+        *self.faults.borrow()
     }
 
     fn set_faults(&self, faults: Faults) -> HttpResponse {
-        *lock(&self.faults) = faults;
+        self.faults.send_replace(faults);
         HttpResponse::Ok().json(faults)
     }
 }
 
-/// The routes, over one shared state.
-pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
+/// Registers the routes.
+pub(crate) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
     let json = web::JsonConfig::default()
         .limit(MAX_BODY_BYTES)
-        .error_handler(|error, _| SandboxError::from(error).into());
+        .error_handler(|error, _| GatewayError::from(error).into());
     move |app| {
         app.app_data(state)
             .app_data(json)
@@ -57,10 +65,10 @@ pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut web::Servic
 
 async fn create_charge(
     request: HttpRequest,
-    key: SandboxIdempotencyKey,
+    key: IdempotencyKey,
     body: web::Json<ChargeRequest>,
     state: web::Data<State>,
-) -> Result<HttpResponse, SandboxError> {
+) -> Result<HttpResponse, GatewayError> {
     let body = body.into_inner();
     body.validate()?;
     let faults = state.faults();
@@ -99,10 +107,10 @@ fn charge_response(result: ChargeResult) -> HttpResponse {
 
 async fn create_refund(
     request: HttpRequest,
-    key: SandboxIdempotencyKey,
+    key: IdempotencyKey,
     body: web::Json<RefundRequest>,
     state: web::Data<State>,
-) -> Result<HttpResponse, SandboxError> {
+) -> Result<HttpResponse, GatewayError> {
     body.validate()?;
     let ledger = Arc::clone(&state.ledger);
     let work = async {
@@ -129,14 +137,14 @@ fn refund_response(result: RefundResult) -> HttpResponse {
 }
 
 fn key_reused_response() -> HttpResponse {
-    SandboxError::unprocessable("this Idempotency-Key was used for another request; use a new one")
+    GatewayError::unprocessable("this Idempotency-Key was used for another request; use a new one")
         .error_response()
 }
 
 async fn list_ledger_entries(
     _operator: LoopbackPeer,
     state: web::Data<State>,
-) -> Result<HttpResponse, SandboxError> {
+) -> Result<HttpResponse, GatewayError> {
     let ledger = Arc::clone(&state.ledger);
     let entries = web::block(move || ledger.entries()).await?;
     Ok(HttpResponse::Ok().json(json!({ "entries": entries })))
@@ -154,8 +162,8 @@ async fn replace_faults(
     _operator: LoopbackPeer,
     body: web::Json<Faults>,
     state: web::Data<State>,
-) -> Result<HttpResponse, SandboxError> {
-    body.validate().map_err(SandboxError::unprocessable)?;
+) -> Result<HttpResponse, GatewayError> {
+    body.validate().map_err(GatewayError::unprocessable)?;
     Ok(state.set_faults(body.into_inner()))
 }
 
@@ -176,10 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn rejects_ledger_and_faults_from_other_machines() {
-        let state = web::Data::new(State {
-            ledger: Arc::new(SandboxLedger::open(None).unwrap()),
-            faults: Mutex::new(Faults::default()),
-        });
+        let state = web::Data::new(State::new(Arc::new(Ledger::open(None).unwrap())));
         let app = init_service(App::new().configure(configure(state))).await;
         let status = async |peer: &str, method: Method, path: &str| {
             let peer: SocketAddr = peer.parse().unwrap();

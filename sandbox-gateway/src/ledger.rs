@@ -1,46 +1,43 @@
-//! The ledger: what happened to whose money, and the rules for changing it.
+//! The ledger: every charge and refund, and the rules about money.
 //!
-//! Three rules make a gateway safe to ask twice.
+//! Three rules make a request to the gateway safe to retry.
 //!
-//! - **A key is remembered with what it did.** The same key and the same request get
-//!   the first answer again, a decline included; the same key with another request
-//!   is a mistake of the client and is refused. A request that did nothing (a charge
-//!   of a voided reference) leaves no memory: it would do nothing again.
-//! - **A refund closes its reference.** With a charge in the ledger, the money goes
-//!   back, once. Without one, a *void* is recorded as a tombstone: the charge may
-//!   still be under way and must be refused when it comes in. Either order of a
-//!   cancellation and a charge so ends with no money taken.
-//! - **Another key is another charge.** A client that uses two keys for one order is
-//!   charged twice, as with a real provider, and the ledger shows it: that is how an
-//!   invariant checker catches the client. A refund gives back the sum.
+//! - **A key is stored with its effect.** The same key with the same request returns the first
+//!   response again, a decline included. The same key with another request is rejected. A request
+//!   without effect (a charge of a voided reference) is not stored, since it has no effect again.
+//! - **A refund closes its reference.** If the ledger has a charge, the money is returned once. If
+//!   it has none, a *void* is recorded as a tombstone: the charge may still be in flight and must be
+//!   rejected when it arrives. A cancellation and a charge in either order end with no money taken.
+//! - **Another key is another charge.** A client that uses two keys for one order is charged twice,
+//!   as with a real provider. The ledger shows both, so that a reconciliation finds the mistake. A
+//!   refund returns the sum.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger_journal::Journal;
-use super::requests::ChargeRequest;
-use crate::resilience::mutex::lock;
+use crate::journal::Journal;
+use crate::requests::ChargeRequest;
 
-/// What ISO 4217 says for "no currency": that of an entry without money.
+/// Currency of an entry without money: "no currency" in ISO 4217.
 const NO_CURRENCY: &str = "XXX";
 
-/// What an entry of the ledger stands for.
+/// Kind of a ledger entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// Money was taken.
     Charge,
-    /// Everything charged for the reference was given back.
+    /// Everything charged for the reference was returned.
     Refund,
-    /// A refund without a charge: later charges of the reference are refused.
+    /// A refund came before its charge: later charges of the reference are rejected.
     Void,
-    /// A charge was asked for and refused for lack of money.
+    /// A charge was rejected for insufficient funds.
     Decline,
 }
 
@@ -49,21 +46,22 @@ pub enum EntryKind {
 pub struct LedgerEntry {
     /// Charge, decline, refund or void.
     pub kind: EntryKind,
-    /// The entry's name: `ch_…`, `re_…`, `vo_…` or `de_…` and a UUID.
+    /// Id of the entry: `ch_…`, `re_…`, `vo_…` or `de_…` and a UUID.
     pub id: String,
-    /// What it happened to: the client's order id.
+    /// Order id of the client.
     pub reference: String,
-    /// How much money, in minor units (cents); 0 for a void.
+    /// Amount in minor units (cents); 0 for a void.
     pub amount_minor: i64,
-    /// ISO 4217.
-    pub(crate) currency: String,
-    pub(crate) at: DateTime<Utc>,
-    /// The idempotency key of the request that did it.
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Time of the entry.
+    pub at: DateTime<Utc>,
+    /// Idempotency key of the request.
     pub idempotency_key: String,
 }
 
 #[derive(Debug)]
-pub(super) enum ChargeResult {
+pub(crate) enum ChargeResult {
     Charged { entry: LedgerEntry, is_new: bool },
     Declined,
     Voided,
@@ -71,7 +69,7 @@ pub(super) enum ChargeResult {
 }
 
 #[derive(Debug)]
-pub(super) enum RefundResult {
+pub(crate) enum RefundResult {
     Refunded {
         entry: LedgerEntry,
         charge_id: String,
@@ -80,10 +78,9 @@ pub(super) enum RefundResult {
     KeyReused,
 }
 
-/// The ledger, shared by all requests. Its methods may wait for the disk.
-// Nothing between the journal and the last index can panic, so a poisoned ledger is complete.
+/// The ledger, shared by all requests. Its methods may block on the disk.
 #[derive(Debug)]
-pub(super) struct SandboxLedger {
+pub(crate) struct Ledger {
     state: Mutex<LedgerState>,
 }
 
@@ -96,7 +93,7 @@ struct LedgerState {
     by_reference: HashMap<String, ReferenceState>,
 }
 
-/// What is known of one reference, as indices into the entries.
+/// Charges and refund of one reference, as indices into the entries.
 #[derive(Debug, Default, Clone, Copy)]
 struct ReferenceState {
     first_charge: Option<usize>,
@@ -104,9 +101,12 @@ struct ReferenceState {
     closed_by: Option<usize>,
 }
 
-impl SandboxLedger {
-    /// A ledger in memory, or one that is read from and kept in the file at `path`.
-    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
+impl Ledger {
+    /// Opens a ledger that is kept in the file at `path`, or in memory only.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be opened or read.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
         let (journal, entries) = match path {
             Some(path) => Journal::open(path)?,
             None => (Journal::Memory, Vec::new()),
@@ -125,27 +125,33 @@ impl SandboxLedger {
         })
     }
 
-    pub(super) fn charge(
+    pub(crate) fn charge(
         &self,
         key: &str,
         request: &ChargeRequest,
         decline: bool,
     ) -> io::Result<ChargeResult> {
-        lock(&self.state).charge(key, request, decline)
+        self.lock().charge(key, request, decline)
     }
 
-    pub(super) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
-        lock(&self.state).refund(key, reference)
+    pub(crate) fn refund(&self, key: &str, reference: &str) -> io::Result<RefundResult> {
+        self.lock().refund(key, reference)
     }
 
-    /// All entries, oldest first.
-    pub(super) fn entries(&self) -> Vec<LedgerEntry> {
-        lock(&self.state).entries.clone()
+    /// Returns all entries, oldest first.
+    pub(crate) fn entries(&self) -> Vec<LedgerEntry> {
+        self.lock().entries.clone()
     }
 
-    /// Lets go of the file; a request that is still under way fails.
-    pub(super) fn close(&self) {
-        lock(&self.state).journal = Journal::Closed;
+    /// Closes the file. Requests in flight fail.
+    pub(crate) fn close(&self) {
+        self.lock().journal = Journal::Closed;
+    }
+
+    /// Locks the state, also after a holder panicked: nothing between the journal and the last index
+    /// can panic, so the state is complete.
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,32 +1,34 @@
-//! The ledger's file: one JSON object a line, only ever appended to.
+//! File of the ledger: one JSON object a line, append-only.
 //!
-//! The gateway must remember a charge for longer than it lives, and it may be
-//! killed at any byte. So an entry is written in one piece, and *before* the answer
-//! is sent: an entry that a client has heard of is in the file. What a kill can
-//! leave behind is half a last line, an entry that nobody has heard of; it is cut
-//! off at the next start. The file is not synced to disk: it outlives the process,
-//! not the machine's power, which is enough for a sandbox.
+//! The gateway must remember a charge after a restart, and it may be killed at any byte. An entry is
+//! therefore written in one piece, and *before* the response is sent: every entry that a client has
+//! seen is in the file. A kill can leave an incomplete last line, an entry that no client has seen;
+//! the next start truncates it. The file is not synced to disk: it survives the process but not a
+//! power failure, which is enough for a sandbox.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::ledger::LedgerEntry;
+use crate::ledger::LedgerEntry;
 
-/// Where entries go to last.
+/// Storage of the entries.
 #[derive(Debug)]
-pub(super) enum Journal {
-    /// Nowhere: the ledger dies with the process.
+pub(crate) enum Journal {
+    /// None: the ledger ends with the process.
     Memory,
-    /// To a file, opened for appending.
+    /// A file, opened for appending.
     File(File),
-    /// The gateway has stopped, or a write failed: nothing may be promised any more.
+    /// The gateway has stopped, or a write failed; no entry is accepted any more.
     Closed,
 }
 
 impl Journal {
-    /// Opens the file at `path`, made if absent, and returns the entries in it.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<LedgerEntry>)> {
+    /// Opens the file at `path`, created if absent, and returns the entries in it.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be opened, or a complete line is not an entry.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<LedgerEntry>)> {
         let with_path = |error| add_path_context(path, error);
         let mut file = OpenOptions::new()
             .read(true)
@@ -42,7 +44,7 @@ impl Journal {
             tracing::warn!(
                 path = %path.display(),
                 truncated_bytes = bytes.len() - complete_len,
-                "cut off a half-written last line",
+                "incomplete last line truncated",
             );
             file.set_len(complete_len as u64).map_err(with_path)?;
         }
@@ -57,16 +59,18 @@ impl Journal {
         Ok((Self::File(file), entries))
     }
 
-    /// Appends one entry. After a failure the journal is closed, since what the file
-    /// now ends with is unknown.
-    pub(super) fn append(&mut self, entry: &LedgerEntry) -> io::Result<()> {
+    /// Appends one entry. A failure closes the journal, since the end of the file is unknown then.
+    ///
+    /// # Errors
+    /// Returns an error if the journal is closed or the write fails.
+    pub(crate) fn append(&mut self, entry: &LedgerEntry) -> io::Result<()> {
         let written = match self {
             Self::Memory => Ok(()),
             Self::Closed => Err(io::Error::other("the ledger is closed")),
             Self::File(file) => append_line(file, entry),
         };
         if let Err(error) = &written {
-            tracing::warn!(%error, "the ledger takes no more entries");
+            tracing::warn!(%error, "ledger write failed, no more entries are accepted");
             *self = Self::Closed;
         }
         written

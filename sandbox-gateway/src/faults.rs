@@ -1,9 +1,8 @@
-//! The ways in which the sandbox fails on command.
+//! Faults that the gateway injects on command.
 //!
-//! Each fault is one that a real provider has shown its clients. A rate is the share
-//! of requests it strikes, from 0 to 1, drawn anew for each request; a request can be
-//! struck by one fault only, and they are drawn in the order of the fields. The
-//! latency comes on top, and comes first.
+//! Each fault is one that a real provider has shown its clients. A rate is the share of requests
+//! that the fault affects, from 0 to 1, sampled for each request. The faults are sampled in the
+//! order of the fields, and the first one that is drawn decides. The latency precedes all of them.
 
 use std::future::{Future, pending};
 use std::time::Duration;
@@ -11,35 +10,35 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use super::error::SandboxError;
-use super::tcp_reset::reset_connection;
+use crate::error::GatewayError;
+use crate::tcp_reset::reset_connection;
 
-/// More than this is what `hang_rate` is for.
+/// Longest latency; `hang_rate` is for requests that never end.
 const MAX_LATENCY_MS: u64 = 60_000;
 
-/// The faults in force, and the body of `PUT /faults`. What is left out is off.
+/// Active faults, and the body of `PUT /faults`. An omitted fault is off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Faults {
-    /// Waits this long before anything else, in milliseconds.
+pub(crate) struct Faults {
+    /// Delay before anything else, in milliseconds, 0 to 60000.
     latency_ms: u64,
-    /// Never answers, until the client goes away.
+    /// Share of requests that get no response until the client disconnects.
     hang_rate: f64,
-    /// Answers 503 and does nothing.
+    /// Share of requests that get a 503 and have no effect.
     error_rate: f64,
-    /// Resets the TCP connection and does nothing.
+    /// Share of requests that have no effect and whose TCP connection is reset.
     reset_rate: f64,
-    /// Does what was asked, then resets the connection instead of answering. The nasty
-    /// one: the client cannot know, and must ask again.
+    /// Share of requests that take effect and whose connection is reset instead of a response: the
+    /// client cannot know the outcome and must retry.
     charge_then_reset_rate: f64,
-    /// Declines a charge, for lack of money.
+    /// Share of charges that are declined for insufficient funds.
     decline_rate: f64,
-    /// Declines every charge above this amount, in minor units.
+    /// Amount in minor units above which every charge is declined.
     #[serde(skip_serializing_if = "Option::is_none")]
     decline_above_minor: Option<i64>,
 }
 
-/// What happens to one request.
+/// Fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FaultAction {
     Respond,
@@ -50,8 +49,11 @@ enum FaultAction {
 }
 
 impl Faults {
-    /// Whether every value makes sense; if not, what is wrong.
-    pub(super) fn validate(&self) -> Result<(), String> {
+    /// Checks the range of every value.
+    ///
+    /// # Errors
+    /// Returns a message that names the first value out of range.
+    pub(crate) fn validate(&self) -> Result<(), String> {
         if self.latency_ms > MAX_LATENCY_MS {
             return Err(format!(
                 "latency_ms must be from 0 to {MAX_LATENCY_MS}, got {}",
@@ -78,17 +80,17 @@ impl Faults {
         }
     }
 
-    /// Decides whether `operation` runs, and whether the client receives its response.
-    pub(super) async fn apply(
+    /// Samples a fault, and runs `operation` unless the fault prevents it.
+    pub(crate) async fn apply(
         self,
         request: &HttpRequest,
-        operation: impl Future<Output = Result<HttpResponse, SandboxError>>,
-    ) -> Result<HttpResponse, SandboxError> {
+        operation: impl Future<Output = Result<HttpResponse, GatewayError>>,
+    ) -> Result<HttpResponse, GatewayError> {
         tokio::time::sleep(Duration::from_millis(self.latency_ms)).await;
         match self.sample() {
             FaultAction::Respond => operation.await,
             FaultAction::Hang => pending().await,
-            FaultAction::Error => Err(SandboxError::unavailable("error_rate struck")),
+            FaultAction::Error => Err(GatewayError::unavailable("the fault error_rate was drawn")),
             FaultAction::Reset => Ok(reset_connection(request)),
             FaultAction::ProcessThenReset => {
                 operation.await?;
@@ -97,7 +99,7 @@ impl Faults {
         }
     }
 
-    /// Draws the fault of one request.
+    /// Samples the fault of one request.
     fn sample(&self) -> FaultAction {
         let actions = [
             (self.hang_rate, FaultAction::Hang),
@@ -111,8 +113,8 @@ impl Faults {
             .map_or(FaultAction::Respond, |(_, action)| action)
     }
 
-    /// Draws whether a charge of this amount is declined.
-    pub(super) fn should_decline(&self, amount_minor: i64) -> bool {
+    /// Samples whether a charge of this amount is declined.
+    pub(crate) fn should_decline(&self, amount_minor: i64) -> bool {
         self.decline_above_minor
             .is_some_and(|limit| amount_minor > limit)
             || rand::random_bool(self.decline_rate)

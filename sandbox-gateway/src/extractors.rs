@@ -1,4 +1,4 @@
-//! The checks of a request before its handler: the idempotency key, and where it comes from.
+//! Checks of a request before its handler: the idempotency key and the peer.
 
 use std::future::{Ready, ready};
 
@@ -6,23 +6,23 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest};
 
-use super::error::SandboxError;
+use crate::error::GatewayError;
 
-/// As long as the widest keys of real providers.
+/// Longest key, as with the most generous real providers.
 const MAX_KEY_CHARS: usize = 255;
 
 /// The required `Idempotency-Key` header.
-pub(super) struct SandboxIdempotencyKey(String);
+pub(crate) struct IdempotencyKey(String);
 
-impl SandboxIdempotencyKey {
-    pub(super) fn as_str(&self) -> &str {
+impl IdempotencyKey {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromRequest for SandboxIdempotencyKey {
-    type Error = SandboxError;
-    type Future = Ready<Result<Self, SandboxError>>;
+impl FromRequest for IdempotencyKey {
+    type Error = GatewayError;
+    type Future = Ready<Result<Self, GatewayError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let key = request
@@ -31,7 +31,7 @@ impl FromRequest for SandboxIdempotencyKey {
             .and_then(|value| value.to_str().ok())
             .filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
         ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
-            SandboxError::new(
+            GatewayError::new(
                 StatusCode::BAD_REQUEST,
                 format!("send an Idempotency-Key header of 1 to {MAX_KEY_CHARS} ASCII characters"),
             )
@@ -39,14 +39,14 @@ impl FromRequest for SandboxIdempotencyKey {
     }
 }
 
-/// Proof that the request comes from this machine: who can reach the gateway from
-/// elsewhere may pay, but neither break it nor read everyone's payments.
+/// Proof that the request comes from this machine. Clients on other machines may pay, but neither
+/// set faults nor read the payments of others.
 #[derive(Debug)]
-pub(super) struct LoopbackPeer;
+pub(crate) struct LoopbackPeer;
 
 impl FromRequest for LoopbackPeer {
-    type Error = SandboxError;
-    type Future = Ready<Result<Self, SandboxError>>;
+    type Error = GatewayError;
+    type Future = Ready<Result<Self, GatewayError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_local = request
@@ -55,9 +55,9 @@ impl FromRequest for LoopbackPeer {
         ready(if is_local {
             Ok(Self)
         } else {
-            Err(SandboxError::new(
+            Err(GatewayError::new(
                 StatusCode::FORBIDDEN,
-                "ask from the gateway's own machine, over its loopback address",
+                "only requests over the loopback address of the gateway's machine are accepted",
             ))
         })
     }
