@@ -13,7 +13,7 @@ run: ## Start everything here: Postgres, Redis, payment gateway, service; Ctrl-C
 	@scripts/run.sh
 
 .PHONY: image
-image: ## Build the service's image, orderly:dev
+image: ## Build the images, orderly:dev and sandbox-gateway:dev
 	@scripts/image.sh
 
 .PHONY: demo

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image and brings up the demo of docker-compose.yml, for `make demo`: all of it, or with `light` the service
+# Builds the images and brings up the demo of docker-compose.yml, for `make demo`: all of it, or with `light` the service
 # and what it needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,7 +15,7 @@ case ${1:-} in
 esac
 [ -z "$(find deploy/compose observability docs/runbooks ! -perm -004 -print -quit)" ] ||
   log_progress "Containers run as other users, and some files here are for you alone (umask 077?): chmod -R o+rX deploy observability docs"
-log_progress "Building the image (the first time takes some minutes)"
+log_progress "Building the images (the first time takes some minutes)"
 scripts/image.sh
 log_progress "Starting the demo"
 # Bash before 4.4, which macOS has, takes an empty array for one that is not set.

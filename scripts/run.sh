@@ -13,7 +13,7 @@ set -euo pipefail
 export ORDERLY_ENV=${ORDERLY_ENV:-development}
 export ORDERLY__HTTP__PORT=${ORDERLY__HTTP__PORT:-8080}
 export ORDERLY__ADMIN__PORT=${ORDERLY__ADMIN__PORT:-8081}
-export ORDERLY__SANDBOX_GATEWAY__PORT=${ORDERLY__SANDBOX_GATEWAY__PORT:-8090}
+export SANDBOX_GATEWAY_PORT=${SANDBOX_GATEWAY_PORT:-8090}
 export ORDERLY__LOG__FORMAT=${ORDERLY__LOG__FORMAT:-pretty}
 
 stop_all() {
@@ -45,7 +45,7 @@ print_banner() {
   local api=http://127.0.0.1:$ORDERLY__HTTP__PORT admin=http://127.0.0.1:$ORDERLY__ADMIN__PORT
   # Another terminal does not know of another port.
   local gateway=''
-  [ "$ORDERLY__SANDBOX_GATEWAY__PORT" = 8090 ] || gateway=" --set sandbox_gateway.port=$ORDERLY__SANDBOX_GATEWAY__PORT"
+  [ "$SANDBOX_GATEWAY_PORT" = 8090 ] || gateway=" --port $SANDBOX_GATEWAY_PORT"
   cat <<END
 
   Orderly is up.
@@ -54,8 +54,8 @@ print_banner() {
     Operations  $admin/livez   $admin/startupz   $admin/readyz
                 $admin/healthz   $admin/metrics
     Gateway     $ORDERLY__PAYMENTS__GATEWAY_URL   (log: $DATA/gateway.log)
-                to make it fail:  $BINARY gateway-faults '{"error_rate": 1}'$gateway
-                to restore it:    $BINARY gateway-faults '{}'$gateway
+                to make it fail:  $GATEWAY faults '{"error_rate": 1}'$gateway
+                to restore it:    $GATEWAY faults '{}'$gateway
     Look inside ORDERLY__DATABASE__URL=postgres://orderly:\$(cat "$DATA/postgres.password")@127.0.0.1:$(cat "$DATA/postgres.port")/orderly $BINARY check-invariants
                 (or: jobs list)
     Log in as   customer@example.com / orderly-demo-customer
@@ -82,10 +82,10 @@ run_on_exit stop_all
 stop_services # those that outlived a `kill -9` of their script
 require_free_port ORDERLY__HTTP__PORT
 require_free_port ORDERLY__ADMIN__PORT
-require_free_port ORDERLY__SANDBOX_GATEWAY__PORT
+require_free_port SANDBOX_GATEWAY_PORT
 
 log_progress "Building (the first time takes some minutes)"
-build_binary
+build_binaries
 start_storage
 "$BINARY" migrate
 "$BINARY" seed

@@ -34,12 +34,12 @@ format_url() { printf '%s/%s' "${ORDERLY_TEST_DATABASE_URL%/*}" "$1"; }
 start_service() {
   export ORDERLY_ENV=test ORDERLY__LOG__FILTER=warn ORDERLY__SHUTDOWN__DRAIN_DELAY=0s
   ORDERLY__DATABASE__URL=$(format_url backup_source)
-  ORDERLY__HTTP__PORT=$(find_free_port) ORDERLY__ADMIN__PORT=$(find_free_port) ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
-  export ORDERLY__DATABASE__URL ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
-  export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT
+  ORDERLY__HTTP__PORT=$(find_free_port) ORDERLY__ADMIN__PORT=$(find_free_port) SANDBOX_GATEWAY_PORT=$(find_free_port)
+  export ORDERLY__DATABASE__URL ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT SANDBOX_GATEWAY_PORT
+  export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$SANDBOX_GATEWAY_PORT
   "$BINARY" migrate
   "$BINARY" seed
-  "$BINARY" sandbox-gateway >"$LOG" 2>&1 &
+  "$GATEWAY" serve >"$LOG" 2>&1 &
   "$BINARY" serve >>"$LOG" 2>&1 &
   service=$!
   local deadline=$((SECONDS + 60))
@@ -154,7 +154,7 @@ wait_for_next_second() {
 require_rust
 require_program curl curl curl
 log_progress "Building"
-build_binary
+build_binaries
 configure_postgres
 create_databases
 start_service

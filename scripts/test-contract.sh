@@ -39,9 +39,9 @@ start_service() {
   export ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
   ORDERLY__HTTP__PORT=$(find_free_port)
   ORDERLY__ADMIN__PORT=$(find_free_port)
-  ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
-  export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
-  export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT
+  SANDBOX_GATEWAY_PORT=$(find_free_port)
+  export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT SANDBOX_GATEWAY_PORT
+  export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$SANDBOX_GATEWAY_PORT
   export ORDERLY__AUTH__TOKEN_LIFETIME=1h # longer than this takes
   # All requests come from one address. A throttled request tests nothing, so 429 is a failure here
   # (schemathesis.toml).
@@ -52,7 +52,7 @@ start_service() {
   export ORDERLY_CONTRACT_URL=http://127.0.0.1:$ORDERLY__HTTP__PORT
   "$BINARY" migrate
   "$BINARY" seed
-  "$BINARY" sandbox-gateway >"$LOG" 2>&1 &
+  "$GATEWAY" serve >"$LOG" 2>&1 &
   "$BINARY" serve >>"$LOG" 2>&1 &
   local service=$! deadline=$((SECONDS + 60))
   until "$BINARY" healthcheck >/dev/null 2>&1; do
@@ -93,7 +93,7 @@ run_schemathesis() {
 require_rust
 install_schemathesis
 log_progress "Building"
-build_binary
+build_binaries
 start_service
 # An assignment that fails ends the script. 401 is a valid response, so a run without a token would
 # pass and test nothing.

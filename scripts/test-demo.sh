@@ -8,7 +8,8 @@
 #
 #   services: {grafana: {profiles: [absent]}, jaeger: {profiles: [absent]}}
 #
-# The image is the one that ORDERLY_IMAGE names, orderly:dev, and is built if it is not there (scripts/image.sh).
+# The images are those that ORDERLY_IMAGE and SANDBOX_GATEWAY_IMAGE name, orderly:dev and sandbox-gateway:dev. They are
+# built if they are not there (scripts/image.sh).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/require.sh

@@ -1,19 +1,32 @@
 # shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
 # Builds the programs. To be sourced, after require.sh.
 
-# Sets BINARY to the service, wherever Cargo is told to put it.
-build_binary() { BINARY=$(build_program --bin orderly); }
-
-# The programs as they are deployed: each with no more features than it asks for itself.
-# Sets BINARY and LOADTEST. With ORDERLY_LOAD_PROFILE=dev, CI saves the long release build.
-build_release_binaries() {
-  local profile=${ORDERLY_LOAD_PROFILE:-release}
-  BINARY=$(build_program --profile "$profile" --package orderly --bin orderly)
-  LOADTEST=$(build_program --profile "$profile" --package orderly-loadtest --bin orderly-loadtest)
+# Sets BINARY to the service.
+build_binary() {
+  local folder
+  folder=$(build_programs --bin orderly)
+  BINARY=$folder/orderly
 }
 
-# build_program CARGO_OPTIONS…: builds one program and says where it is.
-build_program() {
+# Sets BINARY to the service and GATEWAY to the sandbox gateway.
+build_binaries() {
+  local folder
+  folder=$(build_programs --bin orderly --bin sandbox-gateway)
+  BINARY=$folder/orderly GATEWAY=$folder/sandbox-gateway
+}
+
+# The programs as they are deployed: the service with no more features than it asks for itself.
+# Sets BINARY, GATEWAY and LOADTEST. With ORDERLY_LOAD_PROFILE=dev, CI saves the long release build.
+build_release_binaries() {
+  local profile=${ORDERLY_LOAD_PROFILE:-release} folder
+  folder=$(build_programs --profile "$profile" --package orderly --package sandbox-gateway --bins)
+  BINARY=$folder/orderly GATEWAY=$folder/sandbox-gateway
+  folder=$(build_programs --profile "$profile" --package orderly-loadtest --bins)
+  LOADTEST=$folder/orderly-loadtest
+}
+
+# build_programs CARGO_OPTIONS…: builds programs and prints their folder, wherever Cargo puts it.
+build_programs() {
   cargo build "$@" --message-format json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+    sed -n 's/.*"executable":"\([^"]*\)\/[^"]*".*/\1/p' | tail -n 1
 }

@@ -6,15 +6,15 @@
 select_ports() {
   ORDERLY__HTTP__PORT=$(find_free_port)
   ORDERLY__ADMIN__PORT=$(find_free_port)
-  ORDERLY__SANDBOX_GATEWAY__PORT=$(find_free_port)
-  export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT ORDERLY__SANDBOX_GATEWAY__PORT
+  SANDBOX_GATEWAY_PORT=$(find_free_port)
+  export ORDERLY__HTTP__PORT ORDERLY__ADMIN__PORT SANDBOX_GATEWAY_PORT
 }
 
 start_gateway() {
-  export ORDERLY__SANDBOX_GATEWAY__LEDGER_PATH="$DATA/gateway-ledger.json"
-  export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$ORDERLY__SANDBOX_GATEWAY__PORT"
-  start_process "orderly sandbox-gateway" "$BINARY" sandbox-gateway >"$DATA/gateway.log" 2>&1
-  wait_until 30 "orderly sandbox-gateway" is_http_ok "$ORDERLY__SANDBOX_GATEWAY__PORT" /health ||
+  export SANDBOX_GATEWAY_LEDGER_PATH="$DATA/gateway-ledger.json"
+  export ORDERLY__PAYMENTS__GATEWAY_URL="http://127.0.0.1:$SANDBOX_GATEWAY_PORT"
+  start_process sandbox-gateway "$GATEWAY" serve >"$DATA/gateway.log" 2>&1
+  wait_until 30 sandbox-gateway is_http_ok "$SANDBOX_GATEWAY_PORT" /health ||
     die "the sandbox gateway did not start; $DATA/gateway.log ends with: $(tail -n 5 "$DATA/gateway.log")"
 }
 

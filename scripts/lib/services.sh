@@ -17,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 # All that may run from $DATA. The service first, so that it can finish what it has begun.
 stop_services() {
   stop_process "orderly serve" 60
-  stop_process "orderly sandbox-gateway" 10
+  stop_process sandbox-gateway 10
   stop_process redis-server 20
   stop_postgres
 }
@@ -59,7 +59,7 @@ wait_until_stopped() {
 # For data that nobody wants to keep.
 kill_services() {
   local name
-  for name in "orderly serve" "orderly sandbox-gateway" psql; do
+  for name in "orderly serve" sandbox-gateway psql; do
     ! is_running "$name" || kill -KILL "$pid"
   done
   send_signal KILL postgres

@@ -20,7 +20,7 @@ set -euo pipefail
 
 require_rust
 require_postgres ''
-build_binary
+build_binaries
 work=$(mktemp -d)
 chmod 755 "$work" # programs in containers read it
 running=()
@@ -44,12 +44,12 @@ skip_without() { # PROGRAM
 api=$(find_free_port) admin=$(find_free_port) gateway=$(find_free_port) otlp=$(find_free_port)
 prometheus=$(find_free_port) postgres=$(find_free_port) redis=$(find_free_port) collector=$(find_free_port)
 "$PG_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
-export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin ORDERLY__SANDBOX_GATEWAY__PORT=$gateway
+export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin SANDBOX_GATEWAY_PORT=$gateway
 export ORDERLY__DATABASE__URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
 export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$gateway ORDERLY__TELEMETRY__OTLP_ENDPOINT=http://127.0.0.1:$otlp
 "$BINARY" migrate >/dev/null
 "$BINARY" seed >/dev/null
-start_background gateway "$BINARY" sandbox-gateway
+start_background gateway "$GATEWAY" serve
 start_background orderly "$BINARY" serve
 start_background load bash deploy/compose/load.sh "http://127.0.0.1:$api"
 
