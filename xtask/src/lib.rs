@@ -1,0 +1,5 @@
+//! Starts and stops Postgres, Redis, the sandbox gateway and the service, for the developer
+//! commands (`main.rs`) and for the tests.
+
+pub mod progress;
+pub mod servers;
