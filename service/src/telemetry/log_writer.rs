@@ -1,114 +1,138 @@
 //! Log lines leave by a thread of their own.
 //!
-//! Standard output is a pipe that somebody else empties: a container runtime, journald.
-//! When that stalls, the pipe is full after 64 KiB, and whoever writes the next line
-//! stands still: one worker in the middle of its requests, soon all of them, and the
-//! liveness probe with them. No line is worth that. So lines are queued, one thread
-//! writes them, and a line that finds the queue full is dropped and counted in
-//! `orderly_log_lines_dropped_total`.
+//! # Problem
+//! Standard output is a pipe that another program empties: a container runtime, journald. While
+//! that program stalls, the pipe is full after 64 KiB, and the thread that writes the next line
+//! blocks: one worker in the middle of its requests, soon all of them, and the liveness probe with
+//! them. No line is worth that.
 //!
-//! What is queued when the process ends has to come out first, or the very lines that
-//! say why it ended are lost: [`LogWriter::flush_within`].
+//! # How it works
+//! tracing-appender queues the lines, and its thread writes them. A line that finds the queue full
+//! is dropped and counted in `orderly_log_lines_dropped_total`. The thread flushes whenever the
+//! queue is empty; [`LineBatch`] waits a moment before that, since under load waking up the thread
+//! and writing cost more than making a line.
 //!
-//! See it break: `unread_log_does_not_block_requests` in `tests/process/logging.rs`.
+//! # Pitfalls
+//! - Lines that are queued when the process ends must come out first: they say why it ended
+//!   ([`LogWriter::flush_within`]).
+//! - A `BufWriter` keeps what it could not write, and then rejects each further line. The thread
+//!   ignores such errors, so [`LineBatch`] drops and counts these lines.
+//! - The guard of tracing-appender prints to standard output if the queue stays full. While nothing
+//!   reads that, the guard never returns, so it is dropped on a thread that the process does not
+//!   wait for.
+//!
+//! # Tests
+//! `unread_log_does_not_block_requests` in `tests/process/logging.rs`, and those below.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use prometheus::IntCounter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// How often [`LogWriter::flush_within`] looks whether all is written.
-const POLL_INTERVAL: Duration = Duration::from_millis(2);
-
-/// Lines that come within this time are written together: under load, waking up the thread and
-/// writing cost more than making the line did. Nobody waits for more where they queue up anyway.
+/// Time to wait for more lines before a write.
 const COALESCE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Lines written together at most.
-const BATCH_SIZE: usize = 256;
+const BATCH_SIZE: u64 = 256;
 
-/// Takes lines, and never waits.
+/// The queue, and the thread that empties it.
 pub(super) struct LogWriter {
-    queue: SyncSender<Vec<u8>>,
-    /// Lines that are queued or being written.
-    pending: Arc<AtomicUsize>,
-    dropped: IntCounter,
+    queue: NonBlocking,
+    /// Lines that could not be written.
+    failed: Arc<AtomicU64>,
+    guard: Mutex<Option<WorkerGuard>>,
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`. Up to `capacity` lines wait for it, and
-    /// `dropped` counts those that found no place.
-    ///
-    /// # Errors
-    /// Returns an error if the thread can't be started.
-    pub(super) fn start(
-        out: impl Write + Send + 'static,
-        capacity: usize,
-        dropped: IntCounter,
-    ) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(capacity);
-        let pending = Arc::<AtomicUsize>::default();
-        let pending_lines = Arc::clone(&pending);
-        let dropped_lines = dropped.clone();
-        thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || write_all(&lines, out, &pending_lines, &dropped_lines))?;
-        Ok(Self {
+    /// Starts the thread that writes to `out`. Up to `capacity` lines wait for it.
+    pub(super) fn start(out: impl Write + Send + 'static, capacity: usize) -> Self {
+        let failed = Arc::<AtomicU64>::default();
+        let batch = LineBatch {
+            out,
+            lines: Vec::new(),
+            count: 0,
+            failed: Arc::clone(&failed),
+        };
+        let (queue, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(capacity)
+            .thread_name("log")
+            .finish(batch);
+        Self {
             queue,
-            pending,
-            dropped,
-        })
+            failed,
+            guard: Mutex::new(Some(guard)),
+        }
     }
 
-    /// Waits until all lines are written, or for `limit` if nobody reads them.
+    /// Returns a handle that takes lines and never blocks.
+    pub(super) fn queue(&self) -> NonBlocking {
+        self.queue.clone()
+    }
+
+    /// Returns the number of lines that found the queue full or could not be written.
+    pub(super) fn dropped_lines(&self) -> u64 {
+        let rejected = self.queue.error_counter().dropped_lines();
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed.saturating_add(u64::try_from(rejected).unwrap_or(u64::MAX))
+    }
+
+    /// Ends the thread once all queued lines are written. Waits for that up to `limit`.
     pub(super) fn flush_within(&self, limit: Duration) {
-        let started = Instant::now();
-        while self.pending.load(Ordering::Acquire) > 0 && started.elapsed() < limit {
-            thread::sleep(POLL_INTERVAL);
-        }
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(guard) = guard.take() else {
+            return;
+        };
+        let (sender, flushed) = channel::<()>();
+        thread::spawn(move || {
+            drop(guard);
+            drop(sender);
+        });
+        let _flushed_or_timed_out = flushed.recv_timeout(limit);
     }
 }
 
-fn write_all(
-    lines: &Receiver<Vec<u8>>,
-    mut out: impl Write,
-    pending: &AtomicUsize,
-    dropped: &IntCounter,
-) {
-    let mut count = 0;
-    while let Ok(mut batch) = lines.recv() {
-        if count <= BATCH_SIZE {
-            thread::sleep(COALESCE_INTERVAL);
+/// Collects lines and writes them together.
+struct LineBatch<W> {
+    out: W,
+    lines: Vec<u8>,
+    count: u64,
+    failed: Arc<AtomicU64>,
+}
+
+impl<W: Write> LineBatch<W> {
+    fn send(&mut self) {
+        let written = self
+            .out
+            .write_all(&self.lines)
+            .and_then(|()| self.out.flush());
+        if written.is_err() {
+            self.failed.fetch_add(self.count, Ordering::Relaxed);
         }
-        count = 1;
-        for line in lines.try_iter().take(BATCH_SIZE) {
-            batch.extend(line);
-            count += 1;
-        }
-        if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
-            // There is no other place left where to say so.
-            dropped.inc_by(count as u64);
-        }
-        pending.fetch_sub(count, Ordering::Release);
+        self.lines.clear();
+        self.count = 0;
     }
 }
 
 /// One `write` is one line: so the formatting layer calls it.
-impl Write for &LogWriter {
+impl<W: Write> Write for LineBatch<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.pending.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(line.to_vec()).is_err() {
-            self.pending.fetch_sub(1, Ordering::AcqRel);
-            self.dropped.inc();
+        self.lines.extend_from_slice(line);
+        self.count += 1;
+        if self.count == BATCH_SIZE {
+            self.send();
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.count > 0 {
+            thread::sleep(COALESCE_INTERVAL);
+            self.send();
+        }
         Ok(())
     }
 }
@@ -117,21 +141,23 @@ impl Write for &LogWriter {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender};
 
     /// Far longer than the test takes, if it passes.
     const LONG: Duration = Duration::from_secs(30);
 
+    type Written = Arc<Mutex<Vec<u8>>>;
+
     /// Writes nothing until the test drops the other end.
     struct BlockedWriter {
         allowed: Receiver<()>,
-        written: Arc<Mutex<Vec<u8>>>,
+        written: Written,
     }
 
     impl Write for BlockedWriter {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
             let _dropped = self.allowed.recv();
-            self.written.lock().unwrap().write(line)
+            self.written.lock().unwrap().write(lines)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -139,26 +165,31 @@ mod tests {
         }
     }
 
-    fn blocked_writer(capacity: usize) -> (LogWriter, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
-        let (allow, allowed) = sync_channel(0);
-        let written = Arc::<Mutex<Vec<u8>>>::default();
+    fn blocked_writer(capacity: usize) -> (LogWriter, Sender<()>, Written) {
+        let (allow, allowed) = channel();
+        let written = Written::default();
         let out = BlockedWriter {
             allowed,
             written: Arc::clone(&written),
         };
-        let dropped = IntCounter::new("dropped", "dropped").unwrap();
-        let writer = LogWriter::start(out, capacity, dropped).unwrap();
-        (writer, allow, written)
+        (LogWriter::start(out, capacity), allow, written)
+    }
+
+    fn write_lines(writer: &LogWriter, count: u64) {
+        for line in 0..count {
+            writer
+                .queue()
+                .write_all(format!("{line}\n").as_bytes())
+                .unwrap();
+        }
     }
 
     #[test]
     fn drops_and_counts_lines_when_queue_is_full() {
         let (writer, allow, written) = blocked_writer(2);
-        for line in 0..1000 {
-            (&writer).write_all(format!("{line}\n").as_bytes()).unwrap();
-        }
-        let dropped = writer.dropped.get();
-        let max_accepted = 1 + BATCH_SIZE as u64 + 2;
+        write_lines(&writer, 1000);
+        let dropped = writer.dropped_lines();
+        let max_accepted = BATCH_SIZE + 2;
         assert!(
             dropped >= 1000 - max_accepted,
             "a batch in hand, and two wait: {dropped}"
@@ -172,14 +203,65 @@ mod tests {
     }
 
     #[test]
-    fn flush_waits_for_last_line_up_to_limit() {
+    fn flush_waits_for_last_line() {
         let (writer, allow, written) = blocked_writer(9);
-        (&writer).write_all(b"one\n").unwrap();
-        (&writer).write_all(b"two\n").unwrap();
-        writer.flush_within(Duration::from_millis(1));
-        assert!(written.lock().unwrap().is_empty());
+        write_lines(&writer, 2);
         drop(allow);
         writer.flush_within(LONG);
-        assert_eq!(*written.lock().unwrap(), b"one\ntwo\n");
+        assert_eq!(*written.lock().unwrap(), b"0\n1\n");
+    }
+
+    #[test]
+    fn flush_ends_at_limit_while_queue_is_full_and_unread() {
+        let (writer, _allow, written) = blocked_writer(1);
+        write_lines(&writer, 1000);
+        writer.flush_within(Duration::from_millis(1));
+        assert!(written.lock().unwrap().is_empty());
+    }
+
+    /// Counts writes, and fails them all if told to.
+    struct CountingWriter {
+        writes: Arc<AtomicU64>,
+        fails: bool,
+    }
+
+    impl Write for CountingWriter {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            match self.fails {
+                true => Err(io::ErrorKind::BrokenPipe.into()),
+                false => Ok(lines.len()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn counting_writer(fails: bool) -> (LogWriter, Arc<AtomicU64>) {
+        let writes = Arc::<AtomicU64>::default();
+        let out = CountingWriter {
+            writes: Arc::clone(&writes),
+            fails,
+        };
+        (LogWriter::start(out, 8192), writes)
+    }
+
+    #[test]
+    fn writes_lines_together() {
+        let (writer, writes) = counting_writer(false);
+        write_lines(&writer, 5000);
+        writer.flush_within(LONG);
+        let writes = writes.load(Ordering::Relaxed);
+        assert!(writes < 500, "5000 lines took {writes} writes");
+    }
+
+    #[test]
+    fn counts_lines_that_cannot_be_written() {
+        let (writer, _writes) = counting_writer(true);
+        write_lines(&writer, 1000);
+        writer.flush_within(LONG);
+        assert_eq!(writer.dropped_lines(), 1000);
     }
 }

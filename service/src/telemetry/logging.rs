@@ -2,7 +2,7 @@
 //! and where to (`log_writer.rs`).
 
 use std::io::IsTerminal as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,14 +11,13 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::log_format::{JsonFormat, PrettyFormat, SkipSpanFields};
 use super::log_writer::LogWriter;
-use super::metrics::process::log_lines_dropped;
 use crate::config::{LogConfig, LogFormat};
 
 /// The filter of the process, as long as there is logging.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Writes to standard output, as long as there is logging.
-static WRITER: OnceLock<Arc<LogWriter>> = OnceLock::new();
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
 /// Lines that may wait for whoever reads standard output; one is about 300 bytes.
 const QUEUE_CAPACITY: usize = 8192;
@@ -30,15 +29,14 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Writes lines to standard output.
 ///
 /// # Errors
-/// Returns an error if the filter can't be read, or the thread that writes can't be started.
+/// Returns an error if the filter can't be read.
 pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> {
     let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
     FILTER.get_or_init(|| handle);
-    let writer = LogWriter::start(std::io::stdout(), QUEUE_CAPACITY, log_lines_dropped()?)?;
-    let writer = WRITER.get_or_init(|| Arc::new(writer));
+    let writer = WRITER.get_or_init(|| LogWriter::start(std::io::stdout(), QUEUE_CAPACITY));
     let lines = fmt::layer()
         .fmt_fields(SkipSpanFields)
-        .with_writer(Arc::clone(writer));
+        .with_writer(writer.queue());
     let lines = match config.format {
         LogFormat::Pretty => lines
             .with_ansi(std::io::stdout().is_terminal())
@@ -56,6 +54,11 @@ pub(super) fn layer(config: &LogConfig) -> anyhow::Result<impl Layer<Registry>> 
 pub(crate) fn set_filter(filter: &str) -> anyhow::Result<()> {
     let handle = FILTER.get().context("logging was not started")?;
     Ok(handle.reload(parse_filter(filter)?)?)
+}
+
+/// Returns the number of log lines that were dropped.
+pub(super) fn dropped_lines() -> u64 {
+    WRITER.get().map_or(0, LogWriter::dropped_lines)
 }
 
 /// Writes the lines that still wait when it is dropped, so also when a panic ends the process.
