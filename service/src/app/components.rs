@@ -18,12 +18,11 @@ use crate::resilience::concurrency_limit::InFlightLimit;
 use crate::resilience::retry::{Retry, RetryBudget};
 use crate::secrets::passwords::PasswordHashingPool;
 use crate::secrets::tokens::TokenService;
-use crate::storage::PoolMetrics;
 use crate::storage::database::{Database, Databases};
 use crate::storage::error::StorageError;
 use crate::storage::job_notifier::JobNotifier;
 use crate::storage::migrations::{self, SchemaState};
-use crate::telemetry::metrics::{Metrics, process};
+use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
 /// What a service is made of.
@@ -42,9 +41,7 @@ pub(super) struct Components {
 impl Components {
     pub(super) fn build(settings: &Settings) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
-        for collector in process::collectors(Handle::current())? {
-            metrics.registry.register(collector)?;
-        }
+        (metrics.process).watch(Handle::current(), &metrics.registry);
         let databases = build_databases(settings, &metrics)?;
         let redis = build_redis(settings, &metrics)?;
         let services = Services {
@@ -88,7 +85,7 @@ fn build_redis(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<
     };
     let breaker = settings.breaker.for_redis();
     let breaker = Breaker::new("redis", breaker, metrics.breakers.clone());
-    let latency = metrics.redis_latency.clone();
+    let latency = metrics.dependencies.redis_command_duration.clone();
     let runtime = Handle::current();
     let client = RedisClient::new(url.expose(), &settings.redis, breaker, latency, runtime)?;
     Ok(Some(client))
@@ -99,7 +96,7 @@ fn build_cache(
     metrics: &Metrics,
     redis: Option<RedisClient>,
 ) -> ProductCache<StorageError> {
-    let requests = metrics.cache_requests.clone();
+    let requests = metrics.dependencies.cache_requests.clone();
     ProductCache::new(&settings.cache, redis, requests, Handle::current())
 }
 
@@ -113,7 +110,7 @@ fn build_retry(settings: &Settings, dependency: &'static str, metrics: &Metrics)
         max_attempts: config.max_attempts,
         budget: RetryBudget::new(config.budget_ratio),
         dependency,
-        retries: metrics.retries.clone(),
+        retries: metrics.dependencies.retries.clone(),
     }
 }
 
@@ -130,7 +127,10 @@ pub fn build_services(
         database,
         read_retry: build_retry(settings, "database", metrics),
         products: build_cache(settings, metrics, None),
-        passwords: PasswordHashingPool::new(&settings.auth, metrics.password_hashes.clone())?,
+        passwords: PasswordHashingPool::new(
+            &settings.auth,
+            metrics.process.password_hashes.clone(),
+        )?,
         tokens: Arc::new(TokenService::new(&settings.auth)?),
         job_notifier: JobNotifier::default(),
         metrics: metrics.business.clone(),
@@ -144,8 +144,7 @@ pub fn build_services(
 /// Returns an error if `database.url` is missing or invalid, or its CA certificate can't be used.
 pub fn build_databases(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Databases> {
     let url = settings.database.url()?;
-    let pools = PoolMetrics::new(&metrics.registry)?;
-    Databases::new(url.expose(), &settings.database, Handle::current(), &pools)
+    Databases::new(url.expose(), &settings.database, Handle::current(), metrics)
 }
 
 /// A database for a command: a pool of its own, whose metrics nobody reads.

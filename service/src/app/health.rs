@@ -34,12 +34,12 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
         Box::new(EventLoopCheck {
             loops: components.event_loops.clone(),
             degraded_from: config.event_loop_lag_threshold,
-            lag: components.metrics.event_loop_lag.clone(),
+            lag: components.metrics.process.event_loop_lag.clone(),
         }),
     ];
     if let Some(redis) = &components.redis {
         checks.push(Box::new(RedisCheck(redis.clone())));
     }
-    let metric = &components.metrics.health_checks;
+    let metric = &components.metrics.process.health_check_status;
     Health::new(checks, config, metric, &Handle::current())
 }

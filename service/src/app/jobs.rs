@@ -14,7 +14,7 @@ use crate::lifecycle::supervisor::Supervisor;
 
 /// Starts every job under a supervisor, on the pool for jobs and probes.
 pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Supervisor {
-    let supervisor = Supervisor::new(components.metrics.task_restarts.clone());
+    let supervisor = Supervisor::new(components.metrics.jobs.task_restarts.clone());
     let wakeups = Arc::new(JobWakeups::default());
     let database = components.databases.background.clone();
 
@@ -22,7 +22,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
         services: components.services.with_database(database.clone()),
         gateway: components.gateway.clone(),
         config: settings.payments.clone(),
-        outcomes: components.metrics.payment_attempts.clone(),
+        outcomes: components.metrics.jobs.payment_attempts.clone(),
     };
     let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("payments", move |stop| {
@@ -33,7 +33,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
         database: database.clone(),
         publisher: Arc::clone(&components.publisher),
         config: settings.events.clone(),
-        published: components.metrics.events_published.clone(),
+        published: components.metrics.jobs.events_published.clone(),
     };
     let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("outbox_relay", move |stop| {

@@ -108,12 +108,12 @@ impl Reloader {
         let metrics = &self.0.metrics;
         match loaded {
             Ok(settings) => {
-                metrics.last_successful.set(1);
+                metrics.config_last_reload_successful.set(1);
                 Ok(self.apply(settings))
             }
             Err(error) => {
-                metrics.last_successful.set(0);
-                metrics.failures.inc();
+                metrics.config_last_reload_successful.set(0);
+                metrics.config_reload_failures.inc();
                 tracing::error!(%error, "the configuration was not reloaded");
                 Err(error)
             }

@@ -110,7 +110,7 @@ impl EventLoopCheck {
 mod tests {
     use super::*;
     use crate::health::HealthStatus;
-    use crate::telemetry::metrics::event_loop_lag;
+    use crate::telemetry::metrics::Metrics;
     use tokio::time::{advance, sleep};
 
     const BLOCKED_FOR: Duration = Duration::from_millis(700);
@@ -153,7 +153,7 @@ mod tests {
         let check = EventLoopCheck {
             loops: EventLoops::default(),
             degraded_from: limit,
-            lag: event_loop_lag().unwrap(),
+            lag: Metrics::new().unwrap().process.event_loop_lag,
         };
         let late = check.evaluate(Some(("a", limit)));
         assert_eq!(late.status, HealthStatus::Degraded);

@@ -19,18 +19,19 @@ use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use prometheus::{Encoder as _, Registry, TextEncoder};
+use prometheus::{Encoder as _, TextEncoder};
 use serde_json::{Value, json};
 
 use super::middleware::problems::write_problems;
 use super::problem::{Problem, ProblemKind};
 use crate::health::{Health, HealthReport, HealthStatus};
 use crate::lifecycle::readiness::{LifecycleState, Readiness};
+use crate::telemetry::metrics::MetricRegistry;
 
 struct AdminState {
     health: Health,
     readiness: Readiness,
-    registry: Registry,
+    registry: MetricRegistry,
     started_at: Instant,
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn start(
     listener: TcpListener,
     health: Health,
     readiness: Readiness,
-    registry: Registry,
+    registry: MetricRegistry,
 ) -> anyhow::Result<Server> {
     let state = web::Data::new(AdminState {
         health,

@@ -2,34 +2,39 @@
 
 use actix_web_prom::{ActixMetricsConfiguration, PrometheusMetrics, PrometheusMetricsBuilder};
 use anyhow::anyhow;
-use prometheus::Registry;
 
 use super::middleware::request_span::UNMATCHED;
+use crate::telemetry::metrics::{MetricDescription, MetricRegistry, PREFIX};
 
-/// What actix-web-prom registers: name, type and meaning.
-pub(crate) const REQUEST_METRICS: [(&str, &str, &str); 2] = [
-    (
-        "orderly_http_requests_total",
-        "counter",
-        "Requests answered, by route template (endpoint; one for all that fit no route), method and status",
-    ),
-    (
-        "orderly_http_request_duration_seconds",
-        "histogram",
-        "Time to answer a request, to the last byte of the body",
-    ),
-];
-
-/// The labels of all of [`REQUEST_METRICS`].
-pub(crate) const REQUEST_LABELS: [&str; 3] = ["endpoint", "method", "status"];
+/// Descriptions of what actix-web-prom registers.
+pub(crate) fn descriptions() -> [MetricDescription; 2] {
+    [
+        (
+            "http_requests_total",
+            "counter",
+            "Requests answered, by route template (endpoint; one for all that fit no route), method and status",
+        ),
+        (
+            "http_request_duration_seconds",
+            "histogram",
+            "Time to answer a request, to the last byte of the body",
+        ),
+    ]
+    .map(|(name, kind, help)| MetricDescription {
+        name: format!("{PREFIX}_{name}"),
+        kind,
+        labels: ["endpoint", "method", "status"].map(str::to_owned).to_vec(),
+        help: help.to_owned(),
+    })
+}
 
 /// The middleware that records them in `registry`.
 ///
 /// # Errors
 /// Returns an error if `registry` has metrics of these names already.
-pub(super) fn request_metrics(registry: Registry) -> anyhow::Result<PrometheusMetrics> {
-    PrometheusMetricsBuilder::new("orderly")
-        .registry(registry)
+pub(super) fn request_metrics(registry: &MetricRegistry) -> anyhow::Result<PrometheusMetrics> {
+    PrometheusMetricsBuilder::new(PREFIX)
+        .registry(registry.inner().clone())
         // Paths that fit no route are anybody's invention: one series for all.
         .mask_unmatched_patterns(UNMATCHED)
         .metrics_configuration(

@@ -100,7 +100,7 @@ mod tests {
             let text = std::str::from_utf8(&body).unwrap();
             assert!(text.contains("/problems/internal"), "{text}");
             assert!(!text.contains("nobody's business"), "{text}");
-            assert_eq!(metrics.handler_panics.get(), count);
+            assert_eq!(metrics.process.handler_panics.get(), count);
         }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn start(
     http: &HttpConfig,
     dependencies: ServerDependencies,
 ) -> anyhow::Result<Server> {
-    let request_metrics = request_metrics(dependencies.metrics.registry.clone())?;
+    let request_metrics = request_metrics(&dependencies.metrics.registry)?;
     let event_loops = dependencies.event_loops.clone();
     let connections = dependencies.connections.clone();
     let shared = SharedData::new(http, dependencies);

@@ -138,7 +138,10 @@ impl RateLimits {
             None => (limit.local_policy, limit.local.check(key), "local"),
         };
         let metrics = &self.0.metrics;
-        metrics.decisions.with_label_values(&[source]).inc();
+        metrics
+            .rate_limit_decisions
+            .with_label_values(&[source])
+            .inc();
         match decision {
             Decision::Allowed { remaining } => Ok(Some(Admitted {
                 class,
@@ -147,7 +150,10 @@ impl RateLimits {
             })),
             Decision::Rejected { retry_after } => {
                 let labels = &[class.as_str()];
-                metrics.rejected.with_label_values(labels).inc();
+                metrics
+                    .requests_rate_limited
+                    .with_label_values(labels)
+                    .inc();
                 Err(RateLimited {
                     class,
                     policy,
@@ -163,7 +169,11 @@ impl RateLimits {
         let rules = self.rules();
         for class in RequestClass::ALL {
             let remaining = rules.limits[class as usize].local.sweep();
-            let keys = self.0.metrics.keys.with_label_values(&[class.as_str()]);
+            let keys = self
+                .0
+                .metrics
+                .rate_limit_keys
+                .with_label_values(&[class.as_str()]);
             keys.set(i64::try_from(remaining).unwrap_or(i64::MAX));
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::metrics::Metrics;
 
 fn config(login_burst: u32, read_burst: u32) -> RateLimitConfig {
     RateLimitConfig {
@@ -20,7 +21,7 @@ async fn count_allowed(limits: &RateLimits, attempts: usize) -> usize {
 
 #[tokio::test]
 async fn reconfigure_resets_only_changed_limits() {
-    let metrics = RateLimitMetrics::new().unwrap();
+    let metrics = Metrics::new().unwrap().rate_limits;
     let limits = RateLimits::new(config(3, 10), None, metrics);
     assert_eq!(count_allowed(&limits, 5).await, 3);
     limits.reconfigure(config(3, 20));

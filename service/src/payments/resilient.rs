@@ -120,7 +120,7 @@ impl ResilientGateway {
             };
             was_called.store(true, Ordering::Relaxed);
             let began = Instant::now();
-            let in_flight = InFlightGaugeGuard::new(&self.metrics.in_flight);
+            let in_flight = InFlightGaugeGuard::new(&self.metrics.gateway_requests_in_flight);
             let outcome = call().await;
             drop(in_flight);
             let label = match &outcome {
@@ -128,7 +128,8 @@ impl ResilientGateway {
                 Err(GatewayError::Permanent { .. }) => "permanent_error",
                 Err(GatewayError::Transient { .. }) => "transient_error",
             };
-            let duration = (self.metrics.duration).with_label_values(&[operation, label]);
+            let duration =
+                (self.metrics.gateway_request_duration).with_label_values(&[operation, label]);
             duration.observe(began.elapsed().as_secs_f64());
             match &outcome {
                 // "We don't take this request" is an answer, too.
@@ -155,7 +156,7 @@ mod tests {
     use crate::domain::ids::{OrderId, new_v7};
     use crate::resilience::backoff::Backoff;
     use crate::resilience::retry::RetryBudget;
-    use crate::telemetry::metrics::{self, BreakerMetrics};
+    use crate::telemetry::metrics::Metrics;
     use futures_util::poll;
     use std::time::Duration;
     use tokio::net::TcpListener;
@@ -169,9 +170,10 @@ mod tests {
             minimum_calls: 1,
             ..BreakerConfig::default()
         };
+        let metrics = Metrics::new().unwrap();
         ResilientGateway {
             gateway: PaymentGateway::new(&config).unwrap(),
-            breaker: Breaker::new("test", opens_immediately, BreakerMetrics::new().unwrap()),
+            breaker: Breaker::new("test", opens_immediately, metrics.breakers),
             retry: Retry {
                 backoff: Backoff {
                     base: Duration::ZERO,
@@ -180,9 +182,9 @@ mod tests {
                 max_attempts: 2,
                 budget: RetryBudget::new(1.0),
                 dependency: "gateway",
-                retries: metrics::retries().unwrap(),
+                retries: metrics.dependencies.retries,
             },
-            metrics: GatewayMetrics::new().unwrap(),
+            metrics: metrics.gateway,
         }
     }
 
@@ -209,7 +211,7 @@ mod tests {
         // Connections are made, and nothing is ever answered.
         let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let gateway = gateway_at(format!("http://{}", silent.local_addr().unwrap()));
-        let in_flight = || gateway.metrics.in_flight.get();
+        let in_flight = || gateway.metrics.gateway_requests_in_flight.get();
         let order_id = OrderId(new_v7(chrono::Utc::now()));
         let mut call = Box::pin(gateway.refund(order_id));
         assert!(poll!(&mut call).is_pending());

@@ -199,7 +199,7 @@ impl RedisClient {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::{self, BreakerMetrics};
+    use crate::telemetry::metrics::Metrics;
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
@@ -212,9 +212,10 @@ mod tests {
             minimum_calls: 1,
             ..BreakerConfig::default()
         };
-        let breaker = Breaker::new("redis", opens_immediately, BreakerMetrics::new().unwrap());
+        let metrics = Metrics::new().unwrap();
+        let breaker = Breaker::new("redis", opens_immediately, metrics.breakers);
         let config = RedisConfig::default();
-        let latency = metrics::redis_latency().unwrap();
+        let latency = metrics.dependencies.redis_command_duration;
         let ping_latency = latency.with_label_values(&["PING"]);
         let client = RedisClient::new(&url, &config, breaker, latency, Handle::current()).unwrap();
         let ping = || {

@@ -62,7 +62,7 @@ enum BreakerPhase {
 impl Breaker {
     /// A closed breaker for the dependency `name`.
     pub fn new(name: &'static str, config: BreakerConfig, metrics: BreakerMetrics) -> Self {
-        metrics.state.with_label_values(&[name]).set(0);
+        metrics.breaker_state.with_label_values(&[name]).set(0);
         let phase = BreakerPhase::Closed(Window::new(config.window));
         Self(Arc::new(BreakerShared {
             name,
@@ -217,13 +217,17 @@ impl Breaker {
     }
 
     fn update_gauge(&self, state: BreakerState) {
-        let gauge = self.0.metrics.state.with_label_values(&[self.0.name]);
+        let gauge = self
+            .0
+            .metrics
+            .breaker_state
+            .with_label_values(&[self.0.name]);
         gauge.set(state as i64);
     }
 
     fn count(&self, outcome: &str) {
         let labels = &[self.0.name, outcome];
-        self.0.metrics.calls.with_label_values(labels).inc();
+        self.0.metrics.breaker_calls.with_label_values(labels).inc();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::metrics::Metrics;
 use std::time::Duration;
 use tokio::time::advance;
 
@@ -15,7 +16,7 @@ fn breaker() -> Breaker {
         redis_slow_call_duration_threshold: SECOND,
         open_duration: 5 * SECOND,
     };
-    let metrics = BreakerMetrics::new().unwrap();
+    let metrics = Metrics::new().unwrap().breakers;
     Breaker::new("test", config, metrics)
 }
 
@@ -158,7 +159,14 @@ async fn reconfigure_to_fewer_probes_closes() {
 #[tokio::test(start_paused = true)]
 async fn state_updates_gauge_without_call() {
     let breaker = breaker();
-    let gauge = || breaker.0.metrics.state.with_label_values(&["test"]).get();
+    let gauge = || {
+        breaker
+            .0
+            .metrics
+            .breaker_state
+            .with_label_values(&["test"])
+            .get()
+    };
     fail(&breaker, 4);
     assert_eq!((breaker.state(), gauge()), (BreakerState::Open, 2));
     advance(5 * SECOND).await;

@@ -50,7 +50,7 @@ impl InFlightLimit {
     /// service that has only just started, and has proved nothing.
     pub(crate) fn new(config: LoadSheddingConfig, metrics: InFlightMetrics) -> Self {
         let initial = f64::midpoint(config.min_limit.into(), config.max_limit.into());
-        metrics.limit.set(initial as i64);
+        metrics.requests_in_flight_limit.set(initial as i64);
         Self(Arc::new(InFlightShared {
             metrics,
             inner: Mutex::new(Inner {
@@ -74,11 +74,14 @@ impl InFlightLimit {
     pub(crate) fn try_acquire(&self) -> Option<InFlightPermit> {
         let mut inner = self.lock();
         if f64::from(inner.in_flight) >= inner.limit.floor() {
-            self.0.metrics.shed.inc();
+            self.0.metrics.requests_shed.inc();
             return None;
         }
         inner.in_flight += 1;
-        self.0.metrics.in_flight.set(inner.in_flight.into());
+        self.0
+            .metrics
+            .requests_in_flight
+            .set(inner.in_flight.into());
         Some(InFlightPermit {
             limit: self.clone(),
             began: Instant::now(),
@@ -90,7 +93,10 @@ impl InFlightLimit {
         let mut inner = self.lock();
         let in_use = f64::from(inner.in_flight) >= inner.limit / 2.0;
         inner.in_flight -= 1;
-        self.0.metrics.in_flight.set(inner.in_flight.into());
+        self.0
+            .metrics
+            .requests_in_flight
+            .set(inner.in_flight.into());
         let target = inner.config.target_latency;
         if elapsed > target {
             if inner.last_decrease.elapsed() >= target {
@@ -107,7 +113,10 @@ impl InFlightLimit {
     fn set_limit(&self, inner: &mut Inner, limit: f64) {
         let (min, max) = (inner.config.min_limit.into(), inner.config.max_limit.into());
         inner.limit = limit.max(min).min(max);
-        self.0.metrics.limit.set(inner.limit as i64);
+        self.0
+            .metrics
+            .requests_in_flight_limit
+            .set(inner.limit as i64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -139,10 +148,11 @@ impl Drop for InFlightPermit {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::Metrics;
     use tokio::time::advance;
 
     fn limit(min: u32, max: u32) -> InFlightLimit {
-        let metrics = InFlightMetrics::new().unwrap();
+        let metrics = Metrics::new().unwrap().in_flight;
         let config = LoadSheddingConfig {
             min_limit: min,
             max_limit: max,
@@ -181,7 +191,12 @@ mod tests {
         assert_eq!(rounds[0], 4);
         assert!(rounds.is_sorted());
         assert_eq!(
-            limit.0.metrics.limit.get().max(rounds[5] as i64),
+            limit
+                .0
+                .metrics
+                .requests_in_flight_limit
+                .get()
+                .max(rounds[5] as i64),
             6,
             "{rounds:?}"
         );
@@ -231,7 +246,7 @@ mod tests {
         let limit = limit(1, 1);
         let permit = limit.try_acquire().unwrap();
         assert!(limit.try_acquire().is_none());
-        assert_eq!(limit.0.metrics.shed.get(), 1);
+        assert_eq!(limit.0.metrics.requests_shed.get(), 1);
         drop(permit);
         assert!(limit.try_acquire().is_some());
     }

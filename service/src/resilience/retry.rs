@@ -125,7 +125,7 @@ impl Retry {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics;
+    use crate::telemetry::metrics::Metrics;
     use std::time::Duration;
 
     fn retry(ratio: f64) -> Retry {
@@ -137,7 +137,7 @@ mod tests {
             max_attempts: 3,
             budget: RetryBudget::new(ratio),
             dependency: "database",
-            retries: metrics::retries().unwrap(),
+            retries: Metrics::new().unwrap().dependencies.retries,
         }
     }
 

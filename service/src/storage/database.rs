@@ -44,9 +44,10 @@ use tracing::Instrument as _;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::error::StorageError;
-use super::pool_metrics::PoolMetrics;
+use super::pool_metrics::watch_pool;
 use crate::config::DatabaseConfig;
 use crate::resilience::deadline;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sampled_span::sampled_span;
 
 /// A pool. Clones share it.
@@ -79,7 +80,7 @@ impl Databases {
         url: &str,
         config: &DatabaseConfig,
         runtime: Handle,
-        metrics: &PoolMetrics,
+        metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let connector = Connector::new(url, config, runtime)?;
         let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
@@ -108,7 +109,7 @@ impl Database {
         config: &DatabaseConfig,
         name: &'static str,
         size: usize,
-        metrics: &PoolMetrics,
+        metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
@@ -124,13 +125,13 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .pre_recycle(lifetime_hook(config.max_lifetime))
             .build()?;
-        metrics.add_pool(name, pool.clone());
+        watch_pool(metrics, name, pool.clone());
         Ok(Self {
             name,
             pool,
             connector,
             config: Arc::new(config.clone()),
-            wait_seconds: metrics.wait_seconds.with_label_values(&[name]),
+            wait_seconds: metrics.pools.pool_wait.with_label_values(&[name]),
         })
     }
 

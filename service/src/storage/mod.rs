@@ -36,4 +36,3 @@ pub(crate) mod transaction;
 pub(crate) mod users;
 
 pub(crate) use connection::Connection;
-pub use pool_metrics::PoolMetrics;

@@ -98,7 +98,7 @@ pub(crate) async fn place_order(
         let result = place_order_on(&mut conn, &services.orders, &request, render).await;
         let placed = finish(invalidation, result)?;
         if let Some(total) = placed.total {
-            let order_value = &services.metrics.order_value;
+            let order_value = &services.metrics.order_value_minor;
             let minor = u64::try_from(total.minor()).unwrap_or_default();
             order_value
                 .with_label_values(&[total.currency().code()])

@@ -47,7 +47,7 @@ pub(crate) async fn buffer_body(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let Ok(permit) = permits.0.try_acquire() else {
-        metrics.in_flight.shed.inc();
+        metrics.in_flight.requests_shed.inc();
         let problem = Problem::shed("too many requests are on their way in");
         return Ok(request.into_response(problem.error_response()));
     };
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(short().await, 200);
         assert!(poll!(&mut second).is_pending());
         assert_eq!(short().await, 503);
-        assert_eq!(metrics.in_flight.shed.get(), 1);
+        assert_eq!(metrics.in_flight.requests_shed.get(), 1);
         drop(first);
         assert_eq!(short().await, 200);
     }

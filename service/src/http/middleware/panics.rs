@@ -29,7 +29,7 @@ pub(crate) async fn catch_panics(
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
-            metrics.handler_panics.inc();
+            metrics.process.handler_panics.inc();
             let problem = Problem::new(
                 ProblemKind::Internal,
                 "the log has the cause, under this trace_id",

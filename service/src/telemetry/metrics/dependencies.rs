@@ -1,62 +1,46 @@
-//! Calls of dependencies: the payment gateway and Redis.
+//! Calls of dependencies: the payment gateway, Postgres and Redis.
 
-use prometheus::core::Collector;
-use prometheus::{HistogramVec, IntGauge, Result};
+use super::declaration::metrics;
 
-use super::constructors::{duration_histogram_vec, gauge};
-
-/// What calls of the payment gateway show of themselves.
-#[derive(Clone)]
-pub struct GatewayMetrics {
-    /// `orderly_gateway_request_duration_seconds{operation,outcome}`: each call.
-    pub(crate) duration: HistogramVec,
-    /// `orderly_gateway_requests_in_flight`
-    pub(crate) in_flight: IntGauge,
-}
-
-impl GatewayMetrics {
-    /// Makes them unregistered.
-    ///
-    /// # Errors
-    /// Returns an error if a metric name is invalid, which would be a bug.
-    pub fn new() -> Result<Self> {
-        Ok(Self {
-            duration: duration_histogram_vec(
-                "gateway_request_duration",
-                "Calls of the payment gateway, each attempt by itself, by operation (charge, refund) and \
-                 outcome: charged, declined, voided, refunded, transient_error (result unknown), permanent_error \
-                 (it does not accept the request)",
-                &["operation", "outcome"],
-                &[
-                    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-                ],
-            )?,
-            in_flight: gauge(
-                "gateway_requests_in_flight",
-                "Calls of the payment gateway that wait for its answer",
-            )?,
-        })
-    }
-
-    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        vec![
-            Box::new(self.duration.clone()),
-            Box::new(self.in_flight.clone()),
-        ]
+metrics! {
+    /// Calls of the payment gateway.
+    pub struct GatewayMetrics {
+        /// Calls of the payment gateway, each attempt by itself, by operation (charge, refund) and
+        /// outcome: charged, declined, voided, refunded, transient_error (result unknown), permanent_error
+        /// (it does not accept the request).
+        pub(crate) gateway_request_duration: HistogramVec[operation, outcome]
+            buckets [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        /// Calls of the payment gateway that wait for its answer.
+        pub(crate) gateway_requests_in_flight: IntGauge;
     }
 }
 
-/// `orderly_redis_command_duration_seconds{command}`: how long each was waited for.
-///
-/// # Errors
-/// Returns an error if the metric name is invalid, which would be a bug.
-pub fn redis_latency() -> Result<HistogramVec> {
-    duration_histogram_vec(
-        "redis_command_duration",
-        "Time until Redis answered, or the command timed out, by command; what the breaker rejects is not in it",
-        &["command"],
-        &[
-            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
-        ],
-    )
+metrics! {
+    /// The connection pools of Postgres.
+    pub(crate) struct PoolMetrics {
+        /// Time to get a connection from a pool (requests, background).
+        pub(crate) pool_wait: HistogramVec[pool]
+            buckets [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0];
+        /// Connections by state: most allowed (max), open (open), borrowed (in_use);
+        /// and tasks that wait for one (waiting).
+        pub(crate) pool_connections: IntGaugeVec[pool, state];
+    }
+}
+
+metrics! {
+    /// Redis, the cache in front of Postgres, and retries.
+    pub struct DependencyMetrics {
+        /// Time until Redis answered, or the command timed out, by command; what the breaker rejects is not in it.
+        pub redis_command_duration: HistogramVec[command]
+            buckets [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+        /// Look-ups of the cache by layer (local, redis, database) and outcome: hit, miss,
+        /// error, stale (an expired entry, while the database fails).
+        pub(crate) cache_requests: IntCounterVec[layer, outcome];
+        /// Failures that may be retried, by dependency (database, gateway) and outcome: retried (it was
+        /// tried again), budget_exhausted, deadline_exceeded (it would not fit the deadline).
+        pub retries: IntCounterVec[
+            dependency(database, gateway),
+            outcome(retried, budget_exhausted, deadline_exceeded)
+        ];
+    }
 }

@@ -14,7 +14,7 @@ use orderly::events::Publisher;
 use orderly::jobs::outbox_relay::OutboxRelay;
 use orderly::redis_client::RedisClient;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::{self, BreakerMetrics, Metrics};
+use orderly::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -225,7 +225,7 @@ async fn relay_reconnects_when_postgres_is_frozen() {
             .background,
         publisher: Arc::new(Publisher::new(None, &settings.events).unwrap()),
         config: settings.events.clone(),
-        published: metrics.events_published,
+        published: metrics.jobs.events_published,
     };
     tokio::spawn(relay.run(Arc::default(), CancellationToken::new()));
     let is_relay = "pg_locks JOIN pg_database ON pg_database.oid = database \
@@ -242,10 +242,10 @@ async fn relay_reconnects_when_postgres_is_frozen() {
 }
 
 fn redis_client(settings: &Settings) -> RedisClient {
-    let metrics = BreakerMetrics::new().unwrap();
-    let breaker = Breaker::new("redis", settings.breaker.clone(), metrics);
+    let metrics = Metrics::new().unwrap();
+    let breaker = Breaker::new("redis", settings.breaker.clone(), metrics.breakers);
     let url = settings.redis.url.as_ref().unwrap().expose();
-    let seconds = metrics::redis_latency().unwrap();
+    let seconds = metrics.dependencies.redis_command_duration;
     RedisClient::new(url, &settings.redis, breaker, seconds, Handle::current()).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orderly::config::BreakerConfig;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::BreakerMetrics;
+use orderly::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tracing::Level;
 
@@ -52,7 +52,7 @@ async fn logs_reason_of_retry_but_not_skipped_attempt() {
         open_duration: Duration::from_mins(10),
         ..BreakerConfig::default()
     };
-    let metrics = BreakerMetrics::new().unwrap();
+    let metrics = Metrics::new().unwrap().breakers;
     worker.gateway.breaker = Breaker::new("test", opens_after_first_failure, metrics);
     worker.config.poll_interval = Duration::ZERO;
     let process_once = async || {

@@ -18,7 +18,7 @@ use orderly::resilience::retry::{Retry, RetryBudget};
 use orderly::storage::dead_jobs;
 use orderly::storage::job_notifier;
 use orderly::storage::payment_jobs::LeasedJob;
-use orderly::telemetry::metrics::{self, BreakerMetrics, GatewayMetrics, Metrics};
+use orderly::telemetry::metrics::Metrics;
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
 use sandbox_gateway::EntryKind::{Charge, Refund};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
         services: app.app.services.clone(),
         gateway: gateway(&app.gateway.url()),
         config,
-        outcomes: Metrics::new().unwrap().payment_attempts,
+        outcomes: Metrics::new().unwrap().jobs.payment_attempts,
     }
 }
 
@@ -74,10 +74,10 @@ pub fn gateway(url: &str) -> ResilientGateway {
         read_timeout: Duration::from_secs(20),
         ..settings.payments
     };
-    let breakers = BreakerMetrics::new().unwrap();
+    let metrics = Metrics::new().unwrap();
     ResilientGateway {
         gateway: PaymentGateway::new(&config).unwrap(),
-        breaker: Breaker::new("gateway", settings.breaker, breakers),
+        breaker: Breaker::new("gateway", settings.breaker, metrics.breakers),
         retry: Retry {
             backoff: Backoff {
                 base: settings.retry.backoff_base,
@@ -86,9 +86,9 @@ pub fn gateway(url: &str) -> ResilientGateway {
             max_attempts: 1,
             budget: RetryBudget::new(0.0),
             dependency: "gateway",
-            retries: metrics::retries().unwrap(),
+            retries: metrics.dependencies.retries,
         },
-        metrics: GatewayMetrics::new().unwrap(),
+        metrics: metrics.gateway,
     }
 }
 

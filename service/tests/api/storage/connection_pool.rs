@@ -10,9 +10,8 @@ use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt as _;
 use orderly::config::DatabaseConfig;
 use orderly::resilience::deadline;
-use orderly::storage::PoolMetrics;
 use orderly::storage::database::{Database, Databases};
-use prometheus::Registry;
+use orderly::telemetry::metrics::Metrics;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -69,7 +68,7 @@ async fn connections_outlive_worker_that_opened_them() {
 
 /// Pools on a database of their own.
 pub async fn pools(database: &TestDatabase, config: &DatabaseConfig) -> Databases {
-    let metrics = PoolMetrics::new(&Registry::new()).unwrap();
+    let metrics = Metrics::new().unwrap();
     Databases::new(&database.url, config, Handle::current(), &metrics).unwrap()
 }
 
@@ -145,7 +144,7 @@ async fn aborts_connect_attempt_after_timeout() {
         connect_timeout: Duration::from_millis(50),
         ..lenient_timeouts().database
     };
-    let metrics = PoolMetrics::new(&Registry::new()).unwrap();
+    let metrics = Metrics::new().unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
     let error = databases.requests.connection().await.err().unwrap();
     assert!(error.to_string().contains("timed out"), "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use orderly::config::{BreakerConfig, RedisConfig};
 use orderly::redis_client::{RedisClient, RedisClientError};
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::{self, BreakerMetrics};
+use orderly::telemetry::metrics::Metrics;
 use tokio::runtime::Handle;
 
 use crate::support::eventually::eventually;
@@ -13,9 +13,10 @@ use crate::support::fault_proxy::FaultProxy;
 use crate::support::fault_proxy::start_redis_proxy;
 
 fn proxied_client(proxy: &FaultProxy, config: &RedisConfig, breaker: BreakerConfig) -> RedisClient {
-    let breaker = Breaker::new("redis", breaker, BreakerMetrics::new().unwrap());
+    let metrics = Metrics::new().unwrap();
+    let breaker = Breaker::new("redis", breaker, metrics.breakers);
     let url = format!("redis://{}/", proxy.address());
-    let seconds = metrics::redis_latency().unwrap();
+    let seconds = metrics.dependencies.redis_command_duration;
     RedisClient::new(&url, config, breaker, seconds, Handle::current()).unwrap()
 }
 

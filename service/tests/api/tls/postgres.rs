@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection as _;
 use orderly::config::DatabaseConfig;
-use orderly::storage::PoolMetrics;
 use orderly::storage::database::Databases;
-use prometheus::Registry;
+use orderly::telemetry::metrics::Metrics;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
@@ -99,7 +98,7 @@ async fn connect_error(url: String, ca: PathBuf) -> String {
         ca_certificate: Some(ca),
         ..lenient_timeouts().database
     };
-    let metrics = PoolMetrics::new(&Registry::new()).unwrap();
+    let metrics = Metrics::new().unwrap();
     let databases = Databases::new(&url, &config, Handle::current(), &metrics).unwrap();
     let rejected = databases.requests.dedicated_connection().await;
     rejected.err().expect("a connection").to_string()

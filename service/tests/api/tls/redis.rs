@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use orderly::config::{BreakerConfig, RedisConfig};
 use orderly::redis_client::RedisClient;
 use orderly::resilience::breaker::Breaker;
-use orderly::telemetry::metrics::{self, BreakerMetrics};
+use orderly::telemetry::metrics::Metrics;
 use tokio::runtime::Handle;
 
 use crate::support::app::lenient_timeouts;
@@ -17,9 +17,9 @@ async fn ping(server: &TlsRedisServer, ca: Option<PathBuf>) -> Result<String, St
         ca_certificate: ca,
         ..lenient_timeouts().redis
     };
-    let metrics = BreakerMetrics::new().unwrap();
-    let breaker = Breaker::new("redis", BreakerConfig::default(), metrics);
-    let seconds = metrics::redis_latency().unwrap();
+    let metrics = Metrics::new().unwrap();
+    let breaker = Breaker::new("redis", BreakerConfig::default(), metrics.breakers);
+    let seconds = metrics.dependencies.redis_command_duration;
     let client =
         RedisClient::new(&server.url(), &config, breaker, seconds, Handle::current()).unwrap();
     let ping = client.run("PING", |mut connection| async move {
@@ -66,12 +66,9 @@ async fn reports_unusable_ca_file() {
             ca_certificate: Some(ca),
             ..RedisConfig::default()
         };
-        let breaker = Breaker::new(
-            "redis",
-            BreakerConfig::default(),
-            BreakerMetrics::new().unwrap(),
-        );
-        let seconds = metrics::redis_latency().unwrap();
+        let metrics = Metrics::new().unwrap();
+        let breaker = Breaker::new("redis", BreakerConfig::default(), metrics.breakers);
+        let seconds = metrics.dependencies.redis_command_duration;
         let client = RedisClient::new(
             "rediss://localhost",
             &config,
