@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::section::{in_range, not_blank, section};
+use super::check::{in_range, not_blank};
+use super::section::section;
 
 section! {
     /// The cache of products: in the process, and in Redis if there is one. Orders are never decided from it.
@@ -10,26 +11,26 @@ section! {
         /// Whether to cache at all. `false`: each read goes to the database, and none is answered while it is away.
         enabled: bool = true;
         /// What its keys in Redis begin with. Services with a database each must not share one.
-        key_prefix: String = "orderly:cache".into(), not_blank;
-        /// Products kept in the process, 1 to 10000000; about 500 bytes each.
+        key_prefix: String = "orderly:cache".into(), not_blank();
+        /// Products kept in the process; about 500 bytes each.
         local_capacity: u64 = 10_000, in_range(1..=10_000_000);
-        /// How much sooner than its time an entry may end, at random: 0 to 0.9 (a share of the time). Entries that
-        /// were made together then do not end together.
+        /// How much sooner than its time an entry may end, at random, as a share of the time. Entries that were made
+        /// together then do not end together.
         ttl_jitter: f64 = 0.1, in_range(0.0..=0.9);
     }
     durations {
-        /// How long an entry in Redis is fresh, 1s to 1d. A change ends it at once; this only bounds what is left
-        /// behind by a process that dies between a commit and telling Redis of it.
+        /// How long an entry in Redis is fresh. A change ends it at once; this only bounds what is left behind by a
+        /// process that dies between a commit and telling Redis of it.
         ttl = Duration::from_mins(1), in_range(Duration::from_secs(1)..=Duration::from_hours(24));
-        /// How long an entry in the process is fresh, 1ms to 1m: how long a change made by another replica may stay
-        /// unseen. At most `ttl`, or what `ttl` bounds would live on here.
+        /// How long an entry in the process is fresh: how long a change made by another replica may stay unseen. At
+        /// most `ttl`, or what `ttl` bounds would live on here.
         local_ttl = Duration::from_secs(1), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// How long "there is no such product" holds, 1ms to 1m; at most `ttl`.
+        /// How long "there is no such product" holds; at most `ttl`.
         negative_ttl = Duration::from_secs(1), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// How long an entry may be served, marked as stale, while the database is away, 0s to 1d, counted from when
-        /// it was read.
+        /// How long an entry may be served, marked as stale, while the database is away, counted from when it was
+        /// read.
         stale_if_error = Duration::from_hours(1), in_range(Duration::ZERO..=Duration::from_hours(24));
-        /// How long one read of the database may take, 10ms to 1m. Then a stale entry is served, if there is one.
+        /// How long one read of the database may take. Then a stale entry is served, if there is one.
         load_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }

@@ -31,7 +31,8 @@ fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, keys, setting_values::is_secret};
+    use crate::config::Environment;
+    use crate::config::keys::{is_secret, keys};
 
     #[test]
     fn returns_only_changed_keys() {

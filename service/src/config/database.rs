@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{in_range, section};
+use super::check::{Check, expects, in_range};
+use super::section::section;
 use super::ssl_mode::SslMode;
 use super::{ConfigError, Secret};
 
@@ -15,44 +16,45 @@ section! {
     pub struct DatabaseConfig {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
-        url: Option<Secret> = None, postgres_url;
+        url: Option<Secret> = None, PostgresUrl;
         /// PEM file with the CA that signed the server's certificate; for `verify-full`. Unset: the system's CAs.
         ca_certificate: Option<PathBuf> = None;
-        /// Most connections open at once, 1 to 1000. Stay below the server's `max_connections` over all replicas. Postgres
-        /// does most with about two for each of its cores and one for each disk (PostgreSQL wiki, "Number Of Database
+        /// Most connections open at once. Stay below the server's `max_connections` over all replicas. Postgres does
+        /// most with about two for each of its cores and one for each disk (PostgreSQL wiki, "Number Of Database
         /// Connections"); the default leaves room for those that wait for a lock.
         pool_size: usize = 16, in_range(1..=1000);
-        /// Most connections of the second pool, for jobs and probes, 2 to 100: a flood of requests can't starve those.
+        /// Most connections of the second pool, for jobs and probes: a flood of requests can't starve those.
         background_pool_size: usize = 4, in_range(2..=100);
-        /// How the connections are named in `pg_stat_activity`, 1 to 63 bytes (PostgreSQL cuts longer names).
-        application_name: String = "orderly".into(), name_length;
+        /// How the connections are named in `pg_stat_activity` (PostgreSQL cuts longer names).
+        application_name: String = "orderly".into(),
+            expects("a text of 1 to 63 bytes", |name: &str| (1..=63).contains(&name.len()));
     }
     durations {
-        /// How long a request waits for a free connection, 10ms to 1m.
+        /// How long a request waits for a free connection.
         acquire_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
-        /// How long opening a connection may take, 100ms to 1m.
+        /// How long opening a connection may take.
         connect_timeout = Duration::from_secs(3), in_range(Duration::from_millis(100)..=Duration::from_mins(1));
-        /// How long putting a used connection to use again may take, 10ms to 1m.
+        /// How long putting a used connection to use again may take.
         recycle_timeout = Duration::from_secs(1), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
-        /// How old a connection may get, 1m to 1d, less up to a fifth at random: so that a failover or a new password
-        /// reaches all of them in time, and not all in the same second.
+        /// How old a connection may get, less up to a fifth at random: so that a failover or a new password reaches
+        /// all of them in time, and not all in the same second.
         max_lifetime = Duration::from_mins(30), in_range(Duration::from_mins(1)..=Duration::from_hours(24));
-        /// How long a connection may be idle before it is closed, 1s to 1d.
+        /// How long a connection may be idle before it is closed.
         idle_timeout = Duration::from_mins(10), in_range(Duration::from_secs(1)..=Duration::from_hours(24));
-        /// TCP keepalive: the first probe after this much silence, 1s to 1h.
+        /// TCP keepalive: the first probe after this much silence.
         keepalive = Duration::from_secs(30), in_range(Duration::from_secs(1)..=Duration::from_hours(1));
-        /// TCP user timeout: how long sent data may stay unacknowledged before the connection counts as broken, 1s to
-        /// 10m. Longer than `statement_timeout`, so that a slow server is not taken for a dead one.
+        /// TCP user timeout: how long sent data may stay unacknowledged before the connection counts as broken. Longer
+        /// than `statement_timeout`, so that a slow server is not taken for a dead one.
         tcp_user_timeout = Duration::from_secs(15), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
-        /// A statement that takes longer is logged, without its values, 1ms to 1m.
+        /// A statement that takes longer is logged, without its values.
         slow_statement_threshold = Duration::from_millis(500), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// `statement_timeout`: how long one statement may run, 10ms to 10m.
+        /// `statement_timeout`: how long one statement may run.
         statement_timeout = Duration::from_secs(8), in_range(Duration::from_millis(10)..=Duration::from_mins(10));
-        /// `lock_timeout`: how long a statement waits for a row lock, 10ms to 10m. Shorter than `statement_timeout`,
-        /// which would otherwise always fire first and hide that a lock was the cause.
+        /// `lock_timeout`: how long a statement waits for a row lock. Shorter than `statement_timeout`, which would
+        /// otherwise always fire first and hide that a lock was the cause.
         lock_timeout = Duration::from_secs(5), in_range(Duration::from_millis(10)..=Duration::from_mins(10));
-        /// `idle_in_transaction_session_timeout`: 100ms to 1h. Ends a transaction whose owner was lost, so that its
-        /// locks do not outlive it.
+        /// `idle_in_transaction_session_timeout`. Ends a transaction whose owner was lost, so that its locks do not
+        /// outlive it.
         idle_in_transaction_timeout = Duration::from_secs(10),
             in_range(Duration::from_millis(100)..=Duration::from_hours(1));
     }
@@ -79,16 +81,18 @@ impl DatabaseConfig {
     }
 }
 
-fn postgres_url(url: &Option<Secret>, (): &()) -> garde::Result {
-    match url.as_ref().map(|url| SslMode::parse_url(url.expose())) {
-        Some(Err(expected)) => Err(garde::Error::new(expected)),
-        _ => Ok(()),
-    }
-}
+/// A check of `database.url`, whose error names the parameter that is wrong.
+struct PostgresUrl;
 
-fn name_length(name: &str, (): &()) -> garde::Result {
-    match name.len() {
-        1..=63 => Ok(()),
-        _ => Err(garde::Error::new("allowed: 1 to 63 bytes")),
+impl Check<Option<Secret>> for PostgresUrl {
+    fn expected(&self) -> String {
+        "a URL such as postgres://user:password@host:5432/database".into()
+    }
+
+    fn validate(&self, url: &Option<Secret>) -> Result<(), String> {
+        match url.as_ref().map(|url| SslMode::parse_url(url.expose())) {
+            Some(Err(fix)) => Err(fix.into()),
+            _ => Ok(()),
+        }
     }
 }

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use super::section::{in_range, not_blank, section};
+use super::check::{in_range, not_blank};
+use super::section::section;
 
 section! {
     /// The relay that moves events from the outbox table to a Redis stream.
     pub struct EventsConfig {
         /// Key of the stream.
-        stream: String = "orderly:orders".into(), not_blank;
-        /// Entries the stream keeps, about, 1000 to 100000000 (`XADD … MAXLEN ~`).
+        stream: String = "orderly:orders".into(), not_blank();
+        /// Entries the stream keeps, about (`XADD … MAXLEN ~`).
         max_length: u64 = 100_000, in_range(1000..=100_000_000);
-        /// Events moved in one round, 1 to 1000.
+        /// Events moved in one round.
         batch_size: i64 = 100, in_range(1..=1000);
     }
     durations {
-        /// How often the relay looks for events when it has none, 10ms to 1m.
+        /// How often the relay looks for events when it has none.
         poll_interval = Duration::from_secs(1), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }

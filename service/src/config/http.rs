@@ -4,23 +4,24 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{in_range, section};
+use super::check::{expects, in_range};
+use super::section::section;
 
 section! {
     /// The public HTTP server.
     pub struct HttpConfig {
         /// Address to listen on. The default is reachable from this machine only; a container needs `0.0.0.0`.
         bind: IpAddr = Ipv4Addr::LOCALHOST.into();
-        /// TCP port, 0 to 65535. 0 takes any free port, for tests.
-        port: u16 = 8080;
-        /// Worker threads, 1 to 256. Each runs an event loop of its own. About one for two cores: the other half is
-        /// taken by the main runtime, which serves the connections to Postgres and works on new orders.
+        /// TCP port. 0 takes any free port, for tests.
+        port: u16 = 8080, in_range(0..=u16::MAX);
+        /// Worker threads. Each runs an event loop of its own. About one for two cores: the other half is taken by the
+        /// main runtime, which serves the connections to Postgres and works on new orders.
         workers: usize = 1, in_range(1..=256);
-        /// Connections at once, over all workers, 1 to 1000000; further ones wait to be accepted. As many bodies may be
-        /// on their way in (over HTTP/2 a connection has several); further requests are shed. Times `body_limit_bytes`
-        /// it bounds the memory that bodies take before any other limit is asked.
+        /// Connections at once, over all workers; further ones wait to be accepted. As many bodies may be on their way
+        /// in (over HTTP/2 a connection has several); further requests are shed. Times `body_limit_bytes` it bounds
+        /// the memory that bodies take before any other limit is asked.
         max_connections: usize = 4096, in_range(1..=1_000_000);
-        /// Largest request body, bytes, 1024 to 1048576 (1 MiB). A larger one is answered with 413.
+        /// Largest request body, bytes. A larger one is answered with 413.
         body_limit_bytes: usize = 64 * 1024, in_range(1024..=1024 * 1024);
         /// PEM file with the server's certificate and those that lead from it to the CA. With it and `tls_key` the
         /// listener speaks TLS 1.2 and 1.3, and HTTP/2 to who asks for it; without, plain HTTP/1.1.
@@ -29,19 +30,22 @@ section! {
         tls_key: Option<PathBuf> = None;
         /// Web pages that may call the API from a browser, by origin, separated by commas: `https://shop.example`.
         /// None, unless they are named; programs are not concerned (CORS).
-        cors_origins: Vec<String> = Vec::new(), origins;
+        cors_origins: Vec<String> = Vec::new(), expects(
+            "origins as a browser sends them, each named, without a path: https://shop.example,http://localhost:3000",
+            are_origins
+        );
     }
     durations {
-        /// How long an idle connection stays open for its next request, 1s to 10m. Longer than the idle timeout of
-        /// the load balancer in front, or it sends a request down a connection that is just being closed.
+        /// How long an idle connection stays open for its next request. Longer than the idle timeout of the load
+        /// balancer in front, or it sends a request down a connection that is just being closed.
         keep_alive = Duration::from_secs(75), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
-        /// The deadline of a request, 100ms to 5m. A client may ask for less with `x-request-timeout-ms`, never for more.
+        /// The deadline of a request. A client may ask for less with `x-request-timeout-ms`, never for more.
         request_timeout = Duration::from_secs(10), in_range(Duration::from_millis(100)..=Duration::from_mins(5));
-        /// A request that runs for longer is logged while it still runs, 10ms to 1m.
+        /// A request that runs for longer is logged while it still runs.
         slow_request_threshold = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
-        /// How long a client may take to send the body once its headers are here, 100ms to 1m (slow POST defence).
+        /// How long a client may take to send the body once its headers are here (slow POST defence).
         request_body_timeout = Duration::from_secs(5), in_range(Duration::from_millis(100)..=Duration::from_mins(1));
-        /// How long a client may take to send the request line and headers, 100ms to 1m (slowloris defence).
+        /// How long a client may take to send the request line and headers (slowloris defence).
         request_header_timeout = Duration::from_secs(5), in_range(Duration::from_millis(100)..=Duration::from_mins(1));
     }
 }
@@ -51,12 +55,12 @@ section! {
     pub struct AdminConfig {
         /// Address to listen on.
         bind: IpAddr = Ipv4Addr::LOCALHOST.into();
-        /// TCP port, 0 to 65535. 0 takes any free port, for tests.
-        port: u16 = 8081;
+        /// TCP port. 0 takes any free port, for tests.
+        port: u16 = 8081, in_range(0..=u16::MAX);
     }
 }
 
-fn origins(list: &[String], (): &()) -> garde::Result {
+fn are_origins(list: &[String]) -> bool {
     let is_origin = |text: &String| {
         reqwest::Url::parse(text).is_ok_and(|url| {
             matches!(url.scheme(), "http" | "https")
@@ -64,10 +68,5 @@ fn origins(list: &[String], (): &()) -> garde::Result {
                 && !text.contains('*')
         })
     };
-    if list.iter().all(is_origin) {
-        return Ok(());
-    }
-    Err(garde::Error::new(
-        "expected origins as a browser sends them, each named, without a path: https://shop.example,http://localhost:3000",
-    ))
+    list.iter().all(is_origin)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Settings;
+use super::section::SettingDeclaration;
 
 /// Every key there is, as `section.key`.
 pub fn keys() -> Vec<String> {
@@ -10,6 +11,22 @@ pub fn keys() -> Vec<String> {
         .into_iter()
         .map(|(key, _)| key)
         .collect()
+}
+
+/// Returns the declaration of the setting with this key.
+pub(super) fn declaration(key: &str) -> Option<&'static SettingDeclaration> {
+    let (section, name) = key.split_once('.')?;
+    let (_, declarations) = Settings::SECTIONS
+        .iter()
+        .find(|(known, _)| *known == section)?;
+    declarations
+        .iter()
+        .find(|declaration| declaration.key == name)
+}
+
+/// Whether a key holds a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    declaration(key).is_some_and(|declaration| declaration.is_secret)
 }
 
 /// The environment variable that sets a key: `http.port` is `ORDERLY__HTTP__PORT`.

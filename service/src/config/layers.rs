@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ConfigProblem;
-use super::keys::flatten;
-use super::setting_values::is_secret;
+use super::keys::{flatten, is_secret};
+use super::setting_type::choices;
 use super::{ConfigSources, Environment, Origin, readers, variable_name};
 
 /// One setting as one layer gives it.
@@ -154,7 +154,7 @@ impl Layers {
                 self.push_problem(
                     variable.location(),
                     message,
-                    "expected development, test or production",
+                    format!("expected {}", choices::<Environment>()),
                 );
                 return None;
             };

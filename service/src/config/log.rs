@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
+use super::check::expects;
 use super::section::section;
 
 section! {
@@ -11,13 +12,15 @@ section! {
         /// `pretty` for people, `json` for collectors.
         format: LogFormat = LogFormat::Pretty;
         /// What is logged, as a `tracing` filter: `info`, or `warn,orderly=debug`.
-        filter: String = "info,actix_server=warn,actix_web_prom=error".into(), env_filter;
+        filter: String = "info,actix_server=warn,actix_web_prom=error".into(),
+            expects("a tracing filter such as info or warn,orderly=debug", is_filter);
     }
 }
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people: coloured, one event over a few words.
     Pretty,
@@ -25,11 +28,6 @@ pub enum LogFormat {
     Json,
 }
 
-fn env_filter(filter: &str, (): &()) -> garde::Result {
-    match EnvFilter::try_new(filter) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(garde::Error::new(
-            "expected a tracing filter such as info or warn,orderly=debug",
-        )),
-    }
+fn is_filter(text: &str) -> bool {
+    EnvFilter::try_new(text).is_ok()
 }

@@ -12,11 +12,9 @@ use serde_json::Value;
 use super::closest_match::closest_match;
 use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
-use super::keys::{keys, leaf_mut};
+use super::keys::{declaration, keys, leaf_mut};
 use super::layers::LayerValue;
-use super::setting_values::{
-    allowed_range, coerce, default_value, describe_expected_type, redacted_value, validation_error,
-};
+use super::setting_values::{coerce, default_value, redacted_value, validation_error};
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, Settings};
 
@@ -74,7 +72,7 @@ impl Merge {
             ConfigProblem::new(key, origin.location(key), message, fix)
         };
         let mut tree = self.tree.clone();
-        let Some(leaf) = leaf_mut(&mut tree, key) else {
+        let (Some(declaration), Some(leaf)) = (declaration(key), leaf_mut(&mut tree, key)) else {
             return Err(problem(
                 "is not a setting".into(),
                 suggest_setting(key, origin),
@@ -83,16 +81,9 @@ impl Merge {
         let value = coerce(value, &default_value(key));
         let message = format!("is {}", redacted_value(key, &value));
         *leaf = value;
-        let settings = match Settings::deserialize(&tree) {
-            Ok(settings) => settings,
-            Err(error) => {
-                let expected = describe_expected_type(&error.to_string());
-                let fix = match allowed_range(key) {
-                    Some(range) => format!("{expected}; {range}"),
-                    None => expected,
-                };
-                return Err(problem(message, fix));
-            }
+        let Ok(settings) = Settings::deserialize(&tree) else {
+            let fix = format!("expected {}", (declaration.expected)());
+            return Err(problem(message, fix));
         };
         match validation_error(&settings, key) {
             Some(fix) => Err(problem(message, fix)),

@@ -19,6 +19,7 @@ mod auth;
 mod breaker;
 mod cache;
 mod changes;
+mod check;
 mod closest_match;
 mod cross_field;
 mod database;
@@ -44,6 +45,7 @@ mod retry;
 mod schema;
 mod secret;
 mod section;
+mod setting_type;
 mod setting_values;
 mod shutdown;
 mod ssl_mode;
@@ -107,8 +109,9 @@ section::sections! {
 }
 
 /// The kind of place the service runs in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Environment {
     /// A developer's machine; the default.
     #[default]

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Network(IpNet);
 
 impl Network {
+    /// What a list of them looks like.
+    pub(super) const EXPECTED: &str = "IP addresses or CIDR blocks, such as 10.0.0.0/8,192.168.0.1";
+
     /// Whether the address is one of the block. An IPv4 address that came in over an IPv6 socket (`::ffff:10.0.0.1`)
     /// is still that IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
@@ -26,11 +29,9 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, String> {
         let address = text.trim();
         let single = || address.parse::<IpAddr>().map(IpNet::from);
-        (address.parse().or_else(|_| single())).map(Self).map_err(|_| {
-            format!(
-                "{text:?} is none: expected IP addresses or CIDR blocks, such as 10.0.0.0/8,192.168.0.1"
-            )
-        })
+        (address.parse().or_else(|_| single()))
+            .map(Self)
+            .map_err(|_| format!("{text:?} is none: expected {}", Self::EXPECTED))
     }
 }
 

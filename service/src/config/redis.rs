@@ -4,29 +4,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::section::{in_range, section};
+use super::check::{expects, in_range};
+use super::section::section;
 
 section! {
     /// Redis: the event stream. Orders are taken without it.
     pub struct RedisConfig {
         /// Where it is: `redis://:password@host:6379/0`, `rediss://` for TLS. Unset: none is used.
-        url: Option<Secret> = None, redis_url;
+        url: Option<Secret> = None,
+            expects("a URL such as redis://:password@host:6379/0", is_redis_url);
         /// PEM file with the CA that signed the server's certificate; for `rediss://`. Unset: the system's CAs.
         ca_certificate: Option<PathBuf> = None;
     }
     durations {
-        /// How long opening a connection may take, 10ms to 1m.
+        /// How long opening a connection may take.
         connect_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
-        /// How long one command may take, 1ms to 1m.
+        /// How long one command may take.
         response_timeout = Duration::from_millis(500), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// Wait before connecting is tried again, 1ms to 10s; it doubles with each further attempt.
+        /// Wait before connecting is tried again; it doubles with each further attempt.
         backoff_base = Duration::from_millis(100), in_range(Duration::from_millis(1)..=Duration::from_secs(10));
-        /// The longest wait between two attempts to connect, 1ms to 1m; at least `backoff_base`.
+        /// The longest wait between two attempts to connect; at least `backoff_base`.
         backoff_cap = Duration::from_secs(1), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
-        /// TCP keepalive: the first probe after this much silence, 1s to 1h.
+        /// TCP keepalive: the first probe after this much silence.
         keepalive = Duration::from_secs(30), in_range(Duration::from_secs(1)..=Duration::from_hours(1));
-        /// TCP user timeout: how long sent commands may stay unacknowledged before the connection counts as broken, 1s
-        /// to 10m (Linux).
+        /// TCP user timeout: how long sent commands may stay unacknowledged before the connection counts as broken
+        /// (Linux).
         tcp_user_timeout = Duration::from_secs(5), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
     }
 }
@@ -39,16 +41,8 @@ impl RedisConfig {
     }
 }
 
-fn redis_url(url: &Option<Secret>, (): &()) -> garde::Result {
-    match url {
-        Some(url)
-            if redis::parse_redis_url(url.expose()).is_none()
-                || redis::Client::open(url.expose()).is_err() =>
-        {
-            Err(garde::Error::new(
-                "expected a URL such as redis://:password@host:6379/0",
-            ))
-        }
-        _ => Ok(()),
-    }
+fn is_redis_url(url: &Option<Secret>) -> bool {
+    url.as_ref().is_none_or(|url| {
+        redis::parse_redis_url(url.expose()).is_some() && redis::Client::open(url.expose()).is_ok()
+    })
 }

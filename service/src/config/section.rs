@@ -3,15 +3,32 @@
 //! A setting is a name, a type, a default and what is allowed. Written with plain derives these four land in three
 //! places (the struct, its `Default`, its attributes) and drift apart; [`section!`] keeps them on one line. The doc
 //! comment is there for people who read the code and for those who run it: [`mod@super::schema`] shows it.
+//!
+//! The check is a value ([`mod@super::check`]): it validates the setting, and says what the setting may be in error
+//! messages and in the schema. So a doc comment does not repeat it.
 
-use std::fmt::Debug;
-use std::ops::RangeInclusive;
+use super::setting_type::SettingKind;
 
 /// Declares one section: `name: Type = default, check;`. The check is optional.
 ///
 /// Durations stand in a block of their own, since they are read and written as `500ms`, `10s`, `15m`, and each must
 /// have a range: a timeout without an upper bound is no timeout.
 macro_rules! section {
+    (@expected $type:ty) => {
+        <$type as $crate::config::setting_type::SettingType>::expected()
+    };
+    (@expected $type:ty, $check:expr) => {
+        $crate::config::check::expected_by::<$type, _>(&$check)
+    };
+    (@declaration $key:ident: $type:ty $(, $check:expr)?; $($doc:literal)*) => {
+        $crate::config::section::SettingDeclaration {
+            key: stringify!($key),
+            kind: <$type as $crate::config::setting_type::SettingType>::KIND,
+            is_secret: <$type as $crate::config::setting_type::SettingType>::IS_SECRET,
+            expected: || $crate::config::section::section!(@expected $type $(, $check)?),
+            doc: concat!($($doc),*),
+        }
+    };
     (
         $(#[$section_doc:meta])*
         pub struct $section:ident {
@@ -28,13 +45,17 @@ macro_rules! section {
         pub struct $section {
             $(
                 $(#[doc = $doc])*
-                $(#[garde(custom($check))])?
+                $(
+                    #[doc = concat!("\n\n`", stringify!($check), "`")]
+                    #[garde(custom($crate::config::check::validator::<$type, _>($check)))]
+                )?
                 pub $key: $type,
             )*
             $($(
                 $(#[doc = $duration_doc])*
                 #[serde(with = "humantime_serde")]
-                #[garde(custom($duration_check))]
+                #[doc = concat!("\n\n`", stringify!($duration_check), "`")]
+                #[garde(custom($crate::config::check::validator::<std::time::Duration, _>($duration_check)))]
                 pub $duration: std::time::Duration,
             )*)?
         }
@@ -42,16 +63,10 @@ macro_rules! section {
         impl $section {
             /// What each setting is, in the order of the code.
             pub(super) const DECLARATIONS: &[$crate::config::section::SettingDeclaration] = &[
-                $($crate::config::section::SettingDeclaration {
-                    key: stringify!($key),
-                    rust_type: stringify!($type),
-                    doc: concat!($($doc),*),
-                },)*
-                $($($crate::config::section::SettingDeclaration {
-                    key: stringify!($duration),
-                    rust_type: "Duration",
-                    doc: concat!($($duration_doc),*),
-                },)*)?
+                $($crate::config::section::section!(@declaration $key: $type $(, $check)?; $($doc)*),)*
+                $($($crate::config::section::section!(
+                    @declaration $duration: std::time::Duration, $duration_check; $($duration_doc)*
+                ),)*)?
             ];
         }
 
@@ -67,7 +82,10 @@ pub(super) use section;
 /// What [`section!`] knows of a setting beside its value.
 pub(super) struct SettingDeclaration {
     pub(super) key: &'static str,
-    pub(super) rust_type: &'static str,
+    pub(super) kind: SettingKind,
+    pub(super) is_secret: bool,
+    /// What a value must be, in words.
+    pub(super) expected: fn() -> String,
     /// The lines of its doc comment.
     pub(super) doc: &'static str,
 }
@@ -95,34 +113,3 @@ macro_rules! sections {
     };
 }
 pub(super) use sections;
-
-/// A check that a value lies in a range, both ends included. The message is the fix, so it names both ends.
-pub(super) fn in_range<T: PartialOrd + Debug>(
-    allowed: RangeInclusive<T>,
-) -> impl Fn(&T, &()) -> garde::Result {
-    move |value, ()| {
-        if allowed.contains(value) {
-            return Ok(());
-        }
-        Err(garde::Error::new(format!(
-            "allowed: {:?} to {:?}",
-            allowed.start(),
-            allowed.end()
-        )))
-    }
-}
-
-/// A check that a text says something.
-pub(super) fn not_blank(text: &str, (): &()) -> garde::Result {
-    if text.trim().is_empty() {
-        return Err(garde::Error::new("expected a text that is not blank"));
-    }
-    Ok(())
-}
-
-/// Whether a text is an absolute URL of one of these schemes, without a user and a password.
-pub(super) fn is_url_without_credentials(text: &str, schemes: &[&str]) -> bool {
-    reqwest::Url::parse(text).is_ok_and(|url| {
-        schemes.contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
-    })
-}

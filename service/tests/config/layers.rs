@@ -75,7 +75,7 @@ fn reads_fraction_from_variable() {
         .variable("ORDERLY__BREAKER__FAILURE_RATE_THRESHOLD", "half")
         .error_message();
     assert!(
-        message.contains("expected a number such as 0.5"),
+        message.contains("expected a number from 0.01 to 1"),
         "{message}"
     );
 }
