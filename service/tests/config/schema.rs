@@ -43,7 +43,10 @@ fn every_range_is_in_schema_and_not_in_docs() {
                 part[1] == "to" && part[2].starts_with(|first: char| first.is_ascii_digit())
             })
         };
-        if matches!(setting["kind"].as_str(), Some("integer" | "number" | "duration")) {
+        if matches!(
+            setting["kind"].as_str(),
+            Some("integer" | "number" | "duration")
+        ) {
             assert!(has_range(&words("allowed")), "{setting}");
         }
         assert!(!has_range(&words("doc")), "{setting}");
