@@ -1,4 +1,4 @@
-//! Checks of settings: values that validate a setting and describe what it may be.
+//! Checks of settings: each validates a value and describes the allowed ones.
 
 use std::borrow::Borrow;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use super::setting_type::SettingType;
 
 /// A check of a setting of the type `T`.
 pub(super) trait Check<T> {
-    /// What a value must be, in words: `a whole number from 1 to 256`.
+    /// Describes the allowed values: `a whole number from 1 to 256`.
     fn expected(&self) -> String;
 
     /// # Errors
@@ -21,7 +21,7 @@ pub(super) fn validator<T, C: Check<T>>(check: C) -> impl Fn(&T, &()) -> garde::
     move |value, ()| check.validate(value).map_err(garde::Error::new)
 }
 
-/// Returns what [`Check::expected`] does, for a type that is named first.
+/// Returns [`Check::expected`] of a setting whose type the caller names.
 pub(super) fn expected_by<T, C: Check<T>>(check: &C) -> String {
     check.expected()
 }
@@ -78,7 +78,7 @@ pub(super) struct Expects<B: ?Sized> {
     is_allowed: fn(&B) -> bool,
 }
 
-/// Allows the values that meet a condition; `expected` says which these are.
+/// Allows the values that meet a condition; `expected` describes them.
 pub(super) fn expects<B: ?Sized>(expected: &'static str, is_allowed: fn(&B) -> bool) -> Expects<B> {
     Expects {
         expected,

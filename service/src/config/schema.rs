@@ -21,7 +21,7 @@ pub(crate) struct SettingSchema {
     kind: SettingKind,
     /// The built-in value; null when it is unset.
     default: Value,
-    /// What it may be, in words.
+    /// Description of the allowed values.
     allowed: String,
     secret: bool,
     doc: String,

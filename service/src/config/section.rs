@@ -4,8 +4,8 @@
 //! places (the struct, its `Default`, its attributes) and drift apart; [`section!`] keeps them on one line. The doc
 //! comment is there for people who read the code and for those who run it: [`mod@super::schema`] shows it.
 //!
-//! The check is a value ([`mod@super::check`]): it validates the setting, and says what the setting may be in error
-//! messages and in the schema. So a doc comment does not repeat it.
+//! The check ([`mod@super::check`]) validates the setting, and describes the allowed values in error messages, in the
+//! schema and in rustdoc. So a doc comment does not repeat a range.
 
 use super::setting_type::SettingKind;
 
@@ -84,7 +84,7 @@ pub(super) struct SettingDeclaration {
     pub(super) key: &'static str,
     pub(super) kind: SettingKind,
     pub(super) is_secret: bool,
-    /// What a value must be, in words.
+    /// Describes the allowed values.
     pub(super) expected: fn() -> String,
     /// The lines of its doc comment.
     pub(super) doc: &'static str,

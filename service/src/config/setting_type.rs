@@ -1,4 +1,4 @@
-//! Types of settings, each with what a value of it must be.
+//! Types of settings, each with a description of its values.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(super) trait SettingType {
     const KIND: SettingKind;
     const IS_SECRET: bool = false;
 
-    /// What a value must be, in words.
+    /// Describes the values.
     fn expected() -> String;
 }
 

@@ -1,4 +1,4 @@
-//! Values of settings: their defaults, how text becomes one, and how a message shows one.
+//! Values of settings: defaults, conversion from text, and display in messages.
 
 use garde::Validate;
 use serde_json::Value;

@@ -15,14 +15,16 @@
 //! # Pitfalls
 //! - Lines that are queued when the process ends must come out first: they say why it ended
 //!   ([`LogWriter::flush_within`]).
-//! - A `BufWriter` keeps what it could not write, and then rejects each further line. The thread
+//! - A `BufWriter` keeps the lines that it could not write, and then rejects each further line. The thread
 //!   ignores such errors, so [`LineBatch`] drops and counts these lines.
 //! - The guard of tracing-appender prints to standard output if the queue stays full. While nothing
 //!   reads that, the guard never returns, so it is dropped on a thread that the process does not
 //!   wait for.
 //!
 //! # Tests
-//! `unread_log_does_not_block_requests` in `tests/process/logging.rs`, and those below.
+//! `unread_log_does_not_block_requests` in `tests/process/logging.rs`; here
+//! `writes_lines_of_one_interval_together`, `counts_lines_that_cannot_be_written` and
+//! `flush_ends_at_limit_while_nothing_reads`.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};

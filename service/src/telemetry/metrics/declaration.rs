@@ -100,9 +100,9 @@ impl Declaration<'_> {
     }
 }
 
-/// A type of the client library, and what its name ends with.
+/// A type of the client library, and the end of the names of its metrics.
 pub(super) trait MetricType: Collector + Clone + 'static {
-    /// The end of the name: fractions are durations, and `_total` marks what only grows.
+    /// End of the name: `_total` for counters, and `_seconds` for fractions, which are all durations.
     const UNIT: &'static str;
 
     fn create(opts: Opts, labels: &[&str], buckets: &[f64]) -> Result<Self>;

@@ -1,6 +1,6 @@
 //! Every metric, by name.
 //!
-//! Names follow the Prometheus conventions: base units, `_total` for what only grows.
+//! Names follow the Prometheus conventions: base units, `_total` for counters.
 //! Labels have few values, and none that a client can invent. The HTTP metrics are
 //! actix-web-prom's, and values that live elsewhere (pools, runtime) are read before each
 //! scrape; all are in one registry. `docs/metrics.md` lists them; `orderly metrics` writes it.
@@ -33,7 +33,7 @@ pub(crate) use resilience::{InFlightMetrics, RateLimitMetrics};
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
 pub struct Metrics {
-    /// What `/metrics` shows.
+    /// Registry that `/metrics` shows.
     pub(crate) registry: MetricRegistry,
     /// How business goes.
     pub(crate) business: BusinessMetrics,
