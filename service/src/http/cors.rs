@@ -8,6 +8,7 @@ use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::middleware::Condition;
 
+use super::endpoint::Endpoint;
 use crate::config::HttpConfig;
 
 /// What a page may send beside what every form may.
@@ -40,8 +41,13 @@ const EXPOSED_HEADERS: [&str; 9] = [
 const MAX_AGE_SECONDS: usize = 3600;
 
 /// The middleware; none where no origin is named.
-pub(super) fn allow_configured_origins(http: &HttpConfig) -> Condition<Cors> {
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH];
+pub(super) fn allow_configured_origins(
+    http: &HttpConfig,
+    endpoints: &[Endpoint],
+) -> Condition<Cors> {
+    // HEAD comes with GET.
+    let methods = endpoints.iter().map(|endpoint| endpoint.method.clone());
+    let methods = methods.chain([Method::HEAD]);
     let cors = (http.cors_origins.iter())
         .fold(Cors::default(), |cors, origin| cors.allowed_origin(origin))
         .allowed_methods(methods)

@@ -8,6 +8,7 @@ pub(crate) mod admin;
 mod client_address;
 pub(crate) mod connection_tracker;
 mod cors;
+mod endpoint;
 mod error;
 mod extract;
 mod handlers;

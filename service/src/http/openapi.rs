@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, Header, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
+    Content, ContentBuilder, Header, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
 };
-use utoipa::{Modify, OpenApi};
 
-use super::handlers::{orders, products, sessions, users};
+use super::endpoint::{Endpoint, operations};
 use super::problem::{ProblemBody, ProblemKind};
+use super::routes::endpoints;
 
-/// The document.
+/// The document without operations.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -24,46 +25,42 @@ use super::problem::{ProblemBody, ProblemKind};
                        (RFC 9457, application/problem+json).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    paths(
-        users::register, users::view_me, users::change_me, sessions::log_in,
-        products::list, products::get, products::create, products::change, products::adjust_stock,
-        orders::place, orders::list, orders::get, orders::cancel, orders::ship,
-    ),
-    components(schemas(ProblemBody)),
-    modifiers(&BearerSecurity, &SharedProblems),
+    components(schemas(ProblemBody))
 )]
-pub(super) struct ApiDoc;
+struct ApiInfo;
 
-/// The document as indented JSON.
+/// Returns the document as indented JSON.
 ///
 /// # Errors
 /// None that the generated document could cause.
 pub fn document() -> serde_json::Result<String> {
-    ApiDoc::openapi().to_pretty_json()
+    build(&endpoints()).to_pretty_json()
 }
 
-struct BearerSecurity;
-
-impl Modify for BearerSecurity {
-    fn modify(&self, document: &mut Document) {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .description(Some("The access_token of POST /v1/sessions"))
-            .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+/// Returns the document of these endpoints.
+pub(super) fn build(endpoints: &[Endpoint]) -> Document {
+    let mut document = ApiInfo::openapi();
+    for endpoint in endpoints {
+        document.merge(endpoint.document.clone());
     }
+    add_bearer_security(&mut document);
+    add_problems(&mut document);
+    document
 }
 
-/// Documents the problems that every operation shares: those of the middleware chain and of the extractors.
-///
-/// The annotation of an operation describes the statuses of its use case. A status that it describes itself keeps that
-/// description and only gains the headers. `default` stands for any further problem.
-struct SharedProblems;
+fn add_bearer_security(document: &mut Document) {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The access_token of POST /v1/sessions"))
+        .build();
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("bearer", SecurityScheme::Http(bearer));
+}
 
+const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Responses of `middleware/`, one list per status.
 const EVERY_OPERATION: &[&[ProblemKind]] = &[
     &[ProblemKind::BadRequest],
@@ -87,21 +84,34 @@ const WITH_ID: &[&[ProblemKind]] = &[&[ProblemKind::NotFound]];
 /// Responses of `extract/identity.rs`.
 const WITH_TOKEN: &[&[ProblemKind]] = &[&[ProblemKind::Unauthenticated]];
 
-impl Modify for SharedProblems {
-    fn modify(&self, document: &mut Document) {
-        let mut shared = BTreeMap::new();
-        for path in document.paths.paths.values_mut() {
-            let operations = [&mut path.get, &mut path.post, &mut path.patch];
-            for operation in operations.into_iter().flatten() {
-                for kinds in shared_problems(operation) {
-                    document_problem(operation, kinds, &mut shared);
-                }
-                let responses = &mut operation.responses.responses;
-                responses.insert("default".to_owned(), problem("A problem").build().into());
-            }
+/// Documents the problems of every operation.
+///
+/// The annotation of an operation describes the statuses of its use case; each error among them
+/// gets the body of a problem. The problems of the middleware chain and of the extractors are added
+/// to every operation that they apply to. A status that the annotation describes keeps that
+/// description and only gains the headers. `default` stands for any further problem.
+fn add_problems(document: &mut Document) {
+    let mut shared = BTreeMap::new();
+    for (_, _, operation) in operations(document) {
+        add_problem_bodies(operation);
+        for kinds in shared_problems(operation) {
+            document_problem(operation, kinds, &mut shared);
         }
-        let components = document.components.get_or_insert_default();
-        components.responses.extend(shared);
+        let responses = &mut operation.responses.responses;
+        responses.insert("default".to_owned(), problem("A problem").build().into());
+    }
+    let components = document.components.get_or_insert_default();
+    components.responses.extend(shared);
+}
+
+fn add_problem_bodies(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+        {
+            let media_type = PROBLEM_MEDIA_TYPE.to_owned();
+            response.content.insert(media_type, problem_body().into());
+        }
     }
 }
 
@@ -152,12 +162,15 @@ fn document_problem(
 }
 
 fn problem(description: &str) -> ResponseBuilder {
-    let body = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .build();
     ResponseBuilder::new()
         .description(description)
-        .content("application/problem+json", body)
+        .content(PROBLEM_MEDIA_TYPE, problem_body())
+}
+
+fn problem_body() -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build()
 }
 
 /// The slug and title of each kind: "`overloaded`: Server overloaded; `unavailable`: ...".

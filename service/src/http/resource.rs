@@ -1,4 +1,4 @@
-//! Builds one resource of the route table: a path, its methods, and the middleware inside of the
+//! Builds one resource of the router: a path, its methods, and the middleware inside of the
 //! routing.
 //!
 //! The response to any other method is 405 with `Allow`.
@@ -7,51 +7,31 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::{Handler, HttpResponse, Resource, Responder, guard, web};
+use actix_web::{HttpResponse, Route, guard, web};
 
 use super::middleware::deadline::set_deadline;
 use super::middleware::panics::catch_panics;
 use super::problem::{Problem, ProblemKind};
 
-/// A path with its methods. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
-pub(super) struct ResourceBuilder {
-    resource: Resource,
-    allowed_methods: Vec<Method>,
-}
-
-impl ResourceBuilder {
-    pub(super) fn new(path: &str) -> Self {
-        Self {
-            resource: web::resource(path),
-            allowed_methods: Vec::new(),
-        }
-    }
-
-    pub(super) fn on<F, Args>(mut self, method: Method, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
+/// Returns the resource at `path`. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
+pub(super) fn resource(path: String, routes: Vec<(Method, Route)>) -> impl HttpServiceFactory {
+    let mut resource = web::resource(path);
+    let mut allowed_methods = Vec::new();
+    for (method, route) in routes {
         let route = if method == Method::GET {
-            self.allowed_methods.extend([Method::GET, Method::HEAD]);
-            web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+            allowed_methods.extend(["GET".to_owned(), "HEAD".to_owned()]);
+            route.guard(guard::Any(guard::Get()).or(guard::Head()))
         } else {
-            self.allowed_methods.push(method.clone());
-            web::method(method)
+            allowed_methods.push(method.to_string());
+            route.method(method)
         };
-        self.resource = self.resource.route(route.to(handler));
-        self
+        resource = resource.route(route);
     }
-
-    pub(super) fn build(self) -> impl HttpServiceFactory {
-        let names: Vec<&str> = self.allowed_methods.iter().map(Method::as_str).collect();
-        let allow = names.join(", ");
-        self.resource
-            .default_service(web::to(move || method_not_allowed(allow.clone())))
-            .wrap(from_fn(catch_panics))
-            .wrap(from_fn(set_deadline))
-    }
+    let allow = allowed_methods.join(", ");
+    resource
+        .default_service(web::to(move || method_not_allowed(allow.clone())))
+        .wrap(from_fn(catch_panics))
+        .wrap(from_fn(set_deadline))
 }
 
 async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
@@ -84,11 +64,10 @@ mod tests {
             App::new()
                 .app_data(web::Data::new(metrics.clone()))
                 .app_data(web::Data::new(HttpConfig::default()))
-                .service(
-                    ResourceBuilder::new("/panics")
-                        .on(Method::GET, panics)
-                        .build(),
-                )
+                .service(resource(
+                    "/panics".to_owned(),
+                    vec![(Method::GET, web::to(panics))],
+                ))
                 .wrap(from_fn(write_problems)),
         )
         .await;

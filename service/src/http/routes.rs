@@ -1,91 +1,92 @@
-//! The route table: every path of the API, its methods, and who answers.
+//! The endpoints of the API, one line each. The path of a request begins here.
 //!
-//! This is where the path of a request begins. A path with a method that is not
-//! here is 405 with `Allow`, any other path is 404. `tests/api/http/openapi.rs`
-//! compares the table with the OpenAPI document.
+//! To add an endpoint:
+//!
+//! 1. Write the use case in `usecases/`.
+//! 2. Describe the request and response bodies in `http/wire/`.
+//! 3. Write the handler in `http/handlers/`. Its `#[utoipa::path]` annotation is the only place for
+//!    path and method.
+//! 4. Add a line to [`endpoints`]. A write without a token names its rate-limit class.
+//! 5. Test the behaviour over HTTP in `tests/api`.
+//!
+//! Routes, 405 with `Allow`, OpenAPI document, CORS methods, rate-limit class and `Cache-Control`
+//! follow from this: see [`super::endpoint`]. Any other path is 404.
+
+use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use actix_web::{HttpResponse, web};
-use utoipa::OpenApi as _;
+use actix_web::{HttpResponse, Route, web};
 use utoipa_swagger_ui::{self as swagger_ui, SwaggerUi};
 
+use super::endpoint::{Endpoint, endpoint};
 use super::handlers::{orders, products, sessions, users};
-use super::openapi::ApiDoc;
+use super::openapi;
 use super::problem::{Problem, ProblemKind};
-use super::resource::ResourceBuilder;
+use super::resource::resource;
+use crate::limits::RequestClass;
 
-/// Adds the API to an actix application.
-pub(super) fn configure(app: &mut web::ServiceConfig) {
-    let document = web::Data::new(ApiDoc::openapi());
+/// Path of the documentation page.
+pub(super) const DOCS_PATH: &str = "/docs/";
+/// Path of the OpenAPI document.
+pub(super) const OPENAPI_PATH: &str = "/openapi.json";
+
+/// Returns every endpoint of the API.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint!(users::register).limited_as(RequestClass::Register),
+        endpoint!(users::view_me),
+        endpoint!(users::change_me),
+        endpoint!(sessions::log_in).limited_as(RequestClass::Login),
+        endpoint!(products::list),
+        endpoint!(products::create),
+        endpoint!(products::get),
+        endpoint!(products::change),
+        endpoint!(products::adjust_stock),
+        endpoint!(orders::list),
+        endpoint!(orders::place),
+        endpoint!(orders::get),
+        endpoint!(orders::cancel),
+        endpoint!(orders::ship),
+    ]
+}
+
+/// Adds the endpoints and the documentation to an actix application.
+pub(super) fn configure(app: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) {
+    let document = web::Data::new(openapi::build(&endpoints));
     let serve_document = move || {
         let document = document.clone();
         async move { HttpResponse::Ok().json(document.get_ref()) }
     };
-    app.service(
-        web::scope("/v1")
-            .service(
-                ResourceBuilder::new("/users")
-                    .on(Method::POST, users::register)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/users/me")
-                    .on(Method::GET, users::view_me)
-                    .on(Method::PATCH, users::change_me)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/sessions")
-                    .on(Method::POST, sessions::log_in)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/products")
-                    .on(Method::GET, products::list)
-                    .on(Method::POST, products::create)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/products/{id}")
-                    .on(Method::GET, products::get)
-                    .on(Method::PATCH, products::change)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/products/{id}/stock")
-                    .on(Method::POST, products::adjust_stock)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/orders")
-                    .on(Method::GET, orders::list)
-                    .on(Method::POST, orders::place)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/orders/{id}")
-                    .on(Method::GET, orders::get)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/orders/{id}/cancel")
-                    .on(Method::POST, orders::cancel)
-                    .build(),
-            )
-            .service(
-                ResourceBuilder::new("/orders/{id}/ship")
-                    .on(Method::POST, orders::ship)
-                    .build(),
-            ),
-    )
-    .service(
-        ResourceBuilder::new("/openapi.json")
-            .on(Method::GET, serve_document)
-            .build(),
-    )
-    .service(web::redirect("/docs", "/docs/"))
-    .service(SwaggerUi::new("/docs/{_:.*}").config(swagger_ui::Config::from("/openapi.json")))
-    .default_service(web::to(unknown_route));
+    let mut resources = routes_by_path(endpoints);
+    resources.insert(
+        OPENAPI_PATH.to_owned(),
+        vec![(Method::GET, web::to(serve_document))],
+    );
+    for (path, routes) in resources {
+        app.service(resource(path, routes));
+    }
+    app.service(web::redirect("/docs", DOCS_PATH))
+        .service(
+            SwaggerUi::new(format!("{DOCS_PATH}{{_:.*}}"))
+                .config(swagger_ui::Config::from(OPENAPI_PATH)),
+        )
+        .default_service(web::to(unknown_route));
+}
+
+/// Groups the routes by path. The router uses the first path that fits, and `{` sorts behind every
+/// letter: a literal path such as `/v1/users/me` comes before `/v1/users/{id}`.
+fn routes_by_path(endpoints: Vec<Endpoint>) -> BTreeMap<String, Vec<(Method, Route)>> {
+    let mut routes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Endpoint {
+        path,
+        method,
+        route,
+        ..
+    } in endpoints
+    {
+        routes.entry(path).or_default().push((method, route));
+    }
+    routes
 }
 
 async fn unknown_route() -> Result<HttpResponse, Problem> {
@@ -93,4 +94,53 @@ async fn unknown_route() -> Result<HttpResponse, Problem> {
         ProblemKind::NotFound,
         "there is nothing at this path; /openapi.json lists what there is",
     ))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::http::endpoint::operations;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    #[test]
+    fn every_annotated_handler_is_endpoint() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/handlers");
+        let annotations: usize = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .map(|source| source.matches("#[utoipa::path(").count())
+            .sum();
+        assert_eq!(annotations, endpoints().len());
+    }
+
+    #[test]
+    fn every_endpoint_has_own_path_and_method() {
+        let mut names = BTreeSet::new();
+        for Endpoint { method, path, .. } in endpoints() {
+            let name = format!("{method} {path}");
+            assert!(names.insert(name.clone()), "{name} is declared twice");
+        }
+    }
+
+    #[test]
+    fn literal_path_comes_before_template() {
+        let mut template = endpoint!(products::get);
+        template.path = "/v1/users/{id}".to_owned();
+        let routes = routes_by_path(vec![template, endpoint!(users::view_me)]);
+        let paths: Vec<String> = routes.into_keys().collect();
+        assert_eq!(paths, ["/v1/users/me", "/v1/users/{id}"]);
+    }
+
+    /// A client without a token is limited by its address, and such a write costs a hash.
+    #[test]
+    fn writes_without_token_have_strict_class() {
+        for mut endpoint in endpoints() {
+            let (path, method, operation) = operations(&mut endpoint.document).next().unwrap();
+            let is_open_write = method != Method::GET && operation.security.is_none();
+            let is_strict = endpoint.rate_limit.is_strict();
+            assert_eq!(is_strict, is_open_write, "{method} {path}");
+        }
+    }
 }

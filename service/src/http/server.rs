@@ -10,6 +10,7 @@ use tracing_actix_web::TracingLogger;
 
 use super::connection_tracker::ConnectionTracker;
 use super::cors;
+use super::endpoint::EndpointIndex;
 use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
 use super::middleware::connection_close::close_when_stopping;
 use super::middleware::load_shedding::shed_load;
@@ -51,6 +52,7 @@ pub(crate) struct ServerDependencies {
 struct SharedData {
     services: web::Data<Services>,
     config: web::Data<HttpConfig>,
+    endpoint_index: web::Data<EndpointIndex>,
     body_buffer_permits: web::Data<BodyBufferPermits>,
     in_flight: web::Data<InFlightLimit>,
     readiness: web::Data<Readiness>,
@@ -64,6 +66,7 @@ impl SharedData {
         Self {
             services: web::Data::new(dependencies.services),
             config: web::Data::new(http.clone()),
+            endpoint_index: web::Data::new(EndpointIndex::new(routes::endpoints())),
             body_buffer_permits: web::Data::new(BodyBufferPermits::new(http)),
             in_flight: web::Data::new(dependencies.in_flight),
             readiness: web::Data::new(dependencies.readiness),
@@ -77,6 +80,7 @@ impl SharedData {
         app.app_data(web::PayloadConfig::new(self.config.body_limit_bytes))
             .app_data(self.services)
             .app_data(self.config)
+            .app_data(self.endpoint_index)
             .app_data(self.body_buffer_permits)
             .app_data(self.in_flight)
             .app_data(self.readiness)
@@ -105,11 +109,12 @@ pub(crate) fn start(
         // This runs once on the thread of each worker.
         actix_web::rt::spawn(event_loops.clone().run_probe("http_worker"));
         let shared = shared.clone();
-        let cors = cors::allow_configured_origins(&shared.config);
+        let endpoints = routes::endpoints();
+        let cors = cors::allow_configured_origins(&shared.config, &endpoints);
         // The last one wraps all others: metrics and problems see the span.
         App::new()
             .configure(|app| shared.register(app))
-            .configure(routes::configure)
+            .configure(|app| routes::configure(app, endpoints))
             .wrap(from_fn(limit_rate))
             .wrap(from_fn(shed_load))
             .wrap(from_fn(buffer_body))

@@ -9,7 +9,7 @@ use crate::domain::page::List;
 use crate::http::extract::{
     AuthenticatedAdmin, AuthenticatedUser, IdempotencyKeyHeader, JsonBody, PathId, Query,
 };
-use crate::http::problem::{Problem, ProblemBody};
+use crate::http::problem::Problem;
 use crate::http::wire::orders::{OrderResponse, PlaceOrderRequest};
 use crate::http::wire::page::{ListOrdersQuery, OrderPage};
 use crate::usecases::place_order::{self, PlaceOrder};
@@ -27,9 +27,9 @@ use crate::usecases::{Services, cancel_order, ship_order, view_orders};
     responses(
         (status = 201, description = "Placed; its payment is on the way", body = OrderResponse,
             headers(("location" = String), ("idempotent-replayed" = Option<String>, description = "`true` if the key was seen before"))),
-        (status = 400, description = "The Idempotency-Key is missing", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Not enough stock, or a request with this key still runs", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Fields at fault, or the key was used for another body", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The Idempotency-Key is missing"),
+        (status = 409, description = "Not enough stock, or a request with this key still runs"),
+        (status = 422, description = "Fields at fault, or the key was used for another body"),
     )
 )]
 pub(crate) async fn place(
@@ -89,7 +89,7 @@ pub(crate) async fn list(
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The order", body = OrderResponse),
-        (status = 404, description = "No such order of yours", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such order of yours"),
     )
 )]
 pub(crate) async fn get(
@@ -110,8 +110,8 @@ pub(crate) async fn get(
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Cancelled", body = OrderResponse),
-        (status = 404, description = "No such order of yours", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is paid already, or over", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such order of yours"),
+        (status = 409, description = "It is paid already, or over"),
     )
 )]
 pub(crate) async fn cancel(
@@ -132,9 +132,9 @@ pub(crate) async fn cancel(
     params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "Shipped", body = OrderResponse),
-        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such order", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is not paid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The role is not admin"),
+        (status = 404, description = "No such order"),
+        (status = 409, description = "It is not paid"),
     )
 )]
 pub(crate) async fn ship(

@@ -9,7 +9,7 @@ use crate::domain::ids::ProductId;
 use crate::domain::page::List;
 use crate::domain::product::Product;
 use crate::http::extract::{AuthenticatedAdmin, JsonBody, PathId, Query};
-use crate::http::problem::{Problem, ProblemBody, ProblemKind};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::wire::page::{ListProductsQuery, ProductPage};
 use crate::http::wire::products::{
     AdjustStockRequest, ChangeProductRequest, CreateProductRequest, ProductResponse,
@@ -70,7 +70,7 @@ pub(crate) async fn list(
             ),
         ),
         (status = 304, description = "It is as you have it"),
-        (status = 404, description = "No such product", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such product"),
     )
 )]
 pub(crate) async fn get(
@@ -107,8 +107,8 @@ pub(crate) async fn get(
     request_body = CreateProductRequest,
     responses(
         (status = 201, description = "Entered", body = ProductResponse, headers(("location" = String), ("etag" = String))),
-        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The SKU is taken", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The role is not admin"),
+        (status = 409, description = "The SKU is taken"),
     )
 )]
 pub(crate) async fn create(
@@ -143,9 +143,9 @@ pub(crate) async fn create(
     request_body = ChangeProductRequest,
     responses(
         (status = 200, description = "Changed", body = ProductResponse, headers(("etag" = String))),
-        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It has changed since", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "If-Match is missing", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The role is not admin"),
+        (status = 412, description = "It has changed since"),
+        (status = 428, description = "If-Match is missing"),
     )
 )]
 pub(crate) async fn change(
@@ -177,8 +177,8 @@ pub(crate) async fn change(
     request_body = AdjustStockRequest,
     responses(
         (status = 200, description = "Adjusted", body = ProductResponse, headers(("etag" = String))),
-        (status = 403, description = "The role is not admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "There is not that much stock", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The role is not admin"),
+        (status = 409, description = "There is not that much stock"),
     )
 )]
 pub(crate) async fn adjust_stock(

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
 use crate::http::extract::JsonBody;
-use crate::http::problem::{Problem, ProblemBody};
+use crate::http::problem::Problem;
 use crate::http::wire::users::{LogInRequest, SessionResponse};
 use crate::limits::{ClientKey, RateLimits, RequestClass};
 use crate::usecases::{Services, log_in};
@@ -18,8 +18,8 @@ use crate::usecases::{Services, log_in};
     request_body = LogInRequest,
     responses(
         (status = 201, description = "Logged in, for the seconds of expires_in: 15 minutes by default (auth.token_lifetime)", body = SessionResponse),
-        (status = 401, description = "Unknown address or wrong password", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many tries, from here or for this account", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "Unknown address or wrong password"),
+        (status = 429, description = "Too many tries, from here or for this account"),
     )
 )]
 pub(crate) async fn log_in(

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::domain::user::Role;
 use crate::http::extract::{AuthenticatedUser, JsonBody};
-use crate::http::problem::{Problem, ProblemBody};
+use crate::http::problem::Problem;
 use crate::http::wire::users::{ProfileChangeRequest, RegisterRequest, UserResponse};
 use crate::usecases::rename_user::rename_user;
 use crate::usecases::view_profile::view_profile;
@@ -19,7 +19,7 @@ use crate::usecases::{Services, register_user};
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "Registered", body = UserResponse),
-        (status = 409, description = "The address is taken", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The address is taken"),
     )
 )]
 pub(crate) async fn register(

@@ -4,17 +4,15 @@
 //! Registering and logging in are always counted by address: who has one account
 //! must not get a quota of guesses with each further one.
 //!
-//! Requests are told apart by the path that the router sees. The path as it was
-//! sent may spell the same in another way (`/v1/%73essions`), and would be a way
-//! around the strict classes.
+//! `http/routes.rs` declares the class of each endpoint.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
 use crate::http::client_address::client_address;
+use crate::http::endpoint::EndpointIndex;
 use crate::http::extract;
 use crate::http::problem::Problem;
 use crate::http::rate_limit_headers;
@@ -23,10 +21,11 @@ use crate::limits::{ClientKey, RateLimits, RequestClass};
 /// The middleware, for `actix_web::middleware::from_fn`.
 pub(crate) async fn limit_rate(
     limits: web::Data<RateLimits>,
+    endpoint_index: web::Data<EndpointIndex>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let class = classify(request.method(), request.match_info().as_str());
+    let class = endpoint_index.rate_limit_class(&request);
     let key = rate_limit_key(class, &request, &limits);
     let admitted = match limits.check(class, &key).await {
         Ok(admitted) => admitted,
@@ -37,15 +36,6 @@ pub(crate) async fn limit_rate(
         response.headers_mut().insert(name, value);
     }
     Ok(response)
-}
-
-fn classify(method: &Method, path: &str) -> RequestClass {
-    match (method, path) {
-        (&Method::POST, "/v1/sessions") => RequestClass::Login,
-        (&Method::POST, "/v1/users") => RequestClass::Register,
-        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => RequestClass::Read,
-        _ => RequestClass::Write,
-    }
 }
 
 fn rate_limit_key(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {

@@ -8,7 +8,7 @@
 //! | `X-Content-Type-Options` | guessing that JSON is a script after all |
 //! | `Content-Security-Policy` | running or framing anything (`/docs` may run its own files) |
 //! | `Referrer-Policy` | telling other sites which page, and which order id, a link was on |
-//! | `Cache-Control` | keeping personal data on a disk: `no-store`, unless the handler knows better |
+//! | `Cache-Control` | keeping personal data on a disk: `no-store`, unless the endpoint is public or the handler knows better |
 //! | `Strict-Transport-Security` | coming back without TLS; only said over TLS (RFC 6797, section 7.2) |
 //!
 //! The values are those of the OWASP REST Security Cheat Sheet.
@@ -21,6 +21,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
 use crate::config::HttpConfig;
+use crate::http::endpoint::EndpointIndex;
+use crate::http::routes::{DOCS_PATH, OPENAPI_PATH};
 
 const API_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Swagger UI styles its elements one by one and draws icons from `data:` URLs.
@@ -28,24 +30,19 @@ const SWAGGER_UI_CSP: &str = "default-src 'none'; script-src 'self'; style-src '
                          connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// A year, in seconds, as browsers' preload lists ask for.
 const HSTS_MAX_AGE: &str = "max-age=31536000";
-/// Path prefixes of responses without personal data.
-const CACHEABLE_PATHS: [&str; 3] = ["/docs", "/openapi.json", "/v1/products"];
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 pub(crate) async fn add_security_headers<B: MessageBody>(
     config: web::Data<HttpConfig>,
+    endpoint_index: web::Data<EndpointIndex>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    let path = request.match_info().as_str();
+    let is_docs = path.starts_with(DOCS_PATH);
+    let csp = if is_docs { SWAGGER_UI_CSP } else { API_CSP };
+    let is_cacheable = is_docs || path == OPENAPI_PATH || endpoint_index.is_public(&request);
     let mut response = next.call(request).await?;
-    let path = response.request().match_info().as_str().to_owned();
-    let csp = match path.starts_with("/docs/") {
-        true => SWAGGER_UI_CSP,
-        false => API_CSP,
-    };
-    let is_cacheable = CACHEABLE_PATHS
-        .iter()
-        .any(|prefix| path.starts_with(prefix));
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

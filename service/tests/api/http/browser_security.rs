@@ -1,8 +1,12 @@
 //! What answers say to browsers: which headers, and to which pages.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 
+use super::openapi::{document, operations};
 use crate::support::app::{TestApp, send};
+use crate::support::fixtures::id;
 use crate::support::response::TestResponse;
 
 const SHOP: &str = "https://shop.example";
@@ -10,17 +14,20 @@ const SHOP: &str = "https://shop.example";
 #[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_security_headers() {
     let app = TestApp::start().await;
-    let customer = app.register_customer().await;
+    let admin = app.create_admin().await;
+    let product = app.create_product(&admin, 250, 5).await;
+    let product_path = format!("/v1/products/{}", id(&product));
     for (path, status, cache) in [
         ("/v1/users/me", 200, Some("no-store")),
         ("/v1/orders", 200, Some("no-store")),
         ("/v1/products", 200, None),
+        (&product_path, 200, None),
         ("/openapi.json", 200, None),
         ("/docs/", 200, None),
         ("/docs/swagger-ui-bundle.js", 200, None),
         ("/nothing", 404, Some("no-store")),
     ] {
-        let response = app.get(path, &customer).await;
+        let response = app.get(path, &admin).await;
         assert_eq!(response.status, status, "{path}");
         assert_eq!(
             response.header("x-content-type-options"),
@@ -84,13 +91,19 @@ async fn allows_configured_cors_origins_only() {
     assert_eq!(allowed.header("access-control-allow-origin"), Some(SHOP));
     assert_eq!(allowed.header("access-control-max-age"), Some("3600"));
     assert_eq!(allowed.header("access-control-allow-credentials"), None);
+    let methods = allowed.header("access-control-allow-methods").unwrap();
+    let methods: BTreeSet<String> = methods.split(", ").map(str::to_owned).collect();
+    let mut documented: BTreeSet<String> =
+        operations(&document()).into_values().flatten().collect();
+    documented.insert("HEAD".to_owned());
+    assert_eq!(methods, documented);
 
     for (origin, method, header) in [
         ("https://evil.example", "POST", "authorization"),
         ("https://shop.example.evil.example", "POST", "authorization"),
         ("http://shop.example", "POST", "authorization"),
         ("null", "POST", "authorization"),
-        (SHOP, "DELETE", "authorization"),
+        (SHOP, "BREW", "authorization"),
         (SHOP, "POST", "x-forwarded-for"),
     ] {
         let rejected = preflight(&app, origin, method, header).await;
