@@ -1,30 +1,117 @@
-//! From the error of a use case to a problem: the only place that gives status
-//! codes to errors.
+//! The kinds of problems, and which of them each error of a use case becomes. No other file assigns
+//! status codes to errors.
+//!
+//! To add a kind, add a line to `kinds!` and a section to `docs/problems.md`
+//! (`tests/consistency/problems.rs` compares them). If a use case returns it, also add a variant of
+//! [`UseCaseError`] and its line below.
 
-use super::problem::{FieldError, Problem, ProblemKind as Kind};
+use actix_web::http::StatusCode;
+
+use super::problem::{FieldError, Problem};
 use crate::domain::order::OrderRejection;
 use crate::domain::validation::{ValidationCode, ValidationError};
 use crate::usecases::UseCaseError;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:ident, $title:literal;)*) => {
+        /// Every kind of problem, with its slug, status code and title.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ProblemKind { $($(#[$doc])* $name,)* }
+
+        impl ProblemKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The end of the `type`.
+            pub fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// The status code.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// The same for every problem of the kind.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The body is not JSON.
+    MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON";
+    /// The request is not HTTP as we understand it.
+    BadRequest = "bad-request", BAD_REQUEST, "The request can't be understood";
+    /// `Idempotency-Key` is missing or no key.
+    IdempotencyKeyRequired = "idempotency-key-required", BAD_REQUEST, "An Idempotency-Key is required";
+    /// No valid access token.
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid access token is required";
+    /// Wrong address or password.
+    InvalidCredentials = "invalid-credentials", UNAUTHORIZED, "The e-mail address or the password is wrong";
+    /// The role does not allow it.
+    Forbidden = "forbidden", FORBIDDEN, "Your role does not allow this";
+    /// No such thing or no such place.
+    NotFound = "not-found", NOT_FOUND, "There is no such thing";
+    /// The place exists, the method does not.
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
+    /// The body did not come in time.
+    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
+    /// Another user has the address.
+    EmailTaken = "email-taken", CONFLICT, "The e-mail address is taken";
+    /// Another product has the SKU.
+    SkuTaken = "sku-taken", CONFLICT, "The SKU is taken";
+    /// Less stock than asked for.
+    OutOfStock = "out-of-stock", CONFLICT, "There is not enough stock";
+    /// The state machine has no such move.
+    InvalidOrderTransition = "invalid-order-transition", CONFLICT, "The order does not allow this now";
+    /// The first request with the key still runs.
+    IdempotencyKeyInProgress = "idempotency-key-in-progress", CONFLICT, "A request with this Idempotency-Key still runs";
+    /// `If-Match` names an old version.
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "The product has changed since";
+    /// More than the body limit.
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// Not `application/json`.
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
+    /// Fields that break a rule, each in `errors`.
+    ValidationFailed = "validation-failed", UNPROCESSABLE_ENTITY, "Some fields are not valid";
+    /// The key was used for another body.
+    IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
+    /// `If-Match` is missing.
+    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "An If-Match header is required";
+    /// The client's quota is used up.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You send too many requests";
+    /// A bug.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
+    /// Too much to do.
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "There is too much to do just now";
+    /// The request took longer than anybody waits.
+    DeadlineExceeded = "deadline-exceeded", GATEWAY_TIMEOUT, "The request took too long";
+    /// A dependency is away.
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't answer just now";
+}
 
 impl From<UseCaseError> for Problem {
     fn from(error: UseCaseError) -> Self {
         let detail = error.to_string();
         match error {
-            UseCaseError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            UseCaseError::NotFound(_) => Self::new(ProblemKind::NotFound, detail),
             UseCaseError::InvalidCredentials => Self::new(
-                Kind::InvalidCredentials,
+                ProblemKind::InvalidCredentials,
                 "check both and log in again; without an account, register with POST /v1/users",
             ),
             UseCaseError::EmailTaken => Self::new(
-                Kind::EmailTaken,
+                ProblemKind::EmailTaken,
                 "log in, or register another e-mail address",
             ),
             UseCaseError::SkuTaken => Self::new(
-                Kind::SkuTaken,
+                ProblemKind::SkuTaken,
                 "choose another SKU, or change the product that has this one",
             ),
             UseCaseError::InsufficientStock => Self::new(
-                Kind::OutOfStock,
+                ProblemKind::OutOfStock,
                 "the adjustment would take the stock below zero",
             ),
             UseCaseError::StockTooLarge => Self::validation(vec![FieldError::new(
@@ -32,32 +119,37 @@ impl From<UseCaseError> for Problem {
                 ValidationError::new(ValidationCode::OutOfRange, detail),
             )]),
             UseCaseError::PreconditionFailed => Self::new(
-                Kind::PreconditionFailed,
+                ProblemKind::PreconditionFailed,
                 "read the product again, and send its new ETag in the header if-match",
             ),
             UseCaseError::OrderRejected(rejection) => problem_for_rejected_order(&rejection),
-            UseCaseError::InvalidTransition(_) => Self::new(Kind::InvalidOrderTransition, detail),
+            UseCaseError::InvalidTransition(_) => {
+                Self::new(ProblemKind::InvalidOrderTransition, detail)
+            }
             UseCaseError::IdempotencyKeyReused => Self::new(
-                Kind::IdempotencyKeyReused,
+                ProblemKind::IdempotencyKeyReused,
                 "send a fresh key with a new order; to repeat the earlier one, send it unchanged",
             ),
             UseCaseError::IdempotencyKeyInProgress => Self::new(
-                Kind::IdempotencyKeyInProgress,
+                ProblemKind::IdempotencyKeyInProgress,
                 "send the same again after the seconds in retry-after, and get the first answer",
             )
             .with_retry_after(1),
-            UseCaseError::Overloaded(_) => Self::new(Kind::Overloaded, detail).with_retry_after(1),
-            UseCaseError::DeadlineExceeded(_) => Self::new(Kind::DeadlineExceeded, detail),
+            UseCaseError::Overloaded(_) => {
+                Self::new(ProblemKind::Overloaded, detail).with_retry_after(1)
+            }
+            UseCaseError::DeadlineExceeded(_) => Self::new(ProblemKind::DeadlineExceeded, detail),
             UseCaseError::Unavailable(cause) => Self::new(
-                Kind::Unavailable,
+                ProblemKind::Unavailable,
                 "a part that this needs is away; try again soon",
             )
             .with_retry_after(1)
             .with_cause(cause),
-            UseCaseError::Internal(cause) => {
-                Self::new(Kind::Internal, "the log has the cause, under this trace_id")
-                    .with_cause(format!("{cause:#}"))
-            }
+            UseCaseError::Internal(cause) => Self::new(
+                ProblemKind::Internal,
+                "the log has the cause, under this trace_id",
+            )
+            .with_cause(format!("{cause:#}")),
         }
     }
 }
@@ -97,7 +189,7 @@ fn problem_for_rejected_order(rejection: &OrderRejection) -> Problem {
                 })
                 .collect(),
             ..Problem::new(
-                Kind::OutOfStock,
+                ProblemKind::OutOfStock,
                 "errors says which lines are short, and how much is left",
             )
         },

@@ -14,91 +14,11 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use super::error::ProblemKind;
 use crate::domain::validation::ValidationError;
 
 /// What all problem types start with. A fork names its own place here.
 pub const TYPE_BASE: &str = "https://orderly.example/problems/";
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:ident, $title:literal;)*) => {
-        /// Every kind of problem, with its slug, status code and title.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum ProblemKind { $($(#[$doc])* $name,)* }
-
-        impl ProblemKind {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The end of the `type`.
-            pub fn slug(self) -> &'static str {
-                match self { $(Self::$name => $slug,)* }
-            }
-
-            /// The status code.
-            pub fn status(self) -> StatusCode {
-                match self { $(Self::$name => StatusCode::$status,)* }
-            }
-
-            /// The same for every problem of the kind.
-            pub fn title(self) -> &'static str {
-                match self { $(Self::$name => $title,)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// The body is not JSON.
-    MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON";
-    /// The request is not HTTP as we understand it.
-    BadRequest = "bad-request", BAD_REQUEST, "The request can't be understood";
-    /// `Idempotency-Key` is missing or no key.
-    IdempotencyKeyRequired = "idempotency-key-required", BAD_REQUEST, "An Idempotency-Key is required";
-    /// No valid access token.
-    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid access token is required";
-    /// Wrong address or password.
-    InvalidCredentials = "invalid-credentials", UNAUTHORIZED, "The e-mail address or the password is wrong";
-    /// The role does not allow it.
-    Forbidden = "forbidden", FORBIDDEN, "Your role does not allow this";
-    /// No such thing or no such place.
-    NotFound = "not-found", NOT_FOUND, "There is no such thing";
-    /// The place exists, the method does not.
-    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
-    /// The body did not come in time.
-    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
-    /// Another user has the address.
-    EmailTaken = "email-taken", CONFLICT, "The e-mail address is taken";
-    /// Another product has the SKU.
-    SkuTaken = "sku-taken", CONFLICT, "The SKU is taken";
-    /// Less stock than asked for.
-    OutOfStock = "out-of-stock", CONFLICT, "There is not enough stock";
-    /// The state machine has no such move.
-    InvalidOrderTransition = "invalid-order-transition", CONFLICT, "The order does not allow this now";
-    /// The first request with the key still runs.
-    IdempotencyKeyInProgress = "idempotency-key-in-progress", CONFLICT, "A request with this Idempotency-Key still runs";
-    /// `If-Match` names an old version.
-    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "The product has changed since";
-    /// More than the body limit.
-    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
-    /// Not `application/json`.
-    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
-    /// Fields that break a rule, each in `errors`.
-    ValidationFailed = "validation-failed", UNPROCESSABLE_ENTITY, "Some fields are not valid";
-    /// The key was used for another body.
-    IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
-    /// `If-Match` is missing.
-    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "An If-Match header is required";
-    /// The client's quota is used up.
-    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You send too many requests";
-    /// A bug.
-    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
-    /// Too much to do.
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "There is too much to do just now";
-    /// The request took longer than anybody waits.
-    DeadlineExceeded = "deadline-exceeded", GATEWAY_TIMEOUT, "The request took too long";
-    /// A dependency is away.
-    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't answer just now";
-}
 
 /// One field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
