@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use crate::resilience::deadline::DeadlineExceeded;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::DatabaseErrorKind;
+/// Error of a statement, or of the `BEGIN`, `COMMIT` or `ROLLBACK` of a transaction.
+pub(crate) use diesel::result::Error as DieselError;
 
 /// A constraint that a request can run into, by its name in `migrations/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

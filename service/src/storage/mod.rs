@@ -32,7 +32,8 @@ mod schema;
 mod statement;
 mod statement_instrumentation;
 pub(crate) mod stock;
-pub(crate) mod transaction;
 pub(crate) mod users;
 
 pub(crate) use connection::Connection;
+/// Gives a connection its method `transaction`; see [`crate::usecases`].
+pub(crate) use diesel_async::AsyncConnection;

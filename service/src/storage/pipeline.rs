@@ -23,7 +23,7 @@
 //!   nobody will end it. From beginning to end the connection counts as broken, so that it is
 //!   closed instead of going back to the pool, and Postgres rolls back.
 //!
-//! Who needs no such haste uses `transaction.rs`, which is plainer.
+//! Transactions that hold no contended locks use diesel-async's `transaction`, which is plainer.
 //!
 //! See it break: `order_takes_five_statements_and_two_waits` in
 //! `tests/api/storage/round_trips.rs`, and `tests/api/storage/pipeline.rs`.

@@ -13,8 +13,7 @@ use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
-use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, stock};
+use crate::storage::{AsyncConnection as _, orders, outbox, payment_jobs, stock};
 
 /// Cancels an order of the user's own and puts its stock back.
 ///
@@ -29,20 +28,21 @@ pub(crate) async fn cancel_order(
     let mut conn = services.database.connection().await?;
     let now = current_time();
     let mut invalidation = services.products.invalidation_guard();
-    let cancelled = in_transaction(&mut conn, async |conn| {
-        let mut order = orders::lock(conn, id)
-            .await?
-            .filter(|order| order.user_id == user_id)
-            .ok_or(UseCaseError::NotFound("order"))?;
-        let status = order.status.apply(OrderTransition::Cancel)?;
-        let event = change_status(conn, &mut order, status, now).await?;
-        invalidation.add(order.lines.iter().map(|line| line.product_id));
-        stock::restock(conn, &order.lines, now).await?;
-        payment_jobs::cancel_or_refund(conn, id).await?;
-        outbox::append(conn, &event).await?;
-        Ok::<_, UseCaseError>(order)
-    })
-    .await;
+    let cancelled = conn
+        .transaction(async |conn| {
+            let mut order = orders::lock(conn, id)
+                .await?
+                .filter(|order| order.user_id == user_id)
+                .ok_or(UseCaseError::NotFound("order"))?;
+            let status = order.status.apply(OrderTransition::Cancel)?;
+            let event = change_status(conn, &mut order, status, now).await?;
+            invalidation.add(order.lines.iter().map(|line| line.product_id));
+            stock::restock(conn, &order.lines, now).await?;
+            payment_jobs::cancel_or_refund(conn, id).await?;
+            outbox::append(conn, &event).await?;
+            Ok::<_, UseCaseError>(order)
+        })
+        .await;
     let cancelled = finish(invalidation, cancelled)?;
     services.record_order_status(cancelled.status);
     services.job_notifier.notify();

@@ -10,8 +10,7 @@ use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductName};
-use crate::storage::transaction::in_transaction;
-use crate::storage::{products, stock};
+use crate::storage::{AsyncConnection as _, products, stock};
 
 /// Changes the name or the price of a product if `version_matches` accepts its version.
 ///
@@ -21,26 +20,27 @@ use crate::storage::{products, stock};
 pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,
-    version_matches: impl Fn(i64) -> bool,
+    version_matches: impl Fn(i64) -> bool + Sync,
     name: Option<&ProductName>,
     price: Option<Money>,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
-    let changed = in_transaction(&mut conn, async |conn| {
-        let current = stock::lock(conn, &[id])
-            .await?
-            .pop()
-            .ok_or(UseCaseError::NotFound("product"))?;
-        if !version_matches(current.version) {
-            return Err(UseCaseError::PreconditionFailed);
-        }
-        if name.is_none() && price.is_none() {
-            return Ok(current);
-        }
-        invalidation.add([id]);
-        Ok(products::update(conn, id, name, price, current_time()).await?)
-    })
-    .await;
+    let changed = conn
+        .transaction(async |conn| {
+            let current = stock::lock(conn, &[id])
+                .await?
+                .pop()
+                .ok_or(UseCaseError::NotFound("product"))?;
+            if !version_matches(current.version) {
+                return Err(UseCaseError::PreconditionFailed);
+            }
+            if name.is_none() && price.is_none() {
+                return Ok(current);
+            }
+            invalidation.add([id]);
+            Ok(products::update(conn, id, name, price, current_time()).await?)
+        })
+        .await;
     finish(invalidation, changed)
 }

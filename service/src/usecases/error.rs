@@ -4,7 +4,7 @@ use crate::domain::order::OrderRejection;
 use crate::domain::order_status::InvalidTransition;
 use crate::resilience::deadline::DeadlineExceeded;
 use crate::secrets::passwords::PasswordError;
-use crate::storage::error::{Constraint, StorageError};
+use crate::storage::error::{Constraint, DieselError, StorageError};
 
 /// All the ways out. `http/error.rs` gives each a status code.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,13 @@ impl From<StorageError> for UseCaseError {
                 Self::Internal(bug.into())
             }
         }
+    }
+}
+
+/// For the `BEGIN`, `COMMIT` and `ROLLBACK` of a transaction.
+impl From<DieselError> for UseCaseError {
+    fn from(error: DieselError) -> Self {
+        StorageError::from(error).into()
     }
 }
 

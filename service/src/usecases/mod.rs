@@ -3,6 +3,26 @@
 //! A use case owns the transaction: it takes a connection, says what is done
 //! together, and decides. It knows nothing of HTTP: the same `cancel_order` could
 //! be called by a job or a command.
+//!
+//! # Transactions
+//!
+//! `conn.transaction(async |conn| { ... })` (diesel-async) commits when the closure returns `Ok`,
+//! and rolls back when it returns `Err`. Four rules keep a transaction short and safe:
+//!
+//! - **Only SQL inside.** Any other call (HTTP, Redis, a hash) would hold row locks while it waits,
+//!   and could not be rolled back.
+//! - **One connection.** A second connection from the pool while holding the first deadlocks a full
+//!   pool.
+//! - **Bounded by the server.** Dropping the future does not end a transaction;
+//!   `statement_timeout`, `lock_timeout` and `idle_in_transaction_session_timeout`, set when the
+//!   connection is made, do.
+//! - **Lock, then decide.** The isolation level is READ COMMITTED, so a row that a decision depends
+//!   on is locked first (PostgreSQL manual, 13.3.2).
+//!
+//! If the connection breaks during `COMMIT`, the commit is unknown (`commit_outcome`). Idempotency
+//! keys and conditional requests make a retry safe.
+//!
+//! The order path pipelines its transaction instead: [`crate::storage::pipeline`].
 
 pub(crate) mod adjust_stock;
 pub(crate) mod browse_products;

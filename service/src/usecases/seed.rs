@@ -9,8 +9,8 @@ use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{ProductName, Sku, Stock};
 use crate::domain::user::{EmailAddress, Password, PersonName, Role};
+use crate::storage::AsyncConnection as _;
 use crate::storage::products::{self, NewProduct};
-use crate::storage::transaction::in_transaction;
 
 const PRODUCTS: usize = 1000;
 
@@ -74,7 +74,7 @@ async fn seed_users(services: &Services) -> anyhow::Result<SeedCounts> {
 
 async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
     let mut conn = services.database.connection().await?;
-    in_transaction(&mut conn, async |conn| {
+    conn.transaction(async |conn| {
         let demo: Vec<_> = (0..PRODUCTS).map(demo_product).collect::<Result<_, _>>()?;
         let skus: Vec<&str> = demo.iter().map(|(sku, ..)| sku.as_str()).collect();
         let existing_skus = products::find_existing_skus(conn, &skus).await?;

@@ -13,8 +13,7 @@ use super::{Services, UseCaseError};
 use crate::domain::order_status::OrderTransition;
 use crate::payments::ChargeOutcome;
 use crate::storage::payment_jobs::LeasedJob;
-use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox, payment_jobs, payments, stock};
+use crate::storage::{AsyncConnection as _, orders, outbox, payment_jobs, payments, stock};
 
 /// Writes down what came of a charge: the order is paid, or it has failed and
 /// its stock goes back. If the order was cancelled meanwhile it stays so, and the
@@ -35,28 +34,29 @@ pub(crate) async fn settle_charge(
     };
     let mut invalidation = services.products.invalidation_guard();
     let mut new_status = None;
-    let result = in_transaction(&mut conn, async |conn| {
-        let mut order = orders::lock(conn, job.order_id)
-            .await?
-            .ok_or(UseCaseError::NotFound("order"))?;
-        if let Ok(status) = order.status.apply(transition) {
-            new_status = Some(status);
-            let event = change_status(conn, &mut order, status, now).await?;
-            match outcome {
-                ChargeOutcome::Charged { charge_id } => {
-                    payments::insert(conn, order.id, charge_id, order.total, now).await?;
+    let result = conn
+        .transaction(async |conn| {
+            let mut order = orders::lock(conn, job.order_id)
+                .await?
+                .ok_or(UseCaseError::NotFound("order"))?;
+            if let Ok(status) = order.status.apply(transition) {
+                new_status = Some(status);
+                let event = change_status(conn, &mut order, status, now).await?;
+                match outcome {
+                    ChargeOutcome::Charged { charge_id } => {
+                        payments::insert(conn, order.id, charge_id, order.total, now).await?;
+                    }
+                    ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
+                        invalidation.add(order.lines.iter().map(|line| line.product_id));
+                        stock::restock(conn, &order.lines, now).await?;
+                    }
                 }
-                ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => {
-                    invalidation.add(order.lines.iter().map(|line| line.product_id));
-                    stock::restock(conn, &order.lines, now).await?;
-                }
+                outbox::append(conn, &event).await?;
             }
-            outbox::append(conn, &event).await?;
-        }
-        payment_jobs::complete(conn, job).await?;
-        Ok::<_, UseCaseError>(())
-    })
-    .await;
+            payment_jobs::complete(conn, job).await?;
+            Ok::<_, UseCaseError>(())
+        })
+        .await;
     finish(invalidation, result)?;
     if let Some(status) = new_status {
         services.record_order_status(status);

@@ -6,8 +6,7 @@ use super::{Services, UseCaseError};
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
-use crate::storage::transaction::in_transaction;
-use crate::storage::{orders, outbox};
+use crate::storage::{AsyncConnection as _, orders, outbox};
 
 /// Marks a paid order as shipped, whosever it is.
 ///
@@ -16,16 +15,17 @@ use crate::storage::{orders, outbox};
 pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let now = current_time();
-    let shipped = in_transaction(&mut conn, async |conn| {
-        let mut order = orders::lock(conn, id)
-            .await?
-            .ok_or(UseCaseError::NotFound("order"))?;
-        let status = order.status.apply(OrderTransition::Ship)?;
-        let event = change_status(conn, &mut order, status, now).await?;
-        outbox::append(conn, &event).await?;
-        Ok::<_, UseCaseError>(order)
-    })
-    .await?;
+    let shipped = conn
+        .transaction(async |conn| {
+            let mut order = orders::lock(conn, id)
+                .await?
+                .ok_or(UseCaseError::NotFound("order"))?;
+            let status = order.status.apply(OrderTransition::Ship)?;
+            let event = change_status(conn, &mut order, status, now).await?;
+            outbox::append(conn, &event).await?;
+            Ok::<_, UseCaseError>(order)
+        })
+        .await?;
     services.record_order_status(shipped.status);
     services.job_notifier.notify();
     Ok(shipped)
