@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::StorageError;
 use super::rows::{OrderLineRow, OrderRow};
 use super::schema::{order_lines, orders};
+use super::statement::cacheable;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderStatus;
@@ -104,12 +105,10 @@ pub(crate) async fn set_status(
     status: OrderStatus,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    diesel::update(orders::table.find(id.0))
-        .set((
-            orders::status.eq(status.as_str()),
-            orders::updated_at.eq(now),
-        ))
-        .execute(conn)
-        .await?;
+    let update = diesel::update(orders::table.find(id.0)).set((
+        orders::status.eq(status.as_str()),
+        orders::updated_at.eq(now),
+    ));
+    cacheable(update).execute(conn).await?;
     Ok(())
 }

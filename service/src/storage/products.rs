@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::error::{Constraint, StorageError};
 use super::rows::ProductRow;
 use super::schema::products;
+use super::statement::cacheable;
 use crate::domain::ids::ProductId;
 use crate::domain::money::Money;
 use crate::domain::page::{Page, PageRequest};
@@ -148,16 +149,14 @@ pub(crate) async fn update(
         price_minor: price.map(Money::minor),
         currency: price.map(|price| price.currency().code()),
     };
-    diesel::update(products::table.find(id.0))
+    let update = diesel::update(products::table.find(id.0))
         .set((
             changes,
             products::version.eq(products::version + 1),
             products::updated_at.eq(now),
         ))
-        .returning(ProductRow::as_returning())
-        .get_result(conn)
-        .await?
-        .try_into()
+        .returning(ProductRow::as_returning());
+    cacheable(update).get_result(conn).await?.try_into()
 }
 
 /// Adds to the stock of a product, up to [`Stock::MAX`], or takes from it, and
@@ -177,7 +176,7 @@ pub(crate) async fn adjust_stock(
         added if added > 0 => Stock::MAX - i64::from(added),
         _ => i64::from(i32::MAX),
     };
-    let row = diesel::update(products::table.find(id.0))
+    let update = diesel::update(products::table.find(id.0))
         .filter(products::stock.le(i32::try_from(max_before).unwrap_or(i32::MAX)))
         .set((
             products::stock.eq(products::stock + delta.get()),
@@ -185,10 +184,8 @@ pub(crate) async fn adjust_stock(
             products::version.eq(products::version + 1),
             products::updated_at.eq(now),
         ))
-        .returning(ProductRow::as_returning())
-        .get_result(conn)
-        .await
-        .optional()?;
+        .returning(ProductRow::as_returning());
+    let row = cacheable(update).get_result(conn).await.optional()?;
     if row.is_none() && delta.get() > 0 && find(conn, id).await?.is_some() {
         return Err(StorageError::ConstraintViolated(Constraint::StockBounded));
     }

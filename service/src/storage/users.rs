@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::error::StorageError;
 use super::rows::UserRow;
 use super::schema::users;
+use super::statement::cacheable;
 use crate::domain::ids::UserId;
 use crate::domain::user::{EmailAddress, PersonName, Role, User};
 
@@ -87,11 +88,9 @@ pub(crate) async fn rename(
     name: &PersonName,
     now: DateTime<Utc>,
 ) -> Result<Option<User>, StorageError> {
-    let row = diesel::update(users::table.find(id.0))
+    let update = diesel::update(users::table.find(id.0))
         .set((users::name.eq(name.as_str()), users::updated_at.eq(now)))
-        .returning(UserRow::as_returning())
-        .get_result(conn)
-        .await
-        .optional()?;
+        .returning(UserRow::as_returning());
+    let row = cacheable(update).get_result(conn).await.optional()?;
     row.map(User::try_from).transpose()
 }

@@ -150,7 +150,7 @@ pub async fn start_redis_proxy() -> FaultProxy {
 
 /// Starts a proxy to the tests' Postgres.
 pub async fn start_postgres_proxy() -> FaultProxy {
-    FaultProxy::start(host("ORDERLY_TEST_DATABASE_URL")).await
+    FaultProxy::start(postgres_host()).await
 }
 
 /// Opens a connection to the tests' Redis.
@@ -170,10 +170,19 @@ pub fn use_redis_proxy(proxy: &FaultProxy, settings: &mut Settings) {
 
 /// Makes a service connect to Postgres through the proxy.
 pub fn use_postgres_proxy(proxy: &FaultProxy, settings: &mut Settings) {
-    let host = host("ORDERLY_TEST_DATABASE_URL");
+    use_postgres_at(proxy.address(), settings);
+}
+
+/// Makes a service connect to Postgres through a proxy at that address.
+pub fn use_postgres_at(proxy: SocketAddr, settings: &mut Settings) {
     let url = settings.database.url.as_ref().unwrap().expose();
-    let url = url.replace(&host, &proxy.address().to_string());
+    let url = url.replace(&postgres_host(), &proxy.to_string());
     settings.database.url = Some(url.into());
+}
+
+/// The `host:port` of the tests' Postgres.
+pub fn postgres_host() -> String {
+    host("ORDERLY_TEST_DATABASE_URL")
 }
 
 /// The `host:port` in a URL.

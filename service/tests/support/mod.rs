@@ -22,3 +22,4 @@ pub mod redis_tls;
 pub mod response;
 pub mod service_process;
 pub mod sql;
+pub mod statement_log;

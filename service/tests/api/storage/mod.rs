@@ -1,6 +1,7 @@
 //! Connections to Postgres and Redis, and the SQL statements of an order.
 
 mod connection_pool;
+mod parsed_statements;
 mod pipeline;
 mod query_plans;
 mod redis_connection;
