@@ -86,7 +86,7 @@ impl Context {
         let decode = |text: &str| {
             let stored: RedisEntry = serde_json::from_str(text).ok()?;
             let value = match stored.value {
-                Some(json) => Some(Arc::new(V::from_json(&json)?)),
+                Some(json) => Some(Arc::new(serde_json::from_str(&json).ok()?)),
                 None => None,
             };
             let age = (Utc::now() - stored.read_at).to_std().unwrap_or_default();
@@ -134,7 +134,11 @@ impl Context {
         };
         let read_at = Utc::now() - entry.age();
         let encode = |value| serde_json::to_string(&RedisEntry { read_at, value });
-        let json = entry.value.as_deref().map(V::to_json).transpose();
+        let json = entry
+            .value
+            .as_deref()
+            .map(serde_json::to_string)
+            .transpose();
         let text = match json.and_then(encode) {
             Ok(text) => text,
             Err(error) => {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::resilience::deadline::DeadlineExceeded;
 
-/// A value as it goes to Redis and comes back.
-pub(super) trait CacheValue: Sized + Send + Sync + 'static {
-    fn to_json(&self) -> serde_json::Result<String>;
+/// A value that Redis keeps as JSON.
+pub(super) trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
-    /// `None` for what another version of this program wrote.
-    fn from_json(text: &str) -> Option<Self>;
-}
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for V {}
 
 /// What a read is told.
 #[derive(Debug)]

@@ -30,16 +30,6 @@ impl LoadError for TestLoadError {
     }
 }
 
-impl CacheValue for u32 {
-    fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
-    }
-
-    fn from_json(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-}
-
 /// What the database does when it is asked.
 #[derive(Clone, Copy)]
 enum FakeDatabase {

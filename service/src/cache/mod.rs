@@ -44,7 +44,6 @@ mod entry;
 mod invalidation_guard;
 mod layered;
 mod pending_invalidations;
-mod product_json;
 mod products;
 mod redis_layer;
 

@@ -148,12 +148,8 @@ mod tests {
     fn product(n: u128, price: i64, currency: &str, stock: i32) -> Product {
         Product {
             id: ProductId(Uuid::from_u128(n)),
-            sku: format!("SKU-{n}"),
-            name: format!("Product {n}"),
-            price: Money::new(price, Currency::parse(currency).unwrap()).unwrap(),
             stock,
-            version: 1,
-            updated_at: Utc::now(),
+            ..Product::example(Money::new(price, Currency::parse(currency).unwrap()).unwrap())
         }
     }
 

@@ -1,6 +1,7 @@
 //! Products: what is for sale and how much of it is left.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::ids::ProductId;
 use super::money::Money;
@@ -63,12 +64,33 @@ impl StockDelta {
     }
 }
 
-/// A product as clients see it.
-#[derive(Debug, Clone)]
+/// A product to create.
+#[derive(Debug)]
+pub(crate) struct NewProduct {
+    pub(crate) sku: Sku,
+    pub(crate) name: ProductName,
+    pub(crate) price: Money,
+    pub(crate) stock: Stock,
+}
+
+/// A change of a product; `None` leaves a field unchanged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProductChange {
+    pub(crate) name: Option<ProductName>,
+    pub(crate) price: Option<Money>,
+}
+
+/// A product.
+///
+/// Its JSON form is the one in the cache, which the replicas of two versions share while a new
+/// version is rolled out. A new field therefore needs `#[serde(default)]`; for any other change of
+/// the form, deploy with another `cache.key_prefix`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Product {
     pub(crate) id: ProductId,
     pub(crate) sku: String,
     pub(crate) name: String,
+    #[serde(flatten, with = "price_fields")]
     pub(crate) price: Money,
     pub(crate) stock: i32,
     /// Counts the changes of any of these, from 1: the ETag.
@@ -76,9 +98,73 @@ pub(crate) struct Product {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
+/// The price in the JSON form of a product: two fields of the product.
+mod price_fields {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::domain::money::{Currency, Money};
+
+    #[derive(Serialize, Deserialize)]
+    struct PriceFields {
+        price_minor: i64,
+        currency: String,
+    }
+
+    pub(super) fn serialize<S: Serializer>(price: &Money, to: S) -> Result<S::Ok, S::Error> {
+        let fields = PriceFields {
+            price_minor: price.minor(),
+            currency: price.currency().code().to_owned(),
+        };
+        fields.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Money, D::Error> {
+        let fields = PriceFields::deserialize(from)?;
+        let currency = Currency::parse(&fields.currency).map_err(D::Error::custom)?;
+        Money::new(fields.price_minor, currency).map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
+impl Product {
+    /// A product for tests, in stock once.
+    pub(crate) fn example(price: Money) -> Self {
+        Self {
+            id: ProductId::new(Utc::now()),
+            sku: "SKU-1".to_owned(),
+            name: "Product".to_owned(),
+            price,
+            stock: 1,
+            version: 1,
+            updated_at: Utc::now(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    /// An entry as a replica of the first version writes it.
+    const CACHED: &str = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","sku":"LAMP-1","name":"Lamp","price_minor":1250,"currency":"EUR","stock":3,"version":2,"updated_at":"2026-11-20T10:00:00.123456Z"}"#;
+
+    #[test]
+    fn cached_form_is_stable() {
+        let product: Product = serde_json::from_str(CACHED).unwrap();
+        assert_eq!(product.price.minor(), 1250);
+        assert_eq!(serde_json::to_string(&product).unwrap(), CACHED);
+        let newer = CACHED.replacen('{', r#"{"later":true,"#, 1);
+        assert!(serde_json::from_str::<Product>(&newer).is_ok());
+        for (field, invalid) in [("1250", "0"), ("EUR", "XXX")] {
+            let invalid = CACHED.replace(field, invalid);
+            assert!(
+                serde_json::from_str::<Product>(&invalid).is_err(),
+                "{invalid}"
+            );
+        }
+    }
 
     #[test]
     fn stock_rejects_values_out_of_range() {

@@ -8,32 +8,12 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::{Constraint, StorageError};
-use super::rows::ProductRow;
+use super::rows::{NewProductRow, ProductChangeRow, ProductRow};
 use super::schema::products;
 use super::statement::cacheable;
 use crate::domain::ids::ProductId;
-use crate::domain::money::Money;
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
-
-/// A product to insert.
-pub(crate) struct NewProduct<'a> {
-    pub(crate) id: ProductId,
-    pub(crate) sku: &'a Sku,
-    pub(crate) name: &'a ProductName,
-    pub(crate) price: Money,
-    pub(crate) stock: Stock,
-    pub(crate) created_at: DateTime<Utc>,
-}
-
-/// What to change of a product; `None` leaves it as it is.
-#[derive(AsChangeset)]
-#[diesel(table_name = products)]
-struct ProductChanges<'a> {
-    name: Option<&'a str>,
-    price_minor: Option<i64>,
-    currency: Option<&'a str>,
-}
+use crate::domain::product::{NewProduct, Product, ProductChange, Stock, StockDelta};
 
 /// Inserts a product.
 ///
@@ -41,20 +21,12 @@ struct ProductChanges<'a> {
 /// Returns `ConstraintViolated(SkuUnique)` if the SKU is taken.
 pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
-    product: &NewProduct<'_>,
+    id: ProductId,
+    product: &NewProduct,
+    now: DateTime<Utc>,
 ) -> Result<Product, StorageError> {
     diesel::insert_into(products::table)
-        .values((
-            products::id.eq(product.id.0),
-            products::sku.eq(product.sku.as_str()),
-            products::name.eq(product.name.as_str()),
-            products::price_minor.eq(product.price.minor()),
-            products::currency.eq(product.price.currency().code()),
-            products::stock.eq(product.stock.get()),
-            products::stock_received.eq(i64::from(product.stock.get())),
-            products::created_at.eq(product.created_at),
-            products::updated_at.eq(product.created_at),
-        ))
+        .values(NewProductRow::new(id, product, now))
         .returning(ProductRow::as_returning())
         .get_result(conn)
         .await?
@@ -136,22 +108,16 @@ fn contains_pattern(part: &str) -> String {
     pattern
 }
 
-/// Changes the name or the price of a product whose row is locked.
+/// Changes a product whose row is locked.
 pub(crate) async fn update(
     conn: &mut AsyncPgConnection,
     id: ProductId,
-    name: Option<&ProductName>,
-    price: Option<Money>,
+    change: &ProductChange,
     now: DateTime<Utc>,
 ) -> Result<Product, StorageError> {
-    let changes = ProductChanges {
-        name: name.map(ProductName::as_str),
-        price_minor: price.map(Money::minor),
-        currency: price.map(|price| price.currency().code()),
-    };
     let update = diesel::update(products::table.find(id.0))
         .set((
-            changes,
+            ProductChangeRow::from(change),
             products::version.eq(products::version + 1),
             products::updated_at.eq(now),
         ))

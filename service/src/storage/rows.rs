@@ -1,4 +1,4 @@
-//! From rows to the domain, in one visible place.
+//! Rows to and from the domain, in one visible place.
 //!
 //! A row was checked by the domain before it was written and by a constraint
 //! when it was, so a row that can't be read back means that the schema and the
@@ -15,7 +15,7 @@ use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
-use crate::domain::product::Product;
+use crate::domain::product::{NewProduct, Product, ProductChange, ProductName};
 use crate::domain::user::{Role, User};
 use crate::domain::validation::ValidationError;
 
@@ -80,6 +80,56 @@ impl TryFrom<ProductRow> for Product {
             version: row.version,
             updated_at: row.updated_at,
         })
+    }
+}
+
+// `None` is NULL: a `DEFAULT` in its place would keep the statement out of the statement cache.
+#[derive(Insertable)]
+#[diesel(table_name = schema::products, treat_none_as_default_value = false)]
+pub(super) struct NewProductRow<'a> {
+    id: Uuid,
+    sku: &'a str,
+    name: &'a str,
+    price_minor: i64,
+    currency: &'static str,
+    stock: i32,
+    stock_received: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl<'a> NewProductRow<'a> {
+    pub(super) fn new(id: ProductId, product: &'a NewProduct, now: DateTime<Utc>) -> Self {
+        Self {
+            id: id.0,
+            sku: product.sku.as_str(),
+            name: product.name.as_str(),
+            price_minor: product.price.minor(),
+            currency: product.price.currency().code(),
+            stock: product.stock.get(),
+            stock_received: product.stock.get().into(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// `None` leaves the column unchanged.
+#[derive(AsChangeset)]
+#[diesel(table_name = schema::products)]
+pub(super) struct ProductChangeRow<'a> {
+    name: Option<&'a str>,
+    price_minor: Option<i64>,
+    currency: Option<&'static str>,
+}
+
+impl<'a> From<&'a ProductChange> for ProductChangeRow<'a> {
+    fn from(change: &'a ProductChange) -> Self {
+        Self {
+            name: change.name.as_ref().map(ProductName::as_str),
+            price_minor: change.price.map(Money::minor),
+            currency: change.price.map(|price| price.currency().code()),
+        }
     }
 }
 

@@ -8,11 +8,10 @@ use super::clock::current_time;
 use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
-use crate::domain::money::Money;
-use crate::domain::product::{Product, ProductName};
+use crate::domain::product::{Product, ProductChange};
 use crate::storage::{AsyncConnection as _, products, stock};
 
-/// Changes the name or the price of a product if `version_matches` accepts its version.
+/// Changes a product if `version_matches` accepts its version.
 ///
 /// # Errors
 /// Returns `NotFound` if the product does not exist, and `PreconditionFailed` if `version_matches`
@@ -21,8 +20,7 @@ pub(crate) async fn change_product(
     services: &Services,
     id: ProductId,
     version_matches: impl Fn(i64) -> bool + Sync,
-    name: Option<&ProductName>,
-    price: Option<Money>,
+    change: &ProductChange,
 ) -> Result<Product, UseCaseError> {
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
@@ -35,11 +33,11 @@ pub(crate) async fn change_product(
             if !version_matches(current.version) {
                 return Err(UseCaseError::PreconditionFailed);
             }
-            if name.is_none() && price.is_none() {
+            if *change == ProductChange::default() {
                 return Ok(current);
             }
             invalidation.add([id]);
-            Ok(products::update(conn, id, name, price, current_time()).await?)
+            Ok(products::update(conn, id, change, current_time()).await?)
         })
         .await;
     finish(invalidation, changed)

@@ -4,9 +4,8 @@ use super::clock::current_time;
 use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
-use crate::domain::money::Money;
-use crate::domain::product::{Product, ProductName, Sku, Stock};
-use crate::storage::products::{self, NewProduct};
+use crate::domain::product::{NewProduct, Product};
+use crate::storage::products;
 
 /// Enters a product with its first stock.
 ///
@@ -14,23 +13,13 @@ use crate::storage::products::{self, NewProduct};
 /// Returns `SkuTaken` if another product has this SKU.
 pub(crate) async fn create_product(
     services: &Services,
-    sku: &Sku,
-    name: &ProductName,
-    price: Money,
-    stock: Stock,
+    new_product: &NewProduct,
 ) -> Result<Product, UseCaseError> {
-    let created_at = current_time();
-    let new_product = NewProduct {
-        id: ProductId::new(created_at),
-        sku,
-        name,
-        price,
-        stock,
-        created_at,
-    };
+    let now = current_time();
+    let id = ProductId::new(now);
     let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
-    invalidation.add([new_product.id]);
-    let inserted = products::insert(&mut conn, &new_product).await;
+    invalidation.add([id]);
+    let inserted = products::insert(&mut conn, id, new_product, now).await;
     finish(invalidation, inserted.map_err(UseCaseError::from))
 }

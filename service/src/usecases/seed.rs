@@ -7,10 +7,9 @@ use super::register_user::{Registration, register_user};
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
-use crate::domain::product::{ProductName, Sku, Stock};
+use crate::domain::product::{NewProduct, ProductName, Sku, Stock};
 use crate::domain::user::{EmailAddress, Password, PersonName, Role};
-use crate::storage::AsyncConnection as _;
-use crate::storage::products::{self, NewProduct};
+use crate::storage::{AsyncConnection as _, products};
 
 const PRODUCTS: usize = 1000;
 
@@ -76,22 +75,14 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
     let mut conn = services.database.connection().await?;
     conn.transaction(async |conn| {
         let demo: Vec<_> = (0..PRODUCTS).map(demo_product).collect::<Result<_, _>>()?;
-        let skus: Vec<&str> = demo.iter().map(|(sku, ..)| sku.as_str()).collect();
+        let skus: Vec<&str> = demo.iter().map(|product| product.sku.as_str()).collect();
         let existing_skus = products::find_existing_skus(conn, &skus).await?;
-        for (sku, name, price, stock) in &demo {
-            if existing_skus.contains(sku.as_str()) {
+        for product in &demo {
+            if existing_skus.contains(product.sku.as_str()) {
                 continue;
             }
-            let created_at = current_time();
-            let new_product = NewProduct {
-                id: ProductId::new(created_at),
-                sku,
-                name,
-                price: *price,
-                stock: *stock,
-                created_at,
-            };
-            products::insert(conn, &new_product).await?;
+            let now = current_time();
+            products::insert(conn, ProductId::new(now), product, now).await?;
         }
         Ok::<_, anyhow::Error>(SeedCounts {
             added: PRODUCTS - existing_skus.len(),
@@ -101,7 +92,7 @@ async fn seed_products(services: &Services) -> anyhow::Result<SeedCounts> {
     .await
 }
 
-fn demo_product(number: usize) -> anyhow::Result<(Sku, ProductName, Money, Stock)> {
+fn demo_product(number: usize) -> anyhow::Result<NewProduct> {
     let pick = |words: &[&'static str; 10], digit: u32| words[number / 10_usize.pow(digit) % 10];
     let name = format!(
         "{} {} {}",
@@ -110,10 +101,10 @@ fn demo_product(number: usize) -> anyhow::Result<(Sku, ProductName, Money, Stock
         pick(&THINGS, 2)
     );
     let cents = 499 + i64::try_from(number * 7919 % 20_000)?;
-    Ok((
-        Sku::parse(format!("DEMO-{:04}", number + 1))?,
-        ProductName::parse(name)?,
-        Money::new(cents, Currency::parse("EUR")?)?,
-        Stock::new(1_000_000)?,
-    ))
+    Ok(NewProduct {
+        sku: Sku::parse(format!("DEMO-{:04}", number + 1))?,
+        name: ProductName::parse(name)?,
+        price: Money::new(cents, Currency::parse("EUR")?)?,
+        stock: Stock::new(1_000_000)?,
+    })
 }

@@ -116,15 +116,7 @@ pub(crate) async fn create(
     _admin: AuthenticatedAdmin,
     JsonBody(request): JsonBody<CreateProductRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let new_product = request.check()?;
-    let product = create_product::create_product(
-        &services,
-        &new_product.sku,
-        &new_product.name,
-        new_product.price,
-        new_product.stock,
-    )
-    .await?;
+    let product = create_product::create_product(&services, &request.check()?).await?;
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, format!("/v1/products/{}", product.id)));
     Ok(product_response(response, product))
@@ -156,14 +148,13 @@ pub(crate) async fn change(
     JsonBody(change): JsonBody<ChangeProductRequest>,
 ) -> Result<HttpResponse, Problem> {
     let expected = parse_if_match(&request)?;
-    let (name, price) = change.check()?;
+    let change = change.check()?;
     let accepts = |version| match &expected {
         IfMatch::Any => true,
         IfMatch::Items(tags) => tags.iter().any(|tag| tag.strong_eq(&entity_tag(version))),
     };
     let product =
-        change_product::change_product(&services, ProductId(id), accepts, name.as_ref(), price)
-            .await?;
+        change_product::change_product(&services, ProductId(id), accepts, &change).await?;
     Ok(product_response(HttpResponse::Ok(), product))
 }
 

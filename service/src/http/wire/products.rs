@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MoneyBody;
-use crate::domain::money::Money;
-use crate::domain::product::{Product, ProductName, Sku, Stock, StockDelta};
+use crate::domain::product::{
+    NewProduct, Product, ProductChange, ProductName, Sku, Stock, StockDelta,
+};
 use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 
@@ -38,34 +39,26 @@ pub(crate) struct CreateProductRequest {
     stock: i64,
 }
 
-/// A new product, checked.
-pub(crate) struct CheckedProduct {
-    pub(crate) sku: Sku,
-    pub(crate) name: ProductName,
-    /// Of one piece.
-    pub(crate) price: Money,
-    /// In pieces.
-    pub(crate) stock: Stock,
-}
-
 impl CreateProductRequest {
     /// What the domain makes of it.
     ///
     /// # Errors
     /// Returns a problem that names every invalid field.
-    pub(crate) fn check(self) -> Result<CheckedProduct, Problem> {
+    pub(crate) fn check(self) -> Result<NewProduct, Problem> {
         let mut fields = FieldErrors::default();
         let sku = fields.check("/sku", Sku::parse(self.sku));
         let name = fields.check("/name", ProductName::parse(self.name));
         let price = self.price.check("/price", &mut fields);
         let stock = fields.check("/stock", Stock::new(self.stock));
-        let product = sku.zip(name).zip(price.zip(stock));
-        fields.finish(product.map(|((sku, name), (price, stock))| CheckedProduct {
-            sku,
-            name,
-            price,
-            stock,
-        }))
+        let product = || {
+            Some(NewProduct {
+                sku: sku?,
+                name: name?,
+                price: price?,
+                stock: stock?,
+            })
+        };
+        fields.finish(product())
     }
 }
 
@@ -89,14 +82,20 @@ impl ChangeProductRequest {
     ///
     /// # Errors
     /// Returns a problem that names every invalid field.
-    pub(crate) fn check(self) -> Result<(Option<ProductName>, Option<Money>), Problem> {
+    pub(crate) fn check(self) -> Result<ProductChange, Problem> {
         let mut fields = FieldErrors::default();
         let name = fields.check_optional("/name", self.name.map(ProductName::parse));
         let price = match self.price {
             Some(price) => price.check("/price", &mut fields).map(Some),
             None => Some(None),
         };
-        fields.finish(name.zip(price))
+        let change = || {
+            Some(ProductChange {
+                name: name?,
+                price: price?,
+            })
+        };
+        fields.finish(change())
     }
 }
 
