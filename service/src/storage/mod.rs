@@ -28,7 +28,7 @@ mod pool_metrics;
 pub(crate) mod products;
 mod query_summary;
 mod rows;
-mod schema;
+pub mod schema;
 mod statement;
 mod statement_instrumentation;
 pub(crate) mod stock;

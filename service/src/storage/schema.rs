@@ -1,4 +1,5 @@
 //! The tables as diesel sees them; `migrations/` says what each column is for.
+#![expect(missing_docs, reason = "the migrations describe the columns")]
 
 diesel::table! {
     users (id) {

@@ -3,6 +3,7 @@
 mod connection_pool;
 mod parsed_statements;
 mod pipeline;
+mod plain_order;
 mod query_plans;
 mod redis_connection;
 mod round_trips;
