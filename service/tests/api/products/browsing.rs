@@ -50,12 +50,11 @@ async fn list_has_items_and_cursor() {
         "sku": "LAMP-1", "name": "Lamp", "stock": 10,
         "price": {"amount_minor": 1250, "currency": "EUR"},
     });
-    app.post("/v1/products", &admin, &lamp).await.expect(201);
+    let lamp = app.post("/v1/products", &admin, &lamp).await.expect(201);
     create_product_named(&app, &admin, "Table").await;
     let page = app.get("/v1/products?limit=1", "").await.expect(200);
-    insta::assert_json_snapshot!("product_page", page, {
-        ".items[].id" => "[id]", ".items[].updated_at" => "[time]", ".next_cursor" => "[cursor]"
-    });
+    let cursor = page["next_cursor"].as_str().unwrap();
+    assert_eq!(page, json!({"items": [lamp], "next_cursor": cursor}));
     app.finish().await;
 }
 
