@@ -23,8 +23,7 @@ resource_id = NULL, response_body = NULL, created_at = excluded.created_at,
 expires_at = excluded.expires_at
 WHERE used.expires_at <= excluded.created_at OR used.resource_id IS NULL
 RETURNING set_config('lock_timeout', (SELECT previous_lock_timeout FROM local_settings), true);
-SELECT "products"."id", "products"."sku", "products"."name", "products"."price_minor",
-  "products"."currency", "products"."stock", "products"."version", "products"."updated_at"
+SELECT "products"."id", "products"."price_minor", "products"."currency", "products"."stock"
 FROM "products"
 WHERE (("products"."id" = ANY(
   ARRAY[('00000000-0000-7000-8000-' || lpad(:product::text, 12, '0'))::uuid]::uuid[]))

@@ -11,7 +11,7 @@ use super::basket::{Basket, Quantity};
 use super::ids::{OrderId, ProductId, UserId};
 use super::money::{Money, MoneyError};
 use super::order_status::OrderStatus;
-use super::product::Product;
+use super::product::AvailableProduct;
 
 /// One line of an order, with the price of the day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Order {
     pub(crate) fn place(
         user_id: UserId,
         basket: &Basket,
-        products: &[Product],
+        products: &[AvailableProduct],
         now: DateTime<Utc>,
     ) -> Result<Self, OrderRejection> {
         let lines = price_lines(basket, products)?;
@@ -89,7 +89,10 @@ impl Order {
     }
 }
 
-fn price_lines(basket: &Basket, products: &[Product]) -> Result<Vec<OrderLine>, OrderRejection> {
+fn price_lines(
+    basket: &Basket,
+    products: &[AvailableProduct],
+) -> Result<Vec<OrderLine>, OrderRejection> {
     let by_id: HashMap<_, _> = products.iter().map(|p| (p.id, p)).collect();
     let (mut lines, mut unknown, mut shortages) = (Vec::new(), Vec::new(), Vec::new());
     for (index, basket_line) in basket.lines().iter().enumerate() {
@@ -145,11 +148,11 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    fn product(n: u128, price: i64, currency: &str, stock: i32) -> Product {
-        Product {
+    fn product(n: u128, price: i64, currency: &str, stock: i32) -> AvailableProduct {
+        AvailableProduct {
             id: ProductId(Uuid::from_u128(n)),
+            price: Money::new(price, Currency::parse(currency).unwrap()).unwrap(),
             stock,
-            ..Product::example(Money::new(price, Currency::parse(currency).unwrap()).unwrap())
         }
     }
 
@@ -161,7 +164,10 @@ mod tests {
         Basket::new(lines.iter().map(line).collect()).unwrap()
     }
 
-    fn place(lines: &[(u128, i64)], products: &[Product]) -> Result<Order, OrderRejection> {
+    fn place(
+        lines: &[(u128, i64)],
+        products: &[AvailableProduct],
+    ) -> Result<Order, OrderRejection> {
         let now = Utc::now();
         Order::place(UserId::new(now), &basket(lines), products, now)
     }

@@ -1,4 +1,8 @@
 //! Products: what is for sale and how much of it is left.
+//!
+//! A new field of a product stands in: a migration, `storage/schema.rs`, `storage/rows.rs`, here
+//! (the new product, the change and the product), `http/wire/products.rs`, `usecases/seed.rs`, and
+//! the snapshot of the API's response.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -80,6 +84,14 @@ pub(crate) struct ProductChange {
     pub(crate) price: Option<Money>,
 }
 
+/// What an order needs of a product.
+#[derive(Debug)]
+pub(crate) struct AvailableProduct {
+    pub(crate) id: ProductId,
+    pub(crate) price: Money,
+    pub(crate) stock: i32,
+}
+
 /// A product.
 ///
 /// Its JSON form is the one in the cache, which the replicas of two versions share while a new
@@ -123,22 +135,6 @@ mod price_fields {
         let fields = PriceFields::deserialize(from)?;
         let currency = Currency::parse(&fields.currency).map_err(D::Error::custom)?;
         Money::new(fields.price_minor, currency).map_err(D::Error::custom)
-    }
-}
-
-#[cfg(test)]
-impl Product {
-    /// A product for tests, in stock once.
-    pub(crate) fn example(price: Money) -> Self {
-        Self {
-            id: ProductId::new(Utc::now()),
-            sku: "SKU-1".to_owned(),
-            name: "Product".to_owned(),
-            price,
-            stock: 1,
-            version: 1,
-            updated_at: Utc::now(),
-        }
     }
 }
 

@@ -60,6 +60,24 @@ pub(crate) async fn find(
     row.map(Product::try_from).transpose()
 }
 
+/// The product of that id, its row locked until the transaction ends.
+///
+/// # Errors
+/// Returns [`StorageError::LockTimeout`] if another transaction keeps it locked.
+pub(crate) async fn lock(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+) -> Result<Option<Product>, StorageError> {
+    let row = products::table
+        .find(id.0)
+        .for_no_key_update()
+        .select(ProductRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Product::try_from).transpose()
+}
+
 /// The first products, oldest first, at most so many.
 pub(crate) async fn list_first(
     conn: &mut AsyncPgConnection,

@@ -15,7 +15,7 @@ use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::order_status::OrderStatus;
-use crate::domain::product::{NewProduct, Product, ProductChange, ProductName};
+use crate::domain::product::{AvailableProduct, NewProduct, Product, ProductChange, ProductName};
 use crate::domain::user::{Role, User};
 use crate::domain::validation::ValidationError;
 
@@ -79,6 +79,27 @@ impl TryFrom<ProductRow> for Product {
             stock: row.stock,
             version: row.version,
             updated_at: row.updated_at,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = schema::products, check_for_backend(diesel::pg::Pg))]
+pub(super) struct AvailableProductRow {
+    id: Uuid,
+    price_minor: i64,
+    currency: String,
+    stock: i32,
+}
+
+impl TryFrom<AvailableProductRow> for AvailableProduct {
+    type Error = StorageError;
+
+    fn try_from(row: AvailableProductRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            id: ProductId(row.id),
+            price: money(row.price_minor, &row.currency)?,
+            stock: row.stock,
         })
     }
 }

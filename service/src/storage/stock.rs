@@ -18,43 +18,24 @@ use uuid::Uuid;
 
 use super::error::StorageError;
 use super::idempotency::Claim;
-use super::rows::ProductRow;
+use super::rows::AvailableProductRow;
 use super::schema::{idempotency_keys, products};
 use super::statement::statement;
 use crate::domain::ids::ProductId;
 use crate::domain::order::OrderLine;
-use crate::domain::product::Product;
+use crate::domain::product::AvailableProduct;
 
-/// Locks these products in the order of their ids, until the transaction ends,
-/// and returns those that exist as they stand now.
+/// Locks these products in the order of their ids, until the transaction ends, and returns those
+/// that exist. Sent together with the claim of the order's idempotency key: if the key was used
+/// before, nothing is locked and nothing waited for.
 ///
 /// # Errors
-/// Returns [`StorageError::LockTimeout`] if one stays locked by somebody else.
-pub(crate) async fn lock(
-    conn: &mut AsyncPgConnection,
-    ids: &[ProductId],
-) -> Result<Vec<Product>, StorageError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = products::table
-        .filter(products::id.eq_any(ids))
-        .order(products::id)
-        .for_no_key_update()
-        .select(ProductRow::as_select())
-        .load(conn)
-        .await?;
-    rows.into_iter().map(Product::try_from).collect()
-}
-
-/// The same for an order, sent together with the claim of its idempotency key. If the key was used
-/// before there is nothing to order: then nothing is locked, and nothing waited for.
-///
-/// # Errors
-/// Returns [`StorageError::LockTimeout`] if one stays locked by somebody else.
+/// Returns [`StorageError::LockTimeout`] if another transaction keeps one locked.
 pub(crate) async fn lock_if_claimed(
     mut conn: &AsyncPgConnection,
     ids: &[ProductId],
     claim: &Claim<'_>,
-) -> Result<Vec<Product>, StorageError> {
+) -> Result<Vec<AvailableProduct>, StorageError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let claimed = idempotency_keys::table
         .filter(idempotency_keys::user_id.eq(claim.user_id.0))
@@ -66,10 +47,10 @@ pub(crate) async fn lock_if_claimed(
         .filter(exists(claimed))
         .order(products::id)
         .for_no_key_update()
-        .select(ProductRow::as_select())
+        .select(AvailableProductRow::as_select())
         .load(&mut conn)
         .await?;
-    rows.into_iter().map(Product::try_from).collect()
+    rows.into_iter().map(AvailableProduct::try_from).collect()
 }
 
 statement! {

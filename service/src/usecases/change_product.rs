@@ -9,7 +9,7 @@ use super::commit_outcome::finish;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductChange};
-use crate::storage::{AsyncConnection as _, products, stock};
+use crate::storage::{AsyncConnection as _, products};
 
 /// Changes a product if `version_matches` accepts its version.
 ///
@@ -26,9 +26,8 @@ pub(crate) async fn change_product(
     let mut invalidation = services.products.invalidation_guard();
     let changed = conn
         .transaction(async |conn| {
-            let current = stock::lock(conn, &[id])
+            let current = products::lock(conn, id)
                 .await?
-                .pop()
                 .ok_or(UseCaseError::NotFound("product"))?;
             if !version_matches(current.version) {
                 return Err(UseCaseError::PreconditionFailed);
