@@ -1,25 +1,37 @@
 //! A Redis of the test's own, to be taken away from the service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use uuid::Uuid;
+use xtask::servers::find_or_install_redis;
 
 use super::eventually::eventually;
 
-/// A `redis-server` on a socket of its own; gone with the value.
+/// A Redis on a socket of its own; gone with the value.
 pub struct RedisServer {
     socket: PathBuf,
+    password: String,
     process: Child,
 }
 
 impl RedisServer {
     /// Starts one, and waits until it listens.
     pub async fn start() -> Self {
+        Self::start_with_password("").await
+    }
+
+    /// Starts one that asks for a password, unless that is empty.
+    pub async fn start_with_password(password: &str) -> Self {
         let name = format!("orderly-{}.sock", Uuid::new_v4().simple());
         let socket = std::env::temp_dir().join(name);
-        let process = spawn(&socket);
-        let server = Self { socket, process };
+        let process = spawn(&socket, password);
+        let password = password.to_owned();
+        let server = Self {
+            socket,
+            password,
+            process,
+        };
         server.wait_until_listening().await;
         server
     }
@@ -27,6 +39,10 @@ impl RedisServer {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Kills it, as a crash would.
@@ -37,7 +53,7 @@ impl RedisServer {
 
     /// Starts it again, empty, in the same place.
     pub async fn restart(&mut self) {
-        self.process = spawn(&self.socket);
+        self.process = spawn(&self.socket, &self.password);
         self.wait_until_listening().await;
     }
 
@@ -58,12 +74,14 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(socket: &std::path::Path) -> Child {
-    Command::new("redis-server")
-        .args(["--port", "0", "--save", "", "--unixsocket"])
+fn spawn(socket: &Path, password: &str) -> Child {
+    let program = find_or_install_redis().expect("run the tests with `make test`");
+    Command::new(program)
+        .args(["--port", "0", "--save", "", "--requirepass", password])
+        .arg("--unixsocket")
         .arg(socket)
         .current_dir(std::env::temp_dir())
         .stdout(Stdio::null())
         .spawn()
-        .expect("redis-server: run the tests with `make test`")
+        .expect("Redis does not start")
 }

@@ -1,77 +1,67 @@
 //! A Redis of the test's own that speaks TLS and asks for a password.
 
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::certificates::LeafCertificate;
-use super::eventually::eventually;
+use super::redis_server::RedisServer;
 
-/// A `redis-server` on a TLS port of its own; gone with the value.
+/// A Redis behind a TLS port of its own; gone with the value. The test terminates TLS, because not
+/// every build of Redis can.
 pub struct TlsRedisServer {
-    port: u16,
-    password: String,
-    process: Child,
+    url: String,
+    _listener: AbortOnDropHandle<()>,
+    _redis: RedisServer,
 }
 
 impl TlsRedisServer {
     /// Starts one with that certificate, and waits until it listens.
     pub async fn start(leaf: &LeafCertificate, password: &str) -> Self {
-        // Somebody may take the port first; then there is another.
-        for _ in 0..5 {
-            let port = free_port();
-            let mut server = Self {
-                port,
-                password: password.to_owned(),
-                process: spawn(port, leaf, password),
-            };
-            if server.wait_until_listening().await {
-                return server;
-            }
+        let redis = RedisServer::start_with_password(password).await;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepting = accept(listener, acceptor(leaf), redis.socket().to_owned());
+        Self {
+            url: format!("rediss://:{password}@127.0.0.1:{port}"),
+            _listener: AbortOnDropHandle::new(tokio::spawn(accepting)),
+            _redis: redis,
         }
-        panic!("redis-server takes no port");
     }
 
     pub fn url(&self) -> String {
-        format!("rediss://:{}@127.0.0.1:{}", self.password, self.port)
-    }
-
-    /// `false` if it ended instead.
-    async fn wait_until_listening(&mut self) -> bool {
-        let address = ("127.0.0.1", self.port);
-        let process = &mut self.process;
-        eventually("Redis listens", async || {
-            if process.try_wait().unwrap().is_some() {
-                return Some(false);
-            }
-            let connected = tokio::net::TcpStream::connect(address).await;
-            connected.ok().map(|_| true)
-        })
-        .await
+        self.url.clone()
     }
 }
 
-impl Drop for TlsRedisServer {
-    fn drop(&mut self) {
-        // It may be dead already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+fn acceptor(leaf: &LeafCertificate) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(&leaf.certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&leaf.key).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config).into()
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, socket: PathBuf) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (acceptor, socket) = (acceptor.clone(), socket.clone());
+        // A client that rejects the certificate ends its connection, and no other.
+        tokio::spawn(async move { forward(client, acceptor, socket).await.ok() });
     }
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn spawn(port: u16, leaf: &LeafCertificate, password: &str) -> Child {
-    Command::new("redis-server")
-        .args(["--port", "0", "--bind", "127.0.0.1", "--save", ""])
-        .args(["--tls-port", &port.to_string(), "--requirepass", password])
-        .args(["--tls-auth-clients", "no", "--tls-cert-file"])
-        .arg(&leaf.certificate)
-        .arg("--tls-key-file")
-        .arg(&leaf.key)
-        .current_dir(std::env::temp_dir())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server: run the tests with `make test`")
+async fn forward(client: TcpStream, acceptor: TlsAcceptor, socket: PathBuf) -> std::io::Result<()> {
+    let mut client = acceptor.accept(client).await?;
+    let mut redis = UnixStream::connect(socket).await?;
+    copy_bidirectional(&mut client, &mut redis).await?;
+    Ok(())
 }
