@@ -35,7 +35,12 @@ pub fn require_program(
         return Ok(found);
     }
     if let Some(manager) = PackageManager::find() {
-        manager.install_or_log(&manager.choose([apt_package], [brew_package]));
+        let package = if manager == PackageManager::Brew {
+            brew_package
+        } else {
+            apt_package
+        };
+        manager.install_or_log(&[package]);
     }
     let Some(found) = find_program(program) else {
         bail!(
@@ -66,11 +71,6 @@ impl PackageManager {
             return Some(Self::SudoApt);
         }
         (find_program("brew").is_some() && !is_root()).then_some(Self::Brew)
-    }
-
-    /// Returns the packages under the names that this package manager uses.
-    pub(crate) fn choose<T>(self, apt: T, brew: T) -> T {
-        if self == Self::Brew { brew } else { apt }
     }
 
     /// Installs packages. What the package manager writes goes to standard error.

@@ -24,7 +24,8 @@
 //!
 //! # Tests
 //! `auto_prefers_installed_then_prebuilt_then_package`, `each_choice_fails_with_one_message`,
-//! `wrong_hash_installs_nothing`, `prebuilt_servers_run_as_unprivileged_user`.
+//! `wrong_hash_installs_nothing`, `prebuilt_postgres_runs_as_unprivileged_user`,
+//! `prebuilt_redis_runs_as_unprivileged_user`.
 
 mod installed;
 mod packages;

