@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use super::components::Components;
-use crate::config::Settings;
+use crate::config::{JobConfig, Settings};
+use crate::jobs::order_expiry::OrderExpiry;
 use crate::jobs::outbox_relay::OutboxRelay;
-use crate::jobs::payments::PaymentWorker;
+use crate::jobs::payment::Payments;
+use crate::jobs::queue::{Job, JobWorker};
 use crate::jobs::{
     JobWakeups, cache_invalidations, expired_keys, idle_connections, job_notifications,
     queue_depth, rate_limit_sweep,
 };
 use crate::lifecycle::supervisor::Supervisor;
+use crate::storage::database::Database;
+use crate::telemetry::metrics::Metrics;
 
 /// Starts every job under a supervisor, on the pool for jobs and probes.
 pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Supervisor {
@@ -18,16 +22,16 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     let wakeups = Arc::new(JobWakeups::default());
     let database = components.databases.background.clone();
 
-    let worker = PaymentWorker {
-        services: components.services.with_database(database.clone()),
-        gateway: components.gateway.clone(),
-        config: settings.payments.clone(),
-        outcomes: components.metrics.jobs.payment_attempts.clone(),
+    let services = components.services.with_database(database.clone());
+    let gateway = components.gateway.clone();
+    let queue = JobQueue {
+        supervisor: &supervisor,
+        database: &database,
+        wakeups: &wakeups,
+        metrics: &components.metrics,
     };
-    let job_wakeups = Arc::clone(&wakeups);
-    supervisor.spawn("payments", move |stop| {
-        worker.clone().run(Arc::clone(&job_wakeups), stop)
-    });
+    queue.spawn(OrderExpiry(services.clone()), &settings.order_expiry_jobs);
+    queue.spawn(Payments { services, gateway }, &settings.payment_jobs);
 
     let relay = OutboxRelay {
         database: database.clone(),
@@ -37,7 +41,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     };
     let job_wakeups = Arc::clone(&wakeups);
     supervisor.spawn("outbox_relay", move |stop| {
-        relay.clone().run(Arc::clone(&job_wakeups), stop)
+        relay.clone().run(job_wakeups.subscribe(), stop)
     });
 
     let (notifier, db) = (components.services.job_notifier.clone(), database.clone());
@@ -75,10 +79,35 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     });
     let (queues, interval) = (
         components.metrics.queues.clone(),
-        settings.payments.poll_interval,
+        settings.payment_jobs.poll_interval,
     );
     supervisor.spawn("queue_depth", move |stop| {
         queue_depth::run(database.clone(), queues.clone(), interval, stop)
     });
     supervisor
+}
+
+/// What the workers of all kinds share.
+struct JobQueue<'a> {
+    supervisor: &'a Supervisor,
+    database: &'a Database,
+    wakeups: &'a Arc<JobWakeups>,
+    metrics: &'a Metrics,
+}
+
+impl JobQueue<'_> {
+    /// Starts the worker of a kind.
+    fn spawn<J: Job>(&self, job: J, config: &JobConfig) {
+        self.metrics.queues.show_kind(J::KIND);
+        let worker = JobWorker {
+            job,
+            database: self.database.clone(),
+            config: config.clone(),
+            metrics: self.metrics.jobs.clone(),
+        };
+        let wakeups = Arc::clone(self.wakeups);
+        self.supervisor.spawn(J::KIND, move |stop| {
+            worker.clone().run(wakeups.subscribe(), stop)
+        });
+    }
 }

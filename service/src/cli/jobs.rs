@@ -1,19 +1,18 @@
-//! `orderly jobs`: dead-lettered payments.
+//! `orderly jobs`: dead-lettered jobs.
 
 use std::fmt::Write as _;
 
-use anyhow::bail;
+use anyhow::{Result, bail};
 use chrono::SecondsFormat;
 use clap::Subcommand;
 use uuid::Uuid;
 
 use crate::app;
 use crate::config::{self, ConfigFlags};
-use crate::domain::ids::OrderId;
-use crate::storage::dead_jobs::{self, DeadJob};
+use crate::storage::dead_jobs::{self, DeadJob, DeadJobFilter};
 use crate::storage::job_notifier;
 
-/// List payments that were dead-lettered after too many attempts, or requeue them.
+/// List, requeue or delete jobs that were dead-lettered after too many attempts.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -22,8 +21,11 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum JobsCommand {
-    /// List the dead-lettered payments, oldest first
+    /// List the dead-lettered jobs, oldest first
     List {
+        /// Only jobs of this kind: payment, order_expiry
+        #[arg(long)]
+        kind: Option<String>,
         /// Print a JSON array, for scripts
         #[arg(long)]
         json: bool,
@@ -31,62 +33,91 @@ enum JobsCommand {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Retry dead-lettered payments; charging twice is impossible, the order's id is the idempotency key
-    Requeue {
-        /// The order whose payment to retry
-        #[arg(required_unless_present = "all")]
-        order_id: Option<Uuid>,
-        /// All of them
-        #[arg(long, conflicts_with = "order_id")]
-        all: bool,
-    },
+    /// Retry dead-lettered jobs; a second charge is impossible, the order's id is its idempotency key
+    Requeue(Selection),
+    /// Delete dead-lettered jobs: their work is never done
+    ///
+    /// An order without its payment job stays pending until it is cancelled or expires, and is refunded then. An order
+    /// without its order_expiry job never expires. A refund that is deleted is never made: give the money back with the
+    /// gateway's own tools. `orderly check-invariants` reports such orders.
+    Delete(Selection),
 }
 
-pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
+#[derive(clap::Args)]
+struct Selection {
+    /// The job, by its id in `orderly jobs list`
+    #[arg(required_unless_present = "all")]
+    id: Option<Uuid>,
+    /// All dead-lettered jobs
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
+    /// With --all, only jobs of this kind
+    #[arg(long, requires = "all")]
+    kind: Option<String>,
+}
+
+pub(super) async fn run(args: Args, flags: &ConfigFlags) -> Result<()> {
     let settings = config::load(flags)?.settings;
     let database = app::build_database(&settings)?;
     app::require_current_schema(&database).await?;
     let mut conn = database.connection().await?;
     match args.command {
-        JobsCommand::List { json, limit } => {
-            let dead = dead_jobs::list(&mut conn, limit).await?;
+        JobsCommand::List { kind, json, limit } => {
+            let dead = dead_jobs::list(&mut conn, kind.as_deref(), limit).await?;
             super::print_stdout(&if json {
                 serde_json::to_string_pretty(&dead)?
             } else {
                 render_table(&dead)?
             })
         }
-        JobsCommand::Requeue { order_id, .. } => {
-            let requeued = dead_jobs::requeue(&mut conn, order_id.map(OrderId)).await?;
+        JobsCommand::Requeue(selection) => {
+            let requeued = dead_jobs::requeue(&mut conn, &selection.filter()).await?;
             job_notifier::send(&mut conn).await?;
-            match (requeued, order_id) {
-                (0, Some(id)) => {
-                    bail!("no payment of order {id} is dead-lettered; see orderly jobs list")
-                }
-                (n, _) => super::print_stdout(&format!("{n} requeued")),
+            selection.report(requeued, "requeued")
+        }
+        JobsCommand::Delete(selection) => {
+            let deleted = dead_jobs::delete(&mut conn, &selection.filter()).await?;
+            selection.report(deleted, "deleted")
+        }
+    }
+}
+
+impl Selection {
+    fn filter(&self) -> DeadJobFilter {
+        DeadJobFilter {
+            id: self.id,
+            kind: self.kind.clone(),
+        }
+    }
+
+    fn report(&self, changed: usize, participle: &str) -> Result<()> {
+        match self.id {
+            Some(id) if changed == 0 => {
+                bail!("job {id} is not dead-lettered; see orderly jobs list")
             }
+            _ => super::print_stdout(&format!("{changed} {participle}")),
         }
     }
 }
 
 fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
     if dead.is_empty() {
-        return Ok("no payment is dead-lettered".to_owned());
+        return Ok("no job is dead-lettered".to_owned());
     }
     let mut table = format!(
-        "{:36}  {:6}  {:>14}  {:>8}  {:20}  LAST ERROR\n",
-        "ORDER", "KIND", "AMOUNT (MINOR)", "ATTEMPTS", "DEAD SINCE"
+        "{:36}  {:12}  {:36}  {:>8}  {:20}  LAST ERROR\n",
+        "ID", "KIND", "KEY", "ATTEMPTS", "DEAD SINCE"
     );
     for job in dead {
-        let amount = format!("{} {}", job.amount_minor, job.currency);
         let dead_since = job
             .dead_at
             .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         writeln!(
             table,
-            "{:36}  {:6}  {amount:>14}  {:>8}  {:20}  {}",
-            job.order_id,
+            "{:36}  {:12}  {:36}  {:>8}  {:20}  {}",
+            job.id,
             job.kind,
+            job.unique_key.as_deref().unwrap_or("-"),
             job.attempts,
             dead_since.unwrap_or_default(),
             job.last_error.as_deref().unwrap_or("-"),

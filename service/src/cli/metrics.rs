@@ -20,8 +20,8 @@ const PAGE_HEADER: &str = "\
 
 What `GET /metrics` on the admin listener shows, for Prometheus. Made by `orderly metrics`
 (`--json` for scripts); do not edit. A histogram has its name with `_bucket`, `_sum` and
-`_count` behind it. Every replica measures the same queues (`orderly_payment_jobs`,
-`orderly_outbox_…`): take their `max` over replicas, the `sum` of everything else.
+`_count` behind it. Every replica measures the same queues (`orderly_jobs`,
+`orderly_job_oldest_age_seconds`, `orderly_outbox_…`): take their `max` over replicas, the `sum` of everything else.
 
 | metric | type | labels | meaning |
 |---|---|---|---|

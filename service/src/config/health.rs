@@ -15,7 +15,7 @@ section! {
         disk_path: PathBuf = "/".into();
         /// Share of that file system that must be free, or the service is degraded.
         disk_free_threshold: f64 = 0.05, in_range(0.001..=0.9);
-        /// Payment jobs that may wait before the service is degraded.
+        /// Jobs that may wait before the service is degraded.
         job_backlog_threshold: i64 = 1000, in_range(1..=100_000_000);
     }
     durations {

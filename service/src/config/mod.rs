@@ -28,6 +28,7 @@ mod events;
 mod flags;
 mod health;
 mod http;
+mod jobs;
 mod keys;
 mod layers;
 mod load;
@@ -66,6 +67,7 @@ pub(crate) use events::EventsConfig;
 pub use flags::ConfigFlags;
 pub(crate) use health::HealthConfig;
 pub use http::{AdminConfig, HttpConfig};
+pub use jobs::JobConfig;
 pub use keys::{keys, variable_name};
 pub(crate) use load::load;
 pub use load::{ConfigEntry, ConfigSources, LoadedConfig, load_from};
@@ -95,6 +97,8 @@ section::sections! {
         auth: AuthConfig,
         orders: OrdersConfig,
         payments: PaymentsConfig,
+        payment_jobs: JobConfig,
+        order_expiry_jobs: JobConfig,
         events: EventsConfig,
         log: LogConfig,
         telemetry: TelemetryConfig,

@@ -69,12 +69,14 @@ fn at_most(short: NamedDuration, long: NamedDuration) -> TimeoutConstraint {
 }
 
 /// All that must hold. The doc comment of each setting says why.
-pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 14] {
+pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 15] {
     let Settings {
         orders,
         database,
         redis,
         payments,
+        payment_jobs,
+        order_expiry_jobs,
         breaker,
         retry,
         cache,
@@ -120,12 +122,19 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
         shorter(slow_call, ("payments.read_timeout", payments.read_timeout)),
         TimeoutConstraint {
             inner: vec![payment_timeout; retry.max_attempts.max(1) as usize],
-            outer: ("payments.lease_duration", payments.lease_duration),
+            outer: ("payment_jobs.lease_duration", payment_jobs.lease_duration),
             allows_equal: false,
         },
         at_most(
-            ("payments.backoff_base", payments.backoff_base),
-            ("payments.backoff_cap", payments.backoff_cap),
+            ("payment_jobs.backoff_base", payment_jobs.backoff_base),
+            ("payment_jobs.backoff_cap", payment_jobs.backoff_cap),
+        ),
+        at_most(
+            (
+                "order_expiry_jobs.backoff_base",
+                order_expiry_jobs.backoff_base,
+            ),
+            ("order_expiry_jobs.backoff_cap", order_expiry_jobs.backoff_cap),
         ),
         at_most(
             ("retry.backoff_base", retry.backoff_base),

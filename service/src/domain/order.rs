@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::basket::{Basket, Quantity};
 use super::ids::{OrderId, ProductId, UserId};
 use super::money::{Money, MoneyError};
-use super::order_status::OrderStatus;
+use super::order_status::{FailureReason, InvalidTransition, OrderStatus, OrderTransition};
 use super::product::AvailableProduct;
 
 /// One line of an order, with the price of the day.
@@ -30,6 +30,8 @@ pub struct Order {
     pub id: OrderId,
     pub(crate) user_id: UserId,
     pub(crate) status: OrderStatus,
+    /// Set if and only if the status is `payment_failed`.
+    pub(crate) failure_reason: Option<FailureReason>,
     /// In the customer's order.
     pub(crate) lines: Vec<OrderLine>,
     pub(crate) total: Money,
@@ -81,11 +83,27 @@ impl Order {
             id: OrderId::new(now),
             user_id,
             status: OrderStatus::Pending,
+            failure_reason: None,
             lines,
             total,
             created_at: now,
             updated_at: now,
         })
+    }
+
+    /// Changes the status.
+    ///
+    /// # Errors
+    /// Returns [`InvalidTransition`] if the status does not allow it; nothing was changed.
+    pub(crate) fn apply(
+        &mut self,
+        transition: OrderTransition,
+        now: DateTime<Utc>,
+    ) -> Result<(), InvalidTransition> {
+        self.status = self.status.apply(transition)?;
+        self.failure_reason = transition.failure_reason();
+        self.updated_at = now;
+        Ok(())
     }
 }
 
@@ -180,6 +198,21 @@ mod tests {
         assert_eq!(order.total.minor(), 1750);
         let totals: Vec<_> = order.lines.iter().map(|l| l.line_total.minor()).collect();
         assert_eq!(totals, [1000, 750]);
+    }
+
+    #[test]
+    fn failed_payment_has_reason() {
+        for (transition, reason) in [
+            (OrderTransition::Decline, Some(FailureReason::Declined)),
+            (OrderTransition::Expire, Some(FailureReason::Expired)),
+            (OrderTransition::Cancel, None),
+        ] {
+            let mut order = place(&[(1, 1)], &[product(1, 250, "EUR", 5)]).unwrap();
+            order.apply(transition, Utc::now()).unwrap();
+            assert_eq!(order.failure_reason, reason);
+            assert!(order.apply(OrderTransition::Pay, Utc::now()).is_err());
+            assert_eq!(order.failure_reason, reason);
+        }
     }
 
     #[test]

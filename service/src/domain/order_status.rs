@@ -4,7 +4,7 @@
 //! pending --pay--> paid --ship--> shipped
 //!    |
 //!    +--cancel--> cancelled
-//!    +--decline--> payment_failed
+//!    +--decline, expire--> payment_failed
 //! ```
 //!
 //! Two transitions of the same order may race: a customer cancels while the
@@ -25,8 +25,18 @@ pub enum OrderStatus {
     Shipped,
     /// Given up by the customer before it was paid; the stock went back.
     Cancelled,
-    /// The payment was declined; the stock went back.
+    /// Not paid, for a [`FailureReason`]; the stock went back.
     PaymentFailed,
+}
+
+/// Why the payment of an order failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailureReason {
+    /// The charge was declined.
+    Declined,
+    /// The order was still unpaid after `orders.payment_window`.
+    Expired,
 }
 
 /// What can happen to an order.
@@ -38,6 +48,8 @@ pub(crate) enum OrderTransition {
     Decline,
     /// The customer changed their mind.
     Cancel,
+    /// The time to pay is over.
+    Expire,
     /// An admin sent the goods.
     Ship,
 }
@@ -66,7 +78,9 @@ impl OrderStatus {
     pub(crate) fn apply(self, attempted: OrderTransition) -> Result<Self, InvalidTransition> {
         match (self, attempted) {
             (Self::Pending, OrderTransition::Pay) => Ok(Self::Paid),
-            (Self::Pending, OrderTransition::Decline) => Ok(Self::PaymentFailed),
+            (Self::Pending, OrderTransition::Decline | OrderTransition::Expire) => {
+                Ok(Self::PaymentFailed)
+            }
             (Self::Pending, OrderTransition::Cancel) => Ok(Self::Cancelled),
             (Self::Paid, OrderTransition::Ship) => Ok(Self::Shipped),
             (status, attempted) => Err(InvalidTransition { status, attempted }),
@@ -101,12 +115,39 @@ impl OrderStatus {
     }
 }
 
+impl FailureReason {
+    /// The name on the wire and in the table.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Returns the reason with this name, if there is one.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Declined, Self::Expired]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+    }
+}
+
 impl OrderTransition {
+    /// Returns the reason that the order gets if the transition fails its payment.
+    pub(super) fn failure_reason(self) -> Option<FailureReason> {
+        match self {
+            Self::Decline => Some(FailureReason::Declined),
+            Self::Expire => Some(FailureReason::Expired),
+            Self::Pay | Self::Cancel | Self::Ship => None,
+        }
+    }
+
     fn past_participle(self) -> &'static str {
         match self {
             Self::Pay => "paid",
             Self::Decline => "declined",
             Self::Cancel => "cancelled",
+            Self::Expire => "expired",
             Self::Ship => "shipped",
         }
     }
@@ -117,26 +158,27 @@ impl OrderTransition {
 mod tests {
     use super::*;
     use OrderStatus::{Cancelled, Paid, PaymentFailed, Pending, Shipped};
-    use OrderTransition::{Cancel, Decline, Pay, Ship};
+    use OrderTransition::{Cancel, Decline, Expire, Pay, Ship};
     use proptest::prelude::*;
 
     fn transitions() -> impl Strategy<Value = Vec<OrderTransition>> {
         prop::collection::vec(
-            prop::sample::select(vec![Pay, Decline, Cancel, Ship]),
+            prop::sample::select(vec![Pay, Decline, Cancel, Expire, Ship]),
             0..12,
         )
     }
 
     #[test]
-    fn allows_exactly_four_transitions() {
+    fn allows_exactly_five_transitions() {
         let legal = [
             (Pending, Pay, Paid),
             (Pending, Decline, PaymentFailed),
             (Pending, Cancel, Cancelled),
+            (Pending, Expire, PaymentFailed),
             (Paid, Ship, Shipped),
         ];
         for from in OrderStatus::ALL {
-            for attempted in [Pay, Decline, Cancel, Ship] {
+            for attempted in [Pay, Decline, Cancel, Expire, Ship] {
                 let expected = legal
                     .iter()
                     .find(|(f, a, _)| (*f, *a) == (from, attempted))
@@ -155,6 +197,10 @@ mod tests {
         for status in OrderStatus::ALL {
             assert_eq!(OrderStatus::parse(status.as_str()).unwrap(), status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        for reason in [FailureReason::Declined, FailureReason::Expired] {
+            assert_eq!(FailureReason::parse(reason.as_str()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
         assert_eq!(
             OrderStatus::parse("PAID").unwrap_err().code,

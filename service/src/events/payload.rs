@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::Order;
-use crate::domain::order_status::OrderStatus;
+use crate::domain::order_status::{FailureReason, OrderStatus};
 
 #[derive(Serialize)]
 struct OrderPayload {
     order_id: OrderId,
     user_id: UserId,
     status: OrderStatus,
+    failure_reason: Option<FailureReason>,
     lines: Vec<LinePayload>,
     total_minor: i64,
     currency: &'static str,
@@ -32,6 +33,7 @@ pub(crate) fn to_json(order: &Order) -> serde_json::Result<String> {
         order_id: order.id,
         user_id: order.user_id,
         status: order.status,
+        failure_reason: order.failure_reason,
         lines: order
             .lines
             .iter()

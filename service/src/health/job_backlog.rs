@@ -1,13 +1,13 @@
-//! The queue of payment jobs: how many wait, and whether any is dead-lettered.
+//! The job queue: how many jobs wait, and whether any is dead-lettered.
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{CheckResult, HealthCheck};
 use crate::storage::database::Database;
-use crate::storage::payment_jobs::{self, QueueDepth};
+use crate::storage::jobs;
 
-/// Whether too many payment jobs wait, or any was given up and waits for a person.
+/// Whether too many jobs of all kinds wait, or any is dead-lettered.
 pub(crate) struct JobBacklogCheck {
     pub(crate) database: Database,
     /// `health.job_backlog_threshold`
@@ -22,11 +22,9 @@ impl HealthCheck for JobBacklogCheck {
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
-            let QueueDepth {
-                waiting,
-                dead_lettered: dead,
-                ..
-            } = payment_jobs::depth(&mut conn).await?;
+            let depths = jobs::depth(&mut conn).await?;
+            let waiting = depths.iter().map(|depth| depth.waiting).sum();
+            let dead = depths.iter().map(|depth| depth.dead_lettered).sum();
             Ok(evaluate_backlog(waiting, dead, self.limit))
         })
     }

@@ -9,15 +9,16 @@ pub(crate) mod cache_invalidations;
 pub(crate) mod expired_keys;
 pub(crate) mod idle_connections;
 pub(crate) mod job_notifications;
+pub mod order_expiry;
 pub mod outbox_relay;
-mod payment_attempt;
-pub mod payments;
+pub mod payment;
+pub mod queue;
 pub(crate) mod queue_depth;
 pub(crate) mod rate_limit_sweep;
 
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,18 +29,18 @@ use crate::resilience::deadline::{self, DeadlineExceeded};
 /// another Postgres has taken over. Longer than any statement of a job may take.
 const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Wakes the jobs that have work when a notification comes.
+/// Wakes the workers and the relay when a notification comes.
 #[derive(Default)]
-pub struct JobWakeups {
-    payments: Notify,
-    relay: Notify,
-}
+pub struct JobWakeups(watch::Sender<()>);
 
 impl JobWakeups {
-    /// There is work for all.
+    /// Returns a receiver that changes with each notification from now on.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+
     fn wake_all(&self) {
-        self.payments.notify_one();
-        self.relay.notify_one();
+        self.0.send_replace(());
     }
 }
 

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use prometheus::IntCounter;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobWakeups, sleep_unless_stopped, with_timeout};
+use super::{sleep_unless_stopped, with_timeout};
 use crate::config::EventsConfig;
 use crate::events::Publisher;
 use crate::resilience::backoff::Backoff;
@@ -44,10 +45,10 @@ pub struct OutboxRelay {
 
 impl OutboxRelay {
     /// Works until told to stop.
-    pub async fn run(self, wakeups: Arc<JobWakeups>, stop: CancellationToken) {
+    pub async fn run(self, mut notifications: watch::Receiver<()>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            match self.run_session(&wakeups, &stop, &mut failures).await {
+            match self.run_session(&mut notifications, &stop, &mut failures).await {
                 Ok(()) => return,
                 Err(error) => {
                     failures += 1;
@@ -64,7 +65,7 @@ impl OutboxRelay {
     /// (`Err`: begin again with a new session) or it is told to stop.
     async fn run_session(
         &self,
-        wakeups: &JobWakeups,
+        notifications: &mut watch::Receiver<()>,
         stop: &CancellationToken,
         failures: &mut u32,
     ) -> anyhow::Result<()> {
@@ -79,7 +80,7 @@ impl OutboxRelay {
             *failures = 0;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = wakeups.relay.notified() => {}
+                Ok(()) = notifications.changed() => {}
                 () = tokio::time::sleep(self.config.poll_interval) => {}
             }
         }

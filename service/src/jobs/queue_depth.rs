@@ -1,11 +1,12 @@
-//! Measures the work that waits in the database: payment jobs and events.
+//! Measures the work that waits in the database: jobs and events.
 //!
-//! While the database is away, what was last seen waiting grows older all the same:
-//! an age that stood still would keep its alert from ever going off.
+//! While the database is unavailable, the age of the oldest known work keeps growing: an age that stood
+//! still would keep its alert from firing.
 //!
-//! See it break: `ages_keep_growing_while_postgres_is_unavailable` in
+//! Test: `ages_keep_growing_while_postgres_is_unavailable` in
 //! `tests/api/operations/business_metrics.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::{sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
-use crate::storage::{outbox, payment_jobs};
+use crate::storage::jobs::QueueDepth;
+use crate::storage::{jobs, outbox};
 use crate::telemetry::metrics::QueueMetrics;
 
-/// Since when the oldest of each has waited; `None` without one.
+/// Time since which the oldest of each has waited; `None` without one.
 #[derive(Default)]
 struct OldestPending {
-    job: Option<DateTime<Utc>>,
+    /// By kind, for each kind that was ever seen in the table.
+    jobs: BTreeMap<String, Option<DateTime<Utc>>>,
     event: Option<DateTime<Utc>>,
 }
 
@@ -33,14 +36,17 @@ pub(crate) async fn run(
 ) {
     let mut oldest = OldestPending::default();
     loop {
-        match with_timeout(measure(&database, &queues)).await {
-            Ok(measured) => oldest = measured,
-            Err(error) => tracing::debug!(%error, "the queues can't be measured"),
+        if let Err(error) = with_timeout(measure(&database, &queues, &mut oldest)).await {
+            tracing::debug!(%error, "queue measurement failed");
         }
-        // In any case: while the database is away nothing is done, and what waits goes on waiting.
-        let age = |since| QueueMetrics::age(since, Utc::now());
-        queues.payment_jobs_oldest_age.set(age(oldest.job));
-        queues.outbox_oldest_age.set(age(oldest.event));
+        let now = Utc::now();
+        for (kind, due_at) in &oldest.jobs {
+            let age = queues.job_oldest_age.with_label_values(&[kind]);
+            age.set(QueueMetrics::age(*due_at, now));
+        }
+        queues
+            .outbox_oldest_age
+            .set(QueueMetrics::age(oldest.event, now));
         if !sleep_unless_stopped(&stop, interval).await {
             return;
         }
@@ -50,18 +56,31 @@ pub(crate) async fn run(
 async fn measure(
     database: &Database,
     queues: &QueueMetrics,
-) -> Result<OldestPending, StorageError> {
+    oldest: &mut OldestPending,
+) -> Result<(), StorageError> {
     let mut conn = database.connection().await?;
-    let jobs = payment_jobs::depth(&mut conn).await?;
+    let depths = jobs::depth(&mut conn).await?;
     let (events, oldest_event) = outbox::depth(&mut conn).await?;
     drop(conn);
 
-    let gauge = |state| queues.payment_jobs.with_label_values(&[state]);
-    gauge("waiting").set(jobs.waiting);
-    gauge("dead_lettered").set(jobs.dead_lettered);
+    for (kind, oldest_due_at) in &mut oldest.jobs {
+        if !depths.iter().any(|depth| depth.kind == *kind) {
+            *oldest_due_at = None;
+            queues.set_jobs(kind, 0, 0, 0);
+        }
+    }
+    for depth in depths {
+        let QueueDepth {
+            kind,
+            scheduled,
+            waiting,
+            dead_lettered,
+            oldest_due_at,
+        } = depth;
+        queues.set_jobs(&kind, scheduled, waiting, dead_lettered);
+        oldest.jobs.insert(kind, oldest_due_at);
+    }
+    oldest.event = oldest_event;
     queues.outbox_events.set(events);
-    Ok(OldestPending {
-        job: jobs.oldest_created_at,
-        event: oldest_event,
-    })
+    Ok(())
 }

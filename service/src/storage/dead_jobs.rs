@@ -1,28 +1,28 @@
-//! Dead-lettered payment jobs: rows of `payment_jobs` that wait for a person.
+//! Dead-lettered jobs: rows of `jobs` that wait for an operator.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::now;
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
+use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::StorageError;
-use super::schema::payment_jobs;
-use crate::domain::ids::OrderId;
+use super::schema::jobs;
+use super::statement::statement;
 
 /// A dead-lettered job.
 #[derive(Debug, Clone, Queryable, Selectable, serde::Serialize)]
-#[diesel(table_name = payment_jobs, check_for_backend(diesel::pg::Pg))]
+#[diesel(table_name = jobs, check_for_backend(diesel::pg::Pg))]
 pub struct DeadJob {
-    /// Whose payment.
-    pub order_id: Uuid,
-    /// `charge` or `refund`.
+    /// Name of the job.
+    pub id: Uuid,
+    /// Kind, such as `payment`.
     pub kind: String,
-    /// How much, in minor units.
-    pub amount_minor: i64,
-    /// ISO 4217.
-    pub(crate) currency: String,
+    /// Key that no other job of the kind has; the order's id for the jobs of an order.
+    pub unique_key: Option<String>,
+    /// Work to do.
+    pub payload: Value,
     /// Number of attempts.
     pub attempts: i32,
     /// Error of the last attempt.
@@ -30,41 +30,70 @@ pub struct DeadJob {
     pub(crate) dead_at: Option<DateTime<Utc>>,
 }
 
+/// Dead-lettered jobs to change; without an id and a kind all of them.
+#[derive(Debug, Clone, Default)]
+pub struct DeadJobFilter {
+    /// The one with this id.
+    pub id: Option<Uuid>,
+    /// Those of this kind.
+    pub kind: Option<String>,
+}
+
 /// Returns the dead-lettered jobs, oldest first, at most `limit`.
 ///
 /// # Errors
 /// Returns a [`StorageError`] if the statement fails.
-pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<DeadJob>, StorageError> {
-    Ok(payment_jobs::table
-        .filter(payment_jobs::dead_at.is_not_null())
-        .order(payment_jobs::dead_at)
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    kind: Option<&str>,
+    limit: i64,
+) -> Result<Vec<DeadJob>, StorageError> {
+    let mut dead = jobs::table
+        .filter(jobs::dead_at.is_not_null())
+        .order(jobs::dead_at)
         .limit(limit)
         .select(DeadJob::as_select())
-        .load(conn)
-        .await?)
+        .into_boxed();
+    if let Some(kind) = kind {
+        dead = dead.filter(jobs::kind.eq(kind));
+    }
+    Ok(dead.load(conn).await?)
 }
 
-/// Puts dead-lettered jobs back into the queue, due now: one, or all of
-/// them. Returns how many that were. The attempts are counted from 1, for 0 would
-/// say that the gateway was never asked (see `payment_jobs::cancel`).
+statement! {
+    RequeueDead<'a> { id: Option<Uuid>, kind: Option<&'a str> } returns ();
+    "UPDATE jobs SET attempts = 1, due_at = now(), run_at = now(), dead_at = NULL \
+     WHERE dead_at IS NOT NULL AND id = coalesce(" {id: Nullable<SqlUuid>} ", id) \
+     AND kind = coalesce(" {kind: Nullable<Text>} ", kind)"
+}
+
+/// Puts dead-lettered jobs back into the queue, due now, and returns their number. The attempts are
+/// counted from 1, because 0 means that the job never began (`order_jobs::cancel_or_refund`).
 ///
 /// # Errors
 /// Returns a [`StorageError`] if the statement fails; nothing was changed.
 pub async fn requeue(
     conn: &mut AsyncPgConnection,
-    order_id: Option<OrderId>,
+    filter: &DeadJobFilter,
 ) -> Result<usize, StorageError> {
-    let mut dead = diesel::update(payment_jobs::table)
-        .set((
-            payment_jobs::attempts.eq(1),
-            payment_jobs::created_at.eq(now.into_sql::<Timestamptz>()),
-            payment_jobs::run_at.eq(now.into_sql::<Timestamptz>()),
-            payment_jobs::dead_at.eq(None::<DateTime<Utc>>),
-        ))
-        .filter(payment_jobs::dead_at.is_not_null())
-        .into_boxed();
-    if let Some(order_id) = order_id {
-        dead = dead.filter(payment_jobs::order_id.eq(order_id.0));
-    }
-    Ok(dead.execute(conn).await?)
+    let (id, kind) = (filter.id, filter.kind.as_deref());
+    Ok(RequeueDead { id, kind }.execute(conn).await?)
+}
+
+statement! {
+    DeleteDead<'a> { id: Option<Uuid>, kind: Option<&'a str> } returns ();
+    "DELETE FROM jobs WHERE dead_at IS NOT NULL AND id = coalesce(" {id: Nullable<SqlUuid>} ", id) \
+     AND kind = coalesce(" {kind: Nullable<Text>} ", kind)"
+}
+
+/// Deletes dead-lettered jobs and returns their number.
+///
+/// # Errors
+/// Returns a [`StorageError`] if the statement fails; nothing was deleted.
+pub async fn delete(
+    conn: &mut AsyncPgConnection,
+    filter: &DeadJobFilter,
+) -> Result<usize, StorageError> {
+    let (id, kind) = (filter.id, filter.kind.as_deref());
+    Ok(DeleteDead { id, kind }.execute(conn).await?)
 }

@@ -39,15 +39,27 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         description: "a pending order has a charge to come, and only a pending one has",
-        query: "SELECT o.id::text AS value FROM orders o LEFT JOIN payment_jobs j
-            ON j.order_id = o.id AND j.kind = 'charge'
-            WHERE (o.status = 'pending') <> (j.order_id IS NOT NULL)",
+        query: "SELECT o.id::text AS value FROM orders o LEFT JOIN jobs j ON j.kind = 'payment'
+            AND j.unique_key = o.id::text AND j.payload ->> 'operation' = 'charge'
+            WHERE (o.status = 'pending') <> (j.id IS NOT NULL)",
     },
     Invariant {
-        description: "only a cancelled order has a refund to come, and a job is about the order's total",
-        query: "SELECT o.id::text AS value FROM orders o JOIN payment_jobs j ON j.order_id = o.id
-            WHERE (j.kind = 'refund' AND o.status <> 'cancelled')
-            OR j.amount_minor <> o.total_minor OR j.currency <> o.currency",
+        description: "a pending order has an expiry to come, and only a pending one has",
+        query: "SELECT o.id::text AS value FROM orders o LEFT JOIN jobs j ON j.kind = 'order_expiry'
+            AND j.unique_key = o.id::text WHERE (o.status = 'pending') <> (j.id IS NOT NULL)",
+    },
+    Invariant {
+        description: "only a cancelled or expired order has a refund to come, and a payment job is about the order's total",
+        query: "SELECT o.id::text AS value FROM orders o JOIN jobs j ON j.kind = 'payment'
+            AND j.unique_key = o.id::text WHERE (j.payload ->> 'operation' = 'refund'
+            AND o.status <> 'cancelled' AND o.failure_reason IS DISTINCT FROM 'expired')
+            OR (j.payload ->> 'amount_minor')::bigint <> o.total_minor
+            OR j.payload ->> 'currency' <> o.currency",
+    },
+    Invariant {
+        description: "only an order whose payment failed has a failure reason",
+        query: "SELECT id::text AS value FROM orders
+            WHERE failure_reason IS NOT NULL AND status <> 'payment_failed'",
     },
     Invariant {
         description: "an idempotency key that was used has its response, and its order exists",
@@ -66,14 +78,14 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
 /// Jobs at work, due, or due before long: their orders may still change. Dead ones
 /// and ones that back off for longer stay as they are.
 const PAYMENTS_IN_PROGRESS: &str =
-    "SELECT order_id::text AS value FROM payment_jobs WHERE dead_at IS NULL
+    "SELECT unique_key AS value FROM jobs WHERE kind = 'payment' AND dead_at IS NULL
     AND (lease_token IS NOT NULL OR run_at < now() + interval '10 seconds')
-    ORDER BY order_id";
+    ORDER BY unique_key";
 
 const ORDER_PAYMENTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.charge_id,
-    j.order_id IS NOT NULL AS has_payment_job
+    j.id IS NOT NULL AS has_payment_job
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
-    LEFT JOIN payment_jobs j ON j.order_id = o.id";
+    LEFT JOIN jobs j ON j.kind = 'payment' AND j.unique_key = o.id::text";
 
 /// What an order says of its money.
 #[derive(Debug, Clone, diesel::QueryableByName)]

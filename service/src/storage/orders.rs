@@ -1,7 +1,6 @@
 //! The tables `orders` and `order_lines`, except for the writing of a new order,
 //! which is [`place_order_statement`](super::place_order_statement).
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use super::schema::{order_lines, orders};
 use super::statement::cacheable;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
-use crate::domain::order_status::OrderStatus;
+use crate::domain::order_status::{FailureReason, OrderStatus};
 use crate::domain::page::{Page, PageRequest};
 
 /// The order of that id.
@@ -98,16 +97,15 @@ pub(crate) async fn list(
     })
 }
 
-/// Sets the status of an order whose row is locked.
+/// Saves the status of an order whose row is locked.
 pub(crate) async fn set_status(
     conn: &mut AsyncPgConnection,
-    id: OrderId,
-    status: OrderStatus,
-    now: DateTime<Utc>,
+    order: &Order,
 ) -> Result<(), StorageError> {
-    let update = diesel::update(orders::table.find(id.0)).set((
-        orders::status.eq(status.as_str()),
-        orders::updated_at.eq(now),
+    let update = diesel::update(orders::table.find(order.id.0)).set((
+        orders::status.eq(order.status.as_str()),
+        orders::failure_reason.eq(order.failure_reason.map(FailureReason::as_str)),
+        orders::updated_at.eq(order.updated_at),
     ));
     cacheable(update).execute(conn).await?;
     Ok(())

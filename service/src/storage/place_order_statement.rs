@@ -1,4 +1,4 @@
-//! Writes an accepted order in one statement: stock, order, lines, event, payment job and response.
+//! Writes an accepted order in one statement: stock, order, lines, event, jobs and response.
 //!
 //! # Problem
 //!
@@ -28,12 +28,19 @@
 //! plain typed ones, and compares the rows. See also `second_order_on_connection_prepares_nothing`
 //! and `order_statements_use_no_sequential_scan`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::StorageError;
+use super::jobs::{milliseconds, to_payload};
+use super::order_jobs::{OrderExpiryJob, PaymentJob, PaymentOperation};
 use super::statement::statement;
 use crate::domain::event::OrderEvent;
 use crate::domain::idempotency::IdempotencyKey;
@@ -57,6 +64,9 @@ statement! {
         event_data: &'a str,
         key: &'a str,
         response_body: &'a str,
+        charge: Value,
+        expiry: Value,
+        payment_window_ms: i64,
         trace_context: Option<String>,
     } returns ();
     "WITH line AS (SELECT * FROM unnest("
@@ -76,10 +86,13 @@ statement! {
     event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context) \
         SELECT " {event_id: SqlUuid} ", id," {event_kind: Text} "," {event_data: Text} ", created_at, "
         {trace_context: Nullable<Text>} " FROM placed), \
-    job AS (INSERT INTO payment_jobs \
-        (order_id, kind, amount_minor, currency, run_at, created_at, trace_context) \
-        SELECT id, 'charge', total_minor, currency, now(), created_at, "
-        {trace_context: Nullable<Text>} " FROM placed) \
+    job AS (INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) VALUES \
+        ('payment', " {order_id: SqlUuid} "::text," {charge: Jsonb} ", now(), now(),"
+            {trace_context: Nullable<Text>} "), \
+        ('order_expiry', " {order_id: SqlUuid} "::text," {expiry: Jsonb} ", \
+            now() + " {payment_window_ms: Int8} " * interval '1 millisecond', \
+            now() + " {payment_window_ms: Int8} " * interval '1 millisecond',"
+            {trace_context: Nullable<Text>} ")) \
     UPDATE idempotency_keys SET resource_id = placed.id, response_body = " {response_body: Text} " \
         FROM placed WHERE idempotency_keys.user_id = placed.user_id \
         AND idempotency_keys.key = " {key: Text}
@@ -93,6 +106,7 @@ pub(crate) async fn insert(
     event: &OrderEvent,
     key: &IdempotencyKey,
     response_body: &str,
+    payment_window: Duration,
 ) -> Result<(), StorageError> {
     let lines = &order.lines;
     RecordOrder {
@@ -114,6 +128,9 @@ pub(crate) async fn insert(
         event_data: &event.data,
         key: key.as_str(),
         response_body,
+        charge: to_payload(&PaymentJob::new(PaymentOperation::Charge, order))?,
+        expiry: to_payload(&OrderExpiryJob { order_id: order.id })?,
+        payment_window_ms: milliseconds(payment_window),
         trace_context: trace_context::current_traceparent(),
     }
     .execute(&mut conn)

@@ -60,8 +60,8 @@ mod tests {
                 "SELECT products",
             ),
             (
-                r#"DELETE  FROM "payment_jobs" WHERE true"#,
-                "DELETE payment_jobs",
+                r#"DELETE  FROM "jobs" WHERE true"#,
+                "DELETE jobs",
             ),
             (
                 "INSERT INTO users (name) VALUES ($1) ON CONFLICT DO UPDATE SET name = $1",
@@ -74,9 +74,9 @@ mod tests {
                 "INSERT orders UPDATE products",
             ),
             (
-                "UPDATE payment_jobs SET a = 1 WHERE order_id = ANY (ARRAY(SELECT order_id \
-                 FROM payment_jobs FOR UPDATE SKIP LOCKED))",
-                "UPDATE payment_jobs SELECT payment_jobs",
+                "UPDATE jobs SET a = 1 WHERE id = ANY (ARRAY(SELECT id \
+                 FROM jobs FOR UPDATE SKIP LOCKED))",
+                "UPDATE jobs SELECT jobs",
             ),
         ] {
             assert_eq!(query_summary(text), expected, "{text}");

@@ -14,7 +14,7 @@ use crate::domain::basket::Quantity;
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
-use crate::domain::order_status::OrderStatus;
+use crate::domain::order_status::{FailureReason, OrderStatus};
 use crate::domain::product::{AvailableProduct, NewProduct, Product, ProductChange, ProductName};
 use crate::domain::user::{Role, User};
 use crate::domain::validation::ValidationError;
@@ -160,6 +160,7 @@ pub(super) struct OrderRow {
     pub(super) id: Uuid,
     user_id: Uuid,
     status: String,
+    failure_reason: Option<String>,
     total_minor: i64,
     currency: String,
     created_at: DateTime<Utc>,
@@ -192,10 +193,20 @@ impl OrderRow {
                 })
             })
             .collect::<Result<_, StorageError>>()?;
+        let status = OrderStatus::parse(&self.status)?;
+        let failure_reason = match self.failure_reason {
+            Some(name) => Some(FailureReason::parse(&name).ok_or_else(|| {
+                StorageError::UnreadableRow("unknown failure reason".to_owned())
+            })?),
+            // Written by a version without reasons, which failed a payment only when it was declined.
+            None if status == OrderStatus::PaymentFailed => Some(FailureReason::Declined),
+            None => None,
+        };
         Ok(Order {
             id: OrderId(self.id),
             user_id: UserId(self.user_id),
-            status: OrderStatus::parse(&self.status)?,
+            status,
+            failure_reason,
             lines,
             total: money(self.total_minor, &self.currency)?,
             created_at: self.created_at,

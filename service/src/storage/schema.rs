@@ -37,6 +37,7 @@ diesel::table! {
         currency -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        failure_reason -> Nullable<Text>,
     }
 }
 
@@ -74,17 +75,17 @@ diesel::table! {
 }
 
 diesel::table! {
-    payment_jobs (order_id) {
-        order_id -> Uuid,
+    jobs (id) {
+        id -> Uuid,
         kind -> Text,
-        amount_minor -> Int8,
-        currency -> Text,
+        unique_key -> Nullable<Text>,
+        payload -> Jsonb,
         attempts -> Int4,
         run_at -> Timestamptz,
+        due_at -> Timestamptz,
         lease_token -> Nullable<Uuid>,
         last_error -> Nullable<Text>,
         dead_at -> Nullable<Timestamptz>,
-        created_at -> Timestamptz,
         trace_context -> Nullable<Text>,
     }
 }
@@ -109,7 +110,7 @@ pub(super) const TABLES: [&str; 8] = [
     "order_lines",
     "payments",
     "idempotency_keys",
-    "payment_jobs",
+    "jobs",
     "outbox",
 ];
 

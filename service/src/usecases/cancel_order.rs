@@ -1,19 +1,18 @@
-//! A customer gives an order up before it is paid.
+//! A customer cancels an order before it is paid.
 //!
-//! The payment may be under way at this very moment. Both lock the order's row,
-//! so one comes first, and the state machine tells the other that it is too
-//! late. If the cancellation wins while a charge is at the gateway, the job
-//! becomes a refund: whatever was or will be charged is given back. Run it:
+//! The payment may be in progress at this moment. Both lock the order's row, so one comes first, and the
+//! state machine rejects the other. If the cancellation wins while a charge is at the gateway, the job
+//! becomes a refund: any money that was or will be charged is given back. Test:
 //! `cancellation_races_with_payment_consistently` in `tests/api/orders/races.rs`.
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
-use super::status_change::change_status;
+use super::status_change::end_unpaid_order;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
 use crate::domain::order_status::OrderTransition;
-use crate::storage::{AsyncConnection as _, orders, outbox, payment_jobs, stock};
+use crate::storage::{AsyncConnection as _, orders};
 
 /// Cancels an order of the user's own and puts its stock back.
 ///
@@ -34,12 +33,8 @@ pub(crate) async fn cancel_order(
                 .await?
                 .filter(|order| order.user_id == user_id)
                 .ok_or(UseCaseError::NotFound("order"))?;
-            let status = order.status.apply(OrderTransition::Cancel)?;
-            let event = change_status(conn, &mut order, status, now).await?;
-            invalidation.add(order.lines.iter().map(|line| line.product_id));
-            stock::restock(conn, &order.lines, now).await?;
-            payment_jobs::cancel_or_refund(conn, id).await?;
-            outbox::append(conn, &event).await?;
+            let cancel = OrderTransition::Cancel;
+            end_unpaid_order(conn, &mut order, cancel, now, &mut invalidation).await?;
             Ok::<_, UseCaseError>(order)
         })
         .await;

@@ -33,6 +33,7 @@ pub(crate) mod clock;
 mod commit_outcome;
 pub(crate) mod create_product;
 mod error;
+pub(crate) mod expire_order;
 pub(crate) mod log_in;
 pub mod place_order;
 pub(crate) mod publish_events;

@@ -2,8 +2,8 @@
 //!
 //! Everything is in one transaction, so that it is there together or not at
 //! all: the idempotency key, the stock that is taken, the order and its lines,
-//! the event, the payment job, and the answer to the client. The charge itself
-//! is not: it happens afterwards, in a job (`jobs/payments.rs`).
+//! the event, the payment and expiry jobs, and the answer to the client. The charge itself
+//! is not: it happens afterwards, in a job (`jobs/payment.rs`).
 //!
 //! While the transaction runs, everybody who wants one of its products waits. So
 //! it has five statements and no more, sent in two batches: for each of these, one
@@ -155,7 +155,7 @@ async fn run_transaction(
         ClaimOutcome::Claimed => {
             let order = Order::place(request.user_id, &request.basket, &locked_products?, now)?;
             let response_body = render(&order)?;
-            insert_order(transaction, request, order, response_body).await
+            insert_order(transaction, config, request, order, response_body).await
         }
         ClaimOutcome::AlreadyUsed => {
             locked_products?;
@@ -172,6 +172,7 @@ async fn run_transaction(
 
 async fn insert_order(
     transaction: &mut Pipeline<'_>,
+    config: &OrdersConfig,
     request: &PlaceOrder,
     order: Order,
     response_body: String,
@@ -186,6 +187,7 @@ async fn insert_order(
                 &event,
                 &request.idempotency_key,
                 &response_body,
+                config.payment_window,
             )
             .await
         })

@@ -71,7 +71,9 @@ fn find_discrepancy(payment: &OrderPayment, entries: &[LedgerEntry]) -> Option<S
     let counts_match = match payment.status.as_str() {
         "paid" | "shipped" => (charge_count, refund_count) == (1, 0),
         // Asked, and not yet sure of the answer: by a dead job, for a person to see to.
-        "pending" | "cancelled" if payment.has_payment_job => refund_count <= charge_count,
+        "pending" | "cancelled" | "payment_failed" if payment.has_payment_job => {
+            refund_count <= charge_count
+        }
         _ => charge_count == refund_count,
     };
     if !counts_match {
@@ -120,6 +122,8 @@ mod tests {
             (payment("pending", true), &[]),
             (payment("pending", true), &[charge]),
             (payment("cancelled", true), &[charge]),
+            (payment("payment_failed", true), &[charge]),
+            (payment("payment_failed", false), &[charge, refund]),
             (payment("cancelled", false), &[charge, refund]),
             (payment("cancelled", false), &[]),
             (

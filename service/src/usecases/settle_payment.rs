@@ -1,29 +1,30 @@
-//! The gateway has answered: what that means for the order.
+//! Records the outcome of a payment.
 //!
-//! A worker may die between the charge and this. Then its lease ends, another
-//! worker asks the gateway again with the same idempotency key, is told of the
-//! same charge, and settles. So this must do no harm when it comes twice or too
-//! late: the state machine lets an order be paid once, and the job is only
-//! deleted by who holds its lease. Run it: `tests/api/payments/leases.rs`.
+//! A worker may die between the charge and this. Then its lease expires, another worker asks the gateway
+//! again with the same idempotency key, receives the same charge, and settles. So a second or late run
+//! must do no harm: the state machine lets an order be paid once, and only the worker that holds the lease
+//! deletes the job. Test: `tests/api/payments/leases.rs`.
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
-use super::status_change::change_status;
+use super::status_change::save_status;
 use super::{Services, UseCaseError};
 use crate::domain::order_status::OrderTransition;
 use crate::payments::ChargeOutcome;
-use crate::storage::payment_jobs::LeasedJob;
-use crate::storage::{AsyncConnection as _, orders, outbox, payment_jobs, payments, stock};
+use crate::storage::jobs::{self, LeasedJob};
+use crate::storage::order_jobs::{self, PaymentJob};
+use crate::storage::{AsyncConnection as _, orders, outbox, payments, stock};
 
-/// Writes down what came of a charge: the order is paid, or it has failed and
-/// its stock goes back. If the order was cancelled meanwhile it stays so, and the
-/// job, which has become a refund, stays as well.
+/// Records the outcome of a charge: the order is paid, or its payment has failed and its stock goes back.
+/// If the order was cancelled or has expired since, it stays so; the job has become a refund and stays as
+/// well.
 ///
 /// # Errors
 /// Returns an error if the database fails; the job stays and is retried.
 pub(crate) async fn settle_charge(
     services: &Services,
     job: &LeasedJob,
+    payment: &PaymentJob,
     outcome: &ChargeOutcome,
 ) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
@@ -33,15 +34,15 @@ pub(crate) async fn settle_charge(
         ChargeOutcome::Declined { .. } | ChargeOutcome::Voided => OrderTransition::Decline,
     };
     let mut invalidation = services.products.invalidation_guard();
-    let mut new_status = None;
     let result = conn
         .transaction(async |conn| {
-            let mut order = orders::lock(conn, job.order_id)
+            let mut order = orders::lock(conn, payment.order_id)
                 .await?
                 .ok_or(UseCaseError::NotFound("order"))?;
-            if let Ok(status) = order.status.apply(transition) {
-                new_status = Some(status);
-                let event = change_status(conn, &mut order, status, now).await?;
+            let mut new_status = None;
+            if order.apply(transition, now).is_ok() {
+                new_status = Some(order.status);
+                let event = save_status(conn, &order).await?;
                 match outcome {
                     ChargeOutcome::Charged { charge_id } => {
                         payments::insert(conn, order.id, charge_id, order.total, now).await?;
@@ -53,24 +54,26 @@ pub(crate) async fn settle_charge(
                 }
                 outbox::append(conn, &event).await?;
             }
-            payment_jobs::complete(conn, job).await?;
-            Ok::<_, UseCaseError>(())
+            order_jobs::complete_payment(conn, job, order.id).await?;
+            Ok::<_, UseCaseError>(new_status)
         })
         .await;
-    finish(invalidation, result)?;
-    if let Some(status) = new_status {
+    if let Some(status) = finish(invalidation, result)? {
         services.record_order_status(status);
     }
     services.job_notifier.notify();
     Ok(())
 }
 
-/// Writes down that a cancelled order's money is where it belongs.
+/// Records that the money of a cancelled or expired order is back with the customer.
+///
+/// # Errors
+/// Returns an error if the database fails; the job stays and is retried.
 pub(crate) async fn settle_refund(
     services: &Services,
     job: &LeasedJob,
 ) -> Result<(), UseCaseError> {
     let mut conn = services.database.connection().await?;
-    payment_jobs::complete(&mut conn, job).await?;
+    jobs::complete(&mut conn, job).await?;
     Ok(())
 }

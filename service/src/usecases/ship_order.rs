@@ -1,7 +1,7 @@
 //! An admin sends the goods.
 
 use super::clock::current_time;
-use super::status_change::change_status;
+use super::status_change::save_status;
 use super::{Services, UseCaseError};
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
@@ -20,8 +20,8 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
             let mut order = orders::lock(conn, id)
                 .await?
                 .ok_or(UseCaseError::NotFound("order"))?;
-            let status = order.status.apply(OrderTransition::Ship)?;
-            let event = change_status(conn, &mut order, status, now).await?;
+            order.apply(OrderTransition::Ship, now)?;
+            let event = save_status(conn, &order).await?;
             outbox::append(conn, &event).await?;
             Ok::<_, UseCaseError>(order)
         })

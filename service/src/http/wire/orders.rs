@@ -9,7 +9,7 @@ use super::MoneyBody;
 use crate::domain::basket::{Basket, BasketLine, Quantity};
 use crate::domain::ids::ProductId;
 use crate::domain::order::{Order, OrderLine};
-use crate::domain::order_status::OrderStatus;
+use crate::domain::order_status::{FailureReason, OrderStatus};
 use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 
@@ -78,6 +78,10 @@ pub(crate) struct OrderResponse {
     /// Where it stands: `pending`, `paid`, `shipped`, `cancelled` or `payment_failed`.
     #[schema(value_type = String, example = "pending")]
     status: OrderStatus,
+    /// Why it is `payment_failed`: `declined` (the charge was declined) or `expired` (it was not paid in
+    /// time); null in any other status.
+    #[schema(value_type = Option<String>, example = "expired")]
+    failure_reason: Option<FailureReason>,
     /// In the customer's order.
     lines: Vec<LineResponse>,
     /// What it costs.
@@ -106,6 +110,7 @@ impl From<&Order> for OrderResponse {
         Self {
             id: order.id.0,
             status: order.status,
+            failure_reason: order.failure_reason,
             lines: order.lines.iter().map(LineResponse::from).collect(),
             total: order.total.into(),
             created_at: order.created_at,

@@ -6,7 +6,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Result,
 };
 
@@ -156,6 +156,18 @@ impl MetricType for Gauge {
 
     fn create(opts: Opts, _: &[&str], _: &[f64]) -> Result<Self> {
         Self::with_opts(opts)
+    }
+}
+
+impl MetricType for GaugeVec {
+    const UNIT: &'static str = "_seconds";
+
+    fn create(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self> {
+        Self::new(opts, labels)
+    }
+
+    fn initialize(&self, values: &[&str]) {
+        self.with_label_values(values);
     }
 }
 

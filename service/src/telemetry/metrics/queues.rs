@@ -1,4 +1,4 @@
-//! Work that waits in the database: payments to be made, events to be published.
+//! Work that waits in the database, jobs and events to be published, and work that is done.
 //!
 //! How many wait says how much there is to do; how long the oldest one has waited says
 //! whether it is being done. Every replica measures the same tables: take the `max`
@@ -11,11 +11,12 @@ use super::declaration::metrics;
 metrics! {
     /// Work that waits.
     pub(crate) struct QueueMetrics {
-        /// Payment jobs by state: waiting, dead_lettered (see orderly jobs).
-        pub(crate) payment_jobs: IntGaugeVec[state];
-        /// How long the oldest waiting payment job has waited, or while the database is away the
+        /// Jobs by kind (payment, order_expiry) and state: scheduled (due later), waiting (due, or
+        /// being retried), dead_lettered (see orderly jobs).
+        pub(crate) jobs: IntGaugeVec[kind, state];
+        /// How long the oldest waiting job has been due, by kind, or while the database is away the
         /// last one seen; 0 without one.
-        pub(crate) payment_jobs_oldest_age: Gauge;
+        pub(crate) job_oldest_age: GaugeVec[kind];
         /// Events that wait to be published.
         pub(crate) outbox_events: IntGauge;
         /// How long the oldest unpublished event has waited, or while the database is away the
@@ -27,9 +28,13 @@ metrics! {
 metrics! {
     /// Work that background tasks do.
     pub struct JobMetrics {
-        /// Payment attempts by outcome: charged, declined, refunded, voided, rescheduled, released
-        /// (the breaker is open, or the service stops), dead_lettered, panicked.
-        pub payment_attempts: IntCounterVec[outcome];
+        /// Attempts at jobs by kind and outcome: charged, declined, refunded, voided (payment),
+        /// expired, not_pending (order_expiry), rescheduled, released (the breaker is open, or the
+        /// service stops), dead_lettered, panicked.
+        pub job_attempts: IntCounterVec[kind, outcome];
+        /// Duration of an attempt at a job, by kind.
+        pub(crate) job_duration: HistogramVec[kind]
+            buckets [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
         /// Events published from the outbox.
         pub events_published: IntCounter;
         /// Background tasks started again.
@@ -38,6 +43,22 @@ metrics! {
 }
 
 impl QueueMetrics {
+    /// Shows a kind of job from the start, so that an empty queue is 0 and not absent.
+    pub(crate) fn show_kind(&self, kind: &str) {
+        self.set_jobs(kind, 0, 0, 0);
+        self.job_oldest_age.with_label_values(&[kind]).set(0.0);
+    }
+
+    pub(crate) fn set_jobs(&self, kind: &str, scheduled: i64, waiting: i64, dead_lettered: i64) {
+        for (state, jobs) in [
+            ("scheduled", scheduled),
+            ("waiting", waiting),
+            ("dead_lettered", dead_lettered),
+        ] {
+            self.jobs.with_label_values(&[kind, state]).set(jobs);
+        }
+    }
+
     /// The age of something that waits `since` then, for a gauge.
     pub(crate) fn age(since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> f64 {
         let age = since.and_then(|since| (now - since).to_std().ok());

@@ -1,0 +1,12 @@
+-- Why the payment of an order failed: its charge was declined, or it was not paid in time.
+--
+-- Safe to run live: a nullable column without a default changes the catalogue alone and rewrites no
+-- row, and NOT VALID keeps the constraint from reading the table. The version before this one does
+-- not see the column and writes null; this version reads null as 'declined', the only reason that
+-- the version before knew. The lock is short, but it waits for the transactions that use the table,
+-- and later statements wait behind it: after 5 s it fails instead, nothing has changed, and it can
+-- be run again.
+SET LOCAL lock_timeout = '5s';
+ALTER TABLE orders ADD COLUMN failure_reason text;
+ALTER TABLE orders ADD CONSTRAINT orders_failure_reason_known
+    CHECK (failure_reason IN ('declined', 'expired')) NOT VALID;
