@@ -167,7 +167,10 @@ statement! {
 }
 
 /// Deletes a job that is done; without the lease the job stays.
-pub(crate) async fn complete(
+///
+/// # Errors
+/// Returns a [`StorageError`] if the statement fails; nothing was deleted.
+pub async fn complete(
     conn: &mut AsyncPgConnection,
     job: &LeasedJob,
 ) -> Result<(), StorageError> {

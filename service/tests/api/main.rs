@@ -12,6 +12,7 @@ mod support;
 
 mod cache;
 mod http;
+mod jobs;
 mod operations;
 mod orders;
 mod payments;

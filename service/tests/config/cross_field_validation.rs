@@ -12,8 +12,8 @@ fn validates_settings_against_each_other() {
     let dir = config_dir("rules")
         .variable("ORDERLY__ORDERS__IDEMPOTENCY_WAIT_TIMEOUT", "6s")
         .variable("ORDERLY__DATABASE__STATEMENT_TIMEOUT", "5s")
-        .variable("ORDERLY__PAYMENTS__LEASE_DURATION", "5s")
-        .variable("ORDERLY__PAYMENTS__BACKOFF_CAP", "100ms");
+        .variable("ORDERLY__PAYMENT_JOBS__LEASE_DURATION", "5s")
+        .variable("ORDERLY__PAYMENT_JOBS__BACKOFF_CAP", "100ms");
     assert_snapshot!(dir.error_message(), @"
     The configuration has 4 problems:
 
@@ -25,13 +25,13 @@ fn validates_settings_against_each_other() {
         does not fit: database.lock_timeout = 5s (default), database.statement_timeout = 5s (environment)
         database.lock_timeout must be shorter than database.statement_timeout
 
-      ORDERLY__PAYMENTS__LEASE_DURATION (environment)
-        does not fit: payments.timeout = 5s (default), payments.timeout = 5s (default), payments.lease_duration = 5s (environment)
-        payments.timeout + payments.timeout must be shorter than payments.lease_duration
+      ORDERLY__PAYMENT_JOBS__LEASE_DURATION (environment)
+        does not fit: payments.timeout = 5s (default), payments.timeout = 5s (default), payment_jobs.lease_duration = 5s (environment)
+        payments.timeout + payments.timeout must be shorter than payment_jobs.lease_duration
 
-      ORDERLY__PAYMENTS__BACKOFF_CAP (environment)
-        does not fit: payments.backoff_base = 500ms (default), payments.backoff_cap = 100ms (environment)
-        payments.backoff_base must not be longer than payments.backoff_cap
+      ORDERLY__PAYMENT_JOBS__BACKOFF_CAP (environment)
+        does not fit: payment_jobs.backoff_base = 500ms (default), payment_jobs.backoff_cap = 100ms (environment)
+        payment_jobs.backoff_base must not be longer than payment_jobs.backoff_cap
     ");
 }
 
@@ -62,9 +62,9 @@ fn shutdown_phases_must_fit_into_grace_period() {
 
 #[test]
 fn accepts_equal_backoff_base_and_cap() {
-    let dir = config_dir("constant-backoff").variable("ORDERLY__PAYMENTS__BACKOFF_CAP", "500ms");
+    let dir = config_dir("constant-backoff").variable("ORDERLY__PAYMENT_JOBS__BACKOFF_CAP", "500ms");
     assert_eq!(
-        dir.load().settings.payments.backoff_cap,
+        dir.load().settings.payment_jobs.backoff_cap,
         Duration::from_millis(500)
     );
 }

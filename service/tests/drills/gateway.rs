@@ -49,7 +49,7 @@ async fn gateway_flapping() {
             env.gateway.set_faults(json!({"error_rate": 1.0})).await;
             wait_for_open_breaker(env.service()).await;
             env.gateway.set_faults(json!({})).await;
-            let charged = r#"orderly_payment_attempts_total{outcome="charged"}"#;
+            let charged = r#"orderly_job_attempts_total{kind="payment",outcome="charged"}"#;
             let before = env.service().metric(charged).await;
             env.service()
                 .wait_for_metric(charged, |now| now > before)
@@ -115,8 +115,8 @@ async fn wait_until_backlog_is_paid(env: &DrillEnvironment, since: Instant) -> D
     let now = "SELECT (extract(epoch FROM now()) * 1000)::int8 AS value";
     let now_ms = query_number(&mut conn, now).await;
     let left = format!(
-        "SELECT count(*) AS value FROM payment_jobs \
-         WHERE created_at <= to_timestamp({now_ms} / 1000.0)"
+        "SELECT count(*) AS value FROM jobs \
+         WHERE kind = 'payment' AND due_at <= to_timestamp({now_ms} / 1000.0)"
     );
     eventually("what waited is paid", async || {
         (query_number(&mut conn, &left).await == 0).then_some(())
@@ -131,6 +131,6 @@ async fn wait_until_backlog_is_paid(env: &DrillEnvironment, since: Instant) -> D
 }
 
 async fn dead_jobs(env: &DrillEnvironment) -> i64 {
-    let dead = "SELECT count(*) AS value FROM payment_jobs WHERE dead_at IS NOT NULL";
+    let dead = "SELECT count(*) AS value FROM jobs WHERE dead_at IS NOT NULL";
     query_number(&mut env.database().await, dead).await
 }

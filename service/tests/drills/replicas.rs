@@ -22,7 +22,7 @@ const DRAIN: &str = "shutdown.drain_delay=1s";
 const MAX_STOP_DURATION: Duration = Duration::from_secs(18);
 /// Nobody was forgotten by a replica that went.
 const NORMAL_LATENCY: Duration = Duration::from_secs(8);
-const CHARGED: &str = r#"orderly_payment_attempts_total{outcome="charged"}"#;
+const CHARGED: &str = r#"orderly_job_attempts_total{kind="payment",outcome="charged"}"#;
 
 /// Runbook: `docs/runbooks/sigterm_under_load.md`
 ///
@@ -150,7 +150,7 @@ async fn two_replicas() {
     let settings = [
         "payments.read_timeout=3s",
         "payments.timeout=3s",
-        "payments.lease_duration=7s",
+        "payment_jobs.lease_duration=7s",
     ];
     let mut env = DrillEnvironment::start_with_replicas("two_replicas", 2, &settings).await;
     env.gateway.set_faults(json!({"latency_ms": 200})).await;
@@ -166,8 +166,8 @@ async fn two_replicas() {
     let now = "SELECT (extract(epoch FROM now()) * 1000)::int8 AS value";
     let now_ms = query_number(&mut conn, now).await;
     let leased = format!(
-        "SELECT order_id::text AS value FROM payment_jobs WHERE lease_token IS NOT NULL \
-         AND created_at > to_timestamp({now_ms} / 1000.0)"
+        "SELECT id::text AS value FROM jobs WHERE lease_token IS NOT NULL \
+         AND due_at > to_timestamp({now_ms} / 1000.0)"
     );
     eventually("the first one leases new jobs", async || {
         let is_leased = !query_texts(&mut conn, &leased).await.is_empty();
@@ -182,7 +182,7 @@ async fn two_replicas() {
     env.gateway.set_faults(json!({"latency_ms": 200})).await;
     env.replicas[1].thaw();
     let left = format!(
-        "SELECT count(*) AS value FROM payment_jobs WHERE order_id::text IN ('{}')",
+        "SELECT count(*) AS value FROM jobs WHERE id::text IN ('{}')",
         orphans.join("', '")
     );
     eventually("the second one takes them up", async || {

@@ -14,7 +14,7 @@ fn orderly(database: &TestDatabase, gateway_url: &str) -> OrderlyCommand {
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", gateway_url)
         .set("ORDERLY__PAYMENTS__TIMEOUT", "400ms")
         .set("ORDERLY__BREAKER__SLOW_CALL_DURATION_THRESHOLD", "300ms")
-        .set("ORDERLY__PAYMENTS__LEASE_DURATION", "1s")
+        .set("ORDERLY__PAYMENT_JOBS__LEASE_DURATION", "1s")
 }
 
 async fn ledger(client: &Client, gateway_url: &str) -> Vec<Value> {
@@ -60,7 +60,7 @@ async fn pays_once_when_killed_before_charge() {
         .place_order(&token, &service.first_product().await)
         .await;
     database
-        .wait_for_row_count("payment_jobs WHERE lease_token IS NOT NULL", 1)
+        .wait_for_row_count("jobs WHERE lease_token IS NOT NULL", 1)
         .await;
     kill(service.process).await;
     assert!(ledger(&service.client, &gateway_url).await.is_empty());

@@ -84,7 +84,7 @@ async fn payment_trace_is_linked_to_order_trace() {
     let children = collector.children(&root);
     let claim = "INSERT idempotency_keys";
     let write = "INSERT orders UPDATE products INSERT order_lines INSERT outbox \
-                 INSERT payment_jobs UPDATE idempotency_keys";
+                 INSERT jobs UPDATE idempotency_keys";
     let expected = [
         "pool wait",
         "BEGIN",
@@ -102,7 +102,7 @@ async fn payment_trace_is_linked_to_order_trace() {
     assert_eq!(children[4].attributes, expected);
     assert_eq!(children[4].kind, SpanKind::Client);
 
-    let job = collector.single_span("payment charge");
+    let job = collector.single_span("payment job");
     assert_eq!((job.kind, job.parent.as_str()), (SpanKind::Consumer, ""));
     assert_ne!(job.trace_id, root.trace_id);
     assert_eq!(job.links, [(root.trace_id.clone(), root.span_id.clone())]);
@@ -117,7 +117,7 @@ async fn payment_trace_is_linked_to_order_trace() {
         "UPDATE orders",
         "INSERT payments",
         "INSERT outbox",
-        "DELETE payment_jobs",
+        "DELETE jobs",
         "COMMIT",
     ];
     assert_eq!(names(&children), settlement_spans);

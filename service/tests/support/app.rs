@@ -180,11 +180,12 @@ pub fn test_settings(database: &TestDatabase, gateway: &SandboxGateway) -> Setti
     settings.database.url = Some(database.url.clone().into());
     settings.database.pool_size = 10;
     settings.payments.gateway_url = gateway.url();
-    settings.payments.poll_interval = Duration::from_millis(100);
-    settings.payments.max_attempts = 1_000_000;
-    settings.payments.min_retry_duration = Duration::ZERO;
-    settings.payments.backoff_base = Duration::from_millis(10);
-    settings.payments.backoff_cap = Duration::from_millis(100);
+    settings.payment_jobs.poll_interval = Duration::from_millis(100);
+    settings.payment_jobs.max_attempts = 1_000_000;
+    settings.payment_jobs.min_retry_duration = Duration::ZERO;
+    settings.payment_jobs.backoff_base = Duration::from_millis(10);
+    settings.payment_jobs.backoff_cap = Duration::from_millis(100);
+    settings.order_expiry_jobs = settings.payment_jobs.clone();
     settings.shutdown.drain_delay = Duration::ZERO;
     // Hundreds of log-ins from one address are what a test is.
     settings.rate_limit.enabled = false;

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use diesel_async::SimpleAsyncConnection as _;
 use orderly::payments::LedgerEntry;
 use reqwest::Method;
 use sandbox_gateway::{EntryKind, SandboxGateway};
@@ -43,6 +44,17 @@ impl TestApp {
             .filter(|entry| entry.reference == id(order))
             .map(|entry| entry.kind)
             .collect()
+    }
+
+    /// Makes the expiry of an order due now.
+    pub async fn end_payment_window(&self, order: &Value) {
+        let expiry = format!(
+            "UPDATE jobs SET run_at = now(), due_at = now()
+             WHERE kind = 'order_expiry' AND unique_key = '{}'",
+            id(order)
+        );
+        let mut conn = self.database.connect().await;
+        conn.batch_execute(&expiry).await.unwrap();
     }
 
     /// `POST /v1/orders/{id}/cancel` or `…/ship`.

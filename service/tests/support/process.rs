@@ -37,7 +37,7 @@ impl OrderlyCommand {
             .set("ORDERLY__HTTP__PORT", "0")
             .set("ORDERLY__ADMIN__PORT", "0")
             .set("ORDERLY__LOG__FORMAT", "json")
-            .set("ORDERLY__PAYMENTS__POLL_INTERVAL", "100ms")
+            .set("ORDERLY__PAYMENT_JOBS__POLL_INTERVAL", "100ms")
             .set("ORDERLY__SHUTDOWN__DRAIN_DELAY", "0s")
             .set("ORDERLY__HEALTH__TIMEOUT", "20s")
             .set("ORDERLY__DATABASE__ACQUIRE_TIMEOUT", "1m")

@@ -36,7 +36,7 @@ pub struct JobWorker<J> {
 
 impl<J: Job> JobWorker<J> {
     /// Works on up to `concurrency` jobs at a time until `stop`, then finishes those.
-    pub(crate) async fn run(
+    pub async fn run(
         self,
         mut notifications: watch::Receiver<()>,
         stop: CancellationToken,

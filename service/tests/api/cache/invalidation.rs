@@ -18,7 +18,7 @@ async fn every_product_change_invalidates_cached_pages() {
     let app = TestApp::start_with(|settings| {
         disable_cache_expiry(settings);
         // An order must not be given up while the gateway is made to fail.
-        settings.payments.max_attempts = 100;
+        settings.payment_jobs.max_attempts = 100;
         settings.breaker.minimum_calls = 10_000;
     })
     .await;

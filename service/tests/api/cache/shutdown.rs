@@ -23,7 +23,7 @@ async fn other_replicas_see_stock_restored_during_shutdown() {
         disable_cache_expiry(settings);
         settings.cache.local_ttl = Duration::from_millis(1);
         use_redis_proxy(&redis, settings);
-        settings.payments.lease_duration = Duration::from_mins(5);
+        settings.payment_jobs.lease_duration = Duration::from_mins(5);
         settings.shutdown.jobs_timeout = Duration::from_secs(30);
     })
     .await;

@@ -87,7 +87,7 @@ async fn oldest_job_age_grows_until_job_is_done() {
         .place_order(&customer, &[(&product, 1)])
         .await
         .expect(201);
-    let age = "orderly_payment_jobs_oldest_age_seconds ";
+    let age = "orderly_job_oldest_age_seconds{kind=\"payment\"} ";
     let old = eventually("the job has an age", async || {
         app.metric(age).await.filter(|age| *age > 0.0)
     })
@@ -146,7 +146,7 @@ async fn ages_keep_growing_while_postgres_is_unavailable() {
         .await
         .expect(201);
     let ages = [
-        "orderly_payment_jobs_oldest_age_seconds ",
+        "orderly_job_oldest_age_seconds{kind=\"payment\"} ",
         "orderly_outbox_oldest_age_seconds ",
     ];
     let grows_over = async |series: &str, age: f64| {

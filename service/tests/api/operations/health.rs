@@ -127,7 +127,7 @@ async fn stays_ready_while_jobs_hold_all_connections() {
     })
     .await;
     let mut conn = app.database.connect().await;
-    execute(&mut conn, "BEGIN; LOCK TABLE payment_jobs").await;
+    execute(&mut conn, "BEGIN; LOCK TABLE jobs").await;
     // The worker that leases and the one that measures the queue.
     wait_for_check(&app, "migrations", "degraded").await;
     app.get_admin("/readyz").await.expect(200);
@@ -159,7 +159,7 @@ async fn degraded_but_ready_without_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn degraded_by_open_breaker_and_dead_lettered_payment() {
     let app = TestApp::start_with(|settings| {
-        settings.payments.max_attempts = 1;
+        settings.payment_jobs.max_attempts = 1;
         settings.breaker.minimum_calls = 1;
         settings.breaker.open_duration = Duration::from_mins(10);
         settings.health.cache_ttl = Duration::ZERO;

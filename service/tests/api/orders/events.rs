@@ -17,6 +17,7 @@ use orderly::resilience::breaker::Breaker;
 use orderly::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -92,6 +93,11 @@ async fn publishes_status_changes_of_each_order_in_sequence() {
         .transition_order(&test.customer, &cancelled, "cancel")
         .await;
     cancel.expect(200);
+    let expired = test.place_order().await;
+    test.app.end_payment_window(&expired).await;
+    test.app
+        .wait_for_order_status(&test.customer, &expired, "payment_failed")
+        .await;
     test.app.restore_gateway().await;
 
     for (order, kinds) in [
@@ -101,12 +107,18 @@ async fn publishes_status_changes_of_each_order_in_sequence() {
         ),
         (&declined, &["order.placed", "order.payment_failed"]),
         (&cancelled, &["order.placed", "order.cancelled"]),
+        (&expired, &["order.placed", "order.payment_failed"]),
     ] {
         test.stream.wait_for_events(order, kinds).await;
     }
     test.app.database.wait_for_row_count("outbox", 0).await;
     let published = "orderly_events_published_total";
-    test.app.wait_for_metric(published, 7.0).await;
+    test.app.wait_for_metric(published, 9.0).await;
+    for (order, reason) in [(&declined, "declined"), (&expired, "expired")] {
+        let events = test.stream.events().await;
+        let last = events.iter().rfind(|event| event["subject"] == order["id"]);
+        assert_eq!(last.unwrap()["data"]["failure_reason"], reason);
+    }
     test.app.finish().await;
 }
 
@@ -137,6 +149,7 @@ async fn events_conform_to_cloudevents() {
                 "order_id": order["id"],
                 "user_id": me["id"],
                 "status": status,
+                "failure_reason": null,
                 "lines": [{"product_id": test.product["id"], "quantity": 2, "unit_price_minor": 250}],
                 "total_minor": 500,
                 "currency": "EUR",
@@ -227,7 +240,7 @@ async fn relay_reconnects_when_postgres_is_frozen() {
         config: settings.events.clone(),
         published: metrics.jobs.events_published,
     };
-    tokio::spawn(relay.run(Arc::default(), CancellationToken::new()));
+    tokio::spawn(relay.run(watch::channel(()).1, CancellationToken::new()));
     let is_relay = "pg_locks JOIN pg_database ON pg_database.oid = database \
                     WHERE locktype = 'advisory' AND granted AND datname = current_database()";
     database.wait_for_row_count(is_relay, 1).await;

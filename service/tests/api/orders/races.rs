@@ -1,6 +1,8 @@
 //! Many at once: what the locks, the keys and the leases are for.
 
-use diesel_async::AsyncPgConnection;
+use std::time::Duration;
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -156,6 +158,60 @@ async fn cancellation_races_with_payment_consistently() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn expiry_races_with_payment_consistently() {
+    let app = TestApp::start_with(|settings| {
+        settings.order_expiry_jobs.poll_interval = Duration::from_millis(5);
+    })
+    .await;
+    app.set_faults(&json!({"latency_ms": 20})).await;
+    let product = app.create_product(&app.create_admin().await, 250, 1000).await;
+    let customer = app.register_customer().await;
+    // The time to pay ends sooner or later than a charge takes, from order to order.
+    let race = async |n: u64| {
+        let lines = [(&product, 1)];
+        let order = app.place_order(&customer, &lines).await.expect(201);
+        let mut conn = app.database.connect().await;
+        let expire = format!(
+            "UPDATE jobs SET run_at = now() + {} * interval '1 ms'
+             WHERE kind = 'order_expiry' AND unique_key = '{}'",
+            n * 5,
+            id(&order)
+        );
+        conn.batch_execute(&expire).await.unwrap();
+        order
+    };
+    let mut orders: Vec<Value> = Vec::new();
+    let mut paid = 0;
+    // As many rounds as it takes for both to have won.
+    while orders.len() < 30 || paid == 0 || paid == orders.len() {
+        assert!(orders.len() < 900, "one side always wins: no race");
+        for order in join_all((0..30).map(race)).await {
+            let settled = eventually("the order is settled", async || {
+                let order = app.get_order(&customer, &order).await;
+                (order["status"] != "pending").then_some(order)
+            })
+            .await;
+            if settled["status"] == "paid" {
+                paid += 1;
+                assert_eq!(settled["failure_reason"], Value::Null);
+            } else {
+                assert_eq!(settled["failure_reason"], "expired");
+            }
+            orders.push(settled);
+        }
+    }
+    // A refund is due: no late charge changes the order, and none keeps its money.
+    app.database.wait_for_row_count("jobs", 0).await;
+    for order in &orders {
+        let now = app.get_order(&customer, order).await;
+        assert_eq!(now, *order);
+    }
+    assert_eq!(app.database.count_rows("payments").await, paid as i64);
+    assert_eq!(app.stock(&product).await, 1000 - paid as i64);
+    finish_without_deadlock(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_process_each_job_once() {
     let app = TestApp::start().await;
     let replica = app.start_replica().await;
@@ -172,7 +228,7 @@ async fn two_replicas_process_each_job_once() {
 
     // Not only that nobody paid twice, which the gateway would have seen to:
     // nobody even asked twice.
-    let charged = "orderly_payment_attempts_total{outcome=\"charged\"} ";
+    let charged = "orderly_job_attempts_total{kind=\"payment\",outcome=\"charged\"} ";
     let all = eventually("each is counted, a moment after its commit", async || {
         let by_first = app.metric(charged).await.unwrap_or(0.0);
         let by_second = app.metric_of(&replica, charged).await.unwrap_or(0.0);

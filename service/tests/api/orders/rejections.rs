@@ -53,7 +53,7 @@ impl RejectionTest {
             UNION ALL SELECT 'orders ' || count(*) FROM orders \
             UNION ALL SELECT 'lines ' || count(*) FROM order_lines \
             UNION ALL SELECT 'keys ' || count(*) FROM idempotency_keys \
-            UNION ALL SELECT 'jobs ' || count(*) FROM payment_jobs \
+            UNION ALL SELECT 'jobs ' || count(*) FROM jobs \
             UNION ALL SELECT 'events ' || count(*) FROM outbox ORDER BY 1";
         query_texts(&mut self.app.database.connect().await, everything).await
     }

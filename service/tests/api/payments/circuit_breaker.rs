@@ -16,7 +16,7 @@ async fn open_breaker_delays_payments_without_using_attempts() {
     let app = TestApp::start_with(|settings| {
         settings.breaker.minimum_calls = 4;
         settings.breaker.open_duration = Duration::from_millis(500);
-        settings.payments.max_attempts = 100;
+        settings.payment_jobs.max_attempts = 100;
     })
     .await;
     let admin = app.create_admin().await;
@@ -50,11 +50,11 @@ async fn open_breaker_delays_payments_without_using_attempts() {
         (app.metric(failures).await? >= 8.0).then_some(())
     })
     .await;
-    let query = "SELECT max(attempts)::bigint AS value FROM payment_jobs";
+    let query = "SELECT max(attempts)::bigint AS value FROM jobs";
     let attempts = query_number(&mut conn, query).await;
     assert!(attempts < 20, "a job was attempted {attempts} times");
     assert_eq!(
-        app.metric("orderly_payment_jobs{state=\"dead_lettered\"} ")
+        app.metric("orderly_jobs{kind=\"payment\",state=\"dead_lettered\"} ")
             .await,
         Some(0.0)
     );

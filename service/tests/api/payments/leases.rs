@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use orderly::jobs::payments::PaymentWorker;
-use orderly::storage::payment_jobs::LeasedJob;
+use orderly::jobs::payment::Payments;
+use orderly::jobs::queue::JobWorker;
+use orderly::storage::jobs::LeasedJob;
+use orderly::storage::order_jobs::PaymentJob;
 use sandbox_gateway::EntryKind::Charge;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::workers::{
-    gateway, lease, notify_until_paid, place_order_without_notification, poll_rarely, status,
-    worker,
+    gateway, lease, notify_until_paid, payment, place_order_without_notification, poll_rarely,
+    status, worker,
 };
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
@@ -21,8 +23,9 @@ async fn takes_over_expired_lease_and_charges_once() {
     let (customer, order) = place_order_without_notification(&app).await;
     let dying_worker = worker(&app, Duration::from_millis(500));
     let job = lease(&dying_worker).await;
-    let charge = dying_worker.gateway.charge(job.order_id, job.amount).await;
-    charge.unwrap();
+    let PaymentJob { order_id, amount, .. } = payment(&job);
+    let gateway = &dying_worker.job.gateway;
+    gateway.charge(order_id, amount).await.unwrap();
     drop((dying_worker, job));
     assert_eq!(app.ledger_of(&order), [Charge]);
     assert_eq!(status(&app, &customer, &order).await, "pending");
@@ -74,11 +77,14 @@ async fn worker_with_lost_lease_cannot_change_job() {
     assert_eq!((lost_job.attempt, current_job.attempt), (1, 2));
 
     // It can neither reschedule nor dead-letter the job: that would end the other's lease.
-    let no_gateway = PaymentWorker {
-        gateway: gateway("http://127.0.0.1:1"),
+    let no_gateway = JobWorker {
+        job: Payments {
+            gateway: gateway("http://127.0.0.1:1"),
+            ..late_worker.job.clone()
+        },
         ..late_worker.clone()
     };
-    let leased = format!("payment_jobs WHERE lease_token = '{}'", current_job.token);
+    let leased = format!("jobs WHERE lease_token = '{}'", current_job.token);
     let last_attempt = LeasedJob {
         attempt: u32::MAX,
         ..lost_job.clone()
@@ -92,14 +98,14 @@ async fn worker_with_lost_lease_cannot_change_job() {
     assert_eq!(status(&app, &customer, &order).await, "paid");
     assert_eq!(app.database.count_rows(&leased).await, 1);
     current_worker.process(&current_job).await;
-    assert_eq!(app.database.count_rows("payment_jobs").await, 0);
+    assert_eq!(app.database.count_rows("jobs").await, 0);
     assert_eq!(app.ledger_of(&order), [Charge]);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_worker_releases_leased_job_not_started() {
-    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 100).await;
+    let app = TestApp::start_with(|settings| settings.payment_jobs.max_attempts = 100).await;
     let admin = app.create_admin().await;
     let product = app.create_product(&admin, 100, 1).await;
     let customer = app.register_customer().await;
@@ -121,7 +127,8 @@ async fn stopping_worker_releases_leased_job_not_started() {
 
     // The lease was for an hour: the other worker could not have had it before.
     app.wait_for_order_status(&customer, &order, "paid").await;
-    let released = stopping_worker.outcomes.with_label_values(&["released"]);
+    let attempts = &stopping_worker.metrics.job_attempts;
+    let released = attempts.with_label_values(&["payment", "released"]);
     assert_eq!(released.get(), 1);
     app.finish().await;
 }

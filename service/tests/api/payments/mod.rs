@@ -4,4 +4,4 @@ mod circuit_breaker;
 mod leases;
 mod retry_logging;
 mod settlement;
-mod workers;
+pub mod workers;

@@ -36,7 +36,7 @@ impl CapturedLog {
         let lines = written.split(|byte| *byte == b'\n');
         lines
             .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-            .filter(|line| line["target"] == "orderly::jobs::payment_attempt")
+            .filter(|line| line["target"] == "orderly::jobs::queue::attempt")
             .collect()
     }
 }
@@ -53,7 +53,7 @@ async fn logs_reason_of_retry_but_not_skipped_attempt() {
         ..BreakerConfig::default()
     };
     let metrics = Metrics::new().unwrap().breakers;
-    worker.gateway.breaker = Breaker::new("test", opens_after_first_failure, metrics);
+    worker.job.gateway.breaker = Breaker::new("test", opens_after_first_failure, metrics);
     worker.config.poll_interval = Duration::ZERO;
     let process_once = async || {
         let job = eventually("the job is due", async || worker.lease(1).await.pop()).await;
@@ -74,11 +74,11 @@ async fn logs_reason_of_retry_but_not_skipped_attempt() {
     let worker_lines = log.take_worker_lines();
     let mut warnings = worker_lines.iter().filter(|line| line["level"] == "WARN");
     let line = warnings.next().unwrap();
-    assert_eq!(line["message"], "a payment was put off");
-    assert_eq!(line["order_id"], id(&order));
+    assert_eq!(line["message"], "job rescheduled");
+    assert_eq!(line["unique_key"], id(&order));
     assert_eq!(
         (&line["kind"], &line["attempt"]),
-        (&json!("charge"), &json!(1))
+        (&json!("payment"), &json!(1))
     );
     assert!(line["reason"].as_str().unwrap().contains("503"), "{line}");
     assert!(line["retry_in_ms"].as_u64().unwrap() <= 100, "{line}");

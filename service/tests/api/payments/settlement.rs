@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection as _;
-use orderly::domain::ids::OrderId;
-use orderly::storage::dead_jobs::{self, DeadJob};
+use orderly::storage::dead_jobs::{self, DeadJob, DeadJobFilter};
 use sandbox_gateway::EntryKind::{Charge, Decline, Refund, Void};
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::fixtures::id;
 
-const DEAD_LETTERED: &str = "orderly_payment_jobs{state=\"dead_lettered\"}";
+const DEAD_LETTERED: &str = "orderly_jobs{kind=\"payment\",state=\"dead_lettered\"}";
 
 /// A shop with one product, of which there are 5 at 250.
 struct SettlementTest {
@@ -60,21 +59,21 @@ impl SettlementTest {
 
     /// Waits until the gateway was asked at least that often.
     async fn wait_for_attempts(&self, attempts: i64) {
-        let attempted = format!("payment_jobs WHERE attempts >= {attempts}");
+        let attempted = format!("jobs WHERE attempts >= {attempts}");
         self.app.database.wait_for_row_count(&attempted, 1).await;
     }
 
     /// What `orderly jobs list` shows.
     async fn dead_jobs(&self) -> Vec<DeadJob> {
         let mut conn = self.app.database.connect().await;
-        dead_jobs::list(&mut conn, 10).await.unwrap()
+        dead_jobs::list(&mut conn, None, 10).await.unwrap()
     }
 
-    /// What `orderly jobs requeue` does.
-    async fn requeue(&self, order: Option<&Value>) -> usize {
-        let order = order.map(|order| OrderId(id(order).parse().unwrap()));
+    /// Requeues all dead-lettered jobs, as `orderly jobs requeue --all`.
+    async fn requeue(&self) -> usize {
         let mut conn = self.app.database.connect().await;
-        dead_jobs::requeue(&mut conn, order).await.unwrap()
+        let all = DeadJobFilter::default();
+        dead_jobs::requeue(&mut conn, &all).await.unwrap()
     }
 }
 
@@ -101,9 +100,9 @@ async fn declined_payment_fails_order_and_restores_stock() {
     assert_eq!(test.stock().await, 5);
     // A no is a no: it is not asked again.
     assert_eq!(test.app.ledger_of(&order), [Decline]);
-    assert_eq!(test.app.database.count_rows("payment_jobs").await, 0);
+    assert_eq!(test.app.database.count_rows("jobs").await, 0);
     test.app
-        .wait_for_metric("orderly_payment_attempts_total{outcome=\"declined\"}", 1.0)
+        .wait_for_metric("orderly_job_attempts_total{kind=\"payment\",outcome=\"declined\"}", 1.0)
         .await;
     test.app.finish().await;
 }
@@ -150,16 +149,17 @@ async fn charges_once_when_response_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_lettered_payment_can_be_requeued() {
-    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 3).await;
+    let app = TestApp::start_with(|settings| settings.payment_jobs.max_attempts = 3).await;
     let test = SettlementTest::start(app).await;
     test.app.fail_gateway().await;
     let order = test.place_order().await;
     test.app.wait_for_metric(DEAD_LETTERED, 1.0).await;
     let dead = test.dead_jobs().await;
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].order_id.to_string(), id(&order));
-    assert_eq!((dead[0].kind.as_str(), dead[0].attempts), ("charge", 3));
-    assert_eq!(dead[0].amount_minor, 500);
+    assert_eq!(dead[0].unique_key.as_deref(), Some(id(&order)));
+    assert_eq!((dead[0].kind.as_str(), dead[0].attempts), ("payment", 3));
+    assert_eq!(dead[0].payload["operation"], "charge");
+    assert_eq!(dead[0].payload["amount_minor"], 500);
     let last_error = dead[0].last_error.clone().unwrap();
     assert!(last_error.contains("status 503"), "{last_error}");
     // Its goods are kept for it.
@@ -167,18 +167,16 @@ async fn dead_lettered_payment_can_be_requeued() {
     assert_eq!(order_now["status"], "pending");
     assert_eq!(test.stock().await, 3);
 
-    // Requeued too early, it is given up again; another one's id does nothing.
-    let unknown = json!({"id": uuid::Uuid::now_v7()});
-    assert_eq!(test.requeue(Some(&unknown)).await, 0);
-    assert_eq!(test.requeue(None).await, 1);
-    let dead_lettered_again = "payment_jobs WHERE dead_at IS NOT NULL";
+    // Requeued too early, it is dead-lettered again.
+    assert_eq!(test.requeue().await, 1);
+    let dead_lettered_again = "jobs WHERE dead_at IS NOT NULL";
     test.app
         .database
         .wait_for_row_count(dead_lettered_again, 1)
         .await;
 
     test.app.restore_gateway().await;
-    assert_eq!(test.requeue(Some(&order)).await, 1);
+    assert_eq!(test.requeue().await, 1);
     test.wait_for_status(&order, "paid").await;
     assert_eq!(test.app.ledger_of(&order), [Charge]);
     test.app.wait_for_metric(DEAD_LETTERED, 0.0).await;
@@ -189,8 +187,8 @@ async fn dead_lettered_payment_can_be_requeued() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outage_never_dead_letters_payment_by_attempts_alone() {
     let app = TestApp::start_with(|settings| {
-        settings.payments.max_attempts = 2;
-        settings.payments.min_retry_duration = Duration::from_hours(1);
+        settings.payment_jobs.max_attempts = 2;
+        settings.payment_jobs.min_retry_duration = Duration::from_hours(1);
     })
     .await;
     let test = SettlementTest::start(app).await;
@@ -205,7 +203,7 @@ async fn outage_never_dead_letters_payment_by_attempts_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_order_with_dead_lettered_payment_voids_it() {
-    let app = TestApp::start_with(|settings| settings.payments.max_attempts = 1).await;
+    let app = TestApp::start_with(|settings| settings.payment_jobs.max_attempts = 1).await;
     let test = SettlementTest::start(app).await;
     test.app.fail_gateway().await;
     let order = test.place_order().await;
@@ -214,13 +212,13 @@ async fn cancelling_order_with_dead_lettered_payment_voids_it() {
     test.cancel(&order).await;
     assert_eq!(test.stock().await, 5);
     // The refund finds the gateway down as well, and waits for a person in its turn.
-    let dead_refund = "payment_jobs WHERE kind = 'refund' AND dead_at IS NOT NULL";
+    let dead_refund = "jobs WHERE payload ->> 'operation' = 'refund' AND dead_at IS NOT NULL";
     test.app.database.wait_for_row_count(dead_refund, 1).await;
     test.app.restore_gateway().await;
-    assert_eq!(test.requeue(Some(&order)).await, 1);
+    assert_eq!(test.requeue().await, 1);
     test.app
         .database
-        .wait_for_row_count("payment_jobs", 0)
+        .wait_for_row_count("jobs", 0)
         .await;
     assert_eq!(test.app.ledger_of(&order), [Void]);
     test.app.finish().await;
@@ -241,7 +239,7 @@ async fn cancelling_order_refunds_charge_with_lost_response() {
     test.app.restore_gateway().await;
     test.app
         .database
-        .wait_for_row_count("payment_jobs", 0)
+        .wait_for_row_count("jobs", 0)
         .await;
     assert_eq!(test.app.ledger_of(&order), [Charge, Refund]);
     assert_eq!(test.stock().await, 5);
@@ -252,8 +250,8 @@ async fn cancelling_order_refunds_charge_with_lost_response() {
 async fn cancelling_before_charge_never_calls_gateway() {
     // One payment at a time, and the first can't be written down.
     let app = TestApp::start_with(|settings| {
-        settings.payments.concurrency = 1;
-        settings.payments.lease_duration = Duration::from_mins(5);
+        settings.payment_jobs.concurrency = 1;
+        settings.payment_jobs.lease_duration = Duration::from_mins(5);
     })
     .await;
     let test = SettlementTest::start(app).await;
@@ -262,7 +260,7 @@ async fn cancelling_before_charge_never_calls_gateway() {
     test.app.database.wait_for_lock_waiters(1).await;
     let order = test.place_order().await;
     test.cancel(&order).await;
-    let job = format!("payment_jobs WHERE order_id = '{}'", id(&order));
+    let job = format!("jobs WHERE unique_key = '{}'", id(&order));
     assert_eq!(test.app.database.count_rows(&job).await, 0);
 
     locked.release().await;
@@ -274,8 +272,8 @@ async fn cancelling_before_charge_never_calls_gateway() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_payment_that_cannot_be_recorded() {
     let app = TestApp::start_with(|settings| {
-        settings.payments.max_attempts = 2;
-        settings.payments.lease_duration = Duration::from_secs(1);
+        settings.payment_jobs.max_attempts = 2;
+        settings.payment_jobs.lease_duration = Duration::from_secs(1);
     })
     .await;
     let test = SettlementTest::start(app).await;
@@ -288,7 +286,7 @@ async fn dead_letters_payment_that_cannot_be_recorded() {
     test.app.wait_for_metric(DEAD_LETTERED, 1.0).await;
     let rename = "ALTER TABLE elsewhere RENAME TO payments";
     conn.batch_execute(rename).await.unwrap();
-    assert_eq!(test.requeue(Some(&order)).await, 1);
+    assert_eq!(test.requeue().await, 1);
     test.wait_for_status(&order, "paid").await;
     test.app.finish().await;
 }

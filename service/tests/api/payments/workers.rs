@@ -10,14 +10,16 @@ use orderly::domain::basket::{Basket, BasketLine, Quantity};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{ProductId, UserId};
 use orderly::domain::order::Order;
-use orderly::jobs::payments::PaymentWorker;
+use orderly::jobs::payment::Payments;
+use orderly::jobs::queue::JobWorker;
 use orderly::payments::{PaymentGateway, ResilientGateway};
 use orderly::resilience::backoff::Backoff;
 use orderly::resilience::breaker::Breaker;
 use orderly::resilience::retry::{Retry, RetryBudget};
-use orderly::storage::dead_jobs;
+use orderly::storage::dead_jobs::{self, DeadJobFilter};
 use orderly::storage::job_notifier;
-use orderly::storage::payment_jobs::LeasedJob;
+use orderly::storage::jobs::LeasedJob;
+use orderly::storage::order_jobs::PaymentJob;
 use orderly::telemetry::metrics::Metrics;
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
 use sandbox_gateway::EntryKind::{Charge, Refund};
@@ -29,7 +31,7 @@ use crate::support::fixtures::id;
 
 /// Twice as long as anything here waits for.
 pub fn poll_rarely(settings: &mut Settings) {
-    settings.payments.poll_interval = Duration::from_mins(1);
+    settings.payment_jobs.poll_interval = Duration::from_mins(1);
 }
 
 /// Places an order as a process that died after the commit, without a job notification.
@@ -55,15 +57,24 @@ pub async fn place_order_without_notification(app: &TestApp) -> (String, Value) 
 }
 
 /// A worker for the test to drive; its leases last for `lease`.
-pub fn worker(app: &TestApp, lease: Duration) -> PaymentWorker {
-    let mut config = test_settings(&app.database, &app.gateway).payments;
+pub fn worker(app: &TestApp, lease: Duration) -> JobWorker<Payments> {
+    let mut config = test_settings(&app.database, &app.gateway).payment_jobs;
     config.lease_duration = lease;
-    PaymentWorker {
-        services: app.app.services.clone(),
-        gateway: gateway(&app.gateway.url()),
+    let services = app.app.services.clone();
+    JobWorker {
+        database: services.database.clone(),
+        job: Payments {
+            services,
+            gateway: gateway(&app.gateway.url()),
+        },
         config,
-        outcomes: Metrics::new().unwrap().jobs.payment_attempts,
+        metrics: Metrics::new().unwrap().jobs,
     }
+}
+
+/// The work that a leased payment job describes.
+pub fn payment(job: &LeasedJob) -> PaymentJob {
+    serde_json::from_value(job.payload.clone()).unwrap()
 }
 
 pub fn gateway(url: &str) -> ResilientGateway {
@@ -93,7 +104,7 @@ pub fn gateway(url: &str) -> ResilientGateway {
 }
 
 /// Leases the only job there is.
-pub async fn lease(worker: &PaymentWorker) -> LeasedJob {
+pub async fn lease(worker: &JobWorker<Payments>) -> LeasedJob {
     let mut leased = worker.lease(10).await;
     assert_eq!(leased.len(), 1);
     leased.remove(0)
@@ -123,12 +134,19 @@ async fn refunds_requeued_charge_cancelled_before_next_attempt() {
     let job = lease(&failing_worker).await;
     failing_worker.process(&job).await;
     assert_eq!(app.ledger_of(&order), [Charge]);
-    let dead = "payment_jobs WHERE dead_at IS NOT NULL";
+    let dead = "jobs WHERE dead_at IS NOT NULL";
     assert_eq!(app.database.count_rows(dead).await, 1);
 
     app.restore_gateway().await;
     let mut conn = app.database.connect().await;
-    let requeued = dead_jobs::requeue(&mut conn, Some(job.order_id)).await;
+    let filter = |id| DeadJobFilter {
+        id: Some(id),
+        kind: None,
+    };
+    let other_id = uuid::Uuid::now_v7();
+    let requeued = dead_jobs::requeue(&mut conn, &filter(other_id)).await;
+    assert_eq!(requeued.unwrap(), 0);
+    let requeued = dead_jobs::requeue(&mut conn, &filter(job.id)).await;
     assert_eq!(requeued.unwrap(), 1);
     let cancelled = app.transition_order(&customer, &order, "cancel").await;
     cancelled.expect(200);
@@ -206,14 +224,14 @@ async fn dead_letters_permanent_error_immediately() {
     eventually("the payment is dead-lettered", async || {
         app.app.services.job_notifier.notify();
         (app.database
-            .count_rows("payment_jobs WHERE dead_at IS NOT NULL")
+            .count_rows("jobs WHERE dead_at IS NOT NULL")
             .await
             == 1)
             .then_some(())
     })
     .await;
     let mut conn = app.database.connect().await;
-    let dead = dead_jobs::list(&mut conn, 10).await.unwrap();
+    let dead = dead_jobs::list(&mut conn, None, 10).await.unwrap();
     assert_eq!(dead[0].attempts, 1);
     assert!(dead[0].last_error.as_deref().unwrap().contains("422"));
     app.finish().await;

@@ -28,8 +28,8 @@ pub async fn check(conn: &mut AsyncPgConnection, gateway: &Gateway, results: &Lo
             "SELECT count(*) AS value FROM orders WHERE status = 'pending'",
         ),
         (
-            "every payment job is done",
-            "SELECT count(*) AS value FROM payment_jobs",
+            "every job is done",
+            "SELECT count(*) AS value FROM jobs",
         ),
         (
             "every event is published",

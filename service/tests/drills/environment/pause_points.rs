@@ -29,7 +29,7 @@ const TRIGGERS: &str = "\
     FOR EACH ROW EXECUTE FUNCTION wait_at_pause_point('1'); \
     CREATE CONSTRAINT TRIGGER committing AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED \
     FOR EACH ROW EXECUTE FUNCTION wait_at_pause_point('2'); \
-    CREATE TRIGGER settling BEFORE DELETE ON payment_jobs \
+    CREATE TRIGGER settling BEFORE DELETE ON jobs \
     FOR EACH ROW EXECUTE FUNCTION wait_at_pause_point('3')";
 
 /// Installs the triggers; call it before the load starts.
