@@ -52,9 +52,12 @@ lines AS (INSERT INTO order_lines
 event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context)
   SELECT (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid,
     id, :kind::text, :event::text, created_at, :trace::text FROM placed),
-job AS (INSERT INTO payment_jobs
-  (order_id, kind, amount_minor, currency, run_at, created_at, trace_context)
-  SELECT id, 'charge', total_minor, currency, now(), created_at, :trace::text FROM placed)
+job AS (INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) VALUES
+  ('payment', (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid::text,
+    :charge::jsonb, now(), now(), :trace::text),
+  ('order_expiry', (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid::text,
+    :expiry::jsonb, now() + :payment_window_ms::int8 * interval '1 millisecond',
+    now() + :payment_window_ms::int8 * interval '1 millisecond', :trace::text))
 UPDATE idempotency_keys SET resource_id = placed.id, response_body = :response_body::text
   FROM placed WHERE idempotency_keys.user_id = placed.user_id
   AND idempotency_keys.key =

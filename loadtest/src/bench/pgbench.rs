@@ -73,6 +73,15 @@ impl Pgbench {
             ("quantities", "{1}"),
             ("wait", "2000ms"),
             (
+                "charge",
+                r#"{"operation": "charge", "order_id": "01920000-0000-7000-8000-000000000000", "amount_minor": 1250, "currency": "EUR"}"#,
+            ),
+            (
+                "expiry",
+                r#"{"order_id": "01920000-0000-7000-8000-000000000000"}"#,
+            ),
+            ("payment_window_ms", "86400000"),
+            (
                 "trace",
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
             ),

@@ -134,7 +134,10 @@ pub(super) fn required_constraints(settings: &Settings) -> [TimeoutConstraint; 1
                 "order_expiry_jobs.backoff_base",
                 order_expiry_jobs.backoff_base,
             ),
-            ("order_expiry_jobs.backoff_cap", order_expiry_jobs.backoff_cap),
+            (
+                "order_expiry_jobs.backoff_cap",
+                order_expiry_jobs.backoff_cap,
+            ),
         ),
         at_most(
             ("retry.backoff_base", retry.backoff_base),

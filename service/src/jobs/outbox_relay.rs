@@ -48,7 +48,10 @@ impl OutboxRelay {
     pub async fn run(self, mut notifications: watch::Receiver<()>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            match self.run_session(&mut notifications, &stop, &mut failures).await {
+            match self
+                .run_session(&mut notifications, &stop, &mut failures)
+                .await
+            {
                 Ok(()) => return,
                 Err(error) => {
                     failures += 1;

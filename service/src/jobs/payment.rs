@@ -35,7 +35,10 @@ impl Job for Payments {
     async fn run(&self, payment: &PaymentJob, job: &LeasedJob) -> Result<&'static str, JobError> {
         match payment.operation {
             PaymentOperation::Charge => {
-                let outcome = self.gateway.charge(payment.order_id, payment.amount).await?;
+                let outcome = self
+                    .gateway
+                    .charge(payment.order_id, payment.amount)
+                    .await?;
                 settle_charge(&self.services, job, payment, &outcome).await?;
                 Ok(outcome.as_str())
             }

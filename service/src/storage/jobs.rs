@@ -170,10 +170,7 @@ statement! {
 ///
 /// # Errors
 /// Returns a [`StorageError`] if the statement fails; nothing was deleted.
-pub async fn complete(
-    conn: &mut AsyncPgConnection,
-    job: &LeasedJob,
-) -> Result<(), StorageError> {
+pub async fn complete(conn: &mut AsyncPgConnection, job: &LeasedJob) -> Result<(), StorageError> {
     let (id, token) = (job.id, job.token);
     CompleteJob { id, token }.execute(conn).await?;
     Ok(())
@@ -271,14 +268,16 @@ statement! {
 /// Returns the depth of the queue for each kind that has jobs.
 pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<Vec<QueueDepth>, StorageError> {
     let rows: Vec<DepthRow> = CountJobs {}.load(conn).await?;
-    let depths = rows.into_iter().map(
-        |(kind, scheduled, waiting, dead_lettered, oldest_due_at)| QueueDepth {
-            kind,
-            scheduled,
-            waiting,
-            dead_lettered,
-            oldest_due_at,
-        },
-    );
+    let depths =
+        rows.into_iter()
+            .map(
+                |(kind, scheduled, waiting, dead_lettered, oldest_due_at)| QueueDepth {
+                    kind,
+                    scheduled,
+                    waiting,
+                    dead_lettered,
+                    oldest_due_at,
+                },
+            );
     Ok(depths.collect())
 }

@@ -59,10 +59,7 @@ mod tests {
                 "SELECT stock FROM products WHERE id = ANY ($1) FOR NO KEY UPDATE",
                 "SELECT products",
             ),
-            (
-                r#"DELETE  FROM "jobs" WHERE true"#,
-                "DELETE jobs",
-            ),
+            (r#"DELETE  FROM "jobs" WHERE true"#, "DELETE jobs"),
             (
                 "INSERT INTO users (name) VALUES ($1) ON CONFLICT DO UPDATE SET name = $1",
                 "INSERT users",

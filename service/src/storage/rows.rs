@@ -194,14 +194,15 @@ impl OrderRow {
             })
             .collect::<Result<_, StorageError>>()?;
         let status = OrderStatus::parse(&self.status)?;
-        let failure_reason = match self.failure_reason {
-            Some(name) => Some(FailureReason::parse(&name).ok_or_else(|| {
-                StorageError::UnreadableRow("unknown failure reason".to_owned())
-            })?),
-            // Written by a version without reasons, which failed a payment only when it was declined.
-            None if status == OrderStatus::PaymentFailed => Some(FailureReason::Declined),
-            None => None,
-        };
+        let failure_reason =
+            match self.failure_reason {
+                Some(name) => Some(FailureReason::parse(&name).ok_or_else(|| {
+                    StorageError::UnreadableRow("unknown failure reason".to_owned())
+                })?),
+                // Written by a version without reasons, which failed a payment only when it was declined.
+                None if status == OrderStatus::PaymentFailed => Some(FailureReason::Declined),
+                None => None,
+            };
         Ok(Order {
             id: OrderId(self.id),
             user_id: UserId(self.user_id),

@@ -62,7 +62,8 @@ fn shutdown_phases_must_fit_into_grace_period() {
 
 #[test]
 fn accepts_equal_backoff_base_and_cap() {
-    let dir = config_dir("constant-backoff").variable("ORDERLY__PAYMENT_JOBS__BACKOFF_CAP", "500ms");
+    let dir =
+        config_dir("constant-backoff").variable("ORDERLY__PAYMENT_JOBS__BACKOFF_CAP", "500ms");
     assert_eq!(
         dir.load().settings.payment_jobs.backoff_cap,
         Duration::from_millis(500)
@@ -164,4 +165,33 @@ fn warns_at_startup_of_suboptimal_settings() {
     let log =
         String::from_utf8(started.stdout).unwrap() + &String::from_utf8(started.stderr).unwrap();
     assert!(log.contains("shutdown.drain_timeout = 1s"), "{log}");
+}
+
+#[test]
+fn payment_window_and_expiry_jobs_are_validated() {
+    for (number, (window, is_valid)) in [
+        ("59s", false),
+        ("1m", true),
+        ("30days", true),
+        ("31days", false),
+        ("10", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dir = config_dir(&format!("payment-window-{number}"))
+            .variable("ORDERLY__ORDERS__PAYMENT_WINDOW", window);
+        if is_valid {
+            assert!(dir.load().settings.orders.payment_window >= Duration::from_mins(1));
+        } else {
+            let message = dir.error_message();
+            assert!(message.contains("PAYMENT_WINDOW"), "{window}: {message}");
+        }
+    }
+    let message = config_dir("expiry-backoff")
+        .variable("ORDERLY__ORDER_EXPIRY_JOBS__BACKOFF_CAP", "100ms")
+        .error_message();
+    let fix =
+        "order_expiry_jobs.backoff_base must not be longer than order_expiry_jobs.backoff_cap";
+    assert!(message.contains(fix), "{message}");
 }

@@ -1,7 +1,9 @@
 //! `orderly jobs`: dead-lettered jobs, and how an operator requeues or deletes them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::app::send;
 use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
 use crate::support::service_process::{ServiceProcess, seeded_database};
@@ -30,7 +32,10 @@ async fn lists_and_requeues_dead_lettered_payment() {
     let order = service.place_order(&token, &product).await;
     let id = order["id"].as_str().unwrap();
     let line = service.process.wait_for_log("job dead-lettered").await;
-    assert_eq!((&line["kind"], &line["unique_key"]), (&json!("payment"), &json!(id)));
+    assert_eq!(
+        (&line["kind"], &line["unique_key"]),
+        (&json!("payment"), &json!(id))
+    );
 
     let listed = list(&orderly).await;
     assert_eq!(listed.len(), 1);
@@ -53,6 +58,61 @@ async fn lists_and_requeues_dead_lettered_payment() {
     assert!(message.contains("is not dead-lettered"), "{message}");
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
     assert_eq!(none, "0 requeued");
+    service.stop("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_dead_lettered_payment_and_order_stays_consistent() {
+    let database = seeded_database().await;
+    let gateway = start_gateway().await;
+    let gateway_url = gateway.url();
+    let orderly = OrderlyCommand::with_database(&database)
+        .set("ORDERLY__PAYMENTS__GATEWAY_URL", &gateway_url)
+        .set("ORDERLY__PAYMENT_JOBS__MAX_ATTEMPTS", "1")
+        .set("ORDERLY__PAYMENT_JOBS__MIN_RETRY_DURATION", "0s");
+    let service = ServiceProcess::start(&orderly).await;
+    let faults = format!("{gateway_url}/faults");
+    let lost_response = json!({"charge_then_reset_rate": 1.0});
+    let put = service.client.put(&faults).json(&lost_response);
+    assert!(put.send().await.unwrap().status().is_success());
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let order = service.place_order(&token, &product).await;
+    service.process.wait_for_log("job dead-lettered").await;
+    let cleared = service.client.delete(&faults).send().await.unwrap();
+    assert!(cleared.status().is_success());
+
+    let listed = list(&orderly).await;
+    let job_id = listed[0]["id"].as_str().unwrap();
+    let none = orderly
+        .succeed(&["jobs", "list", "--kind", "order_expiry"])
+        .await;
+    assert_eq!(none, "no job is dead-lettered");
+    for (arguments, expected) in [
+        (
+            &["jobs", "delete", "--all", "--kind", "order_expiry"][..],
+            "0 deleted",
+        ),
+        (&["jobs", "delete", job_id], "1 deleted"),
+        (&["jobs", "delete", "--all"], "0 deleted"),
+    ] {
+        assert_eq!(orderly.succeed(arguments).await, expected);
+    }
+    let message = orderly.fail(1, &["jobs", "delete", job_id]).await;
+    assert!(message.contains("is not dead-lettered"), "{message}");
+    orderly.fail(2, &["jobs", "delete"]).await;
+    orderly.fail(2, &["jobs", "delete", job_id, "--all"]).await;
+    orderly
+        .fail(2, &["jobs", "requeue", job_id, "--kind", "payment"])
+        .await;
+
+    // The money that the deleted charge took goes back with the cancellation.
+    let message = orderly.fail(1, &["check-invariants"]).await;
+    assert!(message.contains("1 invariant is violated"), "{message}");
+    let path = format!("/v1/orders/{}/cancel", order["id"].as_str().unwrap());
+    let cancel = service.request(Method::POST, &path);
+    send(cancel, &token).await.expect(200);
+    orderly.succeed(&["check-invariants", "--ledger"]).await;
     service.stop("TERM").await;
 }
 

@@ -136,6 +136,7 @@ fn migrations_hash() -> u64 {
     let mut files: Vec<_> = std::fs::read_dir(root)
         .unwrap()
         .map(|entry| entry.unwrap().path().join("up.sql"))
+        .filter(|file| file.exists())
         .collect();
     files.sort();
     let mut hasher = DefaultHasher::new();

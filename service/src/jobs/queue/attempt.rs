@@ -22,7 +22,13 @@ impl<J: Job> JobWorker<J> {
         let outcome = match result {
             Ok(outcome) => {
                 let (unique_key, attempt) = (job.unique_key.as_deref(), job.attempt);
-                tracing::info!(kind = J::KIND, unique_key, attempt, outcome, "job completed");
+                tracing::info!(
+                    kind = J::KIND,
+                    unique_key,
+                    attempt,
+                    outcome,
+                    "job completed"
+                );
                 Ok(outcome)
             }
             Err(JobError::NotAttempted) => self.release(job, self.config.poll_interval).await,

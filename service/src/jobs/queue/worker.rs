@@ -36,11 +36,7 @@ pub struct JobWorker<J> {
 
 impl<J: Job> JobWorker<J> {
     /// Works on up to `concurrency` jobs at a time until `stop`, then finishes those.
-    pub async fn run(
-        self,
-        mut notifications: watch::Receiver<()>,
-        stop: CancellationToken,
-    ) {
+    pub async fn run(self, mut notifications: watch::Receiver<()>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut may_be_more = true;
         while !stop.is_cancelled() {
@@ -113,7 +109,11 @@ impl<J: Job> JobWorker<J> {
         let span = job_span::<J>(job);
         if work.instrument(span.clone()).await.is_err() {
             let _entered = span.enter();
-            tracing::warn!(kind = J::KIND, unique_key = job.unique_key, "job outlasted its lease");
+            tracing::warn!(
+                kind = J::KIND,
+                unique_key = job.unique_key,
+                "job outlasted its lease"
+            );
         }
     }
 }

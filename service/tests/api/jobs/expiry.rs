@@ -34,12 +34,17 @@ impl ExpiryTest {
 
     async fn place_order(&self) -> Value {
         let lines = [(&self.product, 2)];
-        self.app.place_order(&self.customer, &lines).await.expect(201)
+        self.app
+            .place_order(&self.customer, &lines)
+            .await
+            .expect(201)
     }
 
     async fn wait_until_expired(&self, order: &Value) {
         let (app, failed) = (&self.app, "payment_failed");
-        let order = app.wait_for_order_status(&self.customer, order, failed).await;
+        let order = app
+            .wait_for_order_status(&self.customer, order, failed)
+            .await;
         assert_eq!(order["failure_reason"], "expired");
     }
 }
@@ -94,7 +99,9 @@ async fn declined_and_cancelled_orders_keep_no_expiry() {
 
     test.app.fail_gateway().await;
     let cancelled = test.place_order().await;
-    let cancel = test.app.transition_order(&test.customer, &cancelled, "cancel");
+    let cancel = test
+        .app
+        .transition_order(&test.customer, &cancelled, "cancel");
     assert_eq!(cancel.await.expect(200)["failure_reason"], Value::Null);
     let expiry = "jobs WHERE kind = 'order_expiry'";
     assert_eq!(test.app.database.count_rows(expiry).await, 0);
@@ -158,7 +165,8 @@ async fn expiry_before_charge_never_calls_gateway() {
 
     locked.release().await;
     let (app, paid) = (&test.app, "paid");
-    app.wait_for_order_status(&test.customer, &first, paid).await;
+    app.wait_for_order_status(&test.customer, &first, paid)
+        .await;
     assert!(test.app.ledger_of(&order).is_empty());
     test.app.finish().await;
 }
@@ -198,7 +206,9 @@ async fn paid_order_never_expires() {
     let test = ExpiryTest::start_with(|_| {}).await;
     let order = test.place_order().await;
     let (app, paid) = (&test.app, "paid");
-    let before = app.wait_for_order_status(&test.customer, &order, paid).await;
+    let before = app
+        .wait_for_order_status(&test.customer, &order, paid)
+        .await;
     let expiry = NewJob {
         kind: "order_expiry",
         unique_key: Some(id(&order)),

@@ -160,7 +160,10 @@ async fn dead_letters_permanent_failure_and_unreadable_payload() {
     test.process(&json!({"not": "a text"})).await;
     let rows = test.rows().await;
     assert_eq!(rows[0], "1 dead never");
-    assert!(rows[1].starts_with("1 dead unreadable payload: "), "{rows:?}");
+    assert!(
+        rows[1].starts_with("1 dead unreadable payload: "),
+        "{rows:?}"
+    );
     test.app.finish().await;
 }
 
@@ -173,22 +176,30 @@ async fn delayed_job_is_not_leased_before_it_is_due() {
     let due = "jobs WHERE due_at = run_at AND due_at BETWEEN now() + interval '59 min' \
                AND now() + interval '1 hour'";
     assert_eq!(test.app.database.count_rows(due).await, 1);
-    test.app.wait_for_metric("orderly_jobs{kind=\"note\",state=\"scheduled\"}", 1.0).await;
-    let age = test.app.metric("orderly_job_oldest_age_seconds{kind=\"note\"} ");
+    test.app
+        .wait_for_metric("orderly_jobs{kind=\"note\",state=\"scheduled\"}", 1.0)
+        .await;
+    let age = test
+        .app
+        .metric("orderly_job_oldest_age_seconds{kind=\"note\"} ");
     assert_eq!(age.await, Some(0.0));
 
     // A kind that is gone from the table is 0, not its last value.
     test.conn.batch_execute("DELETE FROM jobs").await.unwrap();
-    test.app.wait_for_metric("orderly_jobs{kind=\"note\",state=\"scheduled\"}", 0.0).await;
+    test.app
+        .wait_for_metric("orderly_jobs{kind=\"note\",state=\"scheduled\"}", 0.0)
+        .await;
     test.app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_with_same_key_replaces_one_in_progress() {
     let mut test = QueueTest::start().await;
-    test.enqueue(&json!("first"), Some("key"), Duration::ZERO).await;
+    test.enqueue(&json!("first"), Some("key"), Duration::ZERO)
+        .await;
     let first = test.worker.lease(10).await.remove(0);
-    test.enqueue(&json!("second"), Some("key"), Duration::ZERO).await;
+    test.enqueue(&json!("second"), Some("key"), Duration::ZERO)
+        .await;
     assert_eq!(test.rows().await, ["0 alive"]);
 
     // The worker of the first one lost its lease: it cannot complete the second.
@@ -203,7 +214,8 @@ async fn job_with_same_key_replaces_one_in_progress() {
 #[tokio::test(flavor = "multi_thread")]
 async fn panic_affects_only_its_own_job() {
     let mut test = QueueTest::start().await;
-    test.enqueue(&json!("panic"), Some("panic"), Duration::ZERO).await;
+    test.enqueue(&json!("panic"), Some("panic"), Duration::ZERO)
+        .await;
     test.enqueue(&json!("hello"), None, Duration::ZERO).await;
     let (notifications, receiver) = tokio::sync::watch::channel(());
     let stop = CancellationToken::new();
@@ -215,7 +227,10 @@ async fn panic_affects_only_its_own_job() {
     stop.cancel();
     running.await.unwrap();
     drop(notifications);
-    assert_eq!((test.noted(), test.attempts("panicked")), (vec!["hello".to_owned()], 1));
+    assert_eq!(
+        (test.noted(), test.attempts("panicked")),
+        (vec!["hello".to_owned()], 1)
+    );
     // Its lease expires, and the job is due again.
     assert_eq!(test.rows().await, ["1 alive"]);
     test.app.finish().await;
@@ -225,7 +240,9 @@ async fn panic_affects_only_its_own_job() {
 async fn operator_requeues_and_deletes_dead_jobs_of_one_kind() {
     let mut test = QueueTest::start().await;
     test.process(&json!("permanent")).await;
-    let dead = dead_jobs::list(&mut test.conn, Some("note"), 10).await.unwrap();
+    let dead = dead_jobs::list(&mut test.conn, Some("note"), 10)
+        .await
+        .unwrap();
     assert_eq!((dead.len(), &dead[0].payload), (1, &json!("permanent")));
     let other = dead_jobs::list(&mut test.conn, Some("payment"), 10).await;
     assert!(other.unwrap().is_empty());

@@ -164,7 +164,9 @@ async fn expiry_races_with_payment_consistently() {
     })
     .await;
     app.set_faults(&json!({"latency_ms": 20})).await;
-    let product = app.create_product(&app.create_admin().await, 250, 1000).await;
+    let product = app
+        .create_product(&app.create_admin().await, 250, 1000)
+        .await;
     let customer = app.register_customer().await;
     // The time to pay ends sooner or later than a charge takes, from order to order.
     let race = async |n: u64| {

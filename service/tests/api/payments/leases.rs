@@ -23,7 +23,9 @@ async fn takes_over_expired_lease_and_charges_once() {
     let (customer, order) = place_order_without_notification(&app).await;
     let dying_worker = worker(&app, Duration::from_millis(500));
     let job = lease(&dying_worker).await;
-    let PaymentJob { order_id, amount, .. } = payment(&job);
+    let PaymentJob {
+        order_id, amount, ..
+    } = payment(&job);
     let gateway = &dying_worker.job.gateway;
     gateway.charge(order_id, amount).await.unwrap();
     drop((dying_worker, job));

@@ -102,7 +102,10 @@ async fn declined_payment_fails_order_and_restores_stock() {
     assert_eq!(test.app.ledger_of(&order), [Decline]);
     assert_eq!(test.app.database.count_rows("jobs").await, 0);
     test.app
-        .wait_for_metric("orderly_job_attempts_total{kind=\"payment\",outcome=\"declined\"}", 1.0)
+        .wait_for_metric(
+            "orderly_job_attempts_total{kind=\"payment\",outcome=\"declined\"}",
+            1.0,
+        )
         .await;
     test.app.finish().await;
 }
@@ -216,10 +219,7 @@ async fn cancelling_order_with_dead_lettered_payment_voids_it() {
     test.app.database.wait_for_row_count(dead_refund, 1).await;
     test.app.restore_gateway().await;
     assert_eq!(test.requeue().await, 1);
-    test.app
-        .database
-        .wait_for_row_count("jobs", 0)
-        .await;
+    test.app.database.wait_for_row_count("jobs", 0).await;
     assert_eq!(test.app.ledger_of(&order), [Void]);
     test.app.finish().await;
 }
@@ -237,10 +237,7 @@ async fn cancelling_order_refunds_charge_with_lost_response() {
     .await;
     test.cancel(&order).await;
     test.app.restore_gateway().await;
-    test.app
-        .database
-        .wait_for_row_count("jobs", 0)
-        .await;
+    test.app.database.wait_for_row_count("jobs", 0).await;
     assert_eq!(test.app.ledger_of(&order), [Charge, Refund]);
     assert_eq!(test.stock().await, 5);
     test.app.finish().await;

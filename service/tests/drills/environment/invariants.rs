@@ -27,10 +27,7 @@ pub async fn check(conn: &mut AsyncPgConnection, gateway: &Gateway, results: &Lo
             "every order is paid or refused",
             "SELECT count(*) AS value FROM orders WHERE status = 'pending'",
         ),
-        (
-            "every job is done",
-            "SELECT count(*) AS value FROM jobs",
-        ),
+        ("every job is done", "SELECT count(*) AS value FROM jobs"),
         (
             "every event is published",
             "SELECT count(*) AS value FROM outbox",
