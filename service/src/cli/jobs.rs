@@ -37,9 +37,9 @@ enum JobsCommand {
     Requeue(Selection),
     /// Delete dead-lettered jobs: their work is never done
     ///
-    /// An order without its payment job stays pending until it is cancelled or expires, and is refunded then. An order
-    /// without its order_expiry job never expires. A refund that is deleted is never made: give the money back with the
-    /// gateway's own tools. `orderly check-invariants` reports such orders.
+    /// An order whose charge is deleted stays pending until it is cancelled or expires, and is refunded then. An order
+    /// whose order_expiry is deleted never expires. `orderly check-invariants` reports both. A refund that is deleted is
+    /// never made: give the money back with the gateway's own tools.
     Delete(Selection),
 }
 
@@ -52,7 +52,7 @@ struct Selection {
     #[arg(long, conflicts_with = "id")]
     all: bool,
     /// With --all, only jobs of this kind
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with = "id")]
     kind: Option<String>,
 }
 

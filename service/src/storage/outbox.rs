@@ -4,6 +4,9 @@
 //! then rolled back; one that is published after it may be lost in a crash. So
 //! the event is a row, committed with the change it tells of, and
 //! `jobs/outbox_relay.rs` publishes it afterwards, at least once.
+//!
+//! To partition the outbox by shard, add `shard = $1` as the first filter of [`list_oldest`], the column in
+//! front of the primary key, and the shard to the key of the relay lock: one relay for each shard.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, min};

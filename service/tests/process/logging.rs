@@ -88,7 +88,7 @@ async fn request_and_job_log_lines_have_trace_ids() {
     let order = service.place_order(&token, &product).await;
     service.wait_for_order_status(&token, &order, "paid").await;
     let log = service.stop("TERM").await;
-    for message in ["request", "payment"] {
+    for message in ["request", "job completed"] {
         let mut lines = log.iter().filter(|line| line["message"] == message);
         let line = lines.next().unwrap();
         for (id, digits) in [("trace_id", 32), ("span_id", 16)] {

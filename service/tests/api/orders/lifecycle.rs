@@ -29,6 +29,7 @@ async fn placing_order_reserves_stock_and_fixes_prices() {
     }, @r#"
     {
       "created_at": "[time]",
+      "failure_reason": null,
       "id": "[order]",
       "lines": [
         {
