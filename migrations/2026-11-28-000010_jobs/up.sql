@@ -22,7 +22,7 @@
 --
 -- The lock on payment_jobs waits for the transactions that use it, and later statements wait behind
 -- it: after 5 s it fails instead, nothing has changed, and it can be run again. Then the rows are
--- copied, about 100,000 a second. The release after this one drops the view (README.md).
+-- copied, about 25,000 a second. The release after this one drops the view (README.md).
 SET LOCAL lock_timeout = '5s';
 
 CREATE TABLE jobs (
