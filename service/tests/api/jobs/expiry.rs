@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use orderly::config::Settings;
-use sandbox_gateway::EntryKind::{Charge, Void};
 use orderly::storage::dead_jobs::{self, DeadJobFilter};
 use orderly::storage::jobs::{self, NewJob};
+use sandbox_gateway::EntryKind::{Charge, Void};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
