@@ -23,6 +23,10 @@ impl Job for OrderExpiry {
         job: &LeasedJob,
     ) -> Result<&'static str, JobError> {
         let has_expired = expire_order(&self.0, job, expiry.order_id).await?;
-        Ok(if has_expired { "expired" } else { "not_pending" })
+        Ok(if has_expired {
+            "expired"
+        } else {
+            "not_pending"
+        })
     }
 }

@@ -101,7 +101,7 @@ async fn sends_trace_to_gateway_in_both_formats() {
 
     let payment_line = log
         .iter()
-        .find(|line| line["message"] == "payment")
+        .find(|line| line["message"] == "job completed")
         .unwrap();
     let trace_id = payment_line["trace_id"].as_str().unwrap();
     let span_id = payment_line["span_id"].as_str().unwrap();
