@@ -12,9 +12,7 @@ use orderly::config::OrdersConfig;
 use orderly::domain::basket::{Basket, BasketLine, Quantity};
 use orderly::domain::idempotency::IdempotencyKey;
 use orderly::domain::ids::{OrderId, ProductId, UserId};
-use orderly::storage::schema::{
-    idempotency_keys, order_lines, orders, outbox, payment_jobs, products,
-};
+use orderly::storage::schema::{idempotency_keys, jobs, order_lines, orders, outbox, products};
 use orderly::usecases::place_order::{PlaceOrder, place_order_on};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -134,17 +132,29 @@ async fn place_order_plainly(conn: &mut AsyncPgConnection) -> QueryResult<Uuid> 
             .execute(conn)
             .await?;
 
-        diesel::insert_into(payment_jobs::table)
-            .values((
-                payment_jobs::order_id.eq(order_id),
-                payment_jobs::kind.eq("charge"),
-                payment_jobs::amount_minor.eq(total),
-                payment_jobs::currency.eq("EUR"),
-                payment_jobs::run_at.eq(now),
-                payment_jobs::created_at.eq(now),
-            ))
-            .execute(conn)
-            .await?;
+        let charge = json!({
+            "operation": "charge",
+            "order_id": order_id,
+            "amount_minor": total,
+            "currency": "EUR",
+        });
+        let expiry = json!({"order_id": order_id});
+        let payment_window = Duration::hours(24);
+        for (kind, payload, due_at) in [
+            ("payment", charge, now),
+            ("order_expiry", expiry, now + payment_window),
+        ] {
+            diesel::insert_into(jobs::table)
+                .values((
+                    jobs::kind.eq(kind),
+                    jobs::unique_key.eq(order_id.to_string()),
+                    jobs::payload.eq(payload),
+                    jobs::run_at.eq(due_at),
+                    jobs::due_at.eq(due_at),
+                ))
+                .execute(conn)
+                .await?;
+        }
 
         // The response, for a request that is sent again with the same key.
         diesel::update(idempotency_keys::table.find((USER, KEY)))
@@ -181,6 +191,7 @@ fn event_data(order_id: Uuid, prices: &BTreeMap<Uuid, i64>, total: i64) -> Value
         "order_id": order_id,
         "user_id": USER,
         "status": "pending",
+        "failure_reason": null,
         "lines": lines,
         "total_minor": total,
         "currency": "EUR",
