@@ -95,8 +95,8 @@ check_invariants() { # DATABASE
 stock + sold = received|SELECT FROM products p WHERE p.stock_received <> p.stock + (SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.product_id = p.id AND o.status IN ('pending', 'paid', 'shipped'))
 an order's total is the sum of its lines|SELECT FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id GROUP BY o.id HAVING o.total_minor IS DISTINCT FROM sum(l.line_total_minor)
 paid orders, and no others, have a payment of their total|SELECT FROM orders o LEFT JOIN payments p ON p.order_id = o.id WHERE (o.status IN ('paid', 'shipped')) <> (p.order_id IS NOT NULL) OR p.amount_minor <> o.total_minor
-pending orders, and no others, have a charge to come|SELECT FROM orders o LEFT JOIN jobs j ON j.kind = 'payment' AND j.unique_key = o.id::text AND j.payload ->> 'operation' = 'charge' WHERE (o.status = 'pending') <> (j.id IS NOT NULL)
-pending orders, and no others, have an expiry to come|SELECT FROM orders o LEFT JOIN jobs j ON j.kind = 'order_expiry' AND j.unique_key = o.id::text WHERE (o.status = 'pending') <> (j.id IS NOT NULL)
+pending orders, and no others, have a charge to come|SELECT FROM orders o LEFT JOIN jobs j ON j.kind = 'payment' AND j.key = o.id::text AND j.payload ->> 'operation' = 'charge' WHERE (o.status = 'pending') <> (j.key IS NOT NULL)
+pending orders, and no others, have an expiry to come|SELECT FROM orders o LEFT JOIN jobs j ON j.kind = 'order_expiry' AND j.key = o.id::text WHERE (o.status = 'pending') <> (j.key IS NOT NULL)
 an idempotency key has its response and its order|SELECT FROM idempotency_keys k LEFT JOIN orders o ON o.id = k.resource_id WHERE k.response_body IS NULL OR o.id IS NULL
 END
 }

@@ -52,7 +52,7 @@ lines AS (INSERT INTO order_lines
 event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context)
   SELECT (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid,
     id, :kind::text, :event::text, created_at, :trace::text FROM placed),
-job AS (INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) VALUES
+job AS (INSERT INTO jobs (kind, key, payload, run_at, due_at, trace_context) VALUES
   ('payment', (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid::text,
     :charge::jsonb, now(), now(), :trace::text),
   ('order_expiry', (:stamp || lpad(:n::text, 10, '0') || lpad(:client_id::text, 6, '0'))::uuid::text,

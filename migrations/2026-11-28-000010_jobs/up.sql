@@ -4,8 +4,10 @@
 -- run_at is the time at which a job may next be leased. A lease sets run_at to its end and writes a
 -- fresh lease_token; if the worker dies, the job is due again, and the token of the dead worker no
 -- longer matches. due_at is the time at which the job was first due: its age counts from there. A
--- completed job is deleted; dead_at marks a dead-lettered one. At most one job of a kind has the same
--- unique_key; null keys never collide.
+-- completed job is deleted; dead_at marks a dead-lettered one.
+--
+-- key names a job among those of its kind: the order's id for the jobs of an order, or random where any
+-- number of jobs may exist. There is no other id: one more index cost each order 6 %.
 --
 -- No foreign key to orders: a job of another kind has none, and the check costs each order 2 %.
 -- "A pending order has a charge and an expiry to come" is an invariant (orderly check-invariants).
@@ -26,9 +28,8 @@
 SET LOCAL lock_timeout = '5s';
 
 CREATE TABLE jobs (
-    id            uuid        NOT NULL DEFAULT gen_random_uuid(),
     kind          text        NOT NULL,
-    unique_key    text,
+    key           text        NOT NULL DEFAULT gen_random_uuid()::text,
     payload       jsonb       NOT NULL,
     attempts      integer     NOT NULL DEFAULT 0,
     run_at        timestamptz NOT NULL,
@@ -37,8 +38,7 @@ CREATE TABLE jobs (
     last_error    text,
     dead_at       timestamptz,
     trace_context text,
-    CONSTRAINT jobs_pkey                  PRIMARY KEY (id),
-    CONSTRAINT jobs_unique_key            UNIQUE (kind, unique_key),
+    CONSTRAINT jobs_pkey                  PRIMARY KEY (kind, key),
     CONSTRAINT jobs_attempts_not_negative CHECK (attempts >= 0)
 ) WITH (fillfactor = 80);
 
@@ -47,7 +47,7 @@ CREATE INDEX jobs_dead ON jobs (dead_at)      WHERE dead_at IS NOT NULL;
 
 LOCK TABLE payment_jobs IN ACCESS EXCLUSIVE MODE;
 
-INSERT INTO jobs (kind, unique_key, payload, attempts, run_at, due_at, lease_token, last_error, dead_at,
+INSERT INTO jobs (kind, key, payload, attempts, run_at, due_at, lease_token, last_error, dead_at,
     trace_context)
 SELECT 'payment', order_id::text,
     jsonb_build_object('operation', kind, 'order_id', order_id, 'amount_minor', amount_minor,
@@ -55,7 +55,7 @@ SELECT 'payment', order_id::text,
     attempts, run_at, created_at, lease_token, last_error, dead_at, trace_context
 FROM payment_jobs;
 
-INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context)
+INSERT INTO jobs (kind, key, payload, run_at, due_at, trace_context)
 SELECT 'order_expiry', order_id::text, jsonb_build_object('order_id', order_id),
     now() + interval '24 hours', now() + interval '24 hours', trace_context
 FROM payment_jobs WHERE kind = 'charge';
@@ -63,7 +63,7 @@ FROM payment_jobs WHERE kind = 'charge';
 DROP TABLE payment_jobs;
 
 CREATE VIEW payment_jobs AS
-SELECT unique_key::uuid                     AS order_id,
+SELECT key::uuid                            AS order_id,
     payload ->> 'operation'                 AS kind,
     (payload ->> 'amount_minor')::bigint    AS amount_minor,
     payload ->> 'currency'                  AS currency,
@@ -74,7 +74,7 @@ FROM jobs WHERE jobs.kind = 'payment';
 
 CREATE FUNCTION insert_payment_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) VALUES
+    INSERT INTO jobs (kind, key, payload, run_at, due_at, trace_context) VALUES
         ('payment', NEW.order_id::text,
             jsonb_build_object('operation', NEW.kind, 'order_id', NEW.order_id,
                 'amount_minor', NEW.amount_minor, 'currency', NEW.currency),
@@ -92,7 +92,7 @@ BEGIN
         attempts = NEW.attempts, run_at = NEW.run_at, due_at = NEW.created_at,
         lease_token = NEW.lease_token, last_error = NEW.last_error, dead_at = NEW.dead_at,
         trace_context = NEW.trace_context
-    WHERE kind = 'payment' AND unique_key = OLD.order_id::text
+    WHERE kind = 'payment' AND key = OLD.order_id::text
         AND (is_cancellation OR (run_at = OLD.run_at AND attempts = OLD.attempts
             AND lease_token IS NOT DISTINCT FROM OLD.lease_token
             AND dead_at IS NOT DISTINCT FROM OLD.dead_at));
@@ -100,19 +100,19 @@ BEGIN
         RETURN NULL;
     END IF;
     IF is_cancellation THEN
-        DELETE FROM jobs WHERE kind = 'order_expiry' AND unique_key = OLD.order_id::text;
+        DELETE FROM jobs WHERE kind = 'order_expiry' AND key = OLD.order_id::text;
     END IF;
     RETURN NEW;
 END $$;
 
 CREATE FUNCTION delete_payment_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM jobs WHERE kind = 'payment' AND unique_key = OLD.order_id::text
+    DELETE FROM jobs WHERE kind = 'payment' AND key = OLD.order_id::text
         AND attempts = OLD.attempts AND lease_token IS NOT DISTINCT FROM OLD.lease_token;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    DELETE FROM jobs WHERE kind = 'order_expiry' AND unique_key = OLD.order_id::text;
+    DELETE FROM jobs WHERE kind = 'order_expiry' AND key = OLD.order_id::text;
     RETURN OLD;
 END $$;
 

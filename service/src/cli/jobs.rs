@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use chrono::SecondsFormat;
 use clap::Subcommand;
-use uuid::Uuid;
 
 use crate::app;
 use crate::config::{self, ConfigFlags};
@@ -45,14 +44,14 @@ enum JobsCommand {
 
 #[derive(clap::Args)]
 struct Selection {
-    /// The job, by its id in `orderly jobs list`
+    /// The key in `orderly jobs list`; the order's id for the jobs of an order
     #[arg(required_unless_present = "all")]
-    id: Option<Uuid>,
+    key: Option<String>,
     /// All dead-lettered jobs
-    #[arg(long, conflicts_with = "id")]
+    #[arg(long, conflicts_with = "key")]
     all: bool,
-    /// With --all, only jobs of this kind
-    #[arg(long, conflicts_with = "id")]
+    /// Only jobs of this kind
+    #[arg(long)]
     kind: Option<String>,
 }
 
@@ -85,15 +84,15 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> Result<()> {
 impl Selection {
     fn filter(&self) -> DeadJobFilter {
         DeadJobFilter {
-            id: self.id,
+            key: self.key.clone(),
             kind: self.kind.clone(),
         }
     }
 
     fn report(&self, changed: usize, participle: &str) -> Result<()> {
-        match self.id {
-            Some(id) if changed == 0 => {
-                bail!("job {id} is not dead-lettered; see orderly jobs list")
+        match &self.key {
+            Some(key) if changed == 0 => {
+                bail!("no job with key {key} is dead-lettered; see orderly jobs list")
             }
             _ => super::print_stdout(&format!("{changed} {participle}")),
         }
@@ -105,8 +104,8 @@ fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
         return Ok("no job is dead-lettered".to_owned());
     }
     let mut table = format!(
-        "{:36}  {:12}  {:36}  {:>8}  {:20}  LAST ERROR\n",
-        "ID", "KIND", "KEY", "ATTEMPTS", "DEAD SINCE"
+        "{:12}  {:36}  {:>8}  {:20}  LAST ERROR\n",
+        "KIND", "KEY", "ATTEMPTS", "DEAD SINCE"
     );
     for job in dead {
         let dead_since = job
@@ -114,10 +113,9 @@ fn render_table(dead: &[DeadJob]) -> Result<String, std::fmt::Error> {
             .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         writeln!(
             table,
-            "{:36}  {:12}  {:36}  {:>8}  {:20}  {}",
-            job.id,
+            "{:12}  {:36}  {:>8}  {:20}  {}",
             job.kind,
-            job.unique_key.as_deref().unwrap_or("-"),
+            job.key,
             job.attempts,
             dead_since.unwrap_or_default(),
             job.last_error.as_deref().unwrap_or("-"),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{CheckResult, HealthCheck};
 use crate::storage::database::Database;
-use crate::storage::jobs;
+use crate::storage::queue_depth;
 
 /// Whether too many jobs of all kinds wait, or any is dead-lettered.
 pub(crate) struct JobBacklogCheck {
@@ -22,7 +22,7 @@ impl HealthCheck for JobBacklogCheck {
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
             let mut conn = self.database.connection().await?;
-            let depths = jobs::depth(&mut conn).await?;
+            let depths = queue_depth::measure(&mut conn).await?;
             let waiting = depths.iter().map(|depth| depth.waiting).sum();
             let dead = depths.iter().map(|depth| depth.dead_lettered).sum();
             Ok(evaluate_backlog(waiting, dead, self.limit))

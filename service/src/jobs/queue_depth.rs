@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{sleep_unless_stopped, with_timeout};
 use crate::storage::database::Database;
 use crate::storage::error::StorageError;
-use crate::storage::jobs::QueueDepth;
-use crate::storage::{jobs, outbox};
+use crate::storage::queue_depth::QueueDepth;
+use crate::storage::{outbox, queue_depth};
 use crate::telemetry::metrics::QueueMetrics;
 
 /// Time since which the oldest of each has waited; `None` without one.
@@ -59,7 +59,7 @@ async fn measure(
     oldest: &mut OldestPending,
 ) -> Result<(), StorageError> {
     let mut conn = database.connection().await?;
-    let depths = jobs::depth(&mut conn).await?;
+    let depths = queue_depth::measure(&mut conn).await?;
     let (events, oldest_event) = outbox::depth(&mut conn).await?;
     drop(conn);
 

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::error::StorageError;
 use super::schema::jobs;
@@ -15,12 +14,10 @@ use super::statement::statement;
 #[derive(Debug, Clone, Queryable, Selectable, serde::Serialize)]
 #[diesel(table_name = jobs, check_for_backend(diesel::pg::Pg))]
 pub struct DeadJob {
-    /// Name of the job.
-    pub id: Uuid,
     /// Kind, such as `payment`.
     pub kind: String,
-    /// Key that no other job of the kind has; the order's id for the jobs of an order.
-    pub unique_key: Option<String>,
+    /// Name of the job among those of its kind; the order's id for the jobs of an order.
+    pub key: String,
     /// Work to do.
     pub payload: Value,
     /// Number of attempts.
@@ -30,11 +27,11 @@ pub struct DeadJob {
     pub(crate) dead_at: Option<DateTime<Utc>>,
 }
 
-/// Dead-lettered jobs to change; without an id and a kind all of them.
+/// Dead-lettered jobs to change; without a key and a kind all of them.
 #[derive(Debug, Clone, Default)]
 pub struct DeadJobFilter {
-    /// The one with this id.
-    pub id: Option<Uuid>,
+    /// Those with this key.
+    pub key: Option<String>,
     /// Those of this kind.
     pub kind: Option<String>,
 }
@@ -61,9 +58,9 @@ pub async fn list(
 }
 
 statement! {
-    RequeueDead<'a> { id: Option<Uuid>, kind: Option<&'a str> } returns ();
+    RequeueDead<'a> { key: Option<&'a str>, kind: Option<&'a str> } returns ();
     "UPDATE jobs SET attempts = 1, due_at = now(), run_at = now(), dead_at = NULL \
-     WHERE dead_at IS NOT NULL AND id = coalesce(" {id: Nullable<SqlUuid>} ", id) \
+     WHERE dead_at IS NOT NULL AND key = coalesce(" {key: Nullable<Text>} ", key) \
      AND kind = coalesce(" {kind: Nullable<Text>} ", kind)"
 }
 
@@ -76,13 +73,13 @@ pub async fn requeue(
     conn: &mut AsyncPgConnection,
     filter: &DeadJobFilter,
 ) -> Result<usize, StorageError> {
-    let (id, kind) = (filter.id, filter.kind.as_deref());
-    Ok(RequeueDead { id, kind }.execute(conn).await?)
+    let (key, kind) = (filter.key.as_deref(), filter.kind.as_deref());
+    Ok(RequeueDead { key, kind }.execute(conn).await?)
 }
 
 statement! {
-    DeleteDead<'a> { id: Option<Uuid>, kind: Option<&'a str> } returns ();
-    "DELETE FROM jobs WHERE dead_at IS NOT NULL AND id = coalesce(" {id: Nullable<SqlUuid>} ", id) \
+    DeleteDead<'a> { key: Option<&'a str>, kind: Option<&'a str> } returns ();
+    "DELETE FROM jobs WHERE dead_at IS NOT NULL AND key = coalesce(" {key: Nullable<Text>} ", key) \
      AND kind = coalesce(" {kind: Nullable<Text>} ", kind)"
 }
 
@@ -94,6 +91,6 @@ pub async fn delete(
     conn: &mut AsyncPgConnection,
     filter: &DeadJobFilter,
 ) -> Result<usize, StorageError> {
-    let (id, kind) = (filter.id, filter.kind.as_deref());
-    Ok(DeleteDead { id, kind }.execute(conn).await?)
+    let (key, kind) = (filter.key.as_deref(), filter.kind.as_deref());
+    Ok(DeleteDead { key, kind }.execute(conn).await?)
 }

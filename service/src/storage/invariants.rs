@@ -40,18 +40,18 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
     Invariant {
         description: "a pending order has a charge to come, and only a pending one has",
         query: "SELECT o.id::text AS value FROM orders o LEFT JOIN jobs j ON j.kind = 'payment'
-            AND j.unique_key = o.id::text AND j.payload ->> 'operation' = 'charge'
-            WHERE (o.status = 'pending') <> (j.id IS NOT NULL)",
+            AND j.key = o.id::text AND j.payload ->> 'operation' = 'charge'
+            WHERE (o.status = 'pending') <> (j.key IS NOT NULL)",
     },
     Invariant {
         description: "a pending order has an expiry to come, and only a pending one has",
         query: "SELECT o.id::text AS value FROM orders o LEFT JOIN jobs j ON j.kind = 'order_expiry'
-            AND j.unique_key = o.id::text WHERE (o.status = 'pending') <> (j.id IS NOT NULL)",
+            AND j.key = o.id::text WHERE (o.status = 'pending') <> (j.key IS NOT NULL)",
     },
     Invariant {
         description: "only a cancelled or expired order has a refund to come, and a payment job is about the order's total",
         query: "SELECT o.id::text AS value FROM orders o JOIN jobs j ON j.kind = 'payment'
-            AND j.unique_key = o.id::text WHERE (j.payload ->> 'operation' = 'refund'
+            AND j.key = o.id::text WHERE (j.payload ->> 'operation' = 'refund'
             AND o.status <> 'cancelled' AND o.failure_reason IS DISTINCT FROM 'expired')
             OR (j.payload ->> 'amount_minor')::bigint <> o.total_minor
             OR j.payload ->> 'currency' <> o.currency",
@@ -78,14 +78,14 @@ pub(crate) const INVARIANTS: &[Invariant] = &[
 /// Jobs at work, due, or due before long: their orders may still change. Dead ones
 /// and ones that back off for longer stay as they are.
 const PAYMENTS_IN_PROGRESS: &str =
-    "SELECT unique_key AS value FROM jobs WHERE kind = 'payment' AND dead_at IS NULL
+    "SELECT key AS value FROM jobs WHERE kind = 'payment' AND dead_at IS NULL
     AND (lease_token IS NOT NULL OR run_at < now() + interval '10 seconds')
-    ORDER BY unique_key";
+    ORDER BY key";
 
 const ORDER_PAYMENTS: &str = "SELECT o.id::text, o.status, o.total_minor, p.charge_id,
-    j.id IS NOT NULL AS has_payment_job
+    j.key IS NOT NULL AS has_payment_job
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
-    LEFT JOIN jobs j ON j.kind = 'payment' AND j.unique_key = o.id::text";
+    LEFT JOIN jobs j ON j.kind = 'payment' AND j.key = o.id::text";
 
 /// What an order says of its money.
 #[derive(Debug, Clone, diesel::QueryableByName)]

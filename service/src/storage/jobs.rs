@@ -11,23 +11,22 @@
 //! worker that lost its lease from the one that holds it. `SKIP LOCKED` lets any number of workers lease
 //! at the same time without waiting for each other. The clock is that of Postgres, one for all replicas.
 //!
-//! A job is named by its kind and, if at most one of them may exist, by a unique key. Its payload is JSON
-//! that the handler of the kind reads ([`crate::jobs::queue`]).
+//! A job is named by its kind and a key: one that the caller chooses if at most one such job may exist,
+//! otherwise a random one. Its payload is JSON that the handler of the kind reads ([`crate::jobs::queue`]).
 //!
 //! # Pitfalls
 //! - A job runs at least once. Its handler must tolerate a second run.
 //! - Complete a job in the transaction that does its work ([`complete`]); a commit in between would leave
 //!   work that is done twice or never.
-//! - To partition the queue by shard, put `shard = $1 AND` in front of each `WHERE`, the column in front
-//!   of each index, and into the unique key.
+//! - To partition the queue by shard, put `shard = $1 AND` in front of each `WHERE`, and the column in
+//!   front of each index.
 //!
 //! # Tests
 //! `tests/api/jobs/queue.rs` and `tests/api/payments/leases.rs`.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use diesel::sql_types::{Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Int4, Int8, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::Value;
@@ -41,8 +40,8 @@ use crate::telemetry::trace_context;
 pub struct NewJob<'a, P> {
     /// Kind whose handler runs it.
     pub kind: &'static str,
-    /// Key that one job of the kind may have at a time; `None` never collides.
-    pub unique_key: Option<&'a str>,
+    /// Key that one job of the kind may have at a time; `None` makes a random one.
+    pub key: Option<&'a str>,
     /// Work to do.
     pub payload: &'a P,
     /// Time until it is due.
@@ -52,22 +51,22 @@ pub struct NewJob<'a, P> {
 statement! {
     EnqueueJob<'a> {
         kind: &'static str,
-        unique_key: Option<&'a str>,
+        key: Option<&'a str>,
         payload: Value,
         delay_ms: i64,
         trace_context: Option<String>,
     } returns ();
-    "INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) \
-     SELECT " {kind: Text} "," {unique_key: Nullable<Text>} "," {payload: Jsonb} ", due_at, due_at, "
+    "INSERT INTO jobs (kind, key, payload, run_at, due_at, trace_context) \
+     SELECT " {kind: Text} ", coalesce(" {key: Nullable<Text>} ", gen_random_uuid()::text)," {payload: Jsonb} ", due_at, due_at, "
      {trace_context: Nullable<Text>} " \
      FROM (SELECT now() + " {delay_ms: Int8} " * interval '1 millisecond' AS due_at) AS job \
-     ON CONFLICT (kind, unique_key) DO UPDATE SET payload = excluded.payload, attempts = 0, \
+     ON CONFLICT (kind, key) DO UPDATE SET payload = excluded.payload, attempts = 0, \
      run_at = excluded.run_at, due_at = excluded.due_at, lease_token = NULL, last_error = NULL, \
      dead_at = NULL, trace_context = excluded.trace_context"
 }
 
 /// Inserts a job, in the transaction of the change that causes it. It replaces the job with the same
-/// unique key: the attempts start again, and the lease of a worker ends.
+/// kind and key: the attempts start again, and the lease of a worker ends.
 ///
 /// # Errors
 /// Returns a [`StorageError`] if the payload is no JSON or the statement fails; nothing was changed.
@@ -77,7 +76,7 @@ pub async fn enqueue<P: Serialize>(
 ) -> Result<(), StorageError> {
     EnqueueJob {
         kind: job.kind,
-        unique_key: job.unique_key,
+        key: job.key,
         payload: to_payload(job.payload)?,
         delay_ms: milliseconds(job.delay),
         trace_context: trace_context::current_traceparent(),
@@ -101,10 +100,10 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
 /// A job that this worker may run until the lease ends.
 #[derive(Debug, Clone)]
 pub struct LeasedJob {
-    /// Name of the job.
-    pub id: Uuid,
-    /// Key that no other job of the kind has.
-    pub unique_key: Option<String>,
+    /// Kind of the job.
+    pub kind: &'static str,
+    /// Name of the job among those of its kind.
+    pub key: String,
     /// Work to do, as its kind writes it.
     pub payload: Value,
     /// Attempt number, starting at 1.
@@ -117,17 +116,17 @@ pub struct LeasedJob {
     pub trace_context: Option<String>,
 }
 
-type LeasedColumns = (SqlUuid, Nullable<Text>, Jsonb, Int4, Int8, Nullable<Text>);
-type LeasedRow = (Uuid, Option<String>, Value, i32, i64, Option<String>);
+type LeasedColumns = (Text, Jsonb, Int4, Int8, Nullable<Text>);
+type LeasedRow = (String, Value, i32, i64, Option<String>);
 
 statement! {
     LeaseJobs { kind: &'static str, token: Uuid, lease_ms: i64, limit: i64 } returns LeasedColumns;
     "UPDATE jobs SET lease_token = " {token: SqlUuid} ", attempts = attempts + 1, \
      run_at = now() + " {lease_ms: Int8} " * interval '1 millisecond' \
-     WHERE id = ANY (ARRAY(SELECT id FROM jobs \
+     WHERE kind = " {kind: Text} " AND key = ANY (ARRAY(SELECT key FROM jobs \
      WHERE kind = " {kind: Text} " AND dead_at IS NULL AND run_at <= now() \
      ORDER BY run_at LIMIT " {limit: Int8} " FOR UPDATE SKIP LOCKED)) \
-     RETURNING id, unique_key, payload, attempts, \
+     RETURNING key, payload, attempts, \
      (extract(epoch FROM now() - due_at) * 1000)::bigint, trace_context"
 }
 
@@ -148,9 +147,9 @@ pub(crate) async fn lease(
     .load(conn)
     .await?;
     let jobs = rows.into_iter().map(
-        |(id, unique_key, payload, attempts, age_ms, trace_context)| LeasedJob {
-            id,
-            unique_key,
+        |(key, payload, attempts, age_ms, trace_context)| LeasedJob {
+            kind,
+            key,
             payload,
             attempt: u32::try_from(attempts).unwrap_or_default(),
             age: Duration::from_millis(u64::try_from(age_ms).unwrap_or_default()),
@@ -162,8 +161,8 @@ pub(crate) async fn lease(
 }
 
 statement! {
-    CompleteJob { id: Uuid, token: Uuid } returns ();
-    "DELETE FROM jobs WHERE id = " {id: SqlUuid} " AND lease_token = " {token: SqlUuid}
+    CompleteJob<'a> { kind: &'static str, key: &'a str, token: Uuid } returns ();
+    "DELETE FROM jobs WHERE kind = " {kind: Text} " AND key = " {key: Text} " AND lease_token = " {token: SqlUuid}
 }
 
 /// Deletes a job that is done; without the lease the job stays.
@@ -171,16 +170,27 @@ statement! {
 /// # Errors
 /// Returns a [`StorageError`] if the statement fails; nothing was deleted.
 pub async fn complete(conn: &mut AsyncPgConnection, job: &LeasedJob) -> Result<(), StorageError> {
-    let (id, token) = (job.id, job.token);
-    CompleteJob { id, token }.execute(conn).await?;
+    CompleteJob {
+        kind: job.kind,
+        key: &job.key,
+        token: job.token,
+    }
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 statement! {
-    RescheduleJob<'a> { id: Uuid, token: Uuid, delay_ms: i64, error: &'a str } returns ();
+    RescheduleJob<'a> {
+        kind: &'static str,
+        key: &'a str,
+        token: Uuid,
+        delay_ms: i64,
+        error: &'a str,
+    } returns ();
     "UPDATE jobs SET lease_token = NULL, last_error = " {error: Text} ", \
      run_at = now() + " {delay_ms: Int8} " * interval '1 millisecond' \
-     WHERE id = " {id: SqlUuid} " AND lease_token = " {token: SqlUuid}
+     WHERE kind = " {kind: Text} " AND key = " {key: Text} " AND lease_token = " {token: SqlUuid}
 }
 
 /// Ends the lease of a job whose attempt failed; the job is due again after `delay`.
@@ -191,7 +201,8 @@ pub(crate) async fn reschedule(
     error: &str,
 ) -> Result<(), StorageError> {
     RescheduleJob {
-        id: job.id,
+        kind: job.kind,
+        key: &job.key,
         token: job.token,
         delay_ms: milliseconds(delay),
         error,
@@ -202,10 +213,10 @@ pub(crate) async fn reschedule(
 }
 
 statement! {
-    ReleaseJob { id: Uuid, token: Uuid, delay_ms: i64 } returns ();
+    ReleaseJob<'a> { kind: &'static str, key: &'a str, token: Uuid, delay_ms: i64 } returns ();
     "UPDATE jobs SET lease_token = NULL, attempts = attempts - 1, \
      run_at = now() + " {delay_ms: Int8} " * interval '1 millisecond' \
-     WHERE id = " {id: SqlUuid} " AND lease_token = " {token: SqlUuid}
+     WHERE kind = " {kind: Text} " AND key = " {key: Text} " AND lease_token = " {token: SqlUuid}
 }
 
 /// Ends the lease of a job that was never begun; the job is due again after `delay`, and the attempt
@@ -216,7 +227,8 @@ pub(crate) async fn release(
     delay: Duration,
 ) -> Result<(), StorageError> {
     ReleaseJob {
-        id: job.id,
+        kind: job.kind,
+        key: &job.key,
         token: job.token,
         delay_ms: milliseconds(delay),
     }
@@ -226,9 +238,9 @@ pub(crate) async fn release(
 }
 
 statement! {
-    DeadLetterJob<'a> { id: Uuid, token: Uuid, error: &'a str } returns ();
+    DeadLetterJob<'a> { kind: &'static str, key: &'a str, token: Uuid, error: &'a str } returns ();
     "UPDATE jobs SET lease_token = NULL, dead_at = now(), last_error = " {error: Text} " \
-     WHERE id = " {id: SqlUuid} " AND lease_token = " {token: SqlUuid}
+     WHERE kind = " {kind: Text} " AND key = " {key: Text} " AND lease_token = " {token: SqlUuid}
 }
 
 /// Dead-letters a job: it waits for an operator ([`dead_jobs`](super::dead_jobs)).
@@ -237,47 +249,13 @@ pub(crate) async fn dead_letter(
     job: &LeasedJob,
     error: &str,
 ) -> Result<(), StorageError> {
-    let (id, token) = (job.id, job.token);
-    DeadLetterJob { id, token, error }.execute(conn).await?;
+    DeadLetterJob {
+        kind: job.kind,
+        key: &job.key,
+        token: job.token,
+        error,
+    }
+    .execute(conn)
+    .await?;
     Ok(())
-}
-
-/// Jobs of one kind in the queue.
-pub(crate) struct QueueDepth {
-    pub(crate) kind: String,
-    /// Jobs that will be due for the first time.
-    pub(crate) scheduled: i64,
-    /// Jobs that are due or have been, without the dead-lettered.
-    pub(crate) waiting: i64,
-    pub(crate) dead_lettered: i64,
-    /// Time at which the oldest job was or will be due, without the dead-lettered.
-    pub(crate) oldest_due_at: Option<DateTime<Utc>>,
-}
-
-type DepthColumns = (Text, Int8, Int8, Int8, Nullable<Timestamptz>);
-type DepthRow = (String, i64, i64, i64, Option<DateTime<Utc>>);
-
-statement! {
-    CountJobs {} returns DepthColumns;
-    "SELECT kind, count(*) FILTER (WHERE dead_at IS NULL AND due_at > now()), \
-     count(*) FILTER (WHERE dead_at IS NULL AND due_at <= now()), \
-     count(*) FILTER (WHERE dead_at IS NOT NULL), \
-     min(due_at) FILTER (WHERE dead_at IS NULL) FROM jobs GROUP BY kind"
-}
-
-/// Returns the depth of the queue for each kind that has jobs.
-pub(crate) async fn depth(conn: &mut AsyncPgConnection) -> Result<Vec<QueueDepth>, StorageError> {
-    let rows: Vec<DepthRow> = CountJobs {}.load(conn).await?;
-    let depths =
-        rows.into_iter()
-            .map(
-                |(kind, scheduled, waiting, dead_lettered, oldest_due_at)| QueueDepth {
-                    kind,
-                    scheduled,
-                    waiting,
-                    dead_lettered,
-                    oldest_due_at,
-                },
-            );
-    Ok(depths.collect())
 }

@@ -28,6 +28,7 @@ pub(crate) mod place_order_statement;
 mod pool_metrics;
 pub(crate) mod products;
 mod query_summary;
+pub(crate) mod queue_depth;
 mod rows;
 pub mod schema;
 mod statement;

@@ -97,7 +97,7 @@ impl OrderExpiryJob {
 statement! {
     CompletePayment { order_id: Uuid, token: Uuid } returns ();
     "DELETE FROM jobs WHERE kind IN ('payment', 'order_expiry') \
-     AND unique_key = " {order_id: SqlUuid} "::text \
+     AND key = " {order_id: SqlUuid} "::text \
      AND (kind = 'order_expiry' OR lease_token = " {token: SqlUuid} ")"
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn complete_payment(
 statement! {
     DeleteUnattempted { order_id: Uuid } returns Text;
     "DELETE FROM jobs WHERE kind IN ('payment', 'order_expiry') \
-     AND unique_key = " {order_id: SqlUuid} "::text \
+     AND key = " {order_id: SqlUuid} "::text \
      AND (kind = 'order_expiry' OR attempts = 0) RETURNING kind"
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn cancel_or_refund(
     }
     let refund = NewJob {
         kind: PaymentJob::KIND,
-        unique_key: Some(&order.id.to_string()),
+        key: Some(&order.id.to_string()),
         payload: &PaymentJob::new(PaymentOperation::Refund, order),
         delay: std::time::Duration::ZERO,
     };

@@ -84,7 +84,7 @@ statement! {
     event AS (INSERT INTO outbox (event_id, order_id, kind, data, occurred_at, trace_context) \
         SELECT " {event_id: SqlUuid} ", id," {event_kind: Text} "," {event_data: Text} ", created_at, "
         {trace_context: Nullable<Text>} " FROM placed), \
-    job AS (INSERT INTO jobs (kind, unique_key, payload, run_at, due_at, trace_context) VALUES \
+    job AS (INSERT INTO jobs (kind, key, payload, run_at, due_at, trace_context) VALUES \
         ('payment', " {order_id: SqlUuid} "::text," {charge: Jsonb} ", now(), now(),"
             {trace_context: Nullable<Text>} "), \
         ('order_expiry', " {order_id: SqlUuid} "::text," {expiry: Jsonb} ", \

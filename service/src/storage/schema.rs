@@ -75,10 +75,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    jobs (id) {
-        id -> Uuid,
+    jobs (kind, key) {
         kind -> Text,
-        unique_key -> Nullable<Text>,
+        key -> Text,
         payload -> Jsonb,
         attempts -> Int4,
         run_at -> Timestamptz,

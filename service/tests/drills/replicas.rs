@@ -166,7 +166,7 @@ async fn two_replicas() {
     let now = "SELECT (extract(epoch FROM now()) * 1000)::int8 AS value";
     let now_ms = query_number(&mut conn, now).await;
     let leased = format!(
-        "SELECT id::text AS value FROM jobs WHERE lease_token IS NOT NULL \
+        "SELECT key AS value FROM jobs WHERE lease_token IS NOT NULL \
          AND due_at > to_timestamp({now_ms} / 1000.0)"
     );
     eventually("the first one leases new jobs", async || {
@@ -182,7 +182,7 @@ async fn two_replicas() {
     env.gateway.set_faults(json!({"latency_ms": 200})).await;
     env.replicas[1].thaw();
     let left = format!(
-        "SELECT count(*) AS value FROM jobs WHERE id::text IN ('{}')",
+        "SELECT count(*) AS value FROM jobs WHERE kind = 'payment' AND key IN ('{}')",
         orphans.join("', '")
     );
     eventually("the second one takes them up", async || {

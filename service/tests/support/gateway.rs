@@ -50,7 +50,7 @@ impl TestApp {
     pub async fn end_payment_window(&self, order: &Value) {
         let expiry = format!(
             "UPDATE jobs SET run_at = now(), due_at = now()
-             WHERE kind = 'order_expiry' AND unique_key = '{}'",
+             WHERE kind = 'order_expiry' AND key = '{}'",
             id(order)
         );
         let mut conn = self.database.connect().await;

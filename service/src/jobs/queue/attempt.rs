@@ -21,14 +21,8 @@ impl<J: Job> JobWorker<J> {
         };
         let outcome = match result {
             Ok(outcome) => {
-                let (unique_key, attempt) = (job.unique_key.as_deref(), job.attempt);
-                tracing::info!(
-                    kind = J::KIND,
-                    unique_key,
-                    attempt,
-                    outcome,
-                    "job completed"
-                );
+                let (key, attempt) = (job.key.as_str(), job.attempt);
+                tracing::info!(kind = J::KIND, key, attempt, outcome, "job completed");
                 Ok(outcome)
             }
             Err(JobError::NotAttempted) => self.release(job, self.config.poll_interval).await,
@@ -53,8 +47,8 @@ impl<J: Job> JobWorker<J> {
             // The lease expires, and the job is due again.
             Err(error) => {
                 Span::current().record("otel.status_code", "ERROR");
-                let unique_key = job.unique_key.as_deref();
-                tracing::warn!(kind = J::KIND, unique_key, %error, "job update failed");
+                let key = job.key.as_str();
+                tracing::warn!(kind = J::KIND, key, %error, "job update failed");
             }
         }
     }
@@ -67,8 +61,8 @@ impl<J: Job> JobWorker<J> {
     ) -> Result<&'static str, StorageError> {
         let mut conn = self.database.connection().await?;
         jobs::release(&mut conn, job, delay).await?;
-        let (unique_key, attempt) = (job.unique_key.as_deref(), job.attempt);
-        tracing::debug!(kind = J::KIND, unique_key, attempt, "job released");
+        let (key, attempt) = (job.key.as_str(), job.attempt);
+        tracing::debug!(kind = J::KIND, key, attempt, "job released");
         Ok("released")
     }
 
@@ -86,7 +80,7 @@ impl<J: Job> JobWorker<J> {
         jobs::reschedule(&mut conn, job, delay, reason).await?;
         tracing::warn!(
             kind = J::KIND,
-            unique_key = job.unique_key,
+            key = job.key,
             attempt = job.attempt,
             reason,
             retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
@@ -110,7 +104,7 @@ impl<J: Job> JobWorker<J> {
         jobs::dead_letter(&mut conn, job, reason).await?;
         tracing::error!(
             kind = J::KIND,
-            unique_key = job.unique_key,
+            key = job.key,
             attempt = job.attempt,
             reason,
             "job dead-lettered"

@@ -109,11 +109,7 @@ impl<J: Job> JobWorker<J> {
         let span = job_span::<J>(job);
         if work.instrument(span.clone()).await.is_err() {
             let _entered = span.enter();
-            tracing::warn!(
-                kind = J::KIND,
-                unique_key = job.unique_key,
-                "job outlasted its lease"
-            );
+            tracing::warn!(kind = J::KIND, key = job.key, "job outlasted its lease");
         }
     }
 }
@@ -126,7 +122,7 @@ fn job_span<J: Job>(job: &LeasedJob) -> Span {
         otel.name = %format_args!("{} job", J::KIND),
         otel.kind = "consumer",
         otel.status_code = Empty,
-        orderly.job_key = job.unique_key,
+        orderly.job_key = job.key,
         orderly.attempt = job.attempt,
         orderly.outcome = Empty,
     );

@@ -160,7 +160,7 @@ async fn expiry_before_charge_never_calls_gateway() {
     let order = test.place_order().await;
     test.app.end_payment_window(&order).await;
     test.wait_until_expired(&order).await;
-    let rest = format!("jobs WHERE unique_key = '{}'", id(&order));
+    let rest = format!("jobs WHERE key = '{}'", id(&order));
     assert_eq!(test.app.database.count_rows(&rest).await, 0);
 
     locked.release().await;
@@ -211,7 +211,7 @@ async fn paid_order_never_expires() {
         .await;
     let expiry = NewJob {
         kind: "order_expiry",
-        unique_key: Some(id(&order)),
+        key: Some(id(&order)),
         payload: &json!({"order_id": order["id"]}),
         delay: Duration::ZERO,
     };

@@ -168,7 +168,7 @@ impl UpgradeTest {
     async fn jobs_of(&mut self, order: &Value) -> Vec<String> {
         let jobs = format!(
             "SELECT concat_ws(' ', kind, payload ->> 'operation') AS value FROM jobs
-             WHERE unique_key = '{}' ORDER BY kind",
+             WHERE key = '{}' ORDER BY kind",
             id(order)
         );
         query_texts(&mut self.conn, &jobs).await
@@ -223,7 +223,7 @@ async fn both_versions_work_on_same_jobs() {
     let now = worker(&test.app, Duration::from_mins(10));
     let leased = now.lease(10).await;
     assert_eq!(leased.len(), 1);
-    assert_eq!(leased[0].unique_key.as_deref(), Some(id(&by_new)));
+    assert_eq!(leased[0].key, id(&by_new));
     now.process(&leased[0]).await;
     assert_eq!(test.status(&by_new).await, "paid");
     assert!(test.jobs_of(&by_new).await.is_empty());
@@ -310,7 +310,7 @@ async fn version_before_cancels_on_new_schema() {
     let order = before.place_order().await;
     let lease = format!(
         "BEGIN; UPDATE jobs SET attempts = 1, lease_token = gen_random_uuid(),
-         run_at = now() + interval '1 min' WHERE kind = 'payment' AND unique_key = '{}'",
+         run_at = now() + interval '1 min' WHERE kind = 'payment' AND key = '{}'",
         id(&order)
     );
     test.conn.batch_execute(&lease).await.unwrap();
@@ -360,7 +360,7 @@ async fn versions_lease_each_job_once() {
             if jobs.is_empty() {
                 return leased;
             }
-            leased.extend(jobs.into_iter().filter_map(|job| job.unique_key));
+            leased.extend(jobs.into_iter().map(|job| job.key));
         }
     });
     let (by_old, by_new) = tokio::join!(join_all(lease_before), join_all(lease_now));

@@ -175,7 +175,7 @@ async fn expiry_races_with_payment_consistently() {
         let mut conn = app.database.connect().await;
         let expire = format!(
             "UPDATE jobs SET run_at = now() + {} * interval '1 ms'
-             WHERE kind = 'order_expiry' AND unique_key = '{}'",
+             WHERE kind = 'order_expiry' AND key = '{}'",
             n * 5,
             id(&order)
         );

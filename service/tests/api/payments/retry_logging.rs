@@ -75,7 +75,7 @@ async fn logs_reason_of_retry_but_not_skipped_attempt() {
     let mut warnings = worker_lines.iter().filter(|line| line["level"] == "WARN");
     let line = warnings.next().unwrap();
     assert_eq!(line["message"], "job rescheduled");
-    assert_eq!(line["unique_key"], id(&order));
+    assert_eq!(line["key"], id(&order));
     assert_eq!(
         (&line["kind"], &line["attempt"]),
         (&json!("payment"), &json!(1))

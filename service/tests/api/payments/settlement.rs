@@ -159,7 +159,7 @@ async fn dead_lettered_payment_can_be_requeued() {
     test.app.wait_for_metric(DEAD_LETTERED, 1.0).await;
     let dead = test.dead_jobs().await;
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].unique_key.as_deref(), Some(id(&order)));
+    assert_eq!(dead[0].key, id(&order));
     assert_eq!((dead[0].kind.as_str(), dead[0].attempts), ("payment", 3));
     assert_eq!(dead[0].payload["operation"], "charge");
     assert_eq!(dead[0].payload["amount_minor"], 500);
@@ -257,7 +257,7 @@ async fn cancelling_before_charge_never_calls_gateway() {
     test.app.database.wait_for_lock_waiters(1).await;
     let order = test.place_order().await;
     test.cancel(&order).await;
-    let job = format!("jobs WHERE unique_key = '{}'", id(&order));
+    let job = format!("jobs WHERE key = '{}'", id(&order));
     assert_eq!(test.app.database.count_rows(&job).await, 0);
 
     locked.release().await;

@@ -139,15 +139,14 @@ async fn refunds_requeued_charge_cancelled_before_next_attempt() {
 
     app.restore_gateway().await;
     let mut conn = app.database.connect().await;
-    let filter = |id| DeadJobFilter {
-        id: Some(id),
-        kind: None,
-    };
-    let other_id = uuid::Uuid::now_v7();
-    let requeued = dead_jobs::requeue(&mut conn, &filter(other_id)).await;
-    assert_eq!(requeued.unwrap(), 0);
-    let requeued = dead_jobs::requeue(&mut conn, &filter(job.id)).await;
-    assert_eq!(requeued.unwrap(), 1);
+    for (key, expected) in [("another key".to_owned(), 0), (job.key, 1)] {
+        let filter = DeadJobFilter {
+            key: Some(key),
+            kind: None,
+        };
+        let requeued = dead_jobs::requeue(&mut conn, &filter).await;
+        assert_eq!(requeued.unwrap(), expected);
+    }
     let cancelled = app.transition_order(&customer, &order, "cancel").await;
     cancelled.expect(200);
     eventually("the money goes back", async || {

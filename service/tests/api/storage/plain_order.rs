@@ -147,7 +147,7 @@ async fn place_order_plainly(conn: &mut AsyncPgConnection) -> QueryResult<Uuid> 
             diesel::insert_into(jobs::table)
                 .values((
                     jobs::kind.eq(kind),
-                    jobs::unique_key.eq(order_id.to_string()),
+                    jobs::key.eq(order_id.to_string()),
                     jobs::payload.eq(payload),
                     jobs::run_at.eq(due_at),
                     jobs::due_at.eq(due_at),
