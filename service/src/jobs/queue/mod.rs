@@ -22,9 +22,11 @@
 //!   another replica has them immediately.
 //!
 //! To add a kind:
-//! 1. Write the payload and its `Job` in a file of this folder's parent, such as `jobs/order_expiry.rs`.
-//! 2. Register it with one line in `app/jobs.rs`.
-//! 3. Insert the job with `storage::jobs::enqueue`, in the transaction that causes it.
+//! 1. Write its payload, with the name of the kind, in the use case that causes the job. If several use
+//!    cases do, or a statement spells the name out, write it in `storage`, as `storage/order_jobs.rs` does.
+//! 2. Insert the job with `storage::jobs::enqueue`, in the transaction of that use case.
+//! 3. Write its `Job` in a file of this folder's parent, such as `jobs/order_expiry.rs`.
+//! 4. Register it with one line in `app/jobs.rs`.
 //!
 //! A kind may use the settings of another one, or have a section of its own: one line in `config/mod.rs`.
 //!
