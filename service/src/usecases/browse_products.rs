@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::read_retry::read_with_retry;
 use super::{Services, UseCaseError};
-use crate::cache::{FIRST_ROWS, LoadError};
+use crate::cache::FIRST_ROWS;
 use crate::domain::ids::ProductId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::product::Product;
@@ -87,18 +87,5 @@ where
     move || {
         let (database, retry, query) = (database.clone(), retry.clone(), query.clone());
         async move { read_with_retry(&database, &retry, query).await }.boxed()
-    }
-}
-
-impl LoadError for StorageError {
-    fn is_outage(&self) -> bool {
-        match self {
-            Self::Unavailable(_)
-            | Self::PoolExhausted
-            | Self::DeadlineExceeded(_)
-            | Self::StatementTimeout
-            | Self::LockTimeout => true,
-            Self::ConstraintViolated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads: the one thing that is always safe to do twice.
 
+use crate::cache::LoadError;
 use crate::resilience::retry::Retry;
 use crate::storage::Connection;
 use crate::storage::database::Database;
@@ -29,4 +30,17 @@ where
         result
     };
     retry.run(attempt, is_retryable).await
+}
+
+impl LoadError for StorageError {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(_)
+            | Self::PoolExhausted
+            | Self::DeadlineExceeded(_)
+            | Self::StatementTimeout
+            | Self::LockTimeout => true,
+            Self::ConstraintViolated(_) | Self::UnreadableRow(_) | Self::Unexpected(_) => false,
+        }
+    }
 }
