@@ -1,6 +1,18 @@
 //! Starts and stops Postgres, Redis, the sandbox gateway and the service, for the developer
 //! commands (`main.rs`) and for the tests.
 
+mod account;
+pub mod data_dir;
+pub mod interrupt;
+pub mod port;
+pub mod postgres;
+pub mod process;
+mod process_table;
 pub mod programs;
 pub mod progress;
+mod random;
+pub mod redis;
+mod removal;
+#[cfg(test)]
+mod scratch;
 pub mod servers;

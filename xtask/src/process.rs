@@ -1,0 +1,396 @@
+//! Starts and stops processes so that none is left behind.
+//!
+//! # Problem
+//! Ctrl-C reaches every process of the terminal's foreground group at the same moment: the
+//! database is gone before the service has finished its requests. And a command that is killed
+//! with -9 leaves its servers running, on ports and data that the next start wants.
+//!
+//! # How it works
+//! A process starts in a process group of its own, so it gets the signals that this code sends,
+//! in this order, and no others. Its identity is in a pid file of the data folder: the next start
+//! finds there what a killed owner has left ([`stop_leftovers`]).
+//!
+//! # Tests
+//! `killed_owner_leaves_nothing_after_next_start`, `interrupt_stops_everything`,
+//! `process_that_ignores_signal_is_killed`.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+
+use crate::interrupt::check_interrupt;
+use crate::process_table::{ProcessIdentity, children};
+use crate::progress::log_progress;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Time within which a process is gone that got SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The part that a process plays, in the order of stopping: the service is before what it needs,
+/// so that it can finish its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A command of the caller, with all processes that it has started.
+    Command,
+    /// The service.
+    Service,
+    /// The sandbox payment gateway.
+    Gateway,
+    /// Redis.
+    Redis,
+    /// Postgres.
+    Postgres,
+}
+
+impl Role {
+    const IN_STOP_ORDER: [Self; 5] = [
+        Self::Command,
+        Self::Service,
+        Self::Gateway,
+        Self::Redis,
+        Self::Postgres,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Service => "service",
+            Self::Gateway => "gateway",
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// SIGINT is the "fast" shutdown of Postgres: it ends the sessions, then writes everything.
+    fn stop_signal(self) -> Signal {
+        match self {
+            Self::Postgres => Signal::INT,
+            _ => Signal::TERM,
+        }
+    }
+
+    fn stop_timeout(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Command | Self::Gateway => 10,
+            Self::Redis => 20,
+            Self::Service | Self::Postgres => 60,
+        })
+    }
+
+    fn pid_file(self, data: &Path) -> PathBuf {
+        data.join(format!("{}.pid", self.name()))
+    }
+}
+
+/// A child in a process group of its own; stopped when it is dropped.
+#[derive(Debug)]
+pub struct ManagedProcess {
+    role: Role,
+    child: Child,
+    identity: ProcessIdentity,
+    pid_file: PathBuf,
+}
+
+impl ManagedProcess {
+    /// Starts a process, without input, and notes it in the data folder.
+    ///
+    /// # Errors
+    /// Returns an error if the program can't be started; nothing is left then.
+    pub fn spawn(role: Role, command: &mut Command, data: &Path) -> anyhow::Result<Self> {
+        let command = command.process_group(0).stdin(Stdio::null());
+        let mut child = (command.spawn())
+            .with_context(|| format!("{} can't be started", command.get_program().display()))?;
+        let pid_file = role.pid_file(data);
+        let identity = ProcessIdentity::of(Pid::from_child(&child)).context("no such process");
+        let noted = identity.and_then(|identity| {
+            fs::write(&pid_file, pid_file_text(&identity))
+                .with_context(|| format!("{} can't be written", pid_file.display()))?;
+            Ok(identity)
+        });
+        match noted {
+            Ok(identity) => Ok(Self {
+                role,
+                child,
+                identity,
+                pid_file,
+            }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the exit status, if it has ended.
+    ///
+    /// # Errors
+    /// Returns an error if the system can't say.
+    pub fn exit_status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Returns an error if a signal ends the wait.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.exit_status()? {
+                return Ok(status);
+            }
+            check_interrupt()?;
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Stops it with SIGSTOP: its connections stay open, and nothing is answered.
+    pub fn freeze(&self) {
+        signal_tree(&self.identity, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal_tree(&self.identity, Signal::CONT);
+    }
+
+    /// Kills it and its children, and waits until it is gone.
+    ///
+    /// # Errors
+    /// Returns an error if the system can't say whether it is gone.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        signal_tree(&self.identity, Signal::KILL);
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for ManagedProcess {
+    fn drop(&mut self) {
+        stop(self.role, &self.identity);
+        // A zombie by now, or one that outlives SIGKILL and is not to be waited for.
+        let _ = self.child.try_wait();
+        // A process that was started again has written its own.
+        let noted = fs::read_to_string(&self.pid_file);
+        if noted.is_ok_and(|noted| noted == pid_file_text(&self.identity)) {
+            let _ = fs::remove_file(&self.pid_file);
+        }
+    }
+}
+
+fn pid_file_text(identity: &ProcessIdentity) -> String {
+    format!("{identity}\n")
+}
+
+/// Stops what a killed owner has left running on this data.
+///
+/// # Errors
+/// Returns an error if a pid file can't be removed.
+pub(crate) fn stop_leftovers(data: &Path) -> anyhow::Result<()> {
+    for role in Role::IN_STOP_ORDER {
+        let pid_file = role.pid_file(data);
+        let Ok(text) = fs::read_to_string(&pid_file) else {
+            continue;
+        };
+        if let Ok(identity) = text.parse::<ProcessIdentity>()
+            && identity.is_alive()
+        {
+            stop(role, &identity);
+        }
+        fs::remove_file(&pid_file)
+            .with_context(|| format!("{} can't be removed", pid_file.display()))?;
+    }
+    Ok(())
+}
+
+/// Sends the signal of the role, and SIGKILL after its timeout.
+fn stop(role: Role, identity: &ProcessIdentity) {
+    let group = identity.pid;
+    let is_running =
+        || identity.is_alive() || role == Role::Command && test_kill_process_group(group).is_ok();
+    if !is_running() {
+        return;
+    }
+    let _ = kill_process_group(group, role.stop_signal());
+    // A frozen process gets no other signal.
+    signal_tree(identity, Signal::CONT);
+    let timeout = role.stop_timeout();
+    if !wait_for(timeout, || !is_running()) {
+        let name = role.name();
+        log_progress(&format!(
+            "{name} did not stop within {} s: killing it",
+            timeout.as_secs()
+        ));
+        signal_tree(identity, Signal::KILL);
+        let _ = kill_process_group(group, Signal::KILL);
+        wait_for(KILL_TIMEOUT, || !identity.is_alive());
+    }
+}
+
+/// Sends a signal to a process and its children. The first one is stopped before the others get
+/// it, or it would replace those that it misses.
+fn signal_tree(identity: &ProcessIdentity, signal: Signal) {
+    if !identity.is_alive() {
+        return;
+    }
+    // Any of them may end between two of these calls.
+    if signal != Signal::CONT {
+        let _ = kill_process(identity.pid, Signal::STOP);
+    }
+    for child in children(identity.pid) {
+        let _ = kill_process(child, signal);
+    }
+    let _ = kill_process(identity.pid, signal);
+}
+
+/// Waits until the condition holds; returns whether it did in time. Signals do not end the wait.
+pub(crate) fn wait_for(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + timeout;
+    while !condition() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    true
+}
+
+/// Waits until the condition holds. Returns `false` if the time is up or the process has ended.
+///
+/// # Errors
+/// Returns an error if a signal ends the wait.
+pub(crate) fn wait_until_ready(
+    timeout: Duration,
+    process: &mut ManagedProcess,
+    mut is_ready: impl FnMut() -> bool,
+) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + timeout;
+    while !is_ready() {
+        check_interrupt()?;
+        if Instant::now() >= deadline || process.exit_status()?.is_some() {
+            return Ok(false);
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    Ok(true)
+}
+
+/// Runs a program to its end and returns its output. A signal ends the program too.
+///
+/// # Errors
+/// Returns an error if the program can't be started or a signal ends the wait.
+pub fn run_to_end(command: &mut Command) -> anyhow::Result<Output> {
+    let mut child = (command.stdin(Stdio::null()).spawn())
+        .with_context(|| format!("{} can't be started", command.get_program().display()))?;
+    // The pipes are read to their ends, which the program closes when it ends.
+    let readers = [
+        child
+            .stdout
+            .take()
+            .map(|pipe| thread::spawn(move || read_to_end(pipe))),
+        child
+            .stderr
+            .take()
+            .map(|pipe| thread::spawn(move || read_to_end(pipe))),
+    ];
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if let Err(interrupted) = check_interrupt() {
+            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+            wait_for(Role::Command.stop_timeout(), || {
+                !matches!(child.try_wait(), Ok(None))
+            });
+            return Err(interrupted.into());
+        }
+        thread::sleep(POLL_INTERVAL);
+    };
+    let [stdout, stderr] = readers.map(|reader| {
+        reader
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default()
+    });
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+fn read_to_end(mut pipe: impl std::io::Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Half of an output is shown as it is.
+    let _ = pipe.read_to_end(&mut bytes);
+    bytes
+}
+
+/// Runs a program that must succeed and returns its standard output, without the last newline.
+///
+/// # Errors
+/// Returns an error with the last lines of its standard error if the program fails.
+pub fn run_for_output(command: &mut Command) -> anyhow::Result<String> {
+    let output = run_to_end(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    if !output.status.success() {
+        let program = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .display();
+        bail!(
+            "{program} failed: {}",
+            last_lines(&String::from_utf8_lossy(&output.stderr), 3)
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned())
+}
+
+/// Returns the last lines of a text.
+pub(crate) fn last_lines(text: &str, number: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(number)..].join("\n")
+}
+
+/// Returns the last lines of a log file; none if it can't be read.
+pub(crate) fn last_log_lines(file: &Path, number: usize) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    last_lines(&String::from_utf8_lossy(&text), number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_that_ignores_signal_is_killed() {
+        // Not the ten seconds of a command: the child would end by itself sooner.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' TERM; while :; do sleep 1; done"])
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let identity = ProcessIdentity::of(Pid::from_child(&child)).unwrap();
+        stop(Role::Gateway, &identity);
+        assert!(!identity.is_alive());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn last_lines_of_short_text_are_all_of_it() {
+        assert_eq!(last_lines("a\nb\n", 3), "a\nb");
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
+    }
+}
