@@ -27,7 +27,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const USER: &str = "orderly";
 
 /// The options of a Postgres.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct PostgresOptions<'a> {
     /// The port to take first; a free one by default.
     pub port: Option<u16>,
@@ -35,6 +35,8 @@ pub struct PostgresOptions<'a> {
     pub initdb: &'a [&'a str],
     /// Arguments of the server.
     pub server: &'a [&'a str],
+    /// The folder of `scripts/certs.sh`, for a server that speaks TLS.
+    pub certificates: Option<&'a Path>,
 }
 
 /// A cluster in a data folder, and its server; stopped when it is dropped.
@@ -60,7 +62,11 @@ impl Postgres {
         options: PostgresOptions<'_>,
     ) -> anyhow::Result<Self> {
         create_cluster(data, &programs, options.initdb)?;
-        let arguments: Vec<_> = options.server.iter().map(ToString::to_string).collect();
+        let mut arguments: Vec<_> = options.server.iter().map(ToString::to_string).collect();
+        if let Some(certificates) = options.certificates {
+            install_certificate(data, certificates)?;
+            arguments.extend(["-c", "ssl=on"].map(str::to_owned));
+        }
         let (port, server) = start_server(
             data.path(),
             &data.account,

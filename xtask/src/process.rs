@@ -15,16 +15,16 @@
 //! `process_that_ignores_signal_is_killed`.
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-use crate::interrupt::check_interrupt;
+use crate::interrupt::{check_interrupt, exit_code_of_signal};
 use crate::process_table::{ProcessIdentity, children};
 use crate::progress::log_progress;
 
@@ -356,6 +356,12 @@ pub fn run_for_output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned())
+}
+
+/// Returns the exit code with which a command passes on the end of another.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or_else(|| exit_code_of_signal(status.signal().unwrap_or_default())))
 }
 
 /// Returns the last lines of a text.
