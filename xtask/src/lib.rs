@@ -2,7 +2,10 @@
 //! commands (`main.rs`) and for the tests.
 
 mod account;
+pub mod cargo;
 pub mod data_dir;
+pub mod gateway;
+pub mod http;
 pub mod interrupt;
 pub mod port;
 pub mod postgres;
@@ -16,3 +19,4 @@ mod removal;
 #[cfg(test)]
 mod scratch;
 pub mod servers;
+pub mod service;

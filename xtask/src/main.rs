@@ -13,11 +13,25 @@ use xtask::interrupt::{check_interrupt, record_signals};
 #[derive(Parser)]
 #[command(name = "xtask")]
 enum Command {
+    /// Starts Postgres, Redis, the gateway and the service; Ctrl-C stops them
+    Run,
     /// Runs a command with a throw-away Postgres and Redis; without one, prints their URLs
-    Services {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<OsString>,
-    },
+    Services(Arguments),
+    /// Fails dependencies under load and prints a table of the responses
+    Drills(Arguments),
+    /// Starts iterations at a constant rate; checks thresholds and invariants
+    Load(Arguments),
+    /// Compares the order path with pgbench
+    Bench(Arguments),
+    /// Removes `.data`
+    CleanData,
+}
+
+/// What is passed on.
+#[derive(clap::Args)]
+struct Arguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
@@ -32,7 +46,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     record_signals()?;
     std::env::set_current_dir(find_checkout()?)?;
     match command {
-        Command::Services { command } => commands::services::run(&command),
+        Command::Run => commands::run::run(),
+        Command::Services(Arguments { arguments }) => commands::services::run(&arguments),
+        Command::Drills(Arguments { arguments }) => commands::drills::run(&arguments),
+        Command::Load(Arguments { arguments }) => commands::load::run(&arguments),
+        Command::Bench(Arguments { arguments }) => commands::bench::run(&arguments),
+        Command::CleanData => commands::clean_data::run(),
     }
 }
 

@@ -33,8 +33,8 @@ pub struct PostgresOptions<'a> {
     pub port: Option<u16>,
     /// Arguments of `initdb`.
     pub initdb: &'a [&'a str],
-    /// Arguments of the server.
-    pub server: &'a [&'a str],
+    /// Settings of the server, each as `name=value`.
+    pub settings: &'a [&'a str],
     /// The folder of `scripts/certs.sh`, for a server that speaks TLS.
     pub certificates: Option<&'a Path>,
 }
@@ -62,11 +62,14 @@ impl Postgres {
         options: PostgresOptions<'_>,
     ) -> anyhow::Result<Self> {
         create_cluster(data, &programs, options.initdb)?;
-        let mut arguments: Vec<_> = options.server.iter().map(ToString::to_string).collect();
+        let mut settings = options.settings.to_vec();
         if let Some(certificates) = options.certificates {
             install_certificate(data, certificates)?;
-            arguments.extend(["-c", "ssl=on"].map(str::to_owned));
+            settings.push("ssl=on");
         }
+        let arguments: Vec<_> = (settings.iter())
+            .flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()])
+            .collect();
         let (port, server) = start_server(
             data.path(),
             &data.account,
@@ -98,10 +101,13 @@ impl Postgres {
 
     /// The URL of a database in it.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{USER}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        self.url_with_password(database, &self.password)
+    }
+
+    /// The same, with something else in place of the password.
+    pub fn url_with_password(&self, database: &str, password: &str) -> String {
+        let port = self.port;
+        format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}")
     }
 
     /// The environment variables with which the programs of Postgres find a database in it. The

@@ -267,6 +267,25 @@ pub(crate) fn wait_for(timeout: Duration, mut condition: impl FnMut() -> bool) -
     true
 }
 
+/// Waits until the condition holds; returns whether it did in time.
+///
+/// # Errors
+/// Returns an error if the condition has one or a signal ends the wait.
+pub fn wait_until(
+    timeout: Duration,
+    mut condition: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + timeout;
+    while !condition()? {
+        check_interrupt()?;
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    Ok(true)
+}
+
 /// Waits until the condition holds. Returns `false` if the time is up or the process has ended.
 ///
 /// # Errors
@@ -276,15 +295,13 @@ pub(crate) fn wait_until_ready(
     process: &mut ManagedProcess,
     mut is_ready: impl FnMut() -> bool,
 ) -> anyhow::Result<bool> {
-    let deadline = Instant::now() + timeout;
-    while !is_ready() {
-        check_interrupt()?;
-        if Instant::now() >= deadline || process.exit_status()?.is_some() {
-            return Ok(false);
-        }
-        thread::sleep(POLL_INTERVAL);
-    }
-    Ok(true)
+    let mut has_ended = false;
+    let is_over = wait_until(timeout, || {
+        let ready = is_ready();
+        has_ended = !ready && process.exit_status()?.is_some();
+        Ok(ready || has_ended)
+    })?;
+    Ok(is_over && !has_ended)
 }
 
 /// Runs a program to its end and returns its output. A signal ends the program too.

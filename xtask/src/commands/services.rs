@@ -37,15 +37,11 @@ impl TestServers {
         // `password` spares a debug build the thousands of hash rounds of SCRAM.
         let options = PostgresOptions {
             initdb: &["--auth=password", "--no-sync"],
-            server: &[
-                "-F",
-                "-c",
+            settings: &[
+                "fsync=off",
                 "synchronous_commit=off",
-                "-c",
                 "full_page_writes=off",
-                "-c",
                 "max_connections=500",
-                "-c",
                 "random_page_cost=1.1",
             ],
             certificates: Some(&certificates),

@@ -22,7 +22,7 @@ fn data(checkout: &Checkout) -> DataDir {
 const OPTIONS: PostgresOptions<'static> = PostgresOptions {
     port: None,
     initdb: &["--auth=password", "--no-sync"],
-    server: &["-F"],
+    settings: &["fsync=off"],
     certificates: None,
 };
 
@@ -104,7 +104,7 @@ fn wrong_option_is_reported_with_log() {
     let checkout = Checkout::new("option");
     let data = data(&checkout);
     let options = PostgresOptions {
-        server: &["-c", "no_such_option=1"],
+        settings: &["no_such_option=1"],
         ..OPTIONS
     };
     let programs = find_or_install_postgres(None).unwrap();
