@@ -1,5 +1,5 @@
-# The only commands a person must know; `make` alone lists them. The work is done by
-# scripts/, each of which says at its top what it is for.
+# The only commands a person must know; `make` alone lists them. The work is done by xtask/ and
+# scripts/; each file says at its top what it is for.
 
 # A pipeline must not quietly change the locked versions.
 LOCKED := $(if $(CI),--locked)
@@ -10,7 +10,7 @@ help: ## List the targets
 
 .PHONY: run
 run: ## Start everything here: Postgres, Redis, payment gateway, service; Ctrl-C stops it
-	@scripts/run.sh
+	@scripts/xtask.sh run
 
 .PHONY: image
 image: ## Build the images, orderly:dev and sandbox-gateway:dev
@@ -30,19 +30,19 @@ test-demo: ## Test the demo: place an order, stop a replica under load, remove e
 
 .PHONY: test
 test: ## Run all tests with a real Postgres and Redis (ARGS='-p orderly --test api')
-	@scripts/with-services.sh scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
+	@scripts/xtask.sh services -- scripts/cargo.sh test $(LOCKED) --all-features $(or $(ARGS),--workspace)
 
 .PHONY: drills
 drills: ## Fail dependencies under load, print a table of the responses (ARGS=postgres_killed)
-	@scripts/drills.sh $(ARGS)
+	@scripts/xtask.sh drills -- $(ARGS)
 
 .PHONY: test-contract
 test-contract: ## Compare the running service with its OpenAPI document; needs PyPI (ARGS=5 sends fewer examples)
-	@scripts/with-services.sh scripts/test-contract.sh $(ARGS)
+	@scripts/xtask.sh test-contract $(ARGS)
 
 .PHONY: test-backup
 test-backup: ## Back up a database under load, restore it elsewhere, compare
-	@scripts/with-services.sh scripts/test-backup.sh
+	@scripts/xtask.sh test-backup
 
 .PHONY: test-commands
 test-commands: ## Run the other documented commands in a short form, as CI does; removes .data
@@ -54,15 +54,15 @@ ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-sy
 
 .PHONY: load
 load: ## Load test: iterations at a constant rate, thresholds, invariants (ARGS='--scenario browse --rate 200 --duration 1m')
-	@scripts/load.sh $(ARGS)
+	@scripts/xtask.sh load -- $(ARGS)
 
 .PHONY: bench
 bench: ## Compare the order path with pgbench, on a machine that does nothing else (ARGS='--rounds 9')
-	@scripts/bench.sh $(ARGS)
+	@scripts/xtask.sh bench -- $(ARGS)
 
 .PHONY: services
 services: ## Run CMD='…' with the tests' Postgres and Redis; without CMD, print their URLs and wait
-	@scripts/with-services.sh $(CMD)
+	@scripts/xtask.sh services -- $(CMD)
 
 .PHONY: certs
 certs: ## Make a development CA and certificates in .data/certs (ARGS=FOLDER for another place)
@@ -89,4 +89,4 @@ check-shell:
 
 .PHONY: clean-data
 clean-data: ## Remove the data of `make run`
-	@scripts/clean-data.sh
+	@scripts/xtask.sh clean-data

@@ -1,10 +1,7 @@
 # shellcheck shell=bash disable=SC2034  # who sources this reads what it sets
-# Finds the programs the project needs, installs one that is missing where that
+# Finds the programs that the scripts need (xtask/src/programs.rs does it for all others), installs one that is missing where that
 # needs no question (apt-get as root or with a password-free sudo; Homebrew),
 # and otherwise says in one line what to install. To be sourced.
-
-# The oldest Postgres the project is run against.
-readonly MIN_POSTGRES_MAJOR=14
 
 log_progress() { printf '==> %s\n' "$*" >&2; }
 
@@ -72,64 +69,6 @@ find_or_install_venv() {
   if can_use_apt; then install_with_apt python3-venv; fi || true
   python3 -c 'import ensurepip, venv' 2>/dev/null
 }
-
-# Looks where Postgres may be and sets PG_BIN and PG_MAJOR to the newest found,
-# or to major version $1 if that is there: only it can read its own data.
-# Debian keeps the server programs off the PATH.
-find_postgres() {
-  local on_path dir major
-  PG_BIN='' PG_MAJOR=0
-  on_path=$(command -v initdb || true)
-  for dir in "${on_path%/initdb}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
-    /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
-    /Applications/Postgres.app/Contents/Versions/*/bin /usr/local/pgsql/bin; do
-    # A client's package has psql alone.
-    if ! [ -x "$dir/initdb" ] || ! [ -x "$dir/psql" ]; then continue; fi
-    major=$("$dir/initdb" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
-    if [ "$major" = "${1:-}" ]; then
-      PG_BIN=$dir PG_MAJOR=$major
-      return
-    elif [ "$major" -gt "$PG_MAJOR" ]; then
-      PG_BIN=$dir PG_MAJOR=$major
-    fi
-  done
-  [ "$PG_MAJOR" -ge "$MIN_POSTGRES_MAJOR" ]
-}
-
-# Debian's package would also create and start a cluster of the machine's own,
-# which nobody asked for: it is told not to while we install.
-install_postgres_with_apt() {
-  local settings=/etc/postgresql-common/createcluster.d code=0
-  "${as_root[@]}" mkdir -p "$settings" &&
-    echo 'create_main_cluster = false' | "${as_root[@]}" tee "$settings/orderly.conf" >/dev/null
-  install_with_apt postgresql || code=$?
-  "${as_root[@]}" rm -f "$settings/orderly.conf"
-  return "$code"
-}
-
-# require_postgres MAJOR: of that version, or of any if it is empty.
-require_postgres() {
-  find_postgres "$1" && return
-  if can_use_apt; then install_postgres_with_apt; else install_with_brew postgresql@17; fi || true
-  find_postgres "$1" ||
-    die "Postgres $MIN_POSTGRES_MAJOR or newer is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17)"
-}
-
-# Only the program is wanted, so the service that Debian's package starts on
-# port 6379 is stopped again.
-install_redis_with_apt() {
-  install_with_apt redis-server || return
-  "${as_root[@]}" invoke-rc.d redis-server stop </dev/null >&2 || true
-  "${as_root[@]}" update-rc.d redis-server disable </dev/null >&2 || true
-}
-
-# Fails, rather than ends the script, where there is none: `make run` can do without.
-find_or_install_redis() {
-  command -v redis-server >/dev/null && return
-  if can_use_apt; then install_redis_with_apt; else install_with_brew redis; fi || true
-  command -v redis-server >/dev/null
-}
-readonly REDIS_MISSING="Redis is missing: install it (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
 
 # Sets SHELLCHECK. PyPI carries the program too, which needs no root.
 require_shellcheck() {

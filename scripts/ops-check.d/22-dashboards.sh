@@ -22,5 +22,5 @@ if [ -n "${PROMETHEUS_URL:-}" ]; then
 elif ! find_program prometheus prom/prometheus; then
   report_skipped "the queries of dashboards and alerts" prometheus "install prometheus, or docker"
 else
-  scripts/with-services.sh bash scripts/ops-check.d/with-monitoring.sh "${queries[@]}" --timeout 180
+  scripts/xtask.sh services -- bash scripts/ops-check.d/with-monitoring.sh "${queries[@]}" --timeout 180
 fi

@@ -8,8 +8,8 @@ set -euo pipefail
 . scripts/ops-check.d/programs.sh
 # shellcheck source=scripts/lib/require.sh
 . scripts/lib/require.sh
-# shellcheck source=scripts/lib/process.sh
-. scripts/lib/process.sh
+# shellcheck source=scripts/ops-check.d/process.sh
+. scripts/ops-check.d/process.sh
 
 readonly START_TIMEOUT=60
 grafana=$(find_demo_image grafana/grafana) jaeger=$(find_demo_image jaegertracing/jaeger)

@@ -9,8 +9,8 @@ set -euo pipefail
 . scripts/ops-check.d/programs.sh
 # shellcheck source=scripts/lib/require.sh
 . scripts/lib/require.sh
-# shellcheck source=scripts/lib/build.sh
-. scripts/lib/build.sh
+# shellcheck source=scripts/ops-check.d/build.sh
+. scripts/ops-check.d/build.sh
 
 edge=deploy/compose/edge/nginx.conf
 work=$(mktemp -d)

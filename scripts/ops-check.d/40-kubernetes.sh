@@ -7,8 +7,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/lib/require.sh
 . scripts/lib/require.sh
-# shellcheck source=scripts/lib/build.sh
-. scripts/lib/build.sh
+# shellcheck source=scripts/ops-check.d/build.sh
+. scripts/ops-check.d/build.sh
 
 readonly KUBERNETES=1.33 OPERATOR=v0.93.0
 CRDS=$TOOLS/crds

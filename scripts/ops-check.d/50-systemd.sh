@@ -6,8 +6,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 # shellcheck source=scripts/lib/require.sh
 . scripts/lib/require.sh
-# shellcheck source=scripts/lib/build.sh
-. scripts/lib/build.sh
+# shellcheck source=scripts/ops-check.d/build.sh
+. scripts/ops-check.d/build.sh
 
 # Of 100, the less the better: what remains is the network, which a service needs.
 readonly MAX_EXPOSURE=15

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# with-monitoring.sh COMMAND…, within with-services.sh: runs the command while the service is up, under load and watched. The
+# with-monitoring.sh COMMAND…, within `make services`: runs the command while the service is up, under load and watched. The
 # demo's configuration is used as it is, but for the addresses; and the collector writes down what it would send to Jaeger.
 # The command finds in its environment:
 #
@@ -13,13 +13,12 @@ set -euo pipefail
 . scripts/ops-check.d/programs.sh
 # shellcheck source=scripts/lib/require.sh
 . scripts/lib/require.sh
-# shellcheck source=scripts/lib/process.sh
-. scripts/lib/process.sh
-# shellcheck source=scripts/lib/build.sh
-. scripts/lib/build.sh
+# shellcheck source=scripts/ops-check.d/process.sh
+. scripts/ops-check.d/process.sh
+# shellcheck source=scripts/ops-check.d/build.sh
+. scripts/ops-check.d/build.sh
 
 require_rust
-require_postgres ''
 build_binaries
 work=$(mktemp -d)
 chmod 755 "$work" # programs in containers read it
@@ -43,7 +42,7 @@ skip_without() { # PROGRAM
 
 api=$(find_free_port) admin=$(find_free_port) gateway=$(find_free_port) otlp=$(find_free_port)
 prometheus=$(find_free_port) postgres=$(find_free_port) redis=$(find_free_port) collector=$(find_free_port)
-"$PG_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
+"$ORDERLY_TEST_POSTGRES_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
 export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin SANDBOX_GATEWAY_PORT=$gateway
 export ORDERLY__DATABASE__URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
 export ORDERLY__PAYMENTS__GATEWAY_URL=http://127.0.0.1:$gateway ORDERLY__TELEMETRY__OTLP_ENDPOINT=http://127.0.0.1:$otlp

@@ -95,10 +95,10 @@ fn build(options: &[&str]) -> anyhow::Result<PathBuf> {
         bail!("cargo build failed");
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let programs = messages.lines().filter_map(|line| {
+    let mut programs = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    let program = programs.last().context("cargo build reported no program")?;
+    let program = programs.next_back().context("cargo build reported no program")?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }

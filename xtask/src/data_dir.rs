@@ -267,6 +267,7 @@ fn create_external_dir(account: &Account) -> anyhow::Result<PathBuf> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -23,6 +23,13 @@ enum Command {
     Load(Arguments),
     /// Compares the order path with pgbench
     Bench(Arguments),
+    /// Backs up a database under load, restores it elsewhere, compares
+    TestBackup,
+    /// Compares the running service with its OpenAPI document
+    TestContract {
+        /// Examples for each operation as an admin
+        examples: Option<u32>,
+    },
     /// Removes `.data`
     CleanData,
 }
@@ -51,6 +58,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Drills(Arguments { arguments }) => commands::drills::run(&arguments),
         Command::Load(Arguments { arguments }) => commands::load::run(&arguments),
         Command::Bench(Arguments { arguments }) => commands::bench::run(&arguments),
+        Command::TestBackup => commands::test_backup::run(),
+        Command::TestContract { examples } => commands::test_contract::run(examples),
         Command::CleanData => commands::clean_data::run(),
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn start_on_port<T>(
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::net::TcpListener;
 

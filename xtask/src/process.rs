@@ -166,6 +166,15 @@ impl ManagedProcess {
         signal_tree(&self.identity, Signal::CONT);
     }
 
+    /// Stops it and returns its exit status.
+    ///
+    /// # Errors
+    /// Returns an error if the system can't say.
+    pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        stop(self.role, &self.identity);
+        Ok(self.child.wait()?)
+    }
+
     /// Kills it and its children, and waits until it is gone.
     ///
     /// # Errors
@@ -394,6 +403,7 @@ pub(crate) fn last_log_lines(file: &Path, number: usize) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -110,6 +110,7 @@ fn run_ps(arguments: &[&str]) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::process::Command;
 

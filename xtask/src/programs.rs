@@ -51,6 +51,36 @@ pub fn require_program(
     Ok(found)
 }
 
+/// Installs the part of Python that makes virtual environments, if it is missing: Debian has a
+/// package of its own for it.
+///
+/// # Errors
+/// Returns an error with one line that names the package if it cannot be installed.
+pub fn require_python_venv(python: &Path) -> anyhow::Result<()> {
+    let has_venv = || {
+        let mut import = Command::new(python);
+        import
+            .args(["-c", "import ensurepip, venv"])
+            .stdin(Stdio::null());
+        let status = import.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if has_venv() {
+        return Ok(());
+    }
+    if let Some(manager @ (PackageManager::Apt | PackageManager::SudoApt)) = PackageManager::find()
+    {
+        manager.install_or_log(&["python3-venv"]);
+    }
+    if !has_venv() {
+        bail!(
+            "Python can't make a virtual environment: install python3-venv \
+             (Debian, Ubuntu: apt-get install python3-venv)"
+        );
+    }
+    Ok(())
+}
+
 /// A package manager that installs without a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PackageManager {

@@ -112,6 +112,7 @@ fn remove_external_dir(target: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::os::unix::fs::symlink;
 

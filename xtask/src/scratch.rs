@@ -1,4 +1,5 @@
 //! A folder of a unit test's own.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

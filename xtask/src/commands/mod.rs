@@ -6,3 +6,5 @@ pub(crate) mod drills;
 pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod services;
+pub(crate) mod test_backup;
+pub(crate) mod test_contract;

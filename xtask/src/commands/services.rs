@@ -2,7 +2,7 @@
 //!
 //! The command finds them in `ORDERLY_TEST_DATABASE_URL` (a superuser, who may create databases)
 //! and `ORDERLY_TEST_REDIS_URL`, and the CA of Postgres' certificate, should it want TLS, in
-//! `ORDERLY_TEST_CERTIFICATES`. Without a command, these are printed, for tests run from an
+//! `ORDERLY_TEST_CERTIFICATES`; the programs of Postgres are in `ORDERLY_TEST_POSTGRES_BIN`. Without a command, these are printed, for tests run from an
 //! editor. Everything is removed at the end; any number of these can run at once.
 
 use std::ffi::OsString;
@@ -20,10 +20,10 @@ use xtask::servers::{find_or_install_postgres, find_or_install_redis};
 
 /// The servers of tests; the first field is stopped first.
 pub(crate) struct TestServers {
-    redis: Redis,
-    postgres: Postgres,
+    pub(crate) redis: Redis,
+    pub(crate) postgres: Postgres,
     certificates: PathBuf,
-    data: DataDir,
+    pub(crate) data: DataDir,
 }
 
 impl TestServers {
@@ -58,7 +58,7 @@ impl TestServers {
     }
 
     /// The variables in which tests find the servers.
-    pub(crate) fn variables(&self) -> [(&'static str, OsString); 3] {
+    fn variables(&self) -> [(&'static str, OsString); 4] {
         [
             (
                 "ORDERLY_TEST_DATABASE_URL",
@@ -69,6 +69,7 @@ impl TestServers {
                 "ORDERLY_TEST_CERTIFICATES",
                 self.certificates.clone().into(),
             ),
+            ("ORDERLY_TEST_POSTGRES_BIN", self.postgres.programs().into()),
         ]
     }
 }
@@ -81,7 +82,11 @@ pub(crate) fn run(command: &[OsString]) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(program);
     command.args(arguments).envs(servers.variables());
     let mut process = ManagedProcess::spawn(Role::Command, &mut command, servers.data.path())?;
-    Ok(exit_code(process.wait()?))
+    let status = process.wait();
+    drop(process);
+    // A drill that was stopped has left its servers.
+    DataRoot::open(&find_checkout()?)?.remove_stale()?;
+    Ok(exit_code(status?))
 }
 
 #[expect(clippy::print_stdout, reason = "the caller's shell reads these lines")]

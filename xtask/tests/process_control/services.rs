@@ -75,7 +75,7 @@ fn killed_owner_leaves_nothing_after_next_start() {
         .unwrap();
     assert!(next.success());
     assert!(!processes.into_iter().any(exists));
-    assert_eq!(checkout.test_data(), [kept.clone()]);
+    assert_eq!(checkout.test_data().as_slice(), std::slice::from_ref(&kept));
     assert!(noted_processes(&kept).into_iter().all(exists));
     drop(alive);
     assert!(checkout.test_data().is_empty());

@@ -15,16 +15,6 @@ build_binaries() {
   BINARY=$folder/orderly GATEWAY=$folder/sandbox-gateway
 }
 
-# The programs as they are deployed: the service with no more features than it asks for itself.
-# Sets BINARY, GATEWAY and LOADTEST. With ORDERLY_LOAD_PROFILE=dev, CI saves the long release build.
-build_release_binaries() {
-  local profile=${ORDERLY_LOAD_PROFILE:-release} folder
-  folder=$(build_programs --profile "$profile" --package orderly --package sandbox-gateway --bins)
-  BINARY=$folder/orderly GATEWAY=$folder/sandbox-gateway
-  folder=$(build_programs --profile "$profile" --package orderly-loadtest --bins)
-  LOADTEST=$folder/orderly-loadtest
-}
-
 # build_programs CARGO_OPTIONS…: builds programs and prints their folder, wherever Cargo puts it.
 build_programs() {
   cargo build "$@" --message-format json-render-diagnostics |
