@@ -99,6 +99,8 @@ fn build(options: &[&str]) -> anyhow::Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    let program = programs.next_back().context("cargo build reported no program")?;
+    let program = programs
+        .next_back()
+        .context("cargo build reported no program")?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }

@@ -16,6 +16,7 @@ const DOCUMENTATION: &[&str] = &[
     "scripts",
     "service/src",
     "service/tests/drills",
+    "xtask/src",
 ];
 
 /// The pipelines. The targets and scripts that they run count as well, and what these run.

@@ -14,9 +14,10 @@ const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ORDERLY_TEST_DATABASE_URL", "service/tests/support/"),
     ("ORDERLY_TEST_REDIS_URL", "service/tests/support/"),
     ("ORDERLY_TEST_CERTIFICATES", "service/tests/support/"),
+    ("ORDERLY_TEST_POSTGRES_BIN", "scripts/ops-check.d/"),
     ("ORDERLY_DRILL_REPORT", "service/tests/"),
     ("ORDERLY_SERVERS", "xtask/src/servers.rs"),
-    ("ORDERLY_LOAD_PROFILE", "scripts/lib/build.sh"),
+    ("ORDERLY_LOAD_PROFILE", "xtask/src/cargo.rs"),
     ("ORDERLY_CONTRACT_URL", "scripts/contract/"),
     ("ORDERLY_CONTRACT_TOKEN", "scripts/contract/"),
 ];

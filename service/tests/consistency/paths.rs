@@ -67,9 +67,7 @@ const API_CALLERS: &[&str] = &[
     "deploy",
     "docs/rate-limits.md",
     "scripts/contract",
-    "scripts/test-contract.sh",
-    "scripts/run.sh",
-    "scripts/test-backup.sh",
+    "xtask/src",
 ];
 
 #[test]

@@ -17,6 +17,7 @@ pub const TEXTS: &[&str] = &[
     "loadtest",
     "observability",
     "scripts",
+    "xtask/src",
 ];
 
 /// Where the program is run and watched.

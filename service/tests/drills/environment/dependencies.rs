@@ -1,97 +1,92 @@
-//! The Postgres and the Redis of a drill: see `scripts/drill-services.sh`.
+//! The Postgres and the Redis of a drill, to be killed, frozen and started again.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-/// A service to take away.
+use xtask::data_dir::{DataDir, DataRoot, find_checkout};
+use xtask::postgres::{Postgres, PostgresOptions};
+use xtask::process::ManagedProcess;
+use xtask::redis::Redis;
+use xtask::servers::{find_or_install_postgres, find_or_install_redis};
+
+/// A killed process loses no power: the operating system still writes its pages. But a commit
+/// must have left the process before its response, so `synchronous_commit` stays on.
+const OPTIONS: PostgresOptions<'static> = PostgresOptions {
+    port: None,
+    initdb: &["--auth=password", "--no-sync"],
+    settings: &[
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=200",
+        "random_page_cost=1.1",
+    ],
+    certificates: None,
+};
+
+/// A service that a drill makes fail.
 #[derive(Clone, Copy)]
 pub enum Dependency {
     Postgres,
     Redis,
 }
 
-impl Dependency {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Redis => "redis",
-        }
-    }
-}
-
-/// Both of them; removed with the value.
+/// Both of them; removed with the value, in the order of the fields.
 pub struct Dependencies {
-    script: Child,
-    commands: Option<ChildStdin>,
-    replies: BufReader<ChildStdout>,
+    redis: Redis,
+    postgres: Postgres,
+    _data: DataDir,
     pub database_url: String,
     pub redis_url: String,
 }
 
 impl Dependencies {
     /// Starts them, which takes a second or two.
-    pub fn start(folder: &Path) -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/drill-services.sh");
-        let log = File::create(folder.join("services.log")).unwrap();
-        let mut script = Command::new(path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut services = Self {
-            commands: script.stdin.take(),
-            replies: BufReader::new(script.stdout.take().unwrap()),
-            script,
-            database_url: String::new(),
-            redis_url: String::new(),
-        };
-        services.database_url = services.read_reply();
-        services.redis_url = services.read_reply();
-        services
+    pub fn start() -> Self {
+        let root = DataRoot::open(&find_checkout().unwrap()).unwrap();
+        let data = root.create_test().unwrap();
+        let programs = find_or_install_postgres(None).unwrap();
+        let postgres = Postgres::start(&data, programs, OPTIONS).unwrap();
+        postgres.create_database("orderly").unwrap();
+        let redis = Redis::start(&data, find_or_install_redis().unwrap(), None, &[]).unwrap();
+        Self {
+            database_url: postgres.url("orderly"),
+            redis_url: redis.url(),
+            redis,
+            postgres,
+            _data: data,
+        }
     }
 
-    /// Kills all its processes with -9.
-    pub fn kill(&mut self, service: Dependency) {
-        self.send_command("kill", service);
+    /// Kills all its processes with SIGKILL.
+    pub fn kill(&mut self, dependency: Dependency) {
+        self.process(dependency).kill().unwrap();
     }
 
-    /// Stops it with SIGSTOP: connections stay open, nothing is answered.
-    pub fn freeze(&mut self, service: Dependency) {
-        self.send_command("freeze", service);
+    /// Stops it with SIGSTOP: connections stay open, without a response.
+    pub fn freeze(&mut self, dependency: Dependency) {
+        self.process(dependency).freeze();
     }
 
-    /// Lets it go on, and says since when.
-    pub fn thaw(&mut self, service: Dependency) -> Instant {
-        self.send_command("thaw", service);
+    /// Lets it continue, and returns the time of that.
+    pub fn thaw(&mut self, dependency: Dependency) -> Instant {
+        self.process(dependency).thaw();
         Instant::now()
     }
 
-    /// Starts it again where it was, and says since when it answers.
-    pub fn restart(&mut self, service: Dependency) -> Instant {
-        self.send_command("start", service);
+    /// Starts it again on the same port with its data, and returns the time at which it is ready.
+    pub fn restart(&mut self, dependency: Dependency) -> Instant {
+        match dependency {
+            Dependency::Postgres => self.postgres.restart().unwrap(),
+            Dependency::Redis => self.redis.restart().unwrap(),
+        }
+        let urls = (self.postgres.url("orderly"), self.redis.url());
+        assert_eq!(urls, (self.database_url.clone(), self.redis_url.clone()));
         Instant::now()
     }
 
-    fn send_command(&mut self, verb: &str, service: Dependency) {
-        let commands = self.commands.as_mut().unwrap();
-        writeln!(commands, "{verb} {}", service.name()).unwrap();
-        assert_eq!(self.read_reply(), "done", "{verb} {}", service.name());
-    }
-
-    fn read_reply(&mut self) -> String {
-        let mut line = String::new();
-        self.replies.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Dependencies {
-    fn drop(&mut self) {
-        drop(self.commands.take());
-        let _it_removes_everything = self.script.wait();
+    fn process(&mut self, dependency: Dependency) -> &mut ManagedProcess {
+        match dependency {
+            Dependency::Postgres => self.postgres.process(),
+            Dependency::Redis => self.redis.process(),
+        }
     }
 }

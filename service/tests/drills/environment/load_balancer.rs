@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use xtask::programs::require_program;
+
 use super::process::LoggedProcess;
 use super::replica::Replica;
 use super::{client, free_port};
@@ -26,7 +28,8 @@ impl LoadBalancer {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = folder.join("haproxy.cfg");
         fs::write(&file, configuration(address, replicas)).unwrap();
-        let mut command = Command::new("haproxy");
+        let haproxy = require_program("haproxy", "haproxy", "haproxy").unwrap();
+        let mut command = Command::new(haproxy);
         let process = LoggedProcess::start(
             command.arg("-db").arg("-f").arg(file),
             folder.join("haproxy.log"),

@@ -86,7 +86,7 @@ impl DrillEnvironment {
         let name = format!("orderly-{drill}-{}", Uuid::now_v7().simple());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
-        let dependencies = Dependencies::start(&folder);
+        let dependencies = Dependencies::start();
         let mut env = Self {
             replicas: Vec::new(),
             gateway: Gateway::start(&folder).await,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// The file that collects the rows for `scripts/drills.sh`.
+/// The file that collects the rows for `make drills`.
 const REPORT: &str = "ORDERLY_DRILL_REPORT";
 
 /// Adds a row, and shows it at once.
