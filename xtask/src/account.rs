@@ -21,7 +21,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Returns `postgres` (Debian's package brings it along) or `nobody` for root, and the
+    /// Returns `postgres` (created by Debian's package) or `nobody` for root, and the
     /// caller's own account otherwise.
     pub(crate) fn select() -> anyhow::Result<Self> {
         if !geteuid().is_root() {
@@ -53,7 +53,7 @@ impl Account {
         status.is_ok_and(|status| status.success())
     }
 
-    /// Lets the account pass through a folder to what it owns inside. The folder stays the
+    /// Lets the account pass through a folder to the files that it owns inside. The folder stays the
     /// caller's, so that the account cannot plant files that are then read or written as root.
     pub(crate) fn allow_traversal(&self, folder: &Path) -> anyhow::Result<()> {
         set_mode(folder, 0o700)?;
@@ -82,7 +82,8 @@ fn set_mode(path: &Path, mode: u32) -> anyhow::Result<()> {
         .with_context(|| format!("the mode of {} can't be set", path.display()))
 }
 
-/// Asks `id`, which knows accounts that are not in `/etc/passwd`, as all of macOS.
+/// Returns the user and the group of an account. `id` finds accounts that are not in `/etc/passwd`,
+/// such as those of macOS.
 fn find_ids(name: &str) -> anyhow::Result<(u32, u32)> {
     let ask =
         |option| anyhow::Ok(run_for_output(Command::new("id").args([option, name]))?.parse()?);

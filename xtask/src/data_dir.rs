@@ -69,7 +69,7 @@ impl DataRoot {
         version.trim().parse().ok()
     }
 
-    /// Opens the folder that is kept, and stops what a killed owner has left running in it.
+    /// Opens the folder that is kept, and stops the processes that a killed owner has left there.
     ///
     /// # Errors
     /// Returns an error if another process owns it.
@@ -93,7 +93,7 @@ impl DataRoot {
         self.create(&free.next().context("no free name")?)
     }
 
-    /// Removes the throw-away folders that killed owners have left, with what runs in them.
+    /// Removes the throw-away folders that killed owners have left, and stops their processes.
     ///
     /// # Errors
     /// Returns an error if one can't be removed.

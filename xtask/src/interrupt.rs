@@ -8,6 +8,9 @@
 //! A signal is only written down. Every wait of a command looks at the record and returns an
 //! error, which drops the servers on the way out; the waits of the stopping itself do not look.
 //! Without [`record_signals`], as in the tests, signals do what they always do.
+//!
+//! # Tests
+//! `interrupt_stops_everything`.
 
 use std::sync::Arc;
 use std::sync::LazyLock;

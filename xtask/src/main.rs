@@ -34,7 +34,7 @@ enum Command {
     CleanData,
 }
 
-/// What is passed on.
+/// Arguments that are passed on.
 #[derive(clap::Args)]
 struct Arguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

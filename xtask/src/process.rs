@@ -8,7 +8,7 @@
 //! # How it works
 //! A process starts in a process group of its own, so it gets the signals that this code sends,
 //! in this order, and no others. Its identity is in a pid file of the data folder: the next start
-//! finds there what a killed owner has left ([`stop_leftovers`]).
+//! finds there the processes that a killed owner has left ([`stop_leftovers`]).
 //!
 //! # Tests
 //! `killed_owner_leaves_nothing_after_next_start`, `interrupt_stops_everything`,
@@ -22,7 +22,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process, kill_process_group, test_kill_process_group};
 
 use crate::interrupt::{check_interrupt, exit_code_of_signal};
 use crate::process_table::{ProcessIdentity, children};
@@ -33,8 +34,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Time within which a process is gone that got SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The part that a process plays, in the order of stopping: the service is before what it needs,
-/// so that it can finish its requests.
+/// The part that a process plays, in the order of stopping: the service stops before the
+/// servers that it needs, so that it can finish its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A command of the caller, with all processes that it has started.
@@ -203,7 +204,15 @@ fn pid_file_text(identity: &ProcessIdentity) -> String {
     format!("{identity}\n")
 }
 
-/// Stops what a killed owner has left running on this data.
+/// Sends a signal to a child.
+///
+/// # Errors
+/// Returns an error if it has ended and was waited for.
+pub fn send_signal(child: &Child, signal: Signal) -> anyhow::Result<()> {
+    kill_process(Pid::from_child(child), signal).context("the signal can't be sent")
+}
+
+/// Stops the processes that a killed owner has left running on this data.
 ///
 /// # Errors
 /// Returns an error if a pid file can't be removed.
@@ -409,7 +418,6 @@ mod tests {
 
     #[test]
     fn process_that_ignores_signal_is_killed() {
-        // Not the ten seconds of a command: the child would end by itself sooner.
         let mut child = Command::new("sh")
             .args(["-c", "trap '' TERM; while :; do sleep 1; done"])
             .process_group(0)

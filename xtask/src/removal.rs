@@ -6,7 +6,11 @@
 //! # How it works
 //! A path is removed only if its parent is a folder `.data` and its name is one that
 //! `data_dir.rs` gives; a link's target only if it is a folder that `data_dir.rs` has made
-//! outside. Both are compared after all other links on the way are resolved.
+//! outside. The parent is compared after all links on the way to it are resolved.
+//!
+//! # Tests
+//! `removes_nothing_but_data_dirs`, `target_of_link_stays_unless_made_here`,
+//! `root_is_removed_only_without_data_dirs`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -23,7 +27,7 @@ pub(crate) const EXTERNAL_PREFIX: &str = "orderly-data.";
 /// The name of a cluster in a folder of data while it is created.
 pub(crate) const UNFINISHED_CLUSTER: &str = "postgres.new";
 
-/// Removes `.data/NAME`, and the folder outside that it links to. What does not exist is removed.
+/// Removes `.data/NAME`, and the folder outside that it links to. Succeeds if it does not exist.
 ///
 /// # Errors
 /// Returns an error, and removes nothing, if the path is not one of those.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use xtask::process::Signal;
 
 use super::configured_service::ConfiguredService;
 use crate::support::eventually::eventually;
@@ -108,7 +109,7 @@ async fn sighup_reloads_unwatched_file() {
         "load_shedding.min_limit = 440\nlog.filter = 'debug'",
     )
     .unwrap();
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     metric_becomes(&process, LIMIT, 440.0).await;
     eventually("debug lines are logged", async || {
         process.get("/v1/products").await.unwrap();

@@ -2,23 +2,20 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
-use std::io::{BufRead as _, BufReader};
+use std::process::Command;
 
 use reqwest::Client;
 use serde_json::Value;
+use xtask::process::Signal;
 
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
+use crate::support::process::ChildProcess;
 use crate::support::response::TestResponse;
 
 /// A running `orderly serve`; killed when it is dropped.
 pub struct ConfiguredService {
-    child: Child,
-    log: Arc<Mutex<Vec<Value>>>,
+    process: ChildProcess,
     pub database: TestDatabase,
     pub config: PathBuf,
     pub client: Client,
@@ -44,8 +41,7 @@ impl ConfiguredService {
             .env_clear()
             .env("ORDERLY_ENV", "test")
             .env("ORDERLY__DATABASE__URL", &database.url)
-            .current_dir(&config)
-            .stdout(Stdio::piped());
+            .current_dir(&config);
         let defaults = [
             ("http.port", "0"),
             ("admin.port", "0"),
@@ -59,18 +55,16 @@ impl ConfiguredService {
         for (key, value) in defaults.iter().chain(settings) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        let mut child = command.spawn().unwrap();
-        let log = collect(&mut child);
-        let ready = log_line(&log, "ready").await;
+        let process = ChildProcess::start(&mut command);
+        let ready = process.wait_for_log("ready").await;
         let url = |field: &str| format!("http://{}", ready[field].as_str().unwrap());
         Self {
-            child,
+            process,
             database,
             config,
             client: Client::builder().no_proxy().build().unwrap(),
             address: url("address"),
             admin: url("admin_address"),
-            log,
         }
     }
 
@@ -93,21 +87,19 @@ impl ConfiguredService {
         line.unwrap().trim().parse().unwrap()
     }
 
-    /// Sends a signal, by its name without `SIG`.
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.unwrap().success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Waits until the log has a line with that message.
     pub async fn wait_for_log(&self, message: &str) -> Value {
-        log_line(&self.log, message).await
+        self.process.wait_for_log(message).await
     }
 
-    /// Whether the log has a line for which that holds.
-    pub fn has_logged(&self, what: impl Fn(&Value) -> bool) -> bool {
-        self.log.lock().unwrap().iter().any(what)
+    /// Returns `true` if a line of the log satisfies `condition`.
+    pub fn has_logged(&self, condition: impl Fn(&Value) -> bool) -> bool {
+        self.process.log().iter().any(condition)
     }
 
     /// Waits until `/readyz` gives a reason why not.
@@ -120,36 +112,8 @@ impl ConfiguredService {
         .await
     }
 
-    /// Waits for its end.
-    pub async fn wait(&mut self) -> ExitStatus {
-        eventually("the process ends", async || self.child.try_wait().unwrap()).await
+    /// Waits for its end and returns its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        self.process.exit_code().await
     }
-}
-
-impl Drop for ConfiguredService {
-    fn drop(&mut self) {
-        let _it_may_have_ended = self.child.kill();
-        let _it_may_have_ended = self.child.wait();
-    }
-}
-
-fn collect(child: &mut Child) -> Arc<Mutex<Vec<Value>>> {
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let collected = Arc::clone(&log);
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            collected.lock().unwrap().push(line);
-        }
-    });
-    log
-}
-
-async fn log_line(log: &Mutex<Vec<Value>>, message: &str) -> Value {
-    eventually(&format!("the log says {message:?}"), async || {
-        let log = log.lock().unwrap();
-        log.iter().find(|line| line["message"] == message).cloned()
-    })
-    .await
 }

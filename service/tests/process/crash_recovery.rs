@@ -2,6 +2,7 @@
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use xtask::process::Signal;
 
 use crate::support::database::TestDatabase;
 use crate::support::gateway::start_gateway;
@@ -24,7 +25,7 @@ async fn ledger(client: &Client, gateway_url: &str) -> Vec<Value> {
 }
 
 async fn kill(process: ChildProcess) {
-    process.signal("KILL");
+    process.signal(Signal::KILL);
     assert_eq!(process.wait().await.code, None, "ended by a signal");
 }
 

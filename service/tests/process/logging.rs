@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Client, Method};
 use serde_json::Value;
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::eventually::eventually;
@@ -207,7 +208,7 @@ async fn unread_log_does_not_block_requests() {
     service.get("/v1/products", "").await.expect(200);
     assert_eq!(admin("/livez").await.status, 200);
 
-    service.process.signal("TERM");
+    service.process.signal(Signal::TERM);
     assert_eq!(service.process.wait().await.code, Some(0));
 }
 

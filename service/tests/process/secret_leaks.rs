@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use reqwest::{Client, Method};
 use serde_json::json;
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::certificates::{CertificateAuthority, LeafCertificate};
@@ -137,7 +138,7 @@ async fn no_output_contains_secret() {
         let response = TestResponse::read(service.client.get(url).send().await.unwrap()).await;
         output.add_response(path, &response);
     }
-    service.process.signal("HUP");
+    service.process.signal(Signal::HUP);
     service
         .process
         .wait_for_log("the configuration was reloaded")

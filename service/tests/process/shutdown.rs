@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::database::TestDatabase;
@@ -129,7 +130,7 @@ async fn aborts_endless_request_after_drain_timeout() {
     let request = service.order_request(&token, &product).send();
     let in_flight = tokio::spawn(request);
     database.wait_for_lock_waiters(1).await;
-    service.process.signal("TERM");
+    service.process.signal(Signal::TERM);
     let ended = service.process.wait().await;
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("drain"), "{}", ended.stderr);

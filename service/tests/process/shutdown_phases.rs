@@ -5,6 +5,7 @@ use std::process::Command;
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use xtask::process::Signal;
 
 use super::configured_service::ConfiguredService;
 use crate::support::eventually::eventually;
@@ -56,7 +57,7 @@ async fn drain_delay_serves_requests_and_second_signal_exits() {
     let before = process.get("/v1/products").await.unwrap();
     assert_eq!((before.status, before.header("connection")), (200, None));
 
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(process.wait_until_not_ready().await, "shutting down");
     for path in ["/v1/products", "/no/such/path"] {
         let response = process.get(path).await.unwrap();
@@ -66,8 +67,8 @@ async fn drain_delay_serves_requests_and_second_signal_exits() {
     assert_eq!(process.get_admin("/startupz").await.status, 200);
     assert_eq!(process.get_admin("/livez").await.status, 200);
 
-    process.signal("INT");
-    assert_eq!(process.wait().await.code(), Some(130));
+    process.signal(Signal::INT);
+    assert_eq!(process.exit_code().await, Some(130));
     process.wait_for_log("stopped at once").await;
 }
 
@@ -75,7 +76,7 @@ async fn drain_delay_serves_requests_and_second_signal_exits() {
 async fn finishes_request_in_flight_and_refuses_connections() {
     let mut process = ConfiguredService::start("in-flight", &LONG).await;
     let (request, mut conn) = start_blocked_request(&process).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     eventually("new connections are refused", async || {
         // Without the database, for this one may still come in time.
         let refused = process.get("/no/such/path").await.err()?;
@@ -85,7 +86,7 @@ async fn finishes_request_in_flight_and_refuses_connections() {
     assert_eq!(process.wait_until_not_ready().await, "shutting down");
     conn.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(request.await.unwrap(), 200);
-    assert_eq!(process.wait().await.code(), Some(0));
+    assert_eq!(process.exit_code().await, Some(0));
     for phase in ["drain_delay", "drain", "jobs", "pools"] {
         let ended =
             |line: &serde_json::Value| line["message"] == "phase ended" && line["phase"] == phase;
@@ -106,8 +107,8 @@ async fn closes_idle_connection_during_drain() {
     assert_eq!(&response, b"HTTP/1.1 200");
     let _never_used = TcpStream::connect(address).await.unwrap();
 
-    process.signal("TERM");
-    assert_eq!(process.wait().await.code(), Some(0));
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, Some(0));
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
 }
@@ -122,8 +123,8 @@ async fn hanging_config_file_does_not_delay_shutdown() {
     process
         .wait_for_log("reading the configuration again")
         .await;
-    process.signal("TERM");
-    assert_eq!(process.wait().await.code(), Some(0));
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,8 +135,8 @@ async fn phase_over_deadline_is_aborted_with_exit_code_3() {
     )
     .await;
     let (request, conn) = start_blocked_request(&process).await;
-    process.signal("INT");
-    assert_eq!(process.wait().await.code(), Some(3));
+    process.signal(Signal::INT);
+    assert_eq!(process.exit_code().await, Some(3));
     request.await.unwrap_err();
     assert!(process.has_logged(
         |line| line["phase"] == "drain" && line["message"] == "phase ran over its deadline"

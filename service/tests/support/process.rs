@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::Value;
+use xtask::process::{Signal, send_signal};
 
 use super::database::TestDatabase;
 use super::eventually::eventually;
@@ -171,19 +172,23 @@ impl ChildProcess {
         eventually(&what, find).await
     }
 
-    /// Sends it a signal: `TERM`, `INT`, `KILL`.
-    pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(sent.success(), "{kill}");
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code. The log is complete then.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let status = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
+        self.stdout.wait_for_end();
+        status.code()
     }
 
     /// Waits until it has ended by itself, and returns its exit code and all it wrote to standard
     /// output and standard error.
     pub async fn wait(mut self) -> CommandOutput {
-        let status = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
         CommandOutput {
-            code: status.code(),
+            code: self.exit_code().await,
             stdout: self.stdout.wait_for_end(),
             stderr: self.stderr.wait_for_end(),
         }

@@ -152,7 +152,7 @@ fn command_line(arguments: &[OsString]) -> String {
     format!("make bench ARGS='{}'", arguments.join(" "))
 }
 
-/// Holds the advisory lock of the outbox relay in a session of its own.
+/// Holds the advisory lock of the outbox relay in a separate session.
 ///
 /// The session is idle. One that sleeps in a statement keeps a snapshot, and with it every old
 /// version of every row: both sides get slower from round to round.

@@ -1,4 +1,4 @@
-//! `make clean-data`: removes `.data` and what it points to; the next `make run` starts from
+//! `make clean-data`: removes `.data` and the folders that it links to; the next `make run` starts from
 //! nothing.
 
 use std::process::ExitCode;

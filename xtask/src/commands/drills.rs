@@ -1,5 +1,5 @@
 //! `make drills`: runs the drills, or those whose names contain one of the words given, and prints
-//! their table; see `service/tests/drills`. They bring what they need.
+//! their table; see `service/tests/drills`. They start their own servers.
 
 use std::ffi::OsString;
 use std::fs;

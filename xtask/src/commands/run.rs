@@ -56,7 +56,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let mut process = service.start(&data, None)?;
     print_banner(&service, &postgres, &gateway, &programs.gateway, &data);
     match process.wait() {
-        Ok(status) => bail!("the service ended by itself, with {status}"),
+        Ok(status) => bail!("the service ended: {status}"),
         Err(error) if error.is::<Interrupted>() => {
             log_progress("Stopping");
             Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `make test-backup`: backs up a database in which orders are placed and paid at the same time,
-//! restores it into another one, and checks the invariants of the copy. Then it checks what the
-//! scripts must reject: a damaged backup, a database that is not empty.
+//! restores it into another one, and checks the invariants of the copy. Then it checks that
+//! the scripts reject a damaged backup and a database that is not empty.
 
 mod database;
 mod orders;
@@ -88,11 +88,11 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let is_unchanged = || ensure_same(&source, &read_contents(postgres, "backup_copy")?);
     is_unchanged().context("the copy is another database")?;
 
-    log_progress("What is rejected, and leaves everything as it was");
+    log_progress("A rejected restore leaves everything as it was");
     check_rejections(&scripts, postgres, &work, &live, &still)?;
     is_unchanged().context("a restore that failed has changed the database")?;
 
-    log_progress("A backup replaces what is there; those that are too old are removed");
+    log_progress("A backup replaces the data; backups that are too old are removed");
     scripts.restore("backup_copy", &live, &["--replace"])?;
     check_invariants(postgres, "backup_copy")?;
     let replaced = count_orders(postgres, "backup_copy")?;

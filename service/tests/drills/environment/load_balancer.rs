@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use xtask::port::find_free_port;
 use xtask::programs::require_program;
 
+use super::client;
 use super::process::LoggedProcess;
 use super::replica::Replica;
-use super::{client, free_port};
 use crate::support::eventually::eventually;
 
 /// Where the proxy writes which replica answered.
@@ -25,7 +26,7 @@ pub struct LoadBalancer {
 impl LoadBalancer {
     /// Starts it, and waits until it lets requests through.
     pub async fn start(folder: &Path, replicas: &[Replica]) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], find_free_port().unwrap()));
         let file = folder.join("haproxy.cfg");
         fs::write(&file, configuration(address, replicas)).unwrap();
         let haproxy = require_program("haproxy", "haproxy", "haproxy").unwrap();

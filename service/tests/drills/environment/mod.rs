@@ -10,7 +10,7 @@ pub mod replica;
 pub mod report;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -180,10 +180,4 @@ fn client() -> reqwest::Client {
     let timeout = Duration::from_secs(2);
     let client = reqwest::Client::builder().no_proxy().timeout(timeout);
     client.build().unwrap()
-}
-
-/// A port that was free a moment ago, for a program that can't say which it took.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }

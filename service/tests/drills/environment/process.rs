@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use xtask::process::{Signal, send_signal};
+
 use crate::support::eventually::eventually;
 
 /// A child; killed with the value, so that no drill leaves one behind.
@@ -29,12 +31,9 @@ impl LoggedProcess {
         Self { child, log }
     }
 
-    /// Sends a signal, by its name without `SIG`. (The standard library knows only
-    /// KILL, and the rest takes code that this project forbids.)
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.unwrap().success(), "no process {pid} for SIG{name}");
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal).unwrap();
     }
 
     /// Kills it with -9: it gets no chance to end anything.

@@ -11,6 +11,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use xtask::process::Signal;
 
 use super::dependencies::Dependencies;
 use super::process::LoggedProcess;
@@ -76,19 +77,19 @@ impl Replica {
 
     /// Stops it with SIGSTOP: connections stay open, nothing is answered.
     pub fn freeze(&self) {
-        self.process.signal("STOP");
+        self.process.signal(Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.process.signal("CONT");
+        self.process.signal(Signal::CONT);
     }
 
     /// Asks it to stop, as an orchestrator does, waits for its end, and says how long
     /// that took.
     pub async fn stop(&mut self) -> Duration {
         let sent_at = Instant::now();
-        self.process.signal("TERM");
+        self.process.signal(Signal::TERM);
         let ended = self.process.wait().await;
         assert!(ended.success(), "{}: {ended}", self.name);
         sent_at.elapsed()
