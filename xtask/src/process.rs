@@ -21,7 +21,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group, test_kill_process_group};
 
@@ -176,13 +176,20 @@ impl ManagedProcess {
         Ok(self.child.wait()?)
     }
 
-    /// Kills it and its children, and waits until it is gone.
+    /// Kills it and its children, and waits until they are gone: a server that starts again must
+    /// not find their shared memory in use.
     ///
     /// # Errors
-    /// Returns an error if the system can't say whether it is gone.
+    /// Returns an error if one of them outlives SIGKILL.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        signal_tree(&self.identity, Signal::KILL);
+        let children = signal_tree(&self.identity, Signal::KILL);
         self.child.wait()?;
+        let are_gone = || !children.iter().any(ProcessIdentity::is_alive);
+        ensure!(
+            wait_for(KILL_TIMEOUT, are_gone),
+            "{} outlives SIGKILL",
+            self.role.name()
+        );
         Ok(())
     }
 }
@@ -257,20 +264,22 @@ fn stop(role: Role, identity: &ProcessIdentity) {
     }
 }
 
-/// Sends a signal to a process and its children. The first one is stopped before the others get
-/// it, or it would replace those that it misses.
-fn signal_tree(identity: &ProcessIdentity, signal: Signal) {
+/// Sends a signal to a process and its children, and returns these. The first one is stopped
+/// before the others get it, or it would replace those that it misses.
+fn signal_tree(identity: &ProcessIdentity, signal: Signal) -> Vec<ProcessIdentity> {
     if !identity.is_alive() {
-        return;
+        return Vec::new();
     }
     // Any of them may end between two of these calls.
     if signal != Signal::CONT {
         let _ = kill_process(identity.pid, Signal::STOP);
     }
-    for child in children(identity.pid) {
-        let _ = kill_process(child, signal);
+    let children = children(identity.pid);
+    for child in &children {
+        let _ = kill_process(child.pid, signal);
     }
     let _ = kill_process(identity.pid, signal);
+    children
 }
 
 /// Waits until the condition holds; returns whether it did in time. Signals do not end the wait.

@@ -54,10 +54,14 @@ struct Entry {
 }
 
 /// Returns the children of a process, without those of its children.
-pub(crate) fn children(parent: Pid) -> Vec<Pid> {
+pub(crate) fn children(parent: Pid) -> Vec<ProcessIdentity> {
     let parent = parent.as_raw_nonzero().get();
-    let is_child = |pid: &Pid| read_entry(*pid).is_some_and(|entry| entry.parent == parent);
-    all_pids().into_iter().filter(is_child).collect()
+    let find_child = |pid| {
+        let entry = read_entry(pid).filter(|entry| entry.parent == parent)?;
+        let started_at = entry.started_at;
+        Some(ProcessIdentity { pid, started_at })
+    };
+    all_pids().into_iter().filter_map(find_child).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -135,7 +139,7 @@ mod tests {
     fn ended_child_is_not_alive_before_it_is_reaped() {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         let identity = ProcessIdentity::of(Pid::from_child(&child)).unwrap();
-        assert!(children(rustix::process::getpid()).contains(&identity.pid));
+        assert!(children(rustix::process::getpid()).contains(&identity));
         child.kill().unwrap();
         let ended =
             crate::process::wait_for(std::time::Duration::from_secs(20), || !identity.is_alive());
