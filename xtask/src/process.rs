@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, kill_process, kill_process_group};
 
 use crate::interrupt::{check_interrupt, exit_code_of_signal};
-use crate::process_table::{ProcessIdentity, children};
+use crate::process_table::{ProcessIdentity, children, is_group_alive};
 use crate::progress::log_progress;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -243,8 +243,7 @@ pub(crate) fn stop_leftovers(data: &Path) -> anyhow::Result<()> {
 /// Sends the signal of the role, and SIGKILL after its timeout.
 fn stop(role: Role, identity: &ProcessIdentity) {
     let group = identity.pid;
-    let is_running =
-        || identity.is_alive() || role == Role::Command && test_kill_process_group(group).is_ok();
+    let is_running = || identity.is_alive() || role == Role::Command && is_group_alive(group);
     if !is_running() {
         return;
     }

@@ -47,8 +47,19 @@ impl FromStr for ProcessIdentity {
     }
 }
 
+/// Whether a process of a group is alive. (A signal cannot tell: it reaches those as well that
+/// have ended and were not waited for.)
+pub(crate) fn is_group_alive(group: Pid) -> bool {
+    let group = group.as_raw_nonzero().get();
+    let is_member = |entry: Entry| entry.group == group && !entry.has_ended;
+    all_pids()
+        .into_iter()
+        .any(|pid| read_entry(pid).is_some_and(is_member))
+}
+
 struct Entry {
     parent: i32,
+    group: i32,
     has_ended: bool,
     started_at: String,
 }
@@ -73,6 +84,7 @@ fn read_entry(pid: Pid) -> Option<Entry> {
     Some(Entry {
         has_ended: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         started_at: (*fields.get(19)?).to_owned(),
     })
 }
@@ -87,11 +99,14 @@ fn all_pids() -> Vec<Pid> {
 #[cfg(not(target_os = "linux"))]
 fn read_entry(pid: Pid) -> Option<Entry> {
     let pid = pid.as_raw_nonzero().to_string();
-    let line = run_ps(&["-o", "stat=", "-o", "ppid=", "-o", "lstart=", "-p", &pid])?;
+    let line = run_ps(&[
+        "-o", "stat=", "-o", "ppid=", "-o", "pgid=", "-o", "lstart=", "-p", &pid,
+    ])?;
     let mut fields = line.split_whitespace();
     Some(Entry {
         has_ended: fields.next()?.starts_with('Z'),
         parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
         started_at: fields.collect::<Vec<_>>().join(" "),
     })
 }
@@ -116,6 +131,7 @@ fn run_ps(arguments: &[&str]) -> Option<String> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
     use super::*;
@@ -136,14 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn ended_child_is_not_alive_before_it_is_reaped() {
-        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    fn ended_child_and_its_group_are_not_alive_before_reaping() {
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .process_group(0)
+            .spawn()
+            .unwrap();
         let identity = ProcessIdentity::of(Pid::from_child(&child)).unwrap();
         assert!(children(rustix::process::getpid()).contains(&identity));
+        let group = Pid::from_child(&child);
+        assert!(is_group_alive(group));
         child.kill().unwrap();
         let ended =
             crate::process::wait_for(std::time::Duration::from_secs(20), || !identity.is_alive());
+        assert!(ended && !is_group_alive(group));
         child.wait().unwrap();
-        assert!(ended);
     }
 }
