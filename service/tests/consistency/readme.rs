@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::process::Signal;
 
 use crate::support::gateway::start_gateway;
 use crate::support::process::{ChildProcess, OrderlyCommand};
@@ -191,7 +192,7 @@ async fn readme_example_places_order() {
         shown.stdout
     );
     assert_eq!(database.count_rows("orders WHERE status = 'paid'").await, 1);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[test]

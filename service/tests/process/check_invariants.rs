@@ -2,6 +2,7 @@
 
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::Value;
+use xtask::process::Signal;
 
 use crate::support::gateway::start_gateway;
 use crate::support::process::OrderlyCommand;
@@ -19,7 +20,7 @@ async fn check_invariants_reports_violations() {
     let product = service.first_product().await;
     let order = service.place_order(&token, &product).await;
     service.wait_for_order_status(&token, &order, "paid").await;
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 
     let output = orderly.succeed(&["check-invariants", "--ledger"]).await;
     assert!(

@@ -2,6 +2,7 @@
 
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::Value;
+use xtask::process::Signal;
 
 use crate::support::database::TestDatabase;
 use crate::support::eventually::eventually;
@@ -68,7 +69,7 @@ async fn seed_adds_products_and_users_once() {
         let me = service.get("/v1/users/me", &token).await.expect(200);
         assert_eq!(me["role"], role);
     }
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +110,7 @@ async fn healthcheck_reports_readiness() {
     assert!(message.contains("503"), "{message}");
     assert!(message.contains("postgres: the database"), "{message}");
 
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
     let message = probe.fail(1, &["healthcheck"]).await;
     assert!(message.contains("does not answer"), "{message}");
 }
@@ -138,7 +139,7 @@ async fn openapi_command_prints_served_document() {
     let service = ServiceProcess::start(&OrderlyCommand::with_database(&database)).await;
     let document = service.get("/openapi.json", "").await.expect(200);
     assert_eq!(document, printed);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ async fn assert_paid_once_after_restart(
     assert_eq!(entries[0]["kind"], "charge");
     assert_eq!(entries[0]["reference"], order["id"]);
     assert_eq!(entries[0]["amount_minor"], order["total"]["amount_minor"]);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

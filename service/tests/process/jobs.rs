@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::gateway::start_gateway;
@@ -58,7 +59,7 @@ async fn lists_and_requeues_dead_lettered_payment() {
     assert!(message.contains("is dead-lettered"), "{message}");
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
     assert_eq!(none, "0 requeued");
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ async fn logs_one_access_line_per_request_with_route() {
         .body("{canary");
     send(malformed, "").await.expect(400);
 
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
     let access: Vec<&Value> = log
         .iter()
         .filter(|line| line["message"] == "request")
@@ -88,7 +88,7 @@ async fn request_and_job_log_lines_have_trace_ids() {
     let product = service.first_product().await;
     let order = service.place_order(&token, &product).await;
     service.wait_for_order_status(&token, &order, "paid").await;
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
     for message in ["request", "job completed"] {
         let mut lines = log.iter().filter(|line| line["message"] == message);
         let line = lines.next().unwrap();
@@ -148,7 +148,7 @@ async fn logs_slow_request_with_trace_while_it_runs() {
     row_lock.release().await;
     order.await.unwrap().expect(201);
     wait_for_trace_log(&service, "a slow statement", trace_id).await;
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +177,7 @@ async fn logs_abandoned_statement_as_slow() {
         "{line}"
     );
     assert!(!line.to_string().contains(id), "{line}");
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +245,7 @@ async fn shed_request_is_logged_without_error() {
     let (waited, ()) = tokio::join!(waiting, others);
     waited.expect(200);
 
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
     let shed = |line: &&Value| line["status"] == 503;
     assert!(log.iter().any(|line| shed(&line)), "its access line");
     for line in &log {

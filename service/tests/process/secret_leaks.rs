@@ -143,7 +143,7 @@ async fn no_output_contains_secret() {
         .process
         .wait_for_log("the configuration was reloaded")
         .await;
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
     assert!(log.iter().any(|line| line["level"] == "TRACE"));
     let lines: Vec<String> = log.iter().map(ToString::to_string).collect();
     output.add("the log", lines.join("\n"));

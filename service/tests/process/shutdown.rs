@@ -34,15 +34,15 @@ fn lenient_shutdown(database: &TestDatabase) -> OrderlyCommand {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_requests_and_rejects_new_ones() {
-    assert_graceful_stop("TERM").await;
+    assert_graceful_stop(Signal::TERM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigint_finishes_requests_and_rejects_new_ones() {
-    assert_graceful_stop("INT").await;
+    assert_graceful_stop(Signal::INT).await;
 }
 
-async fn assert_graceful_stop(signal: &str) {
+async fn assert_graceful_stop(signal: Signal) {
     let database = seeded_database().await;
     let gateway = start_gateway().await;
     let gateway_url = gateway.url();
@@ -111,7 +111,7 @@ async fn idle_connection_does_not_delay_shutdown() {
     assert_eq!(&response, b"HTTP/1.1 200");
 
     let stop_sent_at = Instant::now();
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
     assert!(
         stop_sent_at.elapsed() < SOON,
         "{:?}",

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::process::OrderlyCommand;
@@ -38,7 +39,7 @@ async fn continues_trace_in_either_format_preferring_w3c() {
     let request = service.request(Method::GET, "/nowhere");
     let request = request.header("uber-trace-id", "canary");
     let problem = send(request, "").await.expect_problem(404, "not-found");
-    for line in service.stop("TERM").await {
+    for line in service.stop(Signal::TERM).await {
         assert!(!line.to_string().contains("canary"), "{line}");
         if line["message"] == "request" {
             let known = [W3C.into(), JAEGER.into(), problem["trace_id"].clone()];
@@ -97,7 +98,7 @@ async fn sends_trace_to_gateway_in_both_formats() {
     let product = service.first_product().await;
     let order = service.place_order(&token, &product).await;
     service.wait_for_order_status(&token, &order, "paid").await;
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
 
     let payment_line = log
         .iter()

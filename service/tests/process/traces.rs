@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use xtask::process::Signal;
 
 use crate::support::app::send;
 use crate::support::collector::{Collector, ReceivedSpan};
@@ -67,7 +68,7 @@ async fn payment_trace_is_linked_to_order_trace() {
     // A stopped relay leaves its events to the next one, and their spans with them.
     database.wait_for_row_count("outbox", 0).await;
     let url = service.url.clone();
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 
     let root = collector.single_span("POST /v1/orders");
     assert_eq!((root.kind, root.parent.as_str()), (SpanKind::Server, ""));
@@ -167,7 +168,7 @@ async fn only_server_errors_mark_span_as_failed() {
         .get("/v1/products?search=canary", "")
         .await
         .expect(503);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 
     assert!(!collector.single_span("GET unmatched").failed);
     let failed = collector.single_span("GET /v1/products");
@@ -193,7 +194,7 @@ async fn redis_lookup_has_span() {
         .set("ORDERLY__CACHE__KEY_PREFIX", database.name());
     let service = ServiceProcess::start(&traced(orderly, &collector)).await;
     service.get("/v1/products?limit=1", "").await.expect(200);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
     let look_up = collector.single_span("EVALSHA cache_look_up");
     assert_eq!(look_up.kind, SpanKind::Client);
     let expected = attributes(&[
@@ -220,7 +221,7 @@ async fn sampling_ratio_0_exports_only_sampled_callers() {
         send(request, "").await.expect(200);
     }
     service.get("/v1/products?search=a", "").await.expect(200);
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 
     let spans = collector.spans();
     let expected = ["GET /v1/products", "pool wait", "SELECT products"];
@@ -273,7 +274,7 @@ async fn hanging_collector_does_not_delay_requests() {
         client.await.unwrap();
     }
     let service = Arc::into_inner(service).unwrap();
-    let log = service.stop("TERM").await;
+    let log = service.stop(Signal::TERM).await;
     let has_message = |message: &str| log.iter().any(|line| line["message"] == message);
     assert!(has_message("the last spans were not exported"), "{log:#?}");
 }

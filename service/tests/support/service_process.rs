@@ -3,6 +3,7 @@
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
+use xtask::process::Signal;
 
 use super::app::send;
 use super::database::TestDatabase;
@@ -109,7 +110,7 @@ impl ServiceProcess {
     }
 
     /// Stops it with a signal; see [`Self::stopped`].
-    pub async fn stop(self, signal: &str) -> Vec<Value> {
+    pub async fn stop(self, signal: Signal) -> Vec<Value> {
         self.process.signal(signal);
         self.wait_for_exit().await
     }
