@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use rustix::process::geteuid;
 
-use crate::process::run_for_output;
+use crate::program::run_for_output;
 
 /// An account; `ids` are its user and group if it is not the caller's own.
 #[derive(Debug, Clone)]

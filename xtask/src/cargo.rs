@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::process::run_to_end;
+use crate::program::run_to_end;
 use crate::progress::log_progress;
 
 /// The service and the gateway beside it.

@@ -14,14 +14,14 @@
 //! `killed_owner_leaves_nothing_after_next_start`, `data_in_use_is_not_stale`,
 //! `data_that_account_cannot_reach_is_outside`.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
 use crate::account::Account;
+use crate::owner::{lock_owner, lock_root, not_ours};
 use crate::process::stop_leftovers;
 use crate::progress::log_progress;
 use crate::random::random_hex;
@@ -30,7 +30,6 @@ use crate::removal::{
 };
 
 const KEPT: &str = "run";
-const OWNER: &str = "owner";
 
 /// Returns the top folder of the checkout that the current folder is in.
 ///
@@ -74,7 +73,7 @@ impl DataRoot {
     /// # Errors
     /// Returns an error if another process owns it.
     pub fn open_kept(&self) -> anyhow::Result<DataDir> {
-        let _lock = self.lock()?;
+        let _lock = lock_root(&self.path)?;
         let data = self.create(KEPT)?;
         stop_leftovers(&data.path)?;
         Ok(data)
@@ -85,7 +84,7 @@ impl DataRoot {
     /// # Errors
     /// Returns an error if it can't be made.
     pub fn create_test(&self) -> anyhow::Result<DataDir> {
-        let _lock = self.lock()?;
+        let _lock = lock_root(&self.path)?;
         self.remove_stale_folders()?;
         let pid = std::process::id();
         let names = (1_u32..).map(|number| format!("test-{pid}-{number}"));
@@ -98,7 +97,7 @@ impl DataRoot {
     /// # Errors
     /// Returns an error if one can't be removed.
     pub fn remove_stale(&self) -> anyhow::Result<()> {
-        let _lock = self.lock()?;
+        let _lock = lock_root(&self.path)?;
         self.remove_stale_folders()
     }
 
@@ -107,7 +106,7 @@ impl DataRoot {
     /// # Errors
     /// Returns an error, and removes no data in use, if a command runs in this checkout.
     pub fn remove(self) -> anyhow::Result<()> {
-        let _lock = self.lock()?;
+        let _lock = lock_root(&self.path)?;
         let kept = self.path.join(KEPT);
         if let Ok(data) = kept.canonicalize() {
             let _owner = lock_owner(&data)?;
@@ -119,14 +118,6 @@ impl DataRoot {
             bail!("tests run in this checkout: stop them first");
         }
         remove_data_root(&self.path)
-    }
-
-    fn lock(&self) -> anyhow::Result<File> {
-        let path = self.path.join("lock");
-        let file = open_lock_file(&path).map_err(|error| not_ours(&self.path, &error.into()))?;
-        file.lock()
-            .with_context(|| format!("{} can't be locked", path.display()))?;
-        Ok(file)
     }
 
     fn create(&self, name: &str) -> anyhow::Result<DataDir> {
@@ -218,44 +209,6 @@ impl Drop for DataDir {
             log_progress(&format!("{error:#}"));
         }
     }
-}
-
-/// Locks the owner's file and writes the process into it.
-fn lock_owner(data: &Path) -> anyhow::Result<File> {
-    let path = data.join(OWNER);
-    let mut file = open_lock_file(&path).map_err(|error| not_ours(data, &error.into()))?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            write!(file, "{}", std::process::id())?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            file.read_to_string(&mut owner)?;
-            bail!("'make run' runs in this checkout already (process {owner})")
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} can't be locked", path.display()))
-        }
-    }
-}
-
-fn open_lock_file(path: &Path) -> std::io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-}
-
-fn not_ours(folder: &Path, error: &anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{} is not ours to use ({error:#}): was it made by another user, or moved? \
-         'make clean-data' (as that user) removes it",
-        folder.display()
-    )
 }
 
 fn create_external_dir(account: &Account) -> anyhow::Result<PathBuf> {

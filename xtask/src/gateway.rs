@@ -9,7 +9,8 @@ use anyhow::bail;
 
 use crate::data_dir::DataDir;
 use crate::http::send_request;
-use crate::process::{ManagedProcess, Role, last_log_lines, wait_until_ready};
+use crate::process::{ManagedProcess, Role, wait_until_ready};
+use crate::program::last_log_lines;
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 

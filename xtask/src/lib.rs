@@ -7,15 +7,18 @@ pub mod data_dir;
 pub mod gateway;
 pub mod http;
 pub mod interrupt;
+mod owner;
 pub mod port;
 pub mod postgres;
 pub mod process;
 mod process_table;
+pub mod program;
 pub mod programs;
 pub mod progress;
 mod random;
 pub mod redis;
 mod removal;
+mod role;
 #[cfg(test)]
 mod scratch;
 pub mod servers;

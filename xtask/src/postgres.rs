@@ -13,9 +13,8 @@ use anyhow::{Context as _, bail};
 use crate::account::Account;
 use crate::data_dir::DataDir;
 use crate::port::start_on_port;
-use crate::process::{
-    ManagedProcess, Role, last_lines, last_log_lines, run_for_output, wait_until_ready,
-};
+use crate::process::{ManagedProcess, Role, wait_until_ready};
+use crate::program::{last_lines, last_log_lines, run_for_output};
 use crate::progress::log_progress;
 use crate::random::random_hex;
 use crate::removal::{UNFINISHED_CLUSTER, remove_unfinished_cluster};

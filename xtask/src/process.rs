@@ -15,80 +15,25 @@
 //! `process_that_ignores_signal_is_killed`.
 
 use std::fs;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 
-use crate::interrupt::{check_interrupt, exit_code_of_signal};
+use crate::interrupt::check_interrupt;
 use crate::process_table::{ProcessIdentity, children, is_group_alive};
 use crate::progress::log_progress;
+pub use crate::role::Role;
 
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Time within which a process is gone that got SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The part that a process plays, in the order of stopping: the service stops before the
-/// servers that it needs, so that it can finish its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// A command of the caller, with all processes that it has started.
-    Command,
-    /// The service.
-    Service,
-    /// The sandbox payment gateway.
-    Gateway,
-    /// Redis.
-    Redis,
-    /// Postgres.
-    Postgres,
-}
-
-impl Role {
-    const IN_STOP_ORDER: [Self; 5] = [
-        Self::Command,
-        Self::Service,
-        Self::Gateway,
-        Self::Redis,
-        Self::Postgres,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Service => "service",
-            Self::Gateway => "gateway",
-            Self::Redis => "redis",
-            Self::Postgres => "postgres",
-        }
-    }
-
-    /// SIGINT is the "fast" shutdown of Postgres: it ends the sessions, then writes everything.
-    fn stop_signal(self) -> Signal {
-        match self {
-            Self::Postgres => Signal::INT,
-            _ => Signal::TERM,
-        }
-    }
-
-    fn stop_timeout(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Command | Self::Gateway => 10,
-            Self::Redis => 20,
-            Self::Service | Self::Postgres => 60,
-        })
-    }
-
-    fn pid_file(self, data: &Path) -> PathBuf {
-        data.join(format!("{}.pid", self.name()))
-    }
-}
 
 /// A child in a process group of its own; stopped when it is dropped.
 #[derive(Debug)]
@@ -330,95 +275,6 @@ pub(crate) fn wait_until_ready(
     Ok(is_over && !has_ended)
 }
 
-/// Runs a program to its end and returns its output. A signal ends the program too.
-///
-/// # Errors
-/// Returns an error if the program can't be started or a signal ends the wait.
-pub fn run_to_end(command: &mut Command) -> anyhow::Result<Output> {
-    let mut child = (command.stdin(Stdio::null()).spawn())
-        .with_context(|| format!("{} can't be started", command.get_program().display()))?;
-    // The pipes are read to their ends, which the program closes when it ends.
-    let readers = [
-        child
-            .stdout
-            .take()
-            .map(|pipe| thread::spawn(move || read_to_end(pipe))),
-        child
-            .stderr
-            .take()
-            .map(|pipe| thread::spawn(move || read_to_end(pipe))),
-    ];
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if let Err(interrupted) = check_interrupt() {
-            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
-            wait_for(Role::Command.stop_timeout(), || {
-                !matches!(child.try_wait(), Ok(None))
-            });
-            return Err(interrupted.into());
-        }
-        thread::sleep(POLL_INTERVAL);
-    };
-    let [stdout, stderr] = readers.map(|reader| {
-        reader
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default()
-    });
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
-}
-
-fn read_to_end(mut pipe: impl std::io::Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Half of an output is shown as it is.
-    let _ = pipe.read_to_end(&mut bytes);
-    bytes
-}
-
-/// Runs a program that must succeed and returns its standard output, without the last newline.
-///
-/// # Errors
-/// Returns an error with the last lines of its standard error if the program fails.
-pub fn run_for_output(command: &mut Command) -> anyhow::Result<String> {
-    let output = run_to_end(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-    if !output.status.success() {
-        let program = Path::new(command.get_program())
-            .file_name()
-            .unwrap_or_default()
-            .display();
-        bail!(
-            "{program} failed: {}",
-            last_lines(&String::from_utf8_lossy(&output.stderr), 3)
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned())
-}
-
-/// Returns the exit code with which a command passes on the end of another.
-pub fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    ExitCode::from(code.unwrap_or_else(|| exit_code_of_signal(status.signal().unwrap_or_default())))
-}
-
-/// Returns the last lines of a text.
-pub(crate) fn last_lines(text: &str, number: usize) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(number)..].join("\n")
-}
-
-/// Returns the last lines of a log file; none if it can't be read.
-pub(crate) fn last_log_lines(file: &Path, number: usize) -> String {
-    let text = fs::read(file).unwrap_or_default();
-    last_lines(&String::from_utf8_lossy(&text), number)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -435,11 +291,5 @@ mod tests {
         stop(Role::Gateway, &identity);
         assert!(!identity.is_alive());
         child.wait().unwrap();
-    }
-
-    #[test]
-    fn last_lines_of_short_text_are_all_of_it() {
-        assert_eq!(last_lines("a\nb\n", 3), "a\nb");
-        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::data_dir::DataDir;
 use crate::port::start_on_port;
-use crate::process::{ManagedProcess, Role, last_log_lines, wait_until_ready};
+use crate::process::{ManagedProcess, Role, wait_until_ready};
+use crate::program::last_log_lines;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);

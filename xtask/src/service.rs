@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail};
 
 use crate::data_dir::DataDir;
 use crate::port::find_free_port;
-use crate::process::{ManagedProcess, Role, last_log_lines, run_to_end, wait_until_ready};
+use crate::process::{ManagedProcess, Role, wait_until_ready};
+use crate::program::{last_log_lines, run_to_end};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 

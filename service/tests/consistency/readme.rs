@@ -89,9 +89,9 @@ async fn every_readme_command_exists() {
 fn every_readme_path_exists() {
     let readme = read("README.md");
     let linked = links(&readme).into_iter().map(|(_, target)| target);
-    // `.data` is what the commands make.
     let named = quoted(&readme).into_iter().filter(|name| {
         let folder = name.split('/').next().unwrap();
+        // Commands make `.data` and its folders.
         name.contains('/') && folder != ".data" && root().join(folder).is_dir()
     });
     let folders = readme.lines().filter_map(|line| {

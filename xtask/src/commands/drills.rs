@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 
 use xtask::cargo::locked;
 use xtask::data_dir::{DataRoot, find_checkout};
-use xtask::process::{ManagedProcess, Role, exit_code};
+use xtask::process::{ManagedProcess, Role};
+use xtask::program::exit_code;
 
 pub(crate) fn run(names: &[OsString]) -> anyhow::Result<ExitCode> {
     let root = DataRoot::open(&find_checkout()?)?;

@@ -16,7 +16,7 @@ use xtask::data_dir::{DataRoot, find_checkout};
 use xtask::gateway::Gateway;
 use xtask::port::find_free_port;
 use xtask::postgres::{Postgres, PostgresOptions};
-use xtask::process::{exit_code, run_for_output, run_to_end};
+use xtask::program::{exit_code, run_for_output, run_to_end};
 use xtask::redis::Redis;
 use xtask::servers::{find_or_install_postgres, find_or_install_redis};
 use xtask::service::Service;

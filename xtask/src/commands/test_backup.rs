@@ -18,7 +18,7 @@ use xtask::cargo::Programs;
 use xtask::gateway::Gateway;
 use xtask::port::find_free_port;
 use xtask::postgres::Postgres;
-use xtask::process::run_for_output;
+use xtask::program::run_for_output;
 use xtask::programs::find_program;
 use xtask::progress::log_progress;
 use xtask::service::Service;

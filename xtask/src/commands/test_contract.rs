@@ -13,7 +13,7 @@ use xtask::cargo::Programs;
 use xtask::gateway::Gateway;
 use xtask::http::send_json;
 use xtask::port::find_free_port;
-use xtask::process::run_to_end;
+use xtask::program::run_to_end;
 use xtask::programs::{require_program, require_python_venv};
 use xtask::progress::log_progress;
 use xtask::service::Service;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use xtask::postgres::Postgres;
-use xtask::process::{run_for_output, wait_until};
+use xtask::process::wait_until;
+use xtask::program::run_for_output;
 
 /// Invariants, each with a query that returns its violations.
 const INVARIANTS: &[(&str, &str)] = &[

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{bail, ensure};
 use xtask::postgres::Postgres;
-use xtask::process::{run_for_output, run_to_end};
+use xtask::program::{run_for_output, run_to_end};
 
 /// The scripts with the programs of the server, so that `pg_dump` is not older than it.
 pub(super) struct BackupScripts<'a> {
