@@ -112,7 +112,7 @@ async fn deletes_dead_lettered_payment_and_order_stays_consistent() {
     let cancel = service.request(Method::POST, &path);
     send(cancel, &token).await.expect(200);
     orderly.succeed(&["check-invariants", "--ledger"]).await;
-    service.stop("TERM").await;
+    service.stop(Signal::TERM).await;
 }
 
 async fn list(orderly: &OrderlyCommand) -> Vec<Value> {
