@@ -68,6 +68,15 @@ services: ## Run CMD='…' with the tests' Postgres and Redis; without CMD, prin
 certs: ## Make a development CA and certificates in .data/certs (ARGS=FOLDER for another place)
 	@scripts/certs.sh $(ARGS)
 
+.PHONY: fork
+fork: ## Write a renamed copy, the start of another service (NAME=invoices DIR=../invoices)
+	$(if $(and $(NAME),$(DIR)),,$(error make fork needs a name and a folder: make fork NAME=invoices DIR=../invoices))
+	@scripts/xtask.sh fork "$(NAME)" "$(DIR)"
+
+.PHONY: test-fork
+test-fork: ## Write a renamed copy, compile and test it, and remove it
+	@scripts/test-fork.sh
+
 .PHONY: check
 check: check-fmt check-clippy check-docs check-shell ## Check format, lints, documentation and shell scripts
 

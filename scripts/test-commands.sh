@@ -26,6 +26,8 @@ export ORDERLY_LOAD_PROFILE=dev
 step make load ARGS='--duration 10s --rate 5 --max-p99 30s --max-shed-rate 1'
 step make bench ARGS='--rounds 1 --seconds 2 --min-ratio 0 --result .data/bench.md'
 step make certs
+# Calls `make fork`.
+step make test-fork
 step make services CMD=true
 # `make run` and `make clean-data`.
 step scripts/test-run.sh

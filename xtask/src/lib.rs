@@ -1,9 +1,10 @@
 //! Starts and stops Postgres, Redis, the sandbox gateway and the service, for the developer
-//! commands (`main.rs`) and for the tests.
+//! commands (`main.rs`) and for the tests; and writes a renamed copy of the project.
 
 mod account;
 pub mod cargo;
 pub mod data_dir;
+pub mod fork;
 pub mod gateway;
 pub mod http;
 pub mod interrupt;

@@ -3,6 +3,7 @@
 mod commands;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,6 +33,13 @@ enum Command {
     },
     /// Removes `.data`
     CleanData,
+    /// Writes a renamed copy of this project, the start of another service
+    Fork {
+        /// One word of 2 to 20 lower-case letters and digits
+        name: String,
+        /// A new folder outside of this one
+        dir: PathBuf,
+    },
 }
 
 /// Arguments that are passed on.
@@ -61,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::TestBackup => commands::test_backup::run(),
         Command::TestContract { examples } => commands::test_contract::run(examples),
         Command::CleanData => commands::clean_data::run(),
+        Command::Fork { name, dir } => commands::fork::run(&name, &dir),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod clean_data;
 pub(crate) mod drills;
+pub(crate) mod fork;
 pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod services;
