@@ -21,4 +21,4 @@ cargo fmt --all --check
 cargo check --workspace --all-targets --all-features --locked
 log_progress "Testing the copy"
 # A copy can be copied again.
-cargo test --workspace --all-features --locked --test config --test consistency --test fork
+make test ARGS='--workspace --test config --test consistency --test fork'
