@@ -87,7 +87,7 @@ impl Postgres {
         })
     }
 
-    /// Starts the server again after [`Postgres::kill`], on the same port if that is free.
+    /// Starts the server again after it was killed, on the same port if that is free.
     ///
     /// # Errors
     /// Returns an error if it does not start.
