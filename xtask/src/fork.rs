@@ -45,26 +45,34 @@ pub fn fork(root: &Path, name: &str, target: &Path) -> anyhow::Result<()> {
     let files = tracked_files(root)?;
     let name = ProjectName::parse(name, root, &files)?;
     let target = prepare_target(root, target)?;
-    for file in &files {
-        copy(root, file, &target, &name)
+    let result = write_copy(root, &files, &name, &target);
+    if result.is_err() {
+        // It was empty; half a copy would be in the way of the next attempt.
+        let _ = fs::remove_dir_all(&target);
+    }
+    result
+}
+
+fn write_copy(
+    root: &Path,
+    files: &[PathBuf],
+    name: &ProjectName,
+    target: &Path,
+) -> anyhow::Result<()> {
+    for file in files {
+        copy(root, file, target, name)
             .with_context(|| format!("{} can't be copied", file.display()))?;
     }
     let origin = describe_origin(root);
-    append_notice(&target, &name, &origin)?;
+    append_notice(target, name, &origin)?;
     // The new name has another length and another place in the alphabet.
-    run("cargo", &["fmt", "--all"], &target)?;
-    run(
-        "cargo",
-        &["update", "--workspace", "--offline", "--quiet"],
-        &target,
-    )?;
-    run(
-        "git",
-        &["init", "--quiet", "--initial-branch=main"],
-        &target,
-    )?;
-    run("git", &["add", "--all"], &target)?;
-    commit(&target, &name, &origin)
+    run("cargo", &["fmt", "--all"], target)?;
+    let update = ["update", "--workspace", "--offline", "--quiet"];
+    run("cargo", &update, target)?;
+    let init = ["init", "--quiet", "--initial-branch=main"];
+    run("git", &init, target)?;
+    run("git", &["add", "--all"], target)?;
+    commit(target, name, &origin)
 }
 
 /// The files in git's index, relative to `root`.

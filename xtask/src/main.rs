@@ -3,6 +3,7 @@
 mod commands;
 
 use std::ffi::OsString;
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,11 +74,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the message of a command is for people"
-)]
 fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    let _ = writeln!(stderr(), "error: {error:#}");
     ExitCode::FAILURE
 }

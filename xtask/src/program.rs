@@ -12,7 +12,8 @@ use anyhow::{Context as _, bail};
 use crate::interrupt::{check_interrupt, exit_code_of_signal};
 use crate::process::{POLL_INTERVAL, Signal, send_signal, wait_for};
 
-/// Time that a program has to end after a signal has interrupted the wait for it.
+/// Time that a program has to end after a signal has interrupted the wait for it, before it is
+/// killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a program to its end and returns its output. A signal ends the program too.
@@ -39,7 +40,10 @@ pub fn run_to_end(command: &mut Command) -> anyhow::Result<Output> {
         }
         if let Err(interrupted) = check_interrupt() {
             let _ = send_signal(&child, Signal::TERM);
-            wait_for(STOP_TIMEOUT, || !matches!(child.try_wait(), Ok(None)));
+            if !wait_for(STOP_TIMEOUT, || !matches!(child.try_wait(), Ok(None))) {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
             return Err(interrupted.into());
         }
         thread::sleep(POLL_INTERVAL);

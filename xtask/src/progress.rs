@@ -1,7 +1,9 @@
 //! Progress lines of long commands, on standard error.
 
-/// Prints one line of progress.
-#[expect(clippy::print_stderr, reason = "progress of a command is for people")]
+use std::io::{Write as _, stderr};
+
+/// Prints one line of progress. Does nothing if the terminal is closed: servers are still to be
+/// stopped then.
 pub fn log_progress(line: &str) {
-    eprintln!("==> {line}");
+    let _ = writeln!(stderr(), "==> {line}");
 }

@@ -24,6 +24,8 @@ use crate::data_dir::DataDir;
 pub(crate) const EXTERNAL_PARENT: &str = "/var/tmp";
 /// The beginning of the name of such a folder.
 pub(crate) const EXTERNAL_PREFIX: &str = "orderly-data.";
+/// Downloaded servers in `.data`; a link where other accounts cannot enter the checkout.
+pub(crate) const PREBUILT_SERVERS: &str = "tools/prebuilt";
 /// The name of a cluster in a folder of data while it is created.
 pub(crate) const UNFINISHED_CLUSTER: &str = "postgres.new";
 
@@ -57,7 +59,8 @@ pub(crate) fn remove_data_dir(entry: &Path) -> anyhow::Result<()> {
     removed.with_context(|| format!("{} can't be removed", entry.display()))
 }
 
-/// Removes a folder `.data` with everything in it, once its folders of data are gone.
+/// Removes a folder `.data` with everything in it, once its folders of data are gone; the downloaded
+/// servers too, where they are outside.
 ///
 /// # Errors
 /// Returns an error, and removes nothing, if it is something else.
@@ -76,6 +79,9 @@ pub(crate) fn remove_data_root(root: &Path) -> anyhow::Result<()> {
         {
             bail!("{} is still there", root.join(name).display());
         }
+    }
+    if let Ok(servers) = fs::read_link(root.join(PREBUILT_SERVERS)) {
+        remove_external_dir(&servers)?;
     }
     fs::remove_dir_all(root).with_context(|| format!("{} can't be removed", root.display()))
 }
@@ -176,7 +182,12 @@ mod tests {
         assert!(data.join("run").exists());
         remove_data_dir(&data.join("run")).unwrap();
         fs::create_dir_all(data.join("certs")).unwrap();
+        let servers = Path::new(EXTERNAL_PARENT)
+            .join(format!("{EXTERNAL_PREFIX}removal-{}", std::process::id()));
+        fs::create_dir_all(&servers).unwrap();
+        fs::create_dir(data.join("tools")).unwrap();
+        symlink(&servers, data.join(PREBUILT_SERVERS)).unwrap();
         remove_data_root(&data).unwrap();
-        assert!(!data.exists() && scratch.path().exists());
+        assert!(!data.exists() && !servers.exists() && scratch.path().exists());
     }
 }

@@ -121,6 +121,9 @@ fn rejects_names_that_cannot_be_used() {
         ("orders", "module"),
         ("service", "module"),
         ("select", "keyword"),
+        ("type", "keyword"),
+        ("std", "keyword"),
+        ("window", "keyword"),
     ] {
         let folder = new_folder("rejected");
         let error = fork(&root(), name, &folder).unwrap_err().to_string();
@@ -145,6 +148,20 @@ fn rejects_folders_that_cannot_be_used() {
         .to_string();
     assert!(error.contains("inside of this checkout"), "{error}");
     assert!(!inside.exists());
+}
+
+#[test]
+fn failed_copy_leaves_no_folder() {
+    let original = small_project("failed");
+    let manifest = original.join("Cargo.toml");
+    fs::write(&manifest, "[package]\nname = orderly without quotes\n").unwrap();
+    let copy = new_folder("failed-copy");
+    let error = fork(&original, "renamedcopy", &copy)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("cargo"), "{error}");
+    assert!(!copy.exists());
+    fs::remove_dir_all(original).unwrap();
 }
 
 #[test]

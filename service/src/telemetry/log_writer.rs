@@ -19,7 +19,7 @@
 //!   ignores such errors, so [`LineBatch`] drops and counts these lines.
 //! - The guard of tracing-appender prints to standard output if the queue stays full. While nothing
 //!   reads that, the guard never returns, so it is dropped on a thread that the process does not
-//!   wait for.
+//!   wait for. If the queue is still full after 100 ms, that line of plain text may reach a reader.
 //!
 //! # Tests
 //! `unread_log_does_not_block_requests` in `tests/process/logging.rs`; here

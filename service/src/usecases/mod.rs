@@ -20,7 +20,8 @@
 //!   on is locked first (PostgreSQL manual, 13.3.2).
 //!
 //! If the connection breaks during `COMMIT`, the commit is unknown (`commit_outcome`). Idempotency
-//! keys and conditional requests make a retry safe.
+//! keys and conditional requests make a retry safe. If it breaks during `ROLLBACK`, the response
+//! reports that error instead of the one that caused the rollback; nothing was committed.
 //!
 //! The order path pipelines its transaction instead: [`crate::storage::pipeline`].
 

