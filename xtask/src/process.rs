@@ -142,8 +142,9 @@ impl ManagedProcess {
 impl Drop for ManagedProcess {
     fn drop(&mut self) {
         stop(self.role, &self.identity);
-        // A zombie by now, or one that outlives SIGKILL and is not to be waited for.
-        let _ = self.child.try_wait();
+        // A zombie by now, whose threads may take a moment longer; one that outlives SIGKILL is not
+        // to be waited for.
+        wait_for(KILL_TIMEOUT, || !matches!(self.child.try_wait(), Ok(None)));
         // A process that was started again has written its own.
         let noted = fs::read_to_string(&self.pid_file);
         if noted.is_ok_and(|noted| noted == pid_file_text(&self.identity)) {

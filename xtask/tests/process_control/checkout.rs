@@ -101,17 +101,16 @@ impl Drop for Running {
     }
 }
 
-/// The processes that the pid files of a data folder name.
+/// The processes that the pid files of a data folder name; one that is being written is not read.
 pub(crate) fn noted_processes(data: &Path) -> Vec<Pid> {
     let files = fs::read_dir(data)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let pid_files = files.filter(|path| path.extension().is_some_and(|end| end == "pid"));
     pid_files
-        .map(|path| {
+        .filter_map(|path| {
             let text = fs::read_to_string(path).unwrap();
-            let pid = text.split(' ').next().unwrap().parse().unwrap();
-            Pid::from_raw(pid).unwrap()
+            Pid::from_raw(text.split(' ').next()?.parse().ok()?)
         })
         .collect()
 }

@@ -1,9 +1,10 @@
 //! `make services`: the end of the command is the end of the servers.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::{Pid, Signal, geteuid};
 
 use super::checkout::{Checkout, Running, eventually, exists, noted_processes};
 
@@ -30,13 +31,20 @@ fn start(checkout: &Checkout) -> Running {
     running
 }
 
+/// Postgres, Redis and the command, which may run before its process is noted.
+fn three_processes(data: &Path) -> Vec<Pid> {
+    eventually("three processes are noted", || {
+        let processes = noted_processes(data);
+        (processes.len() == 3).then_some(processes)
+    })
+}
+
 #[test]
 fn interrupt_stops_everything() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let checkout = Checkout::new("interrupt");
         let mut running = start(&checkout);
-        let processes = noted_processes(&checkout.test_data()[0]);
-        assert_eq!(processes.len(), 3);
+        let processes = three_processes(&checkout.test_data()[0]);
         running.signal(signal);
         running.signal(signal); // does not cut the stopping short
         assert_eq!(running.0.wait().unwrap().code(), Some(code));
@@ -61,7 +69,7 @@ fn killed_owner_leaves_nothing_after_next_start() {
         .find(|folder| **folder != stale)
         .unwrap()
         .clone();
-    let processes = noted_processes(&stale);
+    let processes = three_processes(&stale);
     running.signal(Signal::KILL);
     running.0.wait().unwrap();
     assert!(
@@ -96,7 +104,7 @@ fn exit_code_of_command_is_passed_on() {
         .unwrap();
     assert_eq!(ended.code(), Some(7));
     let background = fs::read_to_string(checkout.path().join("background")).unwrap();
-    let background = rustix::process::Pid::from_raw(background.trim().parse().unwrap()).unwrap();
+    let background = Pid::from_raw(background.trim().parse().unwrap()).unwrap();
     // Its parent has ended, so the system waits for it in its own time.
     eventually("the background process is gone", || {
         (!exists(background)).then_some(())
