@@ -6,7 +6,12 @@
 -- the version before knew. The lock is short, but it waits for the transactions that use the table,
 -- and later statements wait behind it: after 5 s it fails instead, nothing has changed, and it can
 -- be run again.
+--
+-- The foreign key of payment_jobs is dropped here and not with its table in the next migration. DROP
+-- TABLE also locks the referenced table, orders. Requests lock orders first and payment_jobs second;
+-- a migration that locks them in the other order deadlocks with a request. This one locks orders first.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE orders ADD COLUMN failure_reason text;
 ALTER TABLE orders ADD CONSTRAINT orders_failure_reason_known
     CHECK (failure_reason IN ('declined', 'expired')) NOT VALID;
+ALTER TABLE payment_jobs DROP CONSTRAINT payment_jobs_order_fkey;

@@ -1,7 +1,8 @@
 -- Deletes the jobs of other kinds. A payment job without a readable payload stops it: requeue or delete
--- that one first.
+-- that one first. Locks the view before its table, as the version before does, and does not lock orders:
+-- the migration before this one restores the foreign key.
 SET LOCAL lock_timeout = '5s';
-LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE payment_jobs IN ACCESS EXCLUSIVE MODE;
 ALTER VIEW payment_jobs RENAME TO payment_jobs_view;
 
 CREATE TABLE payment_jobs (
@@ -17,7 +18,6 @@ CREATE TABLE payment_jobs (
     created_at    timestamptz NOT NULL,
     trace_context text,
     CONSTRAINT payment_jobs_pkey                  PRIMARY KEY (order_id),
-    CONSTRAINT payment_jobs_order_fkey            FOREIGN KEY (order_id) REFERENCES orders (id),
     CONSTRAINT payment_jobs_kind_known            CHECK (kind IN ('charge', 'refund')),
     CONSTRAINT payment_jobs_amount_positive       CHECK (amount_minor > 0),
     CONSTRAINT payment_jobs_attempts_not_negative CHECK (attempts >= 0)

@@ -3,3 +3,4 @@
 mod expiry;
 mod queue;
 mod rolling_upgrade;
+mod upgrade_locks;

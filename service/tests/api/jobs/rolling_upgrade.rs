@@ -16,8 +16,9 @@ use crate::support::app::TestApp;
 use crate::support::fixtures::id;
 use crate::support::sql::{query_number, query_texts};
 
-const UP: &str = include_str!("../../../../migrations/2026-11-28-000010_jobs/up.sql");
-const DOWN: &str = include_str!("../../../../migrations/2026-11-28-000010_jobs/down.sql");
+pub(super) const UP: &str = include_str!("../../../../migrations/2026-11-28-000010_jobs/up.sql");
+pub(super) const DOWN: &str =
+    include_str!("../../../../migrations/2026-11-28-000010_jobs/down.sql");
 
 /// The statements of the version before that name `payment_jobs`.
 const STATEMENTS_BEFORE: &str = r#"
@@ -93,15 +94,15 @@ struct LeasedRow {
 }
 
 /// A session of a replica of the version before.
-struct ReplicaBefore {
-    conn: AsyncPgConnection,
+pub(super) struct ReplicaBefore {
+    pub(super) conn: AsyncPgConnection,
     user: Uuid,
     product: Uuid,
 }
 
 impl ReplicaBefore {
     /// Places an order with the old statement.
-    async fn place_order(&mut self) -> Value {
+    pub(super) async fn place_order(&mut self) -> Value {
         let order = Uuid::now_v7();
         let (user, product) = (self.user, self.product);
         let place = format!("record_order('{order}', '{user}', '{product}', NULL)");
@@ -121,9 +122,9 @@ impl ReplicaBefore {
     }
 }
 
-struct UpgradeTest {
-    app: TestApp,
-    conn: AsyncPgConnection,
+pub(super) struct UpgradeTest {
+    pub(super) app: TestApp,
+    pub(super) conn: AsyncPgConnection,
     customer: String,
     user: Uuid,
     product: Value,
@@ -131,7 +132,7 @@ struct UpgradeTest {
 
 impl UpgradeTest {
     /// An app whose own worker does nothing, on the schema of the version before.
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let app = TestApp::start_with(poll_rarely).await;
         let product = app
             .create_product(&app.create_admin().await, 250, 100)
@@ -149,7 +150,7 @@ impl UpgradeTest {
         }
     }
 
-    async fn replica_before(&self) -> ReplicaBefore {
+    pub(super) async fn replica_before(&self) -> ReplicaBefore {
         let mut conn = self.app.database.connect().await;
         conn.batch_execute(STATEMENTS_BEFORE).await.unwrap();
         let product = id(&self.product).parse().unwrap();
@@ -186,7 +187,7 @@ impl UpgradeTest {
     }
 }
 
-async fn run_migration(conn: &mut AsyncPgConnection, sql: &str) {
+pub(super) async fn run_migration(conn: &mut AsyncPgConnection, sql: &str) {
     conn.batch_execute(&format!("BEGIN; {sql}; COMMIT"))
         .await
         .unwrap();
@@ -273,7 +274,7 @@ async fn both_versions_work_on_same_jobs() {
 }
 
 /// Ends a test whose orders did not all go through the gateway.
-async fn stop(test: UpgradeTest) {
+pub(super) async fn stop(test: UpgradeTest) {
     test.app.app.stop().await.unwrap();
     test.app.gateway.stop().await.unwrap();
 }
