@@ -11,13 +11,17 @@ use crate::resilience::backoff::Backoff;
 use crate::storage::error::StorageError;
 use crate::storage::jobs::{self, LeasedJob};
 
+/// Transient, because a newer version may have written the payload: one of its workers can run the job.
+const UNREADABLE_PAYLOAD: &str = "unreadable payload";
+
 impl<J: Job> JobWorker<J> {
     /// Runs one job and ends its lease.
     pub async fn process(&self, job: &LeasedJob) {
         let started = Instant::now();
         let result = match serde_json::from_value(job.payload.clone()) {
             Ok(payload) => self.job.run(&payload, job).await,
-            Err(error) => Err(JobError::Permanent(format!("unreadable payload: {error}"))),
+            // The text of the error may quote the payload.
+            Err(_) => Err(JobError::Transient(UNREADABLE_PAYLOAD.to_owned())),
         };
         let outcome = match result {
             Ok(outcome) => {

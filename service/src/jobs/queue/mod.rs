@@ -17,7 +17,9 @@
 //!   `min_retry_duration`, it is dead-lettered and waits for an operator (`orderly jobs`).
 //! - `run` cannot begin, for instance because a circuit breaker is open: the job is released, and the
 //!   attempt does not count.
-//! - `run` panics or outlasts its lease, or the payload is unreadable: only this job is affected.
+//! - `run` panics or outlasts its lease: only this job is affected.
+//! - The payload is unreadable: the job is retried like one that failed. During a rolling upgrade the
+//!   version that wrote the payload may lease it next (`migrations/README.md`).
 //! - The service stops: jobs in progress finish, leased ones that have not begun are released, so that
 //!   another replica has them immediately.
 //!
@@ -26,7 +28,7 @@
 //!    cases do, or a statement spells the name out, write it in `storage`, as `storage/order_jobs.rs` does.
 //! 2. Insert the job with `storage::jobs::enqueue`, in the transaction of that use case.
 //! 3. Write its `Job` in a file of this folder's parent, such as `jobs/order_expiry.rs`.
-//! 4. Register it with one line in `app/jobs.rs`.
+//! 4. Register it with one entry of `JOB_KINDS` in `app/jobs.rs`.
 //!
 //! A kind may use the settings of another one, or have a section of its own: one line in `config/mod.rs`.
 //!

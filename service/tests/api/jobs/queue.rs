@@ -154,16 +154,21 @@ async fn job_not_attempted_keeps_its_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_permanent_failure_and_unreadable_payload() {
+async fn dead_letters_permanent_failure() {
     let mut test = QueueTest::start().await;
     test.process(&json!("permanent")).await;
-    test.process(&json!({"not": "a text"})).await;
-    let rows = test.rows().await;
-    assert_eq!(rows[0], "1 dead never");
-    assert!(
-        rows[1].starts_with("1 dead unreadable payload: "),
-        "{rows:?}"
-    );
+    assert_eq!(test.rows().await, ["1 dead never"]);
+    test.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_unreadable_payload_and_does_not_quote_it() {
+    let mut test = QueueTest::start().await;
+    test.process(&json!(4_242)).await;
+    assert_eq!(test.rows().await, ["1 alive unreadable payload"]);
+    let retried = test.worker.lease(10).await.remove(0);
+    test.worker.process(&retried).await;
+    assert_eq!(test.rows().await, ["2 dead unreadable payload"]);
     test.app.finish().await;
 }
 
