@@ -113,6 +113,24 @@ fn suggests_nearest_name_for_unknown_setting() {
 }
 
 #[test]
+fn suggests_new_name_of_renamed_setting() {
+    for name in [
+        "CONCURRENCY",
+        "MAX_ATTEMPTS",
+        "MIN_RETRY_DURATION",
+        "POLL_INTERVAL",
+        "LEASE_DURATION",
+        "BACKOFF_BASE",
+        "BACKOFF_CAP",
+    ] {
+        let old = format!("ORDERLY__PAYMENTS__{name}");
+        let message = config_dir("renamed").variable(&old, "30s").error_message();
+        let new = format!("did you mean ORDERLY__PAYMENT_JOBS__{name}?");
+        assert!(message.contains(&new), "{message}");
+    }
+}
+
+#[test]
 fn unknown_environment_lists_valid_ones() {
     let dir = config_dir("unknown-environment").variable("ORDERLY_ENV", "prod");
     assert_snapshot!(dir.error_message(), @r#"
