@@ -14,7 +14,36 @@ use crate::jobs::{
 };
 use crate::lifecycle::supervisor::Supervisor;
 use crate::storage::database::Database;
-use crate::telemetry::metrics::Metrics;
+use crate::usecases::Services;
+
+/// A kind of job and the start of its worker.
+struct JobKind {
+    name: &'static str,
+    spawn_worker: fn(&JobQueue<'_>),
+}
+
+/// Every kind of job.
+const JOB_KINDS: &[JobKind] = &[
+    JobKind {
+        name: OrderExpiry::KIND,
+        spawn_worker: |queue| {
+            let services = queue.services.clone();
+            queue.spawn(OrderExpiry(services), &queue.settings.order_expiry_jobs);
+        },
+    },
+    JobKind {
+        name: Payments::KIND,
+        spawn_worker: |queue| {
+            let (services, gateway) = (queue.services.clone(), queue.components.gateway.clone());
+            queue.spawn(Payments { services, gateway }, &queue.settings.payment_jobs);
+        },
+    },
+];
+
+/// Returns the name of each kind of job.
+pub(crate) fn job_kinds() -> impl Iterator<Item = &'static str> {
+    JOB_KINDS.iter().map(|kind| kind.name)
+}
 
 /// Starts every job under a supervisor, on the pool for jobs and probes.
 pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Supervisor {
@@ -22,16 +51,17 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     let wakeups = Arc::new(JobWakeups::default());
     let database = components.databases.background.clone();
 
-    let services = components.services.with_database(database.clone());
-    let gateway = components.gateway.clone();
     let queue = JobQueue {
         supervisor: &supervisor,
+        services: components.services.with_database(database.clone()),
         database: &database,
         wakeups: &wakeups,
-        metrics: &components.metrics,
+        components,
+        settings,
     };
-    queue.spawn(OrderExpiry(services.clone()), &settings.order_expiry_jobs);
-    queue.spawn(Payments { services, gateway }, &settings.payment_jobs);
+    for kind in JOB_KINDS {
+        (kind.spawn_worker)(&queue);
+    }
 
     let relay = OutboxRelay {
         database: database.clone(),
@@ -77,12 +107,9 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     supervisor.spawn("rate_limit_sweep", move |stop| {
         rate_limit_sweep::run(limits.clone(), stop)
     });
-    let (queues, interval) = (
-        components.metrics.queues.clone(),
-        settings.payment_jobs.poll_interval,
-    );
+    let queues = components.metrics.queues.clone();
     supervisor.spawn("queue_depth", move |stop| {
-        queue_depth::run(database.clone(), queues.clone(), interval, stop)
+        queue_depth::run(database.clone(), queues.clone(), stop)
     });
     supervisor
 }
@@ -90,20 +117,23 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
 /// What the workers of all kinds share.
 struct JobQueue<'a> {
     supervisor: &'a Supervisor,
+    /// Use cases on the pool for jobs.
+    services: Services,
     database: &'a Database,
     wakeups: &'a Arc<JobWakeups>,
-    metrics: &'a Metrics,
+    components: &'a Components,
+    settings: &'a Settings,
 }
 
 impl JobQueue<'_> {
     /// Starts the worker of a kind.
     fn spawn<J: Job>(&self, job: J, config: &JobConfig) {
-        self.metrics.queues.show_kind(J::KIND);
+        self.components.metrics.queues.show_kind(J::KIND);
         let worker = JobWorker {
             job,
             database: self.database.clone(),
             config: config.clone(),
-            metrics: self.metrics.jobs.clone(),
+            metrics: self.components.metrics.jobs.clone(),
         };
         let wakeups = Arc::clone(self.wakeups);
         self.supervisor.spawn(J::KIND, move |stop| {

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use components::{build_database, build_databases, build_services, require_current_schema};
+pub(crate) use jobs::job_kinds;
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;

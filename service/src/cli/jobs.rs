@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use chrono::SecondsFormat;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 
 use crate::app;
 use crate::config::{self, ConfigFlags};
@@ -22,8 +23,8 @@ pub(super) struct Args {
 enum JobsCommand {
     /// List the dead-lettered jobs, oldest first
     List {
-        /// Only jobs of this kind: payment, order_expiry
-        #[arg(long)]
+        /// Only jobs of this kind
+        #[arg(long, value_parser = PossibleValuesParser::new(app::job_kinds()))]
         kind: Option<String>,
         /// Print a JSON array, for scripts
         #[arg(long)]
@@ -32,7 +33,7 @@ enum JobsCommand {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Retry dead-lettered jobs; a second charge is impossible, the order's id is its idempotency key
+    /// Retry dead-lettered jobs; a second run of a job does no harm
     Requeue(Selection),
     /// Delete dead-lettered jobs: their work is never done
     ///
@@ -51,7 +52,7 @@ struct Selection {
     #[arg(long, conflicts_with = "key")]
     all: bool,
     /// Only jobs of this kind
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(app::job_kinds()))]
     kind: Option<String>,
 }
 

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | `postgres` | a round trip on a connection of its own | unhealthy |
 //! | `migrations` | whether the schema is the one this binary knows | degraded |
-//! | `job_backlog` | payment jobs that wait or were given up | degraded |
+//! | `job_backlog` | jobs of all kinds that wait or are dead-lettered | degraded |
 //! | `redis` | a `PING` through the circuit breaker, if Redis is used | degraded |
 //! | `gateway` | the payment gateway's circuit breaker | degraded |
 //! | `memory` | use against the cgroup's limit | degraded |

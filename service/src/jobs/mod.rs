@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::resilience::deadline::{self, DeadlineExceeded};
 
-/// Postgres ends a statement that takes too long, but one that stands still ends
-/// nothing: who waits for it must stop by himself, or he would still wait there when
-/// another Postgres has taken over. Longer than any statement of a job may take.
+/// Upper bound on the database work of a job. A Postgres that hangs does not enforce its own statement
+/// timeout. The job stops waiting and continues with the Postgres that takes over. Longer than any
+/// statement of a job may take.
 const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Wakes the workers and the relay when a notification comes.

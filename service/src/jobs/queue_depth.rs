@@ -19,6 +19,9 @@ use crate::storage::queue_depth::QueueDepth;
 use crate::storage::{outbox, queue_depth};
 use crate::telemetry::metrics::QueueMetrics;
 
+/// Time between two measurements, shorter than a scrape interval of Prometheus.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Time since which the oldest of each has waited; `None` without one.
 #[derive(Default)]
 struct OldestPending {
@@ -28,12 +31,7 @@ struct OldestPending {
 }
 
 /// Works until told to stop.
-pub(crate) async fn run(
-    database: Database,
-    queues: QueueMetrics,
-    interval: Duration,
-    stop: CancellationToken,
-) {
+pub(crate) async fn run(database: Database, queues: QueueMetrics, stop: CancellationToken) {
     let mut oldest = OldestPending::default();
     loop {
         if let Err(error) = with_timeout(measure(&database, &queues, &mut oldest)).await {
@@ -47,7 +45,7 @@ pub(crate) async fn run(
         queues
             .outbox_oldest_age
             .set(QueueMetrics::age(oldest.event, now));
-        if !sleep_unless_stopped(&stop, interval).await {
+        if !sleep_unless_stopped(&stop, MEASURE_INTERVAL).await {
             return;
         }
     }

@@ -57,6 +57,16 @@ async fn lists_and_requeues_dead_lettered_payment() {
 
     let message = orderly.fail(1, &["jobs", "requeue", key]).await;
     assert!(message.contains("is dead-lettered"), "{message}");
+    for command in ["list", "requeue", "delete"] {
+        let mut arguments = vec!["jobs", command, "--kind", "paymnt"];
+        if command != "list" {
+            arguments.push("--all");
+        }
+        let message = orderly.fail(2, &arguments).await;
+        let lists_kinds =
+            message.contains("[possible values: ") && message.contains("order_expiry");
+        assert!(lists_kinds, "{message}");
+    }
     let none = orderly.succeed(&["jobs", "requeue", "--all"]).await;
     assert_eq!(none, "0 requeued");
     service.stop(Signal::TERM).await;

@@ -11,8 +11,8 @@ use super::declaration::metrics;
 metrics! {
     /// Work that waits.
     pub(crate) struct QueueMetrics {
-        /// Jobs by kind (payment, order_expiry) and state: scheduled (due later), waiting (due, or
-        /// being retried), dead_lettered (see orderly jobs).
+        /// Jobs by kind and state: scheduled (due later), waiting (due, or being retried),
+        /// dead_lettered (see orderly jobs).
         pub(crate) jobs: IntGaugeVec[kind, state];
         /// How long the oldest waiting job has been due, by kind, or while the database is away the
         /// last one seen; 0 without one.
@@ -28,9 +28,8 @@ metrics! {
 metrics! {
     /// Work that background tasks do.
     pub struct JobMetrics {
-        /// Attempts at jobs by kind and outcome: charged, declined, refunded, voided (payment),
-        /// expired, not_pending (order_expiry), rescheduled, released (the breaker is open, or the
-        /// service stops), dead_lettered, panicked.
+        /// Attempts at jobs by kind and outcome: rescheduled, released (the breaker is open, or the
+        /// service stops), dead_lettered, panicked, or the result of a completed job, such as charged.
         pub job_attempts: IntCounterVec[kind, outcome];
         /// Duration of an attempt at a job, by kind.
         pub(crate) job_duration: HistogramVec[kind]
