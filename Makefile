@@ -97,5 +97,5 @@ check-shell:
 	scripts/lint-shell.sh
 
 .PHONY: clean-data
-clean-data: ## Remove the data of `make run`
+clean-data: ## Remove .data: the data of `make run`, certificates, downloaded servers
 	@scripts/xtask.sh clean-data

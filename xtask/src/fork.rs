@@ -28,7 +28,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
 pub use name::ProjectName;
 
@@ -93,6 +93,13 @@ fn tracked_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Creates the folder. Returns its absolute path.
 fn prepare_target(root: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+    let existing = target.ancestors().find(|folder| folder.exists());
+    let existing = existing.unwrap_or(Path::new(".")).canonicalize()?;
+    ensure!(
+        !existing.starts_with(root.canonicalize()?),
+        "DIR={} is inside of this checkout: name a folder beside it, such as ../NAME",
+        target.display()
+    );
     fs::create_dir_all(target)
         .with_context(|| format!("DIR={} can't be created", target.display()))?;
     let is_empty = fs::read_dir(target)?.next().is_none();
@@ -101,15 +108,7 @@ fn prepare_target(root: &Path, target: &Path) -> anyhow::Result<PathBuf> {
         "DIR={} is not empty: name a new folder",
         target.display()
     );
-    let target = target.canonicalize()?;
-    if target.starts_with(root.canonicalize()?) {
-        fs::remove_dir(&target)?;
-        bail!(
-            "DIR={} is inside of this checkout: name a folder beside it, such as ../NAME",
-            target.display()
-        );
-    }
-    Ok(target)
+    Ok(target.canonicalize()?)
 }
 
 fn copy(root: &Path, file: &Path, target: &Path, name: &ProjectName) -> anyhow::Result<()> {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 use chrono::SecondsFormat;
-use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Subcommand};
 
 use crate::app;
 use crate::config::{self, ConfigFlags};
@@ -44,12 +44,13 @@ enum JobsCommand {
 }
 
 #[derive(clap::Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("jobs").args(["key", "all"]).required(true))]
 struct Selection {
     /// The key in `orderly jobs list`; the order's id for the jobs of an order
-    #[arg(required_unless_present = "all")]
     key: Option<String>,
     /// All dead-lettered jobs
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long)]
     all: bool,
     /// Only jobs of this kind
     #[arg(long, value_parser = PossibleValuesParser::new(app::job_kinds()))]

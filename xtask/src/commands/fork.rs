@@ -11,7 +11,7 @@ pub(crate) fn run(name: &str, dir: &Path) -> anyhow::Result<ExitCode> {
     fork(&find_checkout()?, name, dir)?;
     let dir = dir.display();
     log_progress(&format!(
-        "{dir} is a project of its own, with one commit. Next: cd {dir} && make test; docs/fork.md"
+        "{dir} is a project of its own, with one commit; its docs/fork.md says what comes next"
     ));
     Ok(ExitCode::SUCCESS)
 }
