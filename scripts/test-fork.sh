@@ -11,14 +11,14 @@ require_component fmt rustfmt
 require_program git git git
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-make fork NAME=renamedcopy DIR="$folder/renamedcopy"
+make fork NAME=testfork DIR="$folder/testfork"
 
 # The libraries are compiled already.
 export CARGO_TARGET_DIR=$PWD/target
-cd "$folder/renamedcopy"
+cd "$folder/testfork"
 log_progress "Compiling the copy"
 cargo fmt --all --check
 cargo check --workspace --all-targets --all-features --locked
 log_progress "Testing the copy"
-# A copy can be copied again.
+# A copy can be copied again, under yet another name.
 make test ARGS='--workspace --test config --test consistency --test fork'
