@@ -10,16 +10,16 @@ require_rust
 require_component fmt rustfmt
 require_program git git git
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+built=${CARGO_TARGET_DIR:-$PWD/target}
+trap 'rm -rf "$folder" "$built/copy"' EXIT
 make fork NAME=testfork DIR="$folder/testfork"
 
 # The libraries are compiled already. They are copied: Cargo takes a crate of the copy for the one of
 # this checkout if both have the same name, and would run the copy's program here.
-built=${CARGO_TARGET_DIR:-target}/debug
-export CARGO_TARGET_DIR=$folder/target
+export CARGO_TARGET_DIR=$built/copy
 mkdir -p "$CARGO_TARGET_DIR/debug"
 for part in .fingerprint build deps; do
-  [ ! -d "$built/$part" ] || cp -a "$built/$part" "$CARGO_TARGET_DIR/debug/"
+  [ ! -d "$built/debug/$part" ] || cp -a "$built/debug/$part" "$CARGO_TARGET_DIR/debug/"
 done
 cd "$folder/testfork"
 log_progress "Compiling the copy"
