@@ -114,7 +114,7 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     supervisor
 }
 
-/// What the workers of all kinds share.
+/// Dependencies that the workers of all kinds share.
 struct JobQueue<'a> {
     supervisor: &'a Supervisor,
     /// Use cases on the pool for jobs.

@@ -106,7 +106,7 @@ pub(super) fn not_blank() -> Expects<str> {
     })
 }
 
-/// Whether a text is an absolute URL of one of these schemes, without a user and a password.
+/// Returns `true` for an absolute URL of one of these schemes, without a user and a password.
 pub(super) fn is_url_without_credentials(text: &str, schemes: &[&str]) -> bool {
     reqwest::Url::parse(text).is_ok_and(|url| {
         schemes.contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
