@@ -1,10 +1,11 @@
 //! Who is limited, as a key of fixed size.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 
+use super::network::client_networks;
 use crate::domain::ids::UserId;
 
 /// The first 128 bits of a SHA-256: whatever a client sends, a key takes 16 bytes,
@@ -21,12 +22,10 @@ impl ClientKey {
     /// An address. Of an IPv6 address only the first 64 bits: the rest the client
     /// picks as it likes (RFC 4291, section 2.5.4; RFC 8981).
     pub(crate) fn for_address(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        let narrowest = client_networks(address).next();
+        match narrowest.map_or(address, |(network, _)| network.network()) {
             IpAddr::V4(address) => Self::hash("ipv4", &address.octets()),
-            IpAddr::V6(address) => {
-                let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
-                Self::hash("ipv6", &network.octets())
-            }
+            IpAddr::V6(address) => Self::hash("ipv6", &address.octets()),
         }
     }
 

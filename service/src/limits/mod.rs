@@ -23,6 +23,7 @@
 
 mod key;
 mod local_limiter;
+pub(crate) mod network;
 mod policy;
 mod redis_limiter;
 
