@@ -23,6 +23,7 @@ check_route() { # RECEIVER LABEL…
 check_route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
 check_route ticket alertname=BreakerOpen severity=ticket
 check_route ticket alertname=WithoutSeverity
+check_route watchdog alertname=Watchdog severity=none
 
 work=$(mktemp -d)
 if ! find_program alertmanager prom/alertmanager --volume "$work:$work"; then

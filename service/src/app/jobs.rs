@@ -128,12 +128,14 @@ struct JobQueue<'a> {
 impl JobQueue<'_> {
     /// Starts the worker of a kind.
     fn spawn<J: Job>(&self, job: J, config: &JobConfig) {
-        self.components.metrics.queues.show_kind(J::KIND);
+        let metrics = &self.components.metrics;
+        metrics.queues.initialize_kind(J::KIND);
+        metrics.jobs.initialize_kind(J::KIND, J::OUTCOMES);
         let worker = JobWorker {
             job,
             database: self.database.clone(),
             config: config.clone(),
-            metrics: self.components.metrics.jobs.clone(),
+            metrics: metrics.jobs.clone(),
         };
         let wakeups = Arc::clone(self.wakeups);
         self.supervisor.spawn(J::KIND, move |stop| {

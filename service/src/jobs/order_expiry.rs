@@ -14,6 +14,7 @@ pub struct OrderExpiry(pub Services);
 
 impl Job for OrderExpiry {
     const KIND: &'static str = OrderExpiryJob::KIND;
+    const OUTCOMES: &'static [&'static str] = &["expired", "not_pending"];
     const WAKES_ON_NOTIFICATION: bool = false;
     type Payload = OrderExpiryJob;
 

@@ -30,6 +30,7 @@ pub struct Payments {
 
 impl Job for Payments {
     const KIND: &'static str = PaymentJob::KIND;
+    const OUTCOMES: &'static [&'static str] = &["charged", "declined", "voided", "refunded"];
     type Payload = PaymentJob;
 
     async fn run(&self, payment: &PaymentJob, job: &LeasedJob) -> Result<&'static str, JobError> {

@@ -49,7 +49,9 @@ impl Supervisor {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (stop, restarts) = (self.stop.clone(), self.restarts.clone());
+        let stop = self.stop.clone();
+        // The series exists before the first restart, so that its increase is visible.
+        let restarts = self.restarts.with_label_values(&[name]);
         self.tasks.spawn(async move {
             let mut failures = 0;
             loop {
@@ -71,7 +73,7 @@ impl Supervisor {
                     reason,
                     "a background task ended; it is started again"
                 );
-                restarts.with_label_values(&[name]).inc();
+                restarts.inc();
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(RESTART_BACKOFF.delay(failures, rand::random())) => {}

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod architecture;
 mod ci_commands;
 mod cli_output;

@@ -17,6 +17,7 @@ mod configured_service;
 mod crash_recovery;
 mod jobs;
 mod logging;
+mod metric_series;
 mod metrics;
 mod secret_leaks;
 mod shutdown;

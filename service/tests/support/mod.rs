@@ -16,6 +16,7 @@ pub mod fault_proxy;
 pub mod fixtures;
 pub mod gateway;
 pub mod invariants;
+pub mod metric_series;
 pub mod process;
 pub mod redis_server;
 pub mod redis_tls;

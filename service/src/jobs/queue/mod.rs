@@ -50,14 +50,17 @@ pub trait Job: Clone + Send + Sync + 'static {
     /// Name of the kind in the table, in metrics, logs and `orderly jobs`.
     const KIND: &'static str;
 
+    /// Outcomes that [`run`](Self::run) returns. Their series exist from the start.
+    const OUTCOMES: &'static [&'static str];
+
     /// Whether a job notification wakes the worker. A kind whose jobs are due later needs only the poll.
     const WAKES_ON_NOTIFICATION: bool = true;
 
     /// Work to do, read from the JSON of the row.
     type Payload: DeserializeOwned + Send + Sync;
 
-    /// Runs a job and completes it, both so that a second run does no harm. Returns the outcome, a label
-    /// value of `orderly_job_attempts_total`.
+    /// Runs a job and completes it, both so that a second run does no harm. Returns one of
+    /// [`OUTCOMES`](Self::OUTCOMES), a label value of `orderly_job_attempts_total`.
     fn run(
         &self,
         payload: &Self::Payload,

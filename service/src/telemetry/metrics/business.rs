@@ -12,6 +12,6 @@ metrics! {
         /// Orders by the status they came to: pending (placed), paid, shipped, cancelled, payment_failed.
         pub(crate) order_status_changes: IntCounterVec[status(pending, paid, shipped, cancelled, payment_failed)];
         /// Value of the orders placed, in minor units (cents), by currency.
-        pub(crate) order_value_minor: IntCounterVec[currency];
+        pub(crate) order_value_minor: IntCounterVec[currency(..)];
     }
 }

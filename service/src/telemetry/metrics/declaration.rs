@@ -16,17 +16,22 @@ pub(crate) const PREFIX: &str = "orderly";
 /// Declares a group of metrics.
 ///
 /// `logins: IntCounterVec[outcome(success, error)];` is `orderly_logins_total{outcome}`. Its name is
-/// the prefix, the name of the field and the unit of the type. Label values in parentheses exist
-/// from the start, at 0, so that a rate over the first event is right; they need a list for each
-/// label. Histograms have `buckets [0.1, 1.0]` behind the labels.
+/// the prefix, the name of the field and the unit of the type. Histograms have `buckets [0.1, 1.0]`
+/// behind the labels.
+///
+/// Each label lists its values, and every combination exists from the start, at 0: Prometheus sees
+/// no increase in a series whose first sample is the first failure. `label(..)` is a label whose
+/// values this module cannot know, such as the kinds of jobs; their owner initializes the series.
 macro_rules! metrics {
+    (@values ..) => { &[] };
+    (@values $($value:ident),+) => { &[$(stringify!($value)),+] };
     (
         $(#[$group_doc:meta])*
         $group_vis:vis struct $group:ident {
             $(
                 $(#[doc = $help:literal])+
                 $vis:vis $name:ident : $kind:ident
-                    $([$($label:ident $(($($value:ident),+))?),+])?
+                    $([$($label:ident ($($values:tt)+)),+])?
                     $(buckets [$($bucket:literal),+])?;
             )+
         }
@@ -49,7 +54,7 @@ macro_rules! metrics {
                     $($name: registry.create($crate::telemetry::metrics::declaration::Declaration {
                         name: stringify!($name),
                         help: concat!($($help),+),
-                        labels: &[$($((stringify!($label), &[$($(stringify!($value)),+)?])),+)?],
+                        labels: &[$($((stringify!($label), metrics!(@values $($values)+))),+)?],
                         buckets: &[$($($bucket),+)?],
                     })?,)+
                 })
@@ -65,7 +70,7 @@ pub(super) struct Declaration<'a> {
     pub(super) name: &'a str,
     /// The lines of the doc comment.
     pub(super) help: &'a str,
-    /// Each label with the values that exist from the start.
+    /// Each label with the values that exist from the start; none if the label is open.
     pub(super) labels: &'a [(&'a str, &'a [&'a str])],
     /// Upper bounds of a histogram's buckets.
     pub(super) buckets: &'a [f64],
@@ -204,7 +209,7 @@ mod tests {
         assert_eq!(
             count(&[("a", &["1", "2"]), ("b", &[])]),
             0,
-            "a label has no list"
+            "a label is open"
         );
     }
 

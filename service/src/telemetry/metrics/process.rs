@@ -10,7 +10,7 @@ metrics! {
     /// The process itself.
     pub(crate) struct ProcessMetrics {
         /// Which build this is; always 1.
-        pub(super) build_info: IntGaugeVec[version, commit];
+        pub(super) build_info: IntGaugeVec[version(..), commit(..)];
         /// Threads of the main runtime.
         runtime_workers: IntGauge;
         /// Tasks alive on the main runtime.
@@ -22,7 +22,7 @@ metrics! {
         /// How late the latest event loop was at worst, from one health check to the next.
         pub(crate) event_loop_lag: Gauge;
         /// Health check: 0 healthy, 1 degraded, 2 unhealthy.
-        pub(crate) health_check_status: IntGaugeVec[check];
+        pub(crate) health_check_status: IntGaugeVec[check(..)];
         /// Handlers that panicked.
         pub(crate) handler_panics: IntCounter;
         /// Passwords hashed or verified.

@@ -6,9 +6,12 @@ metrics! {
     /// The circuit breakers, by the label `breaker`: gateway or redis.
     pub struct BreakerMetrics {
         /// Circuit breaker (gateway, redis): 0 closed, 1 half-open, 2 open.
-        pub(crate) breaker_state: IntGaugeVec[breaker];
+        pub(crate) breaker_state: IntGaugeVec[breaker(gateway, redis)];
         /// Calls through a circuit breaker by outcome: success, failure, slow, rejected.
-        pub(crate) breaker_calls: IntCounterVec[breaker, outcome];
+        pub(crate) breaker_calls: IntCounterVec[
+            breaker(gateway, redis),
+            outcome(success, failure, slow, rejected)
+        ];
     }
 }
 
@@ -28,10 +31,14 @@ metrics! {
     /// The rate limits.
     pub(crate) struct RateLimitMetrics {
         /// Requests over a rate limit, by class: read, write, register, login, login_account.
-        pub(crate) requests_rate_limited: IntCounterVec[class];
+        pub(crate) requests_rate_limited: IntCounterVec[
+            class(read, write, register, login, login_account)
+        ];
         /// Rate limit decisions by who made them: redis or local.
-        pub(crate) rate_limit_decisions: IntCounterVec[source];
+        pub(crate) rate_limit_decisions: IntCounterVec[source(redis, local)];
         /// Clients counted in this process, by class.
-        pub(crate) rate_limit_keys: IntGaugeVec[class];
+        pub(crate) rate_limit_keys: IntGaugeVec[
+            class(read, write, register, login, login_account)
+        ];
     }
 }

@@ -25,6 +25,7 @@ struct Note {
 
 impl Job for Note {
     const KIND: &'static str = "note";
+    const OUTCOMES: &'static [&'static str] = &["noted"];
     type Payload = String;
 
     async fn run(&self, text: &String, job: &LeasedJob) -> Result<&'static str, JobError> {
