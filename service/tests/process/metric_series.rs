@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::send;
+use crate::support::database::TestDatabase;
 use crate::support::gateway::start_gateway;
 use crate::support::metric_series::{Selector, Series, parse_scrape};
 use crate::support::process::OrderlyCommand;
@@ -16,14 +17,14 @@ use crate::support::service_process::{ServiceProcess, seeded_database};
 /// Metrics with a label whose values are too many to exist from the start.
 const OPEN_METRICS: [&str; 1] = ["orderly_order_value_minor_total"];
 
-/// A service that has served no request.
-async fn start_service(gateway_url: &str) -> ServiceProcess {
+/// A service that has served no request, and its database.
+async fn start_service(gateway_url: &str) -> (ServiceProcess, TestDatabase) {
     let database = seeded_database().await;
     let redis = std::env::var("ORDERLY_TEST_REDIS_URL").unwrap();
     let orderly = OrderlyCommand::with_database(&database)
         .set("ORDERLY__REDIS__URL", &redis)
         .set("ORDERLY__PAYMENTS__GATEWAY_URL", gateway_url);
-    ServiceProcess::start(&orderly).await
+    (ServiceProcess::start(&orderly).await, database)
 }
 
 async fn scrape(service: &ServiceProcess) -> BTreeSet<Series> {
@@ -46,7 +47,7 @@ fn selectors(folder: &str) -> BTreeSet<Selector> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alert_series_exists_at_start() {
-    let service = start_service("http://127.0.0.1:1").await;
+    let (service, _database) = start_service("http://127.0.0.1:1").await;
     let series = scrape(&service).await;
     for folder in [
         "observability/prometheus/rules",
@@ -64,7 +65,7 @@ async fn every_alert_series_exists_at_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_status_exists_at_start() {
-    let service = start_service("http://127.0.0.1:1").await;
+    let (service, _database) = start_service("http://127.0.0.1:1").await;
     let series = scrape(&service).await;
     let exists = |name: &str, endpoint: &str, method: &str, status: &str| {
         series.iter().any(|series| {
@@ -105,7 +106,7 @@ async fn every_documented_status_exists_at_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_series_begins_with_its_first_event() {
     let gateway = start_gateway().await;
-    let service = start_service(&gateway.url()).await;
+    let (service, _database) = start_service(&gateway.url()).await;
     let before = scrape(&service).await;
     let token = service.log_in_as_customer().await;
     let product = service.first_product().await;

@@ -89,16 +89,25 @@ fn parse_matchers(mut text: &str) -> Vec<(String, String, String)> {
     matchers
 }
 
-/// The regular expressions of rules: alternatives in which `.` is any character and `.*` any text.
+/// The regular expressions of rules and dashboards: alternatives of characters, `.`, `[45]` and a
+/// last `.*`.
 fn matches_pattern(text: &str, pattern: &str) -> bool {
-    pattern.split('|').any(|alternative| {
-        let is_same = |(expected, actual)| expected == '.' || expected == actual;
-        match alternative.strip_suffix(".*") {
-            Some(beginning) => text.starts_with(beginning),
-            None => {
-                alternative.len() == text.len()
-                    && alternative.chars().zip(text.chars()).all(is_same)
-            }
-        }
-    })
+    let mut alternatives = pattern.split('|');
+    alternatives.any(|alternative| matches_alternative(text, alternative))
+}
+
+fn matches_alternative(text: &str, pattern: &str) -> bool {
+    if pattern == ".*" {
+        return true;
+    }
+    let mut characters = text.chars();
+    let Some(first) = characters.next() else {
+        return pattern.is_empty();
+    };
+    if let Some((class, pattern)) = (pattern.strip_prefix('[')).and_then(|it| it.split_once(']')) {
+        return class.contains(first) && matches_alternative(characters.as_str(), pattern);
+    }
+    let mut expected = pattern.chars();
+    (expected.next()).is_some_and(|it| it == '.' || it == first)
+        && matches_alternative(characters.as_str(), expected.as_str())
 }
