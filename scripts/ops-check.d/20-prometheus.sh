@@ -20,4 +20,9 @@ if ! install_python_tool PyYAML==6.0.3; then
   report_skipped "mutants of the alerts" PyYAML "install python3-venv, and let pip reach PyPI"
   exit
 fi
+# Inside of the checkout: promtool may run in a container that sees nothing else.
+cluster_rules=$TOOLS/cluster-rules.yml
+"$PYTHON" -c 'import sys, yaml; yaml.safe_dump(yaml.safe_load(sys.stdin)["spec"], sys.stdout)' \
+  <deploy/kubernetes/components/monitoring/prometheus-rule.yaml >"$cluster_rules"
+run_check "the rules of the PrometheusRule are well-formed" "${PROGRAM[@]}" check rules --lint-fatal "$cluster_rules"
 "$PYTHON" scripts/ops-check.d/alert_mutants.py "$here" "${PROGRAM[@]}"

@@ -11,14 +11,16 @@
 //!
 //! | series | of the counter | of the histogram |
 //! |---|---|---|
-//! | each endpoint with each status that the OpenAPI document names for it | yes | not for 5xx |
+//! | each endpoint with each status that the OpenAPI document names for it, and the pages | yes | not for 5xx |
 //! | each path, and requests that fit no path, with each 5xx and each method | yes | no |
 //! | requests that fit no path with 404 and each method | yes | yes |
 //!
 //! These are about 3,000 samples of a scrape.
 //!
 //! # Pitfalls
-//! Requests before the first scrape of a process are not counted as an increase.
+//! - Requests before the first scrape of a process are not counted as an increase.
+//! - A method that a path does not take has no series of 405 before the first such request. The
+//!   error ratio is a little too high then, never too low.
 //!
 //! # Tests
 //! `every_alert_series_exists_at_start`, `first_failures_are_counted_from_zero`.
@@ -35,7 +37,7 @@ use super::middleware::method_normalization::METRIC_METHODS;
 use super::middleware::request_span::UNMATCHED;
 use super::openapi;
 use super::problem::ProblemKind;
-use super::routes::{OPENAPI_PATH, endpoints};
+use super::routes::{PAGES, endpoints};
 use crate::telemetry::metrics::{MetricDescription, MetricRegistry, PREFIX};
 
 const REQUESTS: &str = "http_requests_total";
@@ -129,7 +131,13 @@ impl Series {
 
 fn initial_series() -> BTreeSet<Series> {
     let mut series = BTreeSet::new();
-    let mut paths = BTreeSet::from([UNMATCHED.to_owned(), OPENAPI_PATH.to_owned()]);
+    let mut paths = BTreeSet::from([UNMATCHED.to_owned()]);
+    for (page, statuses) in PAGES {
+        paths.insert(page.to_owned());
+        for status in statuses {
+            series.extend(["GET", "HEAD"].map(|method| Series::new(page, method, status)));
+        }
+    }
     for (path, method, operation) in operations(&mut openapi::build(&endpoints())) {
         paths.insert(path.to_owned());
         let methods = match method {

@@ -30,6 +30,13 @@ pub(super) const DOCS_PATH: &str = "/docs/";
 /// Path of the OpenAPI document.
 pub(super) const OPENAPI_PATH: &str = "/openapi.json";
 
+/// Pages beside the endpoints, each with the statuses of its responses.
+pub(super) const PAGES: [(&str, &[&str]); 3] = [
+    (OPENAPI_PATH, &["200"]),
+    ("/docs", &["307"]),
+    ("/docs/{_:.*}", &["200", "404"]),
+];
+
 /// Returns every endpoint of the API.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![

@@ -172,3 +172,29 @@ async fn state_updates_gauge_without_call() {
     advance(5 * SECOND).await;
     assert_eq!((breaker.state(), gauge()), (BreakerState::HalfOpen, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn half_open_counts_finished_and_current_probes_together() {
+    let breaker = breaker();
+    let config = BreakerConfig {
+        half_open_calls: 3,
+        ..breaker.lock().config.clone()
+    };
+    breaker.reconfigure(config);
+    fail(&breaker, 4);
+    advance(5 * SECOND).await;
+    succeed(&breaker, 1);
+    let _second = breaker.try_acquire().unwrap();
+    assert_eq!(
+        breaker.available_permits(),
+        Some(1),
+        "one done, one in flight"
+    );
+    let _third = breaker.try_acquire().unwrap();
+    assert_eq!(
+        breaker.available_permits(),
+        Some(0),
+        "one done, two in flight"
+    );
+    assert_eq!(breaker.try_acquire().err(), Some(CircuitOpen));
+}

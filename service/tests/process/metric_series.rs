@@ -128,6 +128,11 @@ async fn no_series_begins_with_its_first_event() {
         .await
         .expect(404);
     send(service.request(Method::HEAD, "/v1/products"), "").await;
+    assert_eq!(service.get("/docs", "").await.status, 200);
+    service
+        .get("/docs/none", "")
+        .await
+        .expect_problem(404, "not-found");
     let after = scrape(&service).await;
     let new: Vec<&Series> = (after.difference(&before))
         .filter(|series| !OPEN_METRICS.contains(&series.name.as_str()))
