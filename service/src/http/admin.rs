@@ -16,6 +16,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Server;
+use actix_web::http::Method;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -23,7 +24,9 @@ use prometheus::{Encoder as _, TextEncoder};
 use serde_json::{Value, json};
 
 use super::middleware::problems::write_problems;
+use super::middleware::request_head::{ListenerMethods, check_head};
 use super::problem::{Problem, ProblemKind};
+use super::resource::plain_resource;
 use crate::health::{Health, HealthReport, HealthStatus};
 use crate::lifecycle::readiness::{LifecycleState, Readiness};
 use crate::telemetry::metrics::MetricRegistry;
@@ -54,18 +57,29 @@ pub(crate) fn start(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
-            .route("/livez", web::get().to(check_liveness))
-            .route("/startupz", web::get().to(check_startup))
-            .route("/readyz", web::get().to(check_readiness))
-            .route("/healthz", web::get().to(check_health))
-            .route("/metrics", web::get().to(export_metrics))
-            .default_service(web::to(not_found).wrap(from_fn(write_problems)))
+            .configure(configure)
+            .wrap(from_fn(check_head))
+            .wrap(from_fn(write_problems))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
+}
+
+fn configure(app: &mut web::ServiceConfig) {
+    app.app_data(web::Data::new(ListenerMethods("GET, HEAD".to_owned())));
+    for (path, route) in [
+        ("/livez", web::to(check_liveness)),
+        ("/startupz", web::to(check_startup)),
+        ("/readyz", web::to(check_readiness)),
+        ("/healthz", web::to(check_health)),
+        ("/metrics", web::to(export_metrics)),
+    ] {
+        app.service(plain_resource(path.to_owned(), vec![(Method::GET, route)]));
+    }
+    app.default_service(web::to(not_found));
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

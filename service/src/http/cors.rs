@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use crate::config::HttpConfig;
 
 /// What a page may send beside what every form may.
-const ALLOWED_HEADERS: [&str; 9] = [
+pub(super) const ALLOWED_HEADERS: [&str; 9] = [
     "authorization",
     "content-type",
     "idempotency-key",

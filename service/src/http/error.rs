@@ -45,6 +45,8 @@ kinds! {
     MalformedJson = "malformed-json", BAD_REQUEST, "The body is not JSON";
     /// The request is not HTTP as we understand it.
     BadRequest = "bad-request", BAD_REQUEST, "The request can't be understood";
+    /// A header with one value came twice.
+    RepeatedHeader = "repeated-header", BAD_REQUEST, "A header is repeated";
     /// `Idempotency-Key` is missing or no key.
     IdempotencyKeyRequired = "idempotency-key-required", BAD_REQUEST, "An Idempotency-Key is required";
     /// No valid access token.
@@ -59,6 +61,8 @@ kinds! {
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     /// The body did not come in time.
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
+    /// The deadline that the client requested has passed.
+    RequestedTimeoutExceeded = "requested-timeout-exceeded", REQUEST_TIMEOUT, "The requested timeout was exceeded";
     /// Another user has the address.
     EmailTaken = "email-taken", CONFLICT, "The e-mail address is taken";
     /// Another product has the SKU.
@@ -75,6 +79,10 @@ kinds! {
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// Not `application/json`.
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
+    /// The body is compressed.
+    UnsupportedContentEncoding = "unsupported-content-encoding", UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed";
+    /// `Expect` with anything but `100-continue`.
+    ExpectationFailed = "expectation-failed", EXPECTATION_FAILED, "The expectation can't be met";
     /// Fields that break a rule, each in `errors`.
     ValidationFailed = "validation-failed", UNPROCESSABLE_ENTITY, "Some fields are not valid";
     /// The key was used for another body.

@@ -63,8 +63,11 @@ fn add_bearer_security(document: &mut Document) {
 const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Responses of `middleware/`, one list per status.
 const EVERY_OPERATION: &[&[ProblemKind]] = &[
-    &[ProblemKind::BadRequest],
-    &[ProblemKind::RequestTimeout],
+    &[ProblemKind::BadRequest, ProblemKind::RepeatedHeader],
+    &[
+        ProblemKind::RequestTimeout,
+        ProblemKind::RequestedTimeoutExceeded,
+    ],
     &[ProblemKind::BodyTooLarge],
     &[ProblemKind::RateLimited],
     &[ProblemKind::Internal],
@@ -73,8 +76,15 @@ const EVERY_OPERATION: &[&[ProblemKind]] = &[
 ];
 /// Responses of `extract/json.rs`.
 const WITH_BODY: &[&[ProblemKind]] = &[
-    &[ProblemKind::MalformedJson, ProblemKind::BadRequest],
-    &[ProblemKind::UnsupportedMediaType],
+    &[
+        ProblemKind::MalformedJson,
+        ProblemKind::BadRequest,
+        ProblemKind::RepeatedHeader,
+    ],
+    &[
+        ProblemKind::UnsupportedMediaType,
+        ProblemKind::UnsupportedContentEncoding,
+    ],
     &[ProblemKind::ValidationFailed],
 ];
 /// Responses of `extract/query.rs`.

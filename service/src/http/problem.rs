@@ -89,6 +89,16 @@ impl Problem {
         }
     }
 
+    /// A request with a method that `target` does not take; `allow` lists those that it takes.
+    pub(super) fn method_not_allowed(target: &str, allow: &str) -> Self {
+        let detail = format!("{target} takes {allow}");
+        let problem = Self::new(ProblemKind::MethodNotAllowed, detail);
+        match HeaderValue::from_str(allow) {
+            Ok(value) => problem.with_header(header::ALLOW, value),
+            Err(_) => problem,
+        }
+    }
+
     /// A request that the service has no room for.
     pub(super) fn shed(detail: impl Into<String>) -> Self {
         Self {

@@ -5,16 +5,23 @@
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Route, guard, web};
+use actix_web::{HttpResponse, Resource, Route, guard, web};
 
 use super::middleware::deadline::set_deadline;
 use super::middleware::panics::catch_panics;
-use super::problem::{Problem, ProblemKind};
+use super::problem::Problem;
 
-/// Returns the resource at `path`. `HEAD` comes with `GET` (RFC 9110, section 9.3.2).
+/// Returns the resource of the API at `path`.
 pub(super) fn resource(path: String, routes: Vec<(Method, Route)>) -> impl HttpServiceFactory {
+    plain_resource(path, routes)
+        .wrap(from_fn(catch_panics))
+        .wrap(from_fn(set_deadline))
+}
+
+/// Returns the resource at `path`, without middleware. `HEAD` comes with `GET` (RFC 9110, section
+/// 9.3.2).
+pub(super) fn plain_resource(path: String, routes: Vec<(Method, Route)>) -> Resource {
     let mut resource = web::resource(path);
     let mut allowed_methods = Vec::new();
     for (method, route) in routes {
@@ -28,19 +35,11 @@ pub(super) fn resource(path: String, routes: Vec<(Method, Route)>) -> impl HttpS
         resource = resource.route(route);
     }
     let allow = allowed_methods.join(", ");
-    resource
-        .default_service(web::to(move || method_not_allowed(allow.clone())))
-        .wrap(from_fn(catch_panics))
-        .wrap(from_fn(set_deadline))
+    resource.default_service(web::to(move || method_not_allowed(allow.clone())))
 }
 
 async fn method_not_allowed(allow: String) -> Result<HttpResponse, Problem> {
-    let detail = format!("this path takes {allow}");
-    let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
-    Err(match HeaderValue::from_str(&allow) {
-        Ok(value) => problem.with_header(header::ALLOW, value),
-        Err(_) => problem,
-    })
+    Err(Problem::method_not_allowed("this path", &allow))
 }
 
 #[cfg(test)]

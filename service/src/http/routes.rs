@@ -12,7 +12,7 @@
 //! Routes, 405 with `Allow`, OpenAPI document, CORS methods, rate-limit class and `Cache-Control`
 //! follow from this: see [`super::endpoint`]. Any other path is 404.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, Route, web};
@@ -20,6 +20,7 @@ use utoipa_swagger_ui::{self as swagger_ui, SwaggerUi};
 
 use super::endpoint::{Endpoint, endpoint};
 use super::handlers::{orders, products, sessions, users};
+use super::middleware::request_head::ListenerMethods;
 use super::openapi;
 use super::problem::{Problem, ProblemKind};
 use super::resource::resource;
@@ -64,6 +65,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) 
         let document = document.clone();
         async move { HttpResponse::Ok().json(document.get_ref()) }
     };
+    app.app_data(web::Data::new(listener_methods(&endpoints)));
     let mut resources = routes_by_path(endpoints);
     resources.insert(
         OPENAPI_PATH.to_owned(),
@@ -78,6 +80,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) 
                 .config(swagger_ui::Config::from(OPENAPI_PATH)),
         )
         .default_service(web::to(unknown_route));
+}
+
+/// Returns the methods of all endpoints. `HEAD` comes with `GET`.
+fn listener_methods(endpoints: &[Endpoint]) -> ListenerMethods {
+    let methods = endpoints.iter().map(|endpoint| endpoint.method.as_str());
+    let methods: BTreeSet<&str> = methods.chain(["HEAD"]).collect();
+    ListenerMethods(Vec::from_iter(methods).join(", "))
 }
 
 /// Groups the routes by path. The router uses the first path that fits, and `{` sorts behind every
@@ -108,7 +117,6 @@ async fn unknown_route() -> Result<HttpResponse, Problem> {
 mod tests {
     use super::*;
     use crate::http::endpoint::operations;
-    use std::collections::BTreeSet;
     use std::fs;
 
     #[test]

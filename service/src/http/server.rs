@@ -17,6 +17,7 @@ use super::middleware::load_shedding::shed_load;
 use super::middleware::method_normalization::normalize_method;
 use super::middleware::problems::write_problems;
 use super::middleware::rate_limit::limit_rate;
+use super::middleware::request_head::check_head;
 use super::middleware::request_span::RequestSpan;
 use super::middleware::security_headers::add_security_headers;
 use super::request_metrics::request_metrics;
@@ -119,6 +120,7 @@ pub(crate) fn start(
             .wrap(from_fn(shed_load))
             .wrap(from_fn(buffer_body))
             .wrap(cors)
+            .wrap(from_fn(check_head))
             .wrap(from_fn(write_problems))
             .wrap(from_fn(add_security_headers))
             .wrap(from_fn(close_when_stopping))

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -17,8 +17,8 @@ use crate::http::problem::{Problem, ProblemKind};
 /// A body of the shape `T`.
 ///
 /// Not JSON at all is 400, JSON of another shape (a missing, unknown or mistyped
-/// field) is 422 with a pointer to the field, another content type is 415, and
-/// more bytes than `http.body_limit_bytes` are 413 (`middleware/body_buffering.rs`).
+/// field) is 422 with a pointer to the field, another content type or a content coding is 415,
+/// and more bytes than `http.body_limit_bytes` are 413 (`middleware/body_buffering.rs`).
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
@@ -26,15 +26,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        if !is_json(request) {
-            let problem = Problem::new(
-                ProblemKind::UnsupportedMediaType,
-                "send the header content-type: application/json",
-            )
-            .with_header(
-                header::ACCEPT,
-                header::HeaderValue::from_static("application/json"),
-            );
+        if let Some(problem) = unsupported_body(request) {
             return Box::pin(async { Err(problem.into()) });
         }
         let body = web::Bytes::from_request(request, payload);
@@ -45,8 +37,40 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     }
 }
 
+fn unsupported_body(request: &HttpRequest) -> Option<Problem> {
+    if !is_json(request) {
+        let problem = Problem::new(
+            ProblemKind::UnsupportedMediaType,
+            "send the header content-type: application/json",
+        );
+        let accepted = HeaderValue::from_static("application/json");
+        return Some(problem.with_header(header::ACCEPT, accepted));
+    }
+    if is_compressed(request) {
+        let problem = Problem::new(
+            ProblemKind::UnsupportedContentEncoding,
+            "send the body as it is, without the header content-encoding",
+        );
+        // RFC 9110, section 12.5.3.
+        let accepted = HeaderValue::from_static("identity");
+        return Some(problem.with_header(header::ACCEPT_ENCODING, accepted));
+    }
+    None
+}
+
 fn is_json(request: &HttpRequest) -> bool {
     matches!(request.mime_type(), Ok(Some(mime)) if mime.essence_str() == "application/json")
+}
+
+/// Whether any coding was applied to the body. `identity` is the absence of one (RFC 9110, section
+/// 8.4.1).
+fn is_compressed(request: &HttpRequest) -> bool {
+    let mut codings = request
+        .headers()
+        .get_all(header::CONTENT_ENCODING)
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -8,5 +8,6 @@ pub(super) mod method_normalization;
 pub(super) mod panics;
 pub(super) mod problems;
 pub(super) mod rate_limit;
+pub(super) mod request_head;
 pub(super) mod request_span;
 pub(super) mod security_headers;

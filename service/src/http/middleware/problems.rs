@@ -20,14 +20,18 @@ pub(crate) async fn write_problems(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?;
     let own_problem = response.response().extensions().get::<Problem>().cloned();
-    match own_problem.or_else(|| framework_problem(response.status())) {
+    match own_problem.or_else(|| framework_problem(&response)) {
         Some(problem) => Ok(write_problem(response, &problem)),
         None => Ok(response.map_into_boxed_body()),
     }
 }
 
-fn framework_problem(status: StatusCode) -> Option<Problem> {
-    let kind = match status {
+fn framework_problem<B>(response: &ServiceResponse<B>) -> Option<Problem> {
+    // A handler wrote JSON, such as the report of `/healthz`.
+    if response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static("application/json")) {
+        return None;
+    }
+    let kind = match response.status() {
         StatusCode::NOT_FOUND => ProblemKind::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => ProblemKind::MethodNotAllowed,
         StatusCode::PAYLOAD_TOO_LARGE => ProblemKind::BodyTooLarge,
