@@ -39,6 +39,13 @@ impl Extractor for HeaderExtractor<'_> {
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(|name| name.as_str()).collect()
     }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let values = self.0.get_all(key).map(|value| value.to_str().ok());
+        // A line that is no text makes all of them invalid.
+        let values: Vec<&str> = values.collect::<Option<_>>()?;
+        (!values.is_empty()).then_some(values)
+    }
 }
 
 impl RootSpanBuilder for RequestSpan {

@@ -265,22 +265,33 @@ async fn rejects_order_with_invalid_idempotency_key_with_400() {
 async fn problem_has_trace_id_of_its_request() {
     let app = TestApp::start().await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let trace_id_with = async |traceparent: &str| {
+    let trace_id_with = async |name: &str, value: &str| {
         let request = app.request(Method::GET, "/nowhere");
-        let response = send(request.header("traceparent", traceparent), "").await;
+        let response = send(request.header(name, value), "").await;
         let problem = response.expect_problem(404, "not-found");
         problem["trace_id"].as_str().unwrap().to_owned()
     };
     // The caller's, if it tells one (W3C Trace Context) ...
-    let continued = trace_id_with(&format!("00-{trace_id}-00f067aa0ba902b7-01")).await;
+    let sampled = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let continued = trace_id_with("traceparent", &sampled).await;
     assert_eq!(continued, trace_id);
-    let unsampled = trace_id_with(&format!("00-{trace_id}-00f067aa0ba902b7-00")).await;
+    let unsampled = format!("00-{trace_id}-00f067aa0ba902b7-00");
+    let unsampled = trace_id_with("traceparent", &unsampled).await;
     assert_eq!(unsampled, trace_id);
     // ... or one of its own, for each request another.
     let zeros = "0".repeat(32);
     let mut generated = vec![zeros.clone(), trace_id.to_owned()];
-    for not_valid in ["", "garbage", &format!("00-{zeros}-00f067aa0ba902b7-01")] {
-        let id = trace_id_with(not_valid).await;
+    for (name, not_valid) in [
+        ("traceparent", ""),
+        ("traceparent", "garbage"),
+        ("traceparent", &format!("00-{zeros}-00f067aa0ba902b7-01")),
+        ("traceparent", &format!("00-{trace_id}-0000000000000000-01")),
+        ("uber-trace-id", "0:0:0:0"),
+        ("uber-trace-id", &format!("{trace_id}:0:0:1")),
+        ("uber-trace-id", "garbage"),
+    ] {
+        let id = trace_id_with(name, not_valid).await;
+        assert_eq!(id.len(), 32, "{id}");
         assert!(id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
         assert!(!generated.contains(&id), "{not_valid:?}: {id}");
         generated.push(id);
