@@ -182,12 +182,14 @@ impl RedisClient {
         match &outcome {
             Ok(_) => permit.succeed(),
             Err(error) => {
-                span.record("otel.status_code", "ERROR");
                 span.record("error.type", error.error_type());
                 match error {
                     // A client in a hurry is not Redis' fault.
                     RedisClientError::TimedOut if limit < timeout => drop(permit),
-                    _ => permit.fail(),
+                    _ => {
+                        span.record("otel.status_code", "ERROR");
+                        permit.fail();
+                    }
                 }
             }
         }

@@ -34,7 +34,11 @@ pub(crate) async fn shed_load(
 }
 
 /// Whether the work that was asked for was done, or looked at: a request over its rate
-/// limit was not, and neither was one that failed.
+/// limit was not, and neither was one that failed or that its client abandoned.
 fn was_served(status: StatusCode) -> bool {
-    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+    let is_unserved = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+    );
+    !status.is_server_error() && !is_unserved
 }

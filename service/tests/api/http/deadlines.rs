@@ -40,15 +40,16 @@ async fn list_products(app: &TestApp, timeout_ms: &str) -> TestResponse {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn returns_504_and_cancels_statement_past_deadline() {
-    // The server's own timeouts are far away: only the cancellation can end it.
+    // The server's other timeouts are far away: only the cancellation can end it.
     let app = TestApp::start_with(|settings| {
+        settings.http.request_timeout = Duration::from_millis(500);
         settings.database.lock_timeout = Duration::from_secs(200);
         settings.database.statement_timeout = Duration::from_secs(300);
     })
     .await;
     let mut blocker = app.lock_products().await;
 
-    let response = list_products(&app, "200").await;
+    let response = app.get("/v1/products?search=a", "").await;
 
     response.expect_problem(504, "deadline-exceeded");
     eventually("the abandoned statement is cancelled", async || {
@@ -56,7 +57,46 @@ async fn returns_504_and_cancels_statement_past_deadline() {
     })
     .await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
+    app.finish().await;
+}
+
+/// The client chose the deadline, so its passing is no failure of the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn returns_408_when_requested_timeout_passes() {
+    let app = TestApp::start().await;
+    let admin = app.create_admin().await;
+    let mut blocker = app.lock_products().await;
+    for timeout in ["100", "300"] {
+        let response = list_products(&app, timeout).await;
+        let problem = response.expect_problem(408, "requested-timeout-exceeded");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.ends_with(&format!("{HEADER}: {timeout}")),
+            "{detail}"
+        );
+    }
+    eventually("the abandoned statements are cancelled", async || {
+        (count_running(&app).await == 0).then_some(())
+    })
+    .await;
+    blocker.batch_execute("ROLLBACK").await.unwrap();
     list_products(&app, "60000").await.expect(200);
+    app.get("/v1/users/me", &admin).await.expect(200);
+    app.finish().await;
+}
+
+/// A limit that the service itself sets stays a failure of the service, whatever the client allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn returns_504_when_cache_load_outlasts_its_own_limit() {
+    let app = TestApp::start_with(|settings| {
+        settings.cache.load_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut blocker = app.lock_products().await;
+    let request = app.request(Method::GET, "/v1/products");
+    let response = send(request.header(HEADER, "50000"), "").await;
+    response.expect_problem(504, "deadline-exceeded");
+    blocker.batch_execute("ROLLBACK").await.unwrap();
     app.finish().await;
 }
 
@@ -86,7 +126,7 @@ async fn closes_connection_when_cancellation_fails() {
         proxy.freeze();
     });
 
-    response.expect_problem(504, "deadline-exceeded");
+    response.expect_problem(408, "requested-timeout-exceeded");
     blocker.batch_execute("ROLLBACK").await.unwrap();
     eventually("its session has ended", async || {
         (count_sessions(&app, "backend_type = 'client backend'").await == 0).then_some(())
@@ -97,7 +137,7 @@ async fn closes_connection_when_cancellation_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn order_past_deadline_returns_504_and_changes_nothing() {
+async fn order_past_requested_timeout_changes_nothing() {
     let app = TestApp::start().await;
     let admin = app.create_admin().await;
     let product = app.create_product(&admin, 100, 5).await;
@@ -109,7 +149,7 @@ async fn order_past_deadline_returns_504_and_changes_nothing() {
         .header(HEADER, "300");
     send(order, &customer)
         .await
-        .expect_problem(504, "deadline-exceeded");
+        .expect_problem(408, "requested-timeout-exceeded");
 
     locked.release().await;
     assert_eq!(app.stock(&product).await, 5);
@@ -134,7 +174,7 @@ async fn wait_for_connection_ends_at_deadline() {
 
     list_products(&app, "200")
         .await
-        .expect_problem(504, "deadline-exceeded");
+        .expect_problem(408, "requested-timeout-exceeded");
 
     drop(connection);
     list_products(&app, "60000").await.expect(200);
@@ -155,10 +195,11 @@ async fn client_can_shorten_deadline_but_not_extend_it() {
         .await
         .expect_problem(504, "deadline-exceeded");
 
-    for nonsense in ["0", "-1", "soon", "1.5", ""] {
-        list_products(&app, nonsense)
-            .await
-            .expect_problem(400, "bad-request");
+    for rejected in ["0", "3", "99", "-1", "+100", "soon", "1.5", "100, 200", ""] {
+        let response = list_products(&app, rejected).await;
+        let problem = response.expect_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(HEADER), "{rejected}: {detail}");
     }
     blocker.batch_execute("ROLLBACK").await.unwrap();
     app.finish().await;
