@@ -23,7 +23,8 @@ section! {
         write_per_minute: u32 = 30_000, in_range(1..=6_000_000);
         /// All that changes something at once.
         write_burst: u32 = 1_000, in_range(1..=1_000_000);
-        /// Registrations a minute, by address. Each costs a password hash.
+        /// Registrations a minute, by address. Each costs a password hash. A wider IPv6 network has a
+        /// multiple of each quota that is counted by address.
         register_per_minute: u32 = 60, in_range(1..=6_000_000);
         /// Registrations at once.
         register_burst: u32 = 60, in_range(1..=1_000_000);
@@ -35,8 +36,8 @@ section! {
         login_account_per_minute: u32 = 10, in_range(1..=6_000_000);
         /// Log-ins to one account at once.
         login_account_burst: u32 = 10, in_range(1..=1_000_000);
-        /// Clients counted one by one in this process, for each class; some 50 bytes each. Those beyond share the
-        /// quotas of 1024 strangers.
+        /// Clients counted one by one in this process, for each class and width of IPv6 network; some 50 bytes each.
+        /// Those beyond share the quotas of 1024 strangers.
         max_keys: usize = 100_000, in_range(1_000..=10_000_000);
         /// Replicas that share the limits. While Redis is away each grants this share of the strict classes.
         replicas: u32 = 3, in_range(1..=1_000);

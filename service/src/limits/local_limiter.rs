@@ -15,6 +15,8 @@
 //! A million clients under the default cap of 100,000 take some 3 MiB a class; without
 //! a cap it would be 50 MiB. See it break: `million_clients_use_bounded_memory`, below.
 
+use std::convert::Infallible;
+
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
@@ -24,11 +26,18 @@ use governor::{Quota, RateLimiter};
 
 use super::{ClientKey, Decision, Policy};
 
+/// A key, and whether a request is charged to it or only measured.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Charge {
+    key: ClientKey,
+    is_preview: bool,
+}
+
 const OVERFLOW_KEYS: u16 = 1024;
 
 /// The limiter of one class.
 pub(super) struct LocalLimiter<C: Clock = DefaultClock> {
-    limiter: RateLimiter<ClientKey, BoundedStore, C, StateInformationMiddleware>,
+    limiter: RateLimiter<Charge, BoundedStore, C, StateInformationMiddleware>,
 }
 
 impl<C: Clock> LocalLimiter<C> {
@@ -46,8 +55,24 @@ impl<C: Clock> LocalLimiter<C> {
         }
     }
 
-    pub(super) fn check(&self, key: &ClientKey) -> Decision {
-        match self.limiter.check_key(key) {
+    /// Charges one request to a client, unless it is over the limit.
+    pub(super) fn check(&self, key: ClientKey) -> Decision {
+        self.decide(&Charge {
+            key,
+            is_preview: false,
+        })
+    }
+
+    /// Returns the decision on a request without charging it.
+    pub(super) fn preview(&self, key: ClientKey) -> Decision {
+        self.decide(&Charge {
+            key,
+            is_preview: true,
+        })
+    }
+
+    fn decide(&self, charge: &Charge) -> Decision {
+        match self.limiter.check_key(charge) {
             Ok(state) => Decision::Allowed {
                 remaining: state.remaining_burst_capacity(),
             },
@@ -72,22 +97,30 @@ struct BoundedStore {
 }
 
 impl StateStore for BoundedStore {
-    type Key = ClientKey;
+    type Key = Charge;
 
-    fn measure_and_replace<T, F, E>(&self, key: &ClientKey, f: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, charge: &Charge, f: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        if self.states.contains_key(key) || self.states.len() < self.max_keys {
-            self.states.measure_and_replace(key, f)
-        } else {
-            let overflow_key = key.to_overflow_key(OVERFLOW_KEYS);
-            self.states.measure_and_replace(&overflow_key, f)
+        let has_room = self.states.contains_key(&charge.key) || self.states.len() < self.max_keys;
+        let key = match has_room {
+            true => charge.key,
+            false => charge.key.to_overflow_key(OVERFLOW_KEYS),
+        };
+        if !charge.is_preview {
+            return self.states.measure_and_replace(&key, f);
         }
+        // An error keeps the state as it is.
+        let measured: Result<Infallible, _> = self
+            .states
+            .measure_and_replace(&key, |state| Err(f(state).map(|(outcome, _)| outcome)));
+        let Err(outcome) = measured;
+        outcome
     }
 }
 
-impl ShrinkableKeyedStateStore<ClientKey> for BoundedStore {
+impl ShrinkableKeyedStateStore<Charge> for BoundedStore {
     fn retain_recent(&self, drop_below: Nanos) {
         ShrinkableKeyedStateStore::retain_recent(&self.states, drop_below);
     }
@@ -139,7 +172,7 @@ mod tests {
     #[test]
     fn quota_is_burst_and_refills_one_by_one() {
         let (limiter, clock) = limiter(3, 10);
-        let decisions = [(); 4].map(|()| limiter.check(&key(1)));
+        let decisions = [(); 4].map(|()| limiter.check(key(1)));
         assert_eq!(
             decisions,
             [
@@ -152,9 +185,20 @@ mod tests {
             ]
         );
         clock.advance(SECOND);
-        assert!(is_allowed(limiter.check(&key(1))));
-        assert!(!is_allowed(limiter.check(&key(1))));
-        assert!(is_allowed(limiter.check(&key(2))), "another client");
+        assert!(is_allowed(limiter.check(key(1))));
+        assert!(!is_allowed(limiter.check(key(1))));
+        assert!(is_allowed(limiter.check(key(2))), "another client");
+    }
+
+    #[test]
+    fn preview_charges_nothing() {
+        let (limiter, _) = limiter(1, 10);
+        for _ in 0..2 {
+            let remaining = Decision::Allowed { remaining: 0 };
+            assert_eq!(limiter.preview(key(1)), remaining);
+        }
+        assert!(is_allowed(limiter.check(key(1))));
+        assert!(!is_allowed(limiter.preview(key(1))));
     }
 
     #[test]
@@ -162,14 +206,14 @@ mod tests {
         let max = RateLimitConfig::default().max_keys;
         let (limiter, _) = limiter(1, max);
         let known = key(0);
-        assert!(is_allowed(limiter.check(&known)));
+        assert!(is_allowed(limiter.check(known)));
         let allowed = (1..1_000_000)
-            .filter(|number| is_allowed(limiter.check(&key(*number))))
+            .filter(|number| is_allowed(limiter.check(key(*number))))
             .count();
         let overflow = usize::from(OVERFLOW_KEYS);
         assert_eq!(limiter.limiter.len(), max + overflow);
         assert_eq!(allowed, max - 1 + overflow, "those beyond share");
-        assert!(!is_allowed(limiter.check(&known)), "and none is forgotten");
+        assert!(!is_allowed(limiter.check(known)), "and none is forgotten");
         // What the map has room for: an entry is a key, its state and a byte of the table.
         let entry_bytes = size_of::<(ClientKey, u64)>() + 1;
         let states = limiter.limiter.into_state_store().states;
@@ -180,9 +224,9 @@ mod tests {
     #[test]
     fn sweep_forgets_clients_with_full_quota() {
         let (limiter, clock) = limiter(1, 10);
-        limiter.check(&key(1));
+        limiter.check(key(1));
         clock.advance(2 * SECOND);
-        limiter.check(&key(2));
+        limiter.check(key(2));
         assert_eq!(limiter.sweep(), 1);
         clock.advance(2 * SECOND);
         assert_eq!(limiter.sweep(), 0);

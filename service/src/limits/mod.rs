@@ -18,6 +18,9 @@
 //! - *Registrations and log-ins fail closed*: each replica grants the limit divided
 //!   by `rate_limit.replicas`, so that to take Redis down wins no guesses.
 //!
+//! An IPv6 client counts against its /64, /56 and /48 network ([`network`]), or one site would have
+//! 65,536 quotas. A request over the quota of one of them is charged to none.
+//!
 //! `docs/rate-limits.md` is for those who set the limits or meet them. See it
 //! break: `tests/api/rate_limits`.
 
@@ -27,18 +30,22 @@ pub(crate) mod network;
 mod policy;
 mod redis_limiter;
 
+use std::array;
+use std::cmp::Reverse;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::DefaultClock;
 
-pub(crate) use key::ClientKey;
+pub(crate) use key::Client;
+use key::ClientKey;
 pub(crate) use policy::{Policy, RequestClass};
 
 use crate::config::RateLimitConfig;
 use crate::redis_client::RedisClient;
 use crate::telemetry::metrics::RateLimitMetrics;
 use local_limiter::LocalLimiter;
+use network::MAX_SHARE;
 use redis_limiter::SharedLimiter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +86,13 @@ struct RateLimitsShared {
 /// The configuration, and what was made of it.
 struct Rules {
     config: Arc<RateLimitConfig>,
-    limits: [ClassLimit; RequestClass::ALL.len()],
+    /// By class, then by share.
+    limits: [[QuotaLimit; MAX_SHARE as usize]; RequestClass::ALL.len()],
 }
 
+/// The limit of a class for clients with the same number of quotas.
 #[derive(Clone)]
-struct ClassLimit {
+struct QuotaLimit {
     /// When all replicas count together.
     shared_policy: Policy,
     /// When this one counts alone.
@@ -126,17 +135,21 @@ impl RateLimits {
     pub(crate) async fn check(
         &self,
         class: RequestClass,
-        key: &ClientKey,
+        client: &Client,
     ) -> Result<Option<Admitted>, RateLimited> {
         let rules = self.rules();
         if !rules.config.enabled {
             return Ok(None);
         }
-        let limit = &rules.limits[class as usize];
+        let quotas = rules.quotas(class, client);
         let timeout = rules.config.redis_timeout;
-        let (policy, decision, source) = match self.check_shared(class, limit, key, timeout).await {
-            Some(decision) => (limit.shared_policy, decision, "redis"),
-            None => (limit.local_policy, limit.local.check(key), "local"),
+        let (outcome, source) = match self.check_shared(class, &quotas, timeout).await {
+            Some(outcome) => (Some(outcome), "redis"),
+            None => (check_local(&quotas), "local"),
+        };
+        // Every client has a key.
+        let Some((policy, decision)) = outcome else {
+            return Ok(None);
         };
         let metrics = &self.0.metrics;
         metrics
@@ -169,7 +182,8 @@ impl RateLimits {
     pub(crate) fn sweep(&self) {
         let rules = self.rules();
         for class in RequestClass::ALL {
-            let remaining = rules.limits[class as usize].local.sweep();
+            let limits = rules.limits[class as usize].iter();
+            let remaining: usize = limits.map(|limit| limit.local.sweep()).sum();
             let keys = self
                 .0
                 .metrics
@@ -182,15 +196,19 @@ impl RateLimits {
     async fn check_shared(
         &self,
         class: RequestClass,
-        limit: &ClassLimit,
-        key: &ClientKey,
+        quotas: &[(&QuotaLimit, ClientKey)],
         timeout: Duration,
-    ) -> Option<Decision> {
+    ) -> Option<(Policy, Decision)> {
         let shared = self.0.shared.as_ref()?;
-        let decision = shared.check(class, limit.shared_policy, key, timeout).await;
-        decision
+        let keys = quotas
+            .iter()
+            .map(|(limit, key)| (*key, limit.shared_policy));
+        let decisions = shared.check(class, keys.collect(), timeout).await;
+        let decisions = decisions
             .inspect_err(|error| tracing::debug!(%error, "the rate limit is this process's own"))
-            .ok()
+            .ok()?;
+        let policies = quotas.iter().map(|(limit, _)| limit.shared_policy);
+        tightest(policies.zip(decisions))
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -199,31 +217,69 @@ impl RateLimits {
     }
 }
 
+/// Decides in this process alone. A request over one of its quotas is charged to none: otherwise a
+/// flood from one network would use up the quota of the wider one, which others share.
+fn check_local(quotas: &[(&QuotaLimit, ClientKey)]) -> Option<(Policy, Decision)> {
+    if quotas.len() > 1 {
+        let previews = quotas.iter();
+        let previews = previews.map(|(limit, key)| (limit.local_policy, limit.local.preview(*key)));
+        let preview = tightest(previews);
+        if matches!(preview, Some((_, Decision::Rejected { .. }))) {
+            return preview;
+        }
+    }
+    let quotas = quotas.iter();
+    tightest(quotas.map(|(limit, key)| (limit.local_policy, limit.local.check(*key))))
+}
+
+/// Returns the rejection with the longest wait, or else the decision that leaves the fewest requests.
+fn tightest(decisions: impl IntoIterator<Item = (Policy, Decision)>) -> Option<(Policy, Decision)> {
+    decisions
+        .into_iter()
+        .min_by_key(|(_, decision)| match decision {
+            Decision::Rejected { retry_after } => (false, Reverse(*retry_after), 0),
+            Decision::Allowed { remaining } => (true, Reverse(Duration::ZERO), *remaining),
+        })
+}
+
 impl Rules {
+    /// Returns the limits that a request counts against, each with the key to charge.
+    fn quotas(&self, class: RequestClass, client: &Client) -> Vec<(&QuotaLimit, ClientKey)> {
+        let limits = &self.limits[class as usize];
+        let quota = |(key, share): &(ClientKey, u32)| {
+            let index = share.clamp(&1, &MAX_SHARE) - 1;
+            (&limits[index as usize], *key)
+        };
+        client.keys().iter().map(quota).collect()
+    }
+
     fn new(config: RateLimitConfig, is_shared: bool, previous: Option<&Self>) -> Self {
+        let unchanged = previous.filter(|rules| rules.config.max_keys == config.max_keys);
         let limits = RequestClass::ALL.map(|class| {
-            let shared_policy = class.policy(&config);
-            let local_policy = if is_shared && class.is_strict() {
-                shared_policy.divided_by(config.replicas)
-            } else {
-                shared_policy
-            };
-            let unchanged = previous
-                .filter(|rules| rules.config.max_keys == config.max_keys)
-                .map(|rules| &rules.limits[class as usize])
-                .filter(|limit| limit.local_policy == local_policy);
-            let local = match unchanged {
-                Some(limit) => Arc::clone(&limit.local),
-                None => {
-                    let clock = DefaultClock::default();
-                    Arc::new(LocalLimiter::new(local_policy, config.max_keys, clock))
+            array::from_fn(|index| {
+                let share = index as u32 + 1;
+                let shared_policy = class.policy(&config).multiplied_by(share);
+                let local_policy = if is_shared && class.is_strict() {
+                    shared_policy.divided_by(config.replicas)
+                } else {
+                    shared_policy
+                };
+                let unchanged = unchanged
+                    .map(|rules| &rules.limits[class as usize][index])
+                    .filter(|limit| limit.local_policy == local_policy);
+                let local = match unchanged {
+                    Some(limit) => Arc::clone(&limit.local),
+                    None => {
+                        let clock = DefaultClock::default();
+                        Arc::new(LocalLimiter::new(local_policy, config.max_keys, clock))
+                    }
+                };
+                QuotaLimit {
+                    shared_policy,
+                    local_policy,
+                    local,
                 }
-            };
-            ClassLimit {
-                shared_policy,
-                local_policy,
-                local,
-            }
+            })
         });
         Self {
             config: Arc::new(config),

@@ -13,6 +13,9 @@ use ipnet::IpNet;
 const IPV4_SHARES: &[(u8, u32)] = &[(32, 1)];
 const IPV6_SHARES: &[(u8, u32)] = &[(64, 1), (56, 2), (48, 3)];
 
+/// Largest share of a network.
+pub(super) const MAX_SHARE: u32 = 3;
+
 /// Returns the networks of a client, the narrowest first, each with its share: the number of quotas it has.
 ///
 /// An IPv4 address that came in over an IPv6 socket (`::ffff:192.0.2.1`) is still that IPv4 address.
@@ -54,6 +57,13 @@ mod tests {
             ("2001:db8:1::/48".to_owned(), 3),
         ];
         assert_eq!(networks("2001:db8:1:ab12:3:4:5:6"), expected);
+    }
+
+    #[test]
+    fn no_share_is_above_maximum() {
+        for (_, share) in client_networks("2001:db8::1".parse().unwrap()) {
+            assert!((1..=MAX_SHARE).contains(&share), "{share}");
+        }
     }
 
     #[test]

@@ -75,6 +75,15 @@ impl Policy {
         self.interval * self.burst.get()
     }
 
+    /// Returns the policy of so many quotas together.
+    pub(super) fn multiplied_by(self, share: u32) -> Self {
+        let share = NonZeroU32::new(share).unwrap_or(NonZeroU32::MIN);
+        Self {
+            burst: self.burst.saturating_mul(share),
+            interval: self.interval / share.get(),
+        }
+    }
+
     /// What one of so many replicas may grant, and at least one request.
     pub(super) fn divided_by(self, replicas: u32) -> Self {
         let replicas = replicas.max(1);

@@ -11,10 +11,10 @@ fn config(login_burst: u32, read_burst: u32) -> RateLimitConfig {
 }
 
 async fn count_allowed(limits: &RateLimits, attempts: usize) -> usize {
-    let key = ClientKey::for_account("ada@example.com");
+    let client = Client::account("ada@example.com");
     let mut allowed = 0;
     for _ in 0..attempts {
-        allowed += usize::from(limits.check(RequestClass::Login, &key).await.is_ok());
+        allowed += usize::from(limits.check(RequestClass::Login, &client).await.is_ok());
     }
     allowed
 }

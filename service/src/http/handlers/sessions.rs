@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::http::extract::JsonBody;
 use crate::http::problem::Problem;
 use crate::http::wire::users::{LogInRequest, SessionResponse};
-use crate::limits::{ClientKey, RateLimits, RequestClass};
+use crate::limits::{Client, RateLimits, RequestClass};
 use crate::usecases::{Services, log_in};
 
 /// Log in.
@@ -28,8 +28,8 @@ pub(crate) async fn log_in(
     JsonBody(request): JsonBody<LogInRequest>,
 ) -> Result<HttpResponse, Problem> {
     // Before anything is looked up or hashed, and for accounts that do not exist too.
-    let key = ClientKey::for_account(&request.email);
-    limits.check(RequestClass::LoginAccount, &key).await?;
+    let account = Client::account(&request.email);
+    limits.check(RequestClass::LoginAccount, &account).await?;
     let token = log_in::log_in(&services, request.email, request.password).await?;
     Ok(HttpResponse::Created()
         // RFC 6749, section 5.1: a token must not stay in a cache.

@@ -16,7 +16,7 @@ use crate::http::endpoint::EndpointIndex;
 use crate::http::extract;
 use crate::http::problem::Problem;
 use crate::http::rate_limit_headers;
-use crate::limits::{ClientKey, RateLimits, RequestClass};
+use crate::limits::{Client, RateLimits, RequestClass};
 
 /// The middleware, for `actix_web::middleware::from_fn`.
 pub(crate) async fn limit_rate(
@@ -26,8 +26,8 @@ pub(crate) async fn limit_rate(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let class = endpoint_index.rate_limit_class(&request);
-    let key = rate_limit_key(class, &request, &limits);
-    let admitted = match limits.check(class, &key).await {
+    let client = find_client(class, &request, &limits);
+    let admitted = match limits.check(class, &client).await {
         Ok(admitted) => admitted,
         Err(exceeded) => return Ok(request.into_response(Problem::from(exceeded).error_response())),
     };
@@ -38,16 +38,16 @@ pub(crate) async fn limit_rate(
     Ok(response)
 }
 
-fn rate_limit_key(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> ClientKey {
+fn find_client(class: RequestClass, request: &ServiceRequest, limits: &RateLimits) -> Client {
     let http_request = request.request();
     if !class.is_strict()
         && let Ok(identity) = extract::authenticate(http_request)
     {
-        return ClientKey::for_user(identity.user_id);
+        return Client::user(identity.user_id);
     }
     let config = limits.config();
     // Without a peer there is no connection: only a test of actix itself has none.
     let address =
         client_address(http_request, &config.trusted_proxies).unwrap_or([0, 0, 0, 0].into());
-    ClientKey::for_address(address)
+    Client::at(address)
 }

@@ -1,5 +1,6 @@
 //! Rate limits: quotas, client identity, several replicas.
 
 mod client_identity;
+mod ipv6;
 mod quotas;
 mod replicas;
