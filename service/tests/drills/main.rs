@@ -29,6 +29,7 @@ mod support;
 mod environment;
 mod load;
 
+mod deadlines;
 mod gateway;
 mod overload;
 mod postgres;

@@ -106,6 +106,11 @@ impl Replica {
         .await;
     }
 
+    /// Returns what it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// The status of a probe on the admin listener: none if nobody is there.
     pub async fn probe(&self, path: &str) -> Option<u16> {
         let url = format!("http://{}{path}", self.admin);
