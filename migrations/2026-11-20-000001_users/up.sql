@@ -1,10 +1,14 @@
 -- Who may log in.
 --
--- Safe to run live: a new table, nobody reads it yet.
+-- Safe to run live: no version before reads the new table, and no other table is locked.
 --
 -- E-mail addresses are kept as the user wrote them and are unique without
 -- regard to case: the index is on lower(email), and every look-up goes through
 -- the same expression.
+--
+-- Oldest compatible version: 20261120000001
+SET LOCAL lock_timeout = '1s';
+
 CREATE TABLE users (
     id            uuid        NOT NULL,
     email         text        NOT NULL,

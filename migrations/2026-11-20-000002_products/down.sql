@@ -1,2 +1,3 @@
+SET LOCAL lock_timeout = '1s';
 DROP TABLE products;
 DROP EXTENSION pg_trgm;

@@ -1,6 +1,6 @@
 -- What is for sale.
 --
--- Safe to run live: a new table, nobody reads it yet.
+-- Safe to run live: no version before reads the new table, and no other table is locked.
 --
 -- stock is what is left, stock_received is all that ever came in, so that
 -- "stock + sold = received" can be checked at any moment, by anybody, with SQL.
@@ -10,6 +10,10 @@
 -- room on each page, so that such an update stays on its page and touches no
 -- index (a heap-only tuple, PostgreSQL manual 73.7). The checks on it keep the
 -- last word when the code is wrong: nothing can be sold that is not there.
+--
+-- Oldest compatible version: 20261120000001
+SET LOCAL lock_timeout = '1s';
+
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 CREATE TABLE products (

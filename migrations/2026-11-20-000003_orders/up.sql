@@ -1,9 +1,17 @@
 -- What was ordered, line by line, and what was paid.
 --
--- Safe to run live: new tables, nobody reads them yet.
+-- Safe to run live: no version before reads the new tables. A foreign key also locks the referenced
+-- table against writes (SHARE ROW EXCLUSIVE), here users and products, until the migration commits.
+-- The lock is short, since a new table has no rows to check, but it waits for the transactions that
+-- have written to the referenced table, and later writes wait behind it: after 1 s it fails instead,
+-- nothing has changed, and `orderly migrate` retries it.
 --
 -- Ids are UUIDv7, which sort by time: (user_id, id) serves "my orders, newest
 -- first" with the cursor, and no index on created_at is needed.
+--
+-- Oldest compatible version: 20261120000001
+SET LOCAL lock_timeout = '1s';
+
 CREATE TABLE orders (
     id          uuid        NOT NULL,
     user_id     uuid        NOT NULL,

@@ -1,12 +1,19 @@
 -- Payments that are still to be made: a queue in the same database, so that an
 -- order and the job that will charge for it are committed together.
 --
--- Safe to run live: a new table, nobody reads it yet.
+-- Safe to run live: no version before reads the new table. Its foreign key locks orders against writes
+-- (SHARE ROW EXCLUSIVE) until the migration commits. The lock is short, since a new table has no rows
+-- to check, but it waits for the transactions that have written to orders, and later writes wait behind
+-- it: after 1 s it fails instead, nothing has changed, and `orderly migrate` retries it.
 --
 -- run_at says when a job may next be taken. Taking one (a lease) pushes run_at
 -- to the end of the lease and writes a fresh lease_token; if the worker dies,
 -- the job is simply due again, and the dead worker's token no longer matches.
 -- A job is deleted when it is done; dead_at marks one that was given up on.
+--
+-- Oldest compatible version: 20261120000001
+SET LOCAL lock_timeout = '1s';
+
 CREATE TABLE payment_jobs (
     order_id     uuid        NOT NULL,
     kind         text        NOT NULL,

@@ -13,7 +13,11 @@
 -- 4. When no replica of step 1 runs, drop answer.
 --
 -- The rename changes the catalogue alone. Its lock is short, but it waits for the transactions that
--- use the table, and later statements wait behind it: after 5 s it fails instead, nothing has
--- changed, and it can be run again.
-SET LOCAL lock_timeout = '5s';
+-- use the table, and later statements wait behind it: after 1 s it fails instead, nothing has
+-- changed, and `orderly migrate` retries it.
+--
+-- Oldest compatible version: 20261128000008
+SET LOCAL lock_timeout = '1s';
+
+-- squawk-ignore renaming-column
 ALTER TABLE idempotency_keys RENAME COLUMN answer TO response_body;

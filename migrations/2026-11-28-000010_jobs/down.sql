@@ -1,7 +1,7 @@
 -- Deletes the jobs of other kinds. A payment job without a readable payload stops it: requeue or delete
 -- that one first. Locks the view before its table, as the version before does, and does not lock orders:
 -- the migration before this one restores the foreign key.
-SET LOCAL lock_timeout = '5s';
+SET LOCAL lock_timeout = '1s';
 LOCK TABLE payment_jobs IN ACCESS EXCLUSIVE MODE;
 ALTER VIEW payment_jobs RENAME TO payment_jobs_view;
 

@@ -23,12 +23,14 @@
 -- A pending order has 24 h from now on until it expires, the default of orders.payment_window.
 --
 -- The lock on payment_jobs waits for the transactions that use it, and later statements wait behind
--- it: after 5 s it fails instead, nothing has changed, and it can be run again. Then the rows are
+-- it: after 1 s it fails instead, nothing has changed, and `orderly migrate` retries it. Then the rows are
 -- copied under the lock, about 25,000 a second, and new orders wait. That is acceptable because a queue
 -- is short: a payment is a row only until it is made. Run this while the number of rows is small:
 --     SELECT count(*) FROM payment_jobs;
 -- The release after this one drops the view and the index jobs_payment_order_id (README.md).
-SET LOCAL lock_timeout = '5s';
+--
+-- Oldest compatible version: 20261128000008
+SET LOCAL lock_timeout = '1s';
 
 CREATE TABLE jobs (
     kind          text        NOT NULL,
@@ -63,6 +65,8 @@ SELECT 'order_expiry', order_id::text, jsonb_build_object('order_id', order_id),
     now() + interval '24 hours', now() + interval '24 hours', trace_context
 FROM payment_jobs WHERE kind = 'charge';
 
+-- The rows were copied above.
+-- squawk-ignore ban-drop-table
 DROP TABLE payment_jobs;
 
 -- For the version before: its statements find a payment by order_id, which the view shows as key::uuid.

@@ -21,7 +21,7 @@ use crate::secrets::tokens::TokenService;
 use crate::storage::database::{Database, Databases};
 use crate::storage::error::StorageError;
 use crate::storage::job_notifier::JobNotifier;
-use crate::storage::migrations::{self, SchemaState};
+use crate::storage::migrations::compatibility::{SchemaState, explain_incompatible, schema_state};
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
@@ -155,23 +155,29 @@ pub fn build_database(settings: &Settings) -> anyhow::Result<Database> {
     Ok(build_databases(settings, &Metrics::new()?)?.requests)
 }
 
-/// Rejects a database whose schema is not the one of this binary.
+/// Rejects a database on whose schema this binary does not work.
 ///
 /// # Errors
-/// Returns an error that names the migrations and the fix if the schema is behind or ahead of this binary, and one if
-/// the database can't be reached.
-pub async fn require_current_schema(database: &Database) -> anyhow::Result<()> {
+/// Returns an error that names the migrations and the fix if the schema is behind this binary or no longer serves it, and
+/// one if the database can't be reached.
+pub async fn require_compatible_schema(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.dedicated_connection().await?;
-    match migrations::schema_state(&mut conn).await? {
+    match schema_state(&mut conn).await? {
         SchemaState::Current => Ok(()),
+        SchemaState::Ahead(newer) => {
+            tracing::info!(versions = ?newer, "newer schema detected, compatible with this version");
+            Ok(())
+        }
         SchemaState::Behind(missing) => bail!(
             "the database lacks the migrations {}: run `orderly migrate`",
             missing.join(", ")
         ),
-        SchemaState::Ahead(unknown) => bail!(
-            "the database has the migrations {}, which this version of orderly does not know: \
-             run the version that made them, or a newer one",
-            unknown.join(", ")
+        SchemaState::Incompatible {
+            unknown,
+            oldest_compatible,
+        } => bail!(
+            "{}",
+            explain_incompatible(&unknown, oldest_compatible.as_deref())
         ),
     }
 }

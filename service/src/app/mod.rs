@@ -13,7 +13,7 @@ mod running_server;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use components::{build_database, build_databases, build_services, require_current_schema};
+pub use components::{build_database, build_databases, build_services, require_compatible_schema};
 pub(crate) use jobs::job_kinds;
 
 use crate::config::{Settings, ShutdownConfig};
@@ -56,7 +56,7 @@ impl App {
     /// that will outlive the service.
     ///
     /// # Errors
-    /// Returns an error if a setting is missing or can't be used, the database can't be reached, its schema is not current,
+    /// Returns an error if a setting is missing or can't be used, the database can't be reached, its schema is not compatible,
     /// or a port is taken.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let components = Components::build(settings)?;
@@ -71,7 +71,7 @@ impl App {
             readiness.clone(),
             components.metrics.registry.clone(),
         )?);
-        require_current_schema(&components.databases.background).await?;
+        require_compatible_schema(&components.databases.background).await?;
         if matches!(*components.publisher, Publisher::Log) {
             tracing::warn!(
                 "no ORDERLY__REDIS__URL: events go to the log, and the cache stays in this process"

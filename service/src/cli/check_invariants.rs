@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::command::{CommandContext, print_stdout};
 use crate::app;
-use crate::config::{self, ConfigFlags};
 use crate::payments::LedgerEntry;
 use crate::usecases::check_invariants::{InvariantResult, check_invariants};
 use crate::usecases::reconcile_payments::{payments_in_progress, reconcile_payments};
@@ -39,10 +39,11 @@ struct LedgerResponse {
     entries: Vec<LedgerEntry>,
 }
 
-pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
-    let settings = config::load(flags)?.settings;
-    let database = app::build_database(&settings)?;
-    app::require_current_schema(&database).await?;
+pub(super) async fn run(args: Args, context: &CommandContext) -> anyhow::Result<()> {
+    context.set_undone("not all invariants were checked, and nothing was changed");
+    let settings = context.settings().await?;
+    let database = context.database(&settings)?;
+    app::require_compatible_schema(&database).await?;
     let mut conn = database.dedicated_connection().await?;
     if args.ledger {
         let deadline = Instant::now() + Duration::from_secs(args.wait);
@@ -57,7 +58,7 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
                     args.wait
                 );
             }
-            sleep(Duration::from_millis(200)).await;
+            context.pause(Duration::from_millis(200)).await?;
         }
     }
     let mut results = check_invariants(&mut conn).await?;
@@ -65,11 +66,12 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
         let ledger = read_ledger(&settings.payments.gateway_url).await?;
         results.push(reconcile_payments(&mut conn, ledger.entries).await?);
     }
-    super::print_stdout(&if args.json {
+    print_stdout(if args.json {
         serde_json::to_string_pretty(&results)?
     } else {
         render_table(&results)?
-    })?;
+    })
+    .await?;
     match results
         .iter()
         .filter(|result| !result.violations.is_empty())

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::config::{self, ConfigEntry, ConfigFlags};
+use super::command::{CommandContext, print_stdout};
+use crate::config::{self, ConfigEntry};
 
 /// Show every setting, its value and which layer it came from; secrets are masked.
 ///
@@ -23,16 +24,17 @@ pub(super) struct Args {
     schema: bool,
 }
 
-pub(super) fn run(args: &Args, flags: &ConfigFlags) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, context: &CommandContext) -> anyhow::Result<()> {
     if args.schema {
-        return super::print_stdout(&serde_json::to_string_pretty(&config::schema())?);
+        return print_stdout(serde_json::to_string_pretty(&config::schema())?).await;
     }
-    let entries = config::load(flags)?.entries();
-    super::print_stdout(&if args.json {
+    let entries = context.config().await?.entries();
+    print_stdout(if args.json {
         render_json(&entries)?
     } else {
         render_table(&entries)?
     })
+    .await
 }
 
 fn render_json(entries: &[ConfigEntry]) -> serde_json::Result<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::config::{self, ConfigFlags};
+use super::command::{CommandContext, print_stdout};
 
 /// Ask the service on this machine whether it is ready; exit with 0 if it is, 1 if not.
 ///
@@ -16,8 +16,8 @@ pub(super) struct Args {
     timeout: u64,
 }
 
-pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
-    let admin = config::load(flags)?.settings.admin;
+pub(super) async fn run(args: Args, context: &CommandContext) -> anyhow::Result<()> {
+    let admin = context.settings().await?.admin;
     // A listener on all addresses is asked on this machine's own.
     let host = match admin.bind {
         address if address.is_unspecified() => "127.0.0.1".to_owned(),
@@ -41,5 +41,5 @@ pub(super) async fn run(args: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
             response.text().await?
         );
     }
-    super::print_stdout("ready")
+    print_stdout("ready").await
 }

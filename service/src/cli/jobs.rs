@@ -7,8 +7,8 @@ use chrono::SecondsFormat;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Subcommand};
 
+use super::command::{CommandContext, print_stdout};
 use crate::app;
-use crate::config::{self, ConfigFlags};
 use crate::storage::dead_jobs::{self, DeadJob, DeadJobFilter};
 use crate::storage::job_notifier;
 
@@ -57,28 +57,33 @@ struct Selection {
     kind: Option<String>,
 }
 
-pub(super) async fn run(args: Args, flags: &ConfigFlags) -> Result<()> {
-    let settings = config::load(flags)?.settings;
-    let database = app::build_database(&settings)?;
-    app::require_current_schema(&database).await?;
+pub(super) async fn run(args: Args, context: &CommandContext) -> Result<()> {
+    context.set_undone("no job was changed");
+    let settings = context.settings().await?;
+    let database = context.database(&settings)?;
+    app::require_compatible_schema(&database).await?;
     let mut conn = database.connection().await?;
     match args.command {
         JobsCommand::List { kind, json, limit } => {
             let dead = dead_jobs::list(&mut conn, kind.as_deref(), limit).await?;
-            super::print_stdout(&if json {
+            print_stdout(if json {
                 serde_json::to_string_pretty(&dead)?
             } else {
                 render_table(&dead)?
             })
+            .await
         }
         JobsCommand::Requeue(selection) => {
             let requeued = dead_jobs::requeue(&mut conn, &selection.filter()).await?;
+            context.set_undone(format!(
+                "{requeued} requeued; the workers find them at their next poll"
+            ));
             job_notifier::send(&mut conn).await?;
-            selection.report(requeued, "requeued")
+            selection.report(requeued, "requeued").await
         }
         JobsCommand::Delete(selection) => {
             let deleted = dead_jobs::delete(&mut conn, &selection.filter()).await?;
-            selection.report(deleted, "deleted")
+            selection.report(deleted, "deleted").await
         }
     }
 }
@@ -91,12 +96,12 @@ impl Selection {
         }
     }
 
-    fn report(&self, changed: usize, participle: &str) -> Result<()> {
+    async fn report(&self, changed: usize, participle: &str) -> Result<()> {
         match &self.key {
             Some(key) if changed == 0 => {
                 bail!("no job with key {key} is dead-lettered; see orderly jobs list")
             }
-            _ => super::print_stdout(&format!("{changed} {participle}")),
+            _ => print_stdout(format!("{changed} {participle}")).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::command::print_stdout;
 use crate::app::metrics::descriptions;
 use crate::telemetry::metrics::MetricDescription;
 
@@ -27,13 +28,14 @@ What `GET /metrics` on the admin listener shows, for Prometheus. Made by `orderl
 |---|---|---|---|
 ";
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = descriptions()?;
-    super::print_stdout(&if args.json {
+    print_stdout(if args.json {
         serde_json::to_string_pretty(&metrics)?
     } else {
         render_page(&metrics)?
     })
+    .await
 }
 
 fn render_page(metrics: &[MetricDescription]) -> Result<String, std::fmt::Error> {

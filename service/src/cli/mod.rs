@@ -3,11 +3,10 @@
 //! One file a subcommand, each with its `Args` (whose doc comment is its help) and its `run`. A new one is a module,
 //! a variant of `CliCommand` and an arm of `dispatch`.
 //!
-//! Exit codes: 0 success; 1 failure; 2 wrong usage; 3 a shutdown that ran over; 78 (`EX_CONFIG` of BSD `sysexits.h`)
-//! wrong configuration, so that a supervisor can tell what a restart may fix from what it cannot; 128 and the number
-//! of the signal that ended it.
+//! The exit codes are in `exit_codes!`, and in `docs/exit-codes.md` for operators.
 
 mod check_invariants;
+mod command;
 mod config;
 mod healthcheck;
 mod jobs;
@@ -18,16 +17,32 @@ mod seed;
 mod serve;
 mod version;
 
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, ConfigFlags};
 use crate::lifecycle::shutdown::ShutdownTimedOut;
+use crate::lifecycle::signals::StopSignals;
 use crate::telemetry::logging::LogFlushGuard;
+use command::{CommandContext, print_stderr, run_until_signal};
 
+/// The exit codes of every command. Each is also a row of `docs/exit-codes.md`.
+macro_rules! exit_codes {
+    () => {
+        "\
+Exit codes:
+  0    Success. `serve`: a signal stopped it, and all requests and jobs were finished.
+  1    Failure. `check-invariants`: also a violated invariant. `healthcheck`: also a service that is not ready.
+  2    Wrong usage.
+  3    `serve`: a signal stopped it, and a phase of the shutdown ran over its deadline.
+  78   Wrong configuration; a restart does not help.
+  130  SIGINT interrupted the command, or was the second signal for `serve`.
+  143  SIGTERM interrupted the command, or was the second signal for `serve`."
+    };
+}
+
+/// `EX_CONFIG` of BSD's `sysexits.h`, so that a supervisor can tell what a restart may fix.
 const EX_CONFIG: u8 = 78;
 const EXIT_SHUTDOWN_TIMED_OUT: u8 = 3;
 
@@ -41,12 +56,15 @@ struct CliArgs {
     command: CliCommand,
 }
 
-const AFTER_HELP: &str = "\
+const AFTER_HELP: &str = concat!(
+    "\
 Settings come in layers, and the later wins: built-in defaults, config/default.toml, config/$ORDERLY_ENV.toml,
 config/local.toml, .env, environment variables ORDERLY__SECTION__KEY, --set section.key=value.
 A secret may be in a file that ORDERLY__SECTION__KEY_FILE names. `orderly config` shows what holds and where it came from.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration; `orderly serve --help` has more of its own.";
+",
+    exit_codes!()
+);
 
 #[derive(Subcommand)]
 enum CliCommand {
@@ -64,50 +82,52 @@ enum CliCommand {
 
 /// Runs the command that the process was started with.
 pub async fn run() -> ExitCode {
+    // Before anything else: PID 1 ignores a signal that it has no handler for.
+    let signals = match StopSignals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return exit_code(Err(error.into())),
+    };
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let CliArgs { flags, command } = CliArgs::parse();
     let _log_flush_guard = LogFlushGuard;
-    match dispatch(command, &flags).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report_error(&error),
-    }
-}
-
-async fn dispatch(command: CliCommand, flags: &ConfigFlags) -> anyhow::Result<()> {
     match command {
-        CliCommand::Serve(args) => serve::run(args, flags).await,
-        CliCommand::Migrate(args) => migrate::run(args, flags).await,
-        CliCommand::Seed(args) => seed::run(args, flags).await,
-        CliCommand::Healthcheck(args) => healthcheck::run(args, flags).await,
-        CliCommand::Config(args) => config::run(&args, flags),
-        CliCommand::Jobs(args) => jobs::run(args, flags).await,
-        CliCommand::Metrics(args) => metrics::run(&args),
-        CliCommand::CheckInvariants(args) => check_invariants::run(args, flags).await,
-        CliCommand::Openapi(args) => openapi::run(args),
-        CliCommand::Version(args) => version::run(&args),
+        // It stops in phases of its own.
+        CliCommand::Serve(args) => exit_code(serve::run(args, &flags, signals).await),
+        command => {
+            let run = async |context: &CommandContext| dispatch(command, context).await;
+            run_until_signal(signals, flags, run).await
+        }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the command line talks to people")]
-fn report_error(error: &anyhow::Error) -> ExitCode {
+async fn dispatch(command: CliCommand, context: &CommandContext) -> anyhow::Result<()> {
+    match command {
+        CliCommand::Serve(_) => Ok(()),
+        CliCommand::Migrate(args) => migrate::run(args, context).await,
+        CliCommand::Seed(args) => seed::run(args, context).await,
+        CliCommand::Healthcheck(args) => healthcheck::run(args, context).await,
+        CliCommand::Config(args) => config::run(args, context).await,
+        CliCommand::Jobs(args) => jobs::run(args, context).await,
+        CliCommand::Metrics(args) => metrics::run(args).await,
+        CliCommand::CheckInvariants(args) => check_invariants::run(args, context).await,
+        CliCommand::Openapi(args) => openapi::run(args).await,
+        CliCommand::Version(args) => version::run(args).await,
+    }
+}
+
+/// Returns the exit code of a command that came to its end, and reports its error.
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
     if error.is::<ConfigError>() {
-        eprintln!("{error}");
+        print_stderr(&error.to_string());
         return ExitCode::from(EX_CONFIG);
     }
-    eprintln!("orderly: {error:#}");
+    print_stderr(&format!("orderly: {error:#}"));
     if error.is::<ShutdownTimedOut>() {
         return ExitCode::from(EXIT_SHUTDOWN_TIMED_OUT);
     }
     ExitCode::FAILURE
-}
-
-/// Writes to standard output. A reader that has seen enough (`orderly config | head`) is no failure.
-fn print_stdout(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("writing to standard output")
-        }
-        _ => Ok(()),
-    }
 }

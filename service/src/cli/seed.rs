@@ -2,8 +2,9 @@
 
 use anyhow::bail;
 
+use super::command::{CommandContext, print_stdout};
 use crate::app;
-use crate::config::{self, ConfigFlags, Environment};
+use crate::config::Environment;
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::seed;
 
@@ -14,17 +15,20 @@ use crate::usecases::seed;
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
-    let settings = config::load(flags)?.settings;
+pub(super) async fn run(_: Args, context: &CommandContext) -> anyhow::Result<()> {
+    context.set_undone(
+        "users that were added stay, and no product was added; run `orderly seed` again",
+    );
+    let settings = context.settings().await?;
     if settings.environment == Environment::Production {
         bail!("ORDERLY_ENV is production: demo users with known passwords have no place there");
     }
-    let services =
-        app::build_services(&settings, &Metrics::new()?, app::build_database(&settings)?)?;
-    app::require_current_schema(&services.database).await?;
+    let services = app::build_services(&settings, &Metrics::new()?, context.database(&settings)?)?;
+    app::require_compatible_schema(&services.database).await?;
     let (users, products) = seed::seed(&services).await?;
-    super::print_stdout(&format!(
+    print_stdout(format!(
         "users: {} added, {} there already\nproducts: {} added, {} there already",
         users.added, users.existing, products.added, products.existing
     ))
+    .await
 }

@@ -1,8 +1,6 @@
 //! `orderly serve`: the service.
 
-use anyhow::Context as _;
-use tokio::task::spawn_blocking;
-
+use super::command::load_config;
 use crate::app::App;
 use crate::app::reload::Reloader;
 use crate::config::{self, ConfigFlags};
@@ -12,20 +10,25 @@ use crate::telemetry::{self, logging::LogFlushGuard};
 
 /// Run the service: the API, the admin listener and the jobs.
 ///
-/// Needs a database with the current schema (`orderly migrate`).
+/// Needs a database whose schema serves this version (`orderly migrate`).
 ///
 /// SIGTERM or Ctrl-C stops it: /readyz says 503, requests are answered for shutdown.drain_delay more, then those in
-/// flight, then the jobs end. A second one ends it at once. SIGHUP, or a change in the configuration directory, makes
+/// flight, then the jobs end. A second one ends it immediately. SIGHUP, or a change in the configuration directory, makes
 /// it read its configuration again: log.filter, breaker.*, rate_limit.* and load_shedding.* are applied, the rest needs a restart.
 ///
-/// Exit codes: 0 stopped, all was done; 3 stopped, but a phase ran over its deadline and something was cut off;
-/// 130 or 143 a second SIGINT or SIGTERM; 1 failure; 78 wrong configuration.
+/// `orderly --help` lists the exit codes.
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_: Args, flags: &ConfigFlags) -> anyhow::Result<()> {
-    let mut signals = StopSignals::listen()?;
-    let loaded = config::load(flags)?;
+pub(super) async fn run(
+    _: Args,
+    flags: &ConfigFlags,
+    mut signals: StopSignals,
+) -> anyhow::Result<()> {
+    let loaded = tokio::select! {
+        loaded = load_config(flags) => loaded??,
+        _ = signals.next() => return Ok(()),
+    };
     telemetry::start(&loaded.settings.log, &loaded.settings.telemetry)?;
     for warning in config::warnings(&loaded.settings) {
         tracing::warn!(warning, "the configuration can be better");
@@ -69,10 +72,7 @@ async fn reload_on_change(
     loop {
         let reason = watcher.next().await;
         tracing::info!(reason, "reading the configuration again");
-        let flags = flags.clone();
-        let loaded = spawn_blocking(move || config::load(&flags))
-            .await
-            .context("reading the configuration")?;
+        let loaded = load_config(flags).await?;
         // Said and counted; what the service does stays the same.
         let _outcome = reloader.reload(loaded.map(|loaded| loaded.settings));
     }

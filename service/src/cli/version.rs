@@ -3,6 +3,9 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
+use super::command::print_stdout;
+use crate::storage::migrations;
+
 /// What `--version` prints after the name.
 pub(super) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -11,7 +14,7 @@ pub(super) const VERSION: &str = concat!(
     ")"
 );
 
-/// Show version, commit, build date, compiler and target.
+/// Show version, schema version, commit, build date, compiler and target.
 ///
 /// What the build could not find out is `unknown`. The date is SOURCE_DATE_EPOCH of the build, or else the commit's,
 /// so that the same source gives the same binary.
@@ -25,31 +28,40 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct BuildInfo {
     version: &'static str,
+    schema_version: String,
     commit: &'static str,
     build_date: String,
     rustc: &'static str,
     target: &'static str,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
+        schema_version: migrations::schema_version(),
         commit: env!("ORDERLY_BUILT_COMMIT"),
         build_date: build_date(),
         rustc: env!("ORDERLY_BUILT_RUSTC"),
         target: env!("ORDERLY_BUILT_TARGET"),
     };
     if args.json {
-        return super::print_stdout(&serde_json::to_string_pretty(&build)?);
+        return print_stdout(serde_json::to_string_pretty(&build)?).await;
     }
-    super::print_stdout(&format!(
+    print_stdout(format!(
         "orderly     {}
+schema      {}
 commit      {}
 build date  {}
 rustc       {}
 target      {}",
-        build.version, build.commit, build.build_date, build.rustc, build.target
+        build.version,
+        build.schema_version,
+        build.commit,
+        build.build_date,
+        build.rustc,
+        build.target
     ))
+    .await
 }
 
 /// RFC 3339, UTC.

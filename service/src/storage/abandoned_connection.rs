@@ -23,7 +23,7 @@ impl Connector {
     /// Over a connection of its own, protected like the one whose statement it cancels.
     /// A TLS handshake with a server that is silent would never end: these would pile up,
     /// each with the connection that it is about.
-    async fn cancel(&self, token: &CancelToken) {
+    pub(super) async fn cancel(&self, token: &CancelToken) {
         let cancel = async {
             match &self.tls {
                 Some(tls) => token.cancel_query(tls.clone()).await,

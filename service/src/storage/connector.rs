@@ -8,10 +8,11 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{NoTls, Socket};
+use tokio_postgres::{Client, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::open_sessions::OpenSessions;
 use super::statement_instrumentation::StatementInstrumentation;
 use crate::config::{DatabaseConfig, SslMode, variable_name};
 use crate::tls;
@@ -24,6 +25,7 @@ pub(super) struct Connector {
     slow_statement: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) runtime: Handle,
+    pub(super) open_sessions: OpenSessions,
 }
 
 impl Connector {
@@ -58,6 +60,7 @@ impl Connector {
             slow_statement: config.slow_statement_threshold,
             connect_timeout: config.connect_timeout,
             runtime,
+            open_sessions: OpenSessions::default(),
         })
     }
 
@@ -72,10 +75,12 @@ impl Connector {
     pub(super) async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
         let connector = self.clone();
         let open = async move {
-            match connector.tls {
+            let conn = match connector.tls {
                 Some(tls) => connect(&connector.session, tls).await,
                 None => connect(&connector.session, NoTls).await,
-            }
+            }?;
+            connector.open_sessions.add(conn.cancel_token());
+            Ok(conn)
         };
         let open = timeout(self.connect_timeout, open);
         match AbortOnDropHandle::new(self.runtime.spawn(open)).await {
@@ -83,6 +88,22 @@ impl Connector {
             Ok(Err(_)) => Err(bad_connection("timed out while connecting")),
             Err(_) => Err(bad_connection("the main runtime is shutting down")),
         }
+    }
+}
+
+impl Connector {
+    /// Opens a session without diesel, which passes on no SQLSTATE.
+    pub(super) async fn open_client(&self) -> ConnectionResult<Client> {
+        let open = async {
+            match &self.tls {
+                Some(tls) => connect_client(&self.session, tls.clone(), &self.runtime).await,
+                None => connect_client(&self.session, NoTls, &self.runtime).await,
+            }
+        };
+        let opened = timeout(self.connect_timeout, open).await;
+        let client = opened.map_err(|_| bad_connection("timed out while connecting"))??;
+        self.open_sessions.add(client.cancel_token());
+        Ok(client)
     }
 }
 
@@ -98,6 +119,24 @@ where
     let (client, driver) = (session.connect(tls).await)
         .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
     AsyncPgConnection::try_from_client_and_connection(client, driver).await
+}
+
+async fn connect_client<T>(
+    session: &tokio_postgres::Config,
+    tls: T,
+    runtime: &Handle,
+) -> ConnectionResult<Client>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, driver) = (session.connect(tls).await)
+        .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
+    // Ends with the client; an error of the connection is also that of the statement.
+    runtime.spawn(async move {
+        let _ended = driver.await;
+    });
+    Ok(client)
 }
 
 /// tokio-postgres says only "error connecting to server"; the reason is below it.

@@ -36,6 +36,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use prometheus::Histogram;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -200,6 +201,27 @@ impl Database {
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
         self.connector.instrument_statements(&mut conn);
         Ok(conn)
+    }
+
+    /// Opens a session for [`super::migrations::runner`].
+    ///
+    /// # Errors
+    /// Returns [`StorageError::Unavailable`] if none can be opened.
+    pub async fn migration_session(&self) -> Result<tokio_postgres::Client, StorageError> {
+        let opened = self.connector.open_client().await;
+        opened.map_err(|error| StorageError::Unavailable(error.to_string()))
+    }
+
+    /// Lets [`Self::cancel_statements`] find the sessions that are opened from now on; for commands.
+    pub(crate) fn track_sessions(&self) {
+        self.connector.open_sessions.track();
+    }
+
+    /// Cancels the statements that run in the tracked sessions. Returns `false` if there is no such session.
+    pub(crate) async fn cancel_statements(&self) -> bool {
+        let tokens = self.connector.open_sessions.tokens();
+        join_all(tokens.iter().map(|token| self.connector.cancel(token))).await;
+        !tokens.is_empty()
     }
 
     /// Closes connections that nobody has used for `database.idle_timeout`.

@@ -19,6 +19,7 @@ pub(crate) mod invariants;
 pub mod job_notifier;
 pub mod jobs;
 pub mod migrations;
+mod open_sessions;
 pub mod order_jobs;
 pub(crate) mod orders;
 pub(crate) mod outbox;

@@ -22,6 +22,7 @@ mod environment_variables;
 mod glossary;
 mod landing_page;
 mod metrics;
+mod migrations;
 mod paths;
 mod ports;
 mod problems;

@@ -18,7 +18,7 @@ async fn serve_rejects_database_without_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_rejects_newer_schema() {
+async fn serve_rejects_migration_without_declaration() {
     let database = TestDatabase::new().await;
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000001')";
     database.connect().await.batch_execute(newer).await.unwrap();
@@ -26,8 +26,9 @@ async fn serve_rejects_newer_schema() {
         .fail_to_serve(1)
         .await;
     assert!(message.contains("29991231000001"), "{message}");
+    assert!(message.contains("not all of which declare"), "{message}");
     assert!(
-        message.contains("run the version that made them"),
+        message.contains("run a newer version of orderly"),
         "{message}"
     );
 }

@@ -3,7 +3,7 @@
 use diesel_async::{
     AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
 };
-use orderly::storage::migrations;
+use orderly::storage::migrations::MIGRATIONS;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -117,7 +117,7 @@ async fn migrated_template() -> String {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
             .unwrap();
-        migrations::apply(connect(&database_url(&name)).await)
+        super::migrations::apply(&database_url(&name), MIGRATIONS)
             .await
             .unwrap();
         admin

@@ -17,6 +17,7 @@ pub mod fixtures;
 pub mod gateway;
 pub mod invariants;
 pub mod metric_series;
+pub mod migrations;
 pub mod process;
 pub mod redis_server;
 pub mod redis_tls;

@@ -101,7 +101,7 @@ impl OrderlyCommand {
     }
 
     /// In a folder without configuration, and with nothing of the tests' own environment.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orderly"));
         command
             .args(arguments)
@@ -170,6 +170,23 @@ impl ChildProcess {
         };
         let what = format!("the log says {message:?}");
         eventually(&what, find).await
+    }
+
+    /// Waits until it has written that text to standard error.
+    pub async fn wait_for_message(&self, text: &str) {
+        let find = async || {
+            self.stderr
+                .snapshot()
+                .join("\n")
+                .contains(text)
+                .then_some(())
+        };
+        eventually(&format!("the message {text:?}"), find).await;
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
 use crate::support::fixtures::id;
+use crate::support::migrations::{COMPATIBLE, upgrade};
 
 /// A read that is not cached: each one needs a connection.
 const SEARCH: &str = "/v1/products?search=x";
@@ -187,17 +188,20 @@ async fn degraded_by_open_breaker_and_dead_lettered_payment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn degraded_but_ready_with_newer_schema() {
+async fn newer_schema_degrades_only_if_incompatible() {
     let app = TestApp::start_with(|settings| settings.health.cache_ttl = Duration::ZERO).await;
-    let mut conn = app.database.connect().await;
-    execute(
-        &mut conn,
-        "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')",
-    )
-    .await;
-    let schema = wait_for_check(&app, "migrations", "degraded").await;
-    let ahead = json!({"schema": "ahead", "versions": ["99990101000000"]});
+    upgrade(&app.database, COMPATIBLE).await;
+    let schema = check(&app, "migrations").await;
+    assert_eq!(schema["status"], "healthy");
+    let ahead = json!({"schema": "ahead", "versions": ["29991231000001"]});
     assert_eq!(schema["details"], ahead);
+
+    let undeclared = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
+    execute(&mut app.database.connect().await, undeclared).await;
+    let schema = wait_for_check(&app, "migrations", "degraded").await;
+    assert_eq!(schema["details"]["oldest_compatible"], "not declared");
+    let unknown = json!(["29991231000001", "99990101000000"]);
+    assert_eq!(schema["details"]["versions"], unknown);
     app.get_admin("/readyz").await.expect(200);
     app.finish().await;
 }

@@ -1,6 +1,7 @@
 //! Connections to Postgres and Redis, and the SQL statements of an order.
 
 mod connection_pool;
+mod migrations;
 mod parsed_statements;
 mod pipeline;
 mod plain_order;

@@ -45,12 +45,7 @@ const LAYERS: &[(&str, usize, &[&str])] = &[
 /// Names that are restricted to some folders: the names, the folders, and why.
 const RESTRICTED_NAMES: &[(&[&str], &[&str], &str)] = &[
     (
-        &[
-            "diesel",
-            "diesel_async",
-            "diesel_migrations",
-            "tokio_postgres",
-        ],
+        &["diesel", "diesel_async", "tokio_postgres"],
         &["storage", "config/ssl_mode"],
         "SQL is written in `storage` alone",
     ),
