@@ -31,6 +31,7 @@ mod load;
 
 mod deadlines;
 mod gateway;
+mod migrations;
 mod overload;
 mod postgres;
 mod redis;
