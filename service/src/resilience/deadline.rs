@@ -17,7 +17,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 tokio::task_local! {
-    static DEADLINE: Instant;
+    static DEADLINE: Deadline;
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// Whether the client chose it.
+    is_requested: bool,
 }
 
 /// The time was over before the work was done.
@@ -33,20 +40,41 @@ pub async fn with_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = T>,
 ) -> Result<T, DeadlineExceeded> {
+    with_request_deadline(deadline, false, work).await
+}
+
+/// Runs `work` with the deadline of a request. If `is_requested`, the client chose it, and its
+/// passing is no failure of the service.
+///
+/// # Errors
+/// Returns [`DeadlineExceeded`] if `work` is not done by then.
+pub(crate) async fn with_request_deadline<T>(
+    at: Instant,
+    is_requested: bool,
+    work: impl Future<Output = T>,
+) -> Result<T, DeadlineExceeded> {
     DEADLINE
-        .scope(deadline, timeout_at(deadline, work))
+        .scope(Deadline { at, is_requested }, timeout_at(at, work))
         .await
         .map_err(|_| DeadlineExceeded)
+}
+
+/// Returns `true` if the deadline of the current work has passed and the client chose it.
+pub(crate) fn has_requested_deadline_passed() -> bool {
+    DEADLINE
+        .try_with(|deadline| deadline.is_requested && deadline.at <= Instant::now())
+        .unwrap_or(false)
 }
 
 /// Tells `work` its deadline and does not hold it to that: so a test can see whether it
 /// keeps it by itself.
 #[cfg(test)]
 pub(crate) fn with_unenforced_deadline<T>(
-    deadline: Instant,
+    at: Instant,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = T> {
-    DEADLINE.scope(deadline, work)
+    let is_requested = false;
+    DEADLINE.scope(Deadline { at, is_requested }, work)
 }
 
 /// `work` with the deadline of who calls this, on whichever task it is run.
@@ -62,7 +90,7 @@ pub(crate) fn with_current_deadline<F: Future>(work: F) -> impl Future<Output = 
 
 /// What is left until the deadline of the current work: `None` if it has none.
 pub fn remaining() -> Option<Duration> {
-    let deadline = DEADLINE.try_with(|deadline| *deadline).ok()?;
+    let deadline = DEADLINE.try_with(|deadline| deadline.at).ok()?;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
@@ -107,11 +135,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn only_client_is_responsible_for_requested_deadline() {
+        for is_requested in [true, false] {
+            let at = Instant::now() + SECOND;
+            let scope = Deadline { at, is_requested };
+            let work = async {
+                assert!(!has_requested_deadline_passed());
+                tokio::time::advance(SECOND).await;
+                has_requested_deadline_passed()
+            };
+            assert_eq!(DEADLINE.scope(scope, work).await, is_requested);
+        }
+        assert!(!has_requested_deadline_passed(), "no deadline");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn returns_deadline_exceeded_when_no_time_is_left() {
         let expired = Instant::now();
-        let result = DEADLINE
-            .scope(expired, async { bounded_timeout(SECOND) })
-            .await;
+        let result = with_unenforced_deadline(expired, async { bounded_timeout(SECOND) }).await;
         assert_eq!(result, Err(DeadlineExceeded));
     }
 }

@@ -18,6 +18,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::query_summary::query_summary;
+use crate::resilience::deadline;
 use crate::telemetry::sampled_span::sampled_span;
 
 /// Watches one connection, which runs one statement after the other. Some may be sent
@@ -95,7 +96,9 @@ impl Drop for StatementInstrumentation {
     fn drop(&mut self) {
         // Those behind it have not begun.
         if let Some(abandoned) = self.running.pop_front() {
-            abandoned.span.record("otel.status_code", "ERROR");
+            if !deadline::has_requested_deadline_passed() {
+                abandoned.span.record("otel.status_code", "ERROR");
+            }
             abandoned.span.record("error.type", "abandoned");
             abandoned.log_if_slow(self.slow_threshold, true);
         }

@@ -169,7 +169,7 @@ async fn logs_abandoned_statement_as_slow() {
         .header("x-request-timeout-ms", "3000");
     send(order, "")
         .await
-        .expect_problem(504, "deadline-exceeded");
+        .expect_problem(408, "requested-timeout-exceeded");
     let line = wait_for_trace_log(&service, "a slow statement", trace_id).await;
     assert_eq!(line["abandoned"], true);
     assert!(

@@ -182,6 +182,33 @@ async fn only_server_errors_mark_span_as_failed() {
     );
 }
 
+/// The client chose the deadline that passes, so nothing in the trace or the log is an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn requested_timeout_is_no_error_in_trace_or_log() {
+    let database = seeded_database().await;
+    let collector = Collector::start().await;
+    let orderly = traced(OrderlyCommand::with_database(&database), &collector);
+    let service = ServiceProcess::start(&orderly).await;
+    let token = service.log_in_as_customer().await;
+    let product = service.first_product().await;
+    let _held = database.lock_rows("SELECT 1 FROM products").await;
+    let order = service.order_request(&token, &product);
+    let order = order.header("x-request-timeout-ms", "1000");
+    let problem = send(order, "").await;
+    problem.expect_problem(408, "requested-timeout-exceeded");
+    for line in service.stop(Signal::TERM).await {
+        assert_ne!(line["level"], "ERROR", "{line}");
+    }
+    let request = collector.single_span("POST /v1/orders");
+    let spans = collector.spans();
+    let of_request = spans
+        .iter()
+        .filter(|span| span.trace_id == request.trace_id);
+    let of_request: Vec<_> = of_request.collect();
+    assert!(of_request.len() > 2, "{of_request:?}");
+    assert!(of_request.iter().all(|span| !span.failed), "{of_request:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_lookup_has_span() {
     let database = seeded_database().await;

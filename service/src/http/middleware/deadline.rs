@@ -56,7 +56,8 @@ pub(crate) async fn set_deadline(
         Err(problem) => return Ok(ServiceResponse::from_err(problem, http_request)),
     };
     let deadline = Instant::now() + requested.unwrap_or(config.request_timeout);
-    let bounded = deadline::with_deadline(deadline, next.call(request));
+    let work = next.call(request);
+    let bounded = deadline::with_request_deadline(deadline, requested.is_some(), work);
     let response = match warn_if_slow(bounded, config.slow_request_threshold).await {
         Ok(result) => result?.map_into_boxed_body(),
         Err(exceeded) => {

@@ -70,7 +70,7 @@ async fn cancels_abandoned_statement_over_tls() {
         .header("x-request-timeout-ms", "200");
     send(search, "")
         .await
-        .expect_problem(504, "deadline-exceeded");
+        .expect_problem(408, "requested-timeout-exceeded");
     let waiting = format!(
         "pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
         app.database.name()
