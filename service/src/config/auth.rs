@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Secret;
-use super::check::{expects, in_range, not_blank};
+use super::check::{expects, in_range, in_whole_seconds, not_blank};
 use super::section::section;
 
 section! {
@@ -30,14 +30,20 @@ section! {
     }
     durations {
         /// How long an access token is valid. It cannot be revoked before.
-        token_lifetime = Duration::from_mins(15), in_range(Duration::from_mins(1)..=Duration::from_hours(1));
+        token_lifetime = Duration::from_mins(15), in_whole_seconds(Duration::from_mins(1)..=Duration::from_hours(1));
         /// How long a log-in waits for a hash slot before 503.
         hash_queue_timeout = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
     }
 }
 
+/// One PEM block and nothing else: the reader of keys would take the first of two and ignore the second.
 fn is_ed25519_key(key: &Option<Secret>) -> bool {
-    let is_key =
-        |key: &Secret| jsonwebtoken::EncodingKey::from_ed_pem(key.expose().as_bytes()).is_ok();
+    let is_key = |key: &Secret| {
+        let text = key.expose();
+        let is_one_block = text.matches("-----BEGIN ").count() == 1
+            && text.starts_with("-----BEGIN ")
+            && text.trim_end().ends_with("-----END PRIVATE KEY-----");
+        is_one_block && jsonwebtoken::EncodingKey::from_ed_pem(text.as_bytes()).is_ok()
+    };
     key.as_ref().is_none_or(is_key)
 }

@@ -48,6 +48,27 @@ impl<T: SettingType + Bound> Check<T> for InRange<T> {
     }
 }
 
+/// A range of durations whose values are used in whole seconds.
+pub(super) struct InWholeSeconds(InRange<Duration>);
+
+/// Allows the whole seconds of a range, both ends included: its user would cut the rest off.
+pub(super) fn in_whole_seconds(range: RangeInclusive<Duration>) -> InWholeSeconds {
+    InWholeSeconds(in_range(range))
+}
+
+impl Check<Duration> for InWholeSeconds {
+    fn expected(&self) -> String {
+        format!("{}, in whole seconds", self.0.expected())
+    }
+
+    fn validate(&self, value: &Duration) -> Result<(), String> {
+        match value.subsec_nanos() == 0 && self.0.validate(value).is_ok() {
+            true => Ok(()),
+            false => Err(format!("expected {}", self.expected())),
+        }
+    }
+}
+
 /// An end of a range.
 pub(super) trait Bound: PartialOrd {
     /// Formats it as a file of settings would have it.
@@ -103,13 +124,6 @@ impl<B: ?Sized, T: Borrow<B>> Check<T> for Expects<B> {
 pub(super) fn not_blank() -> Expects<str> {
     expects("a text that is not blank", |text: &str| {
         !text.trim().is_empty()
-    })
-}
-
-/// Returns `true` for an absolute URL of one of these schemes, without a user and a password.
-pub(super) fn is_url_without_credentials(text: &str, schemes: &[&str]) -> bool {
-    reqwest::Url::parse(text).is_ok_and(|url| {
-        schemes.contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::{Check, expects, in_range};
+use super::check::{Check, expects, in_range, in_whole_seconds};
 use super::section::section;
 use super::ssl_mode::SslMode;
 use super::{ConfigError, Secret};
@@ -25,9 +25,9 @@ section! {
         pool_size: usize = 16, in_range(1..=1000);
         /// Most connections of the second pool, for jobs and probes: a flood of requests can't starve those.
         background_pool_size: usize = 4, in_range(2..=100);
-        /// How the connections are named in `pg_stat_activity` (PostgreSQL cuts longer names).
+        /// How the connections are named in `pg_stat_activity`.
         application_name: String = "orderly".into(),
-            expects("a text of 1 to 63 bytes", |name: &str| (1..=63).contains(&name.len()));
+            expects("a text of 1 to 63 printable ASCII characters", is_application_name);
     }
     durations {
         /// How long a request waits for a free connection.
@@ -42,7 +42,7 @@ section! {
         /// How long a connection may be idle before it is closed.
         idle_timeout = Duration::from_mins(10), in_range(Duration::from_secs(1)..=Duration::from_hours(24));
         /// TCP keepalive: the first probe after this much silence.
-        keepalive = Duration::from_secs(30), in_range(Duration::from_secs(1)..=Duration::from_hours(1));
+        keepalive = Duration::from_secs(30), in_whole_seconds(Duration::from_secs(1)..=Duration::from_hours(1));
         /// TCP user timeout: how long sent data may stay unacknowledged before the connection counts as broken. Longer
         /// than `statement_timeout`, so that a slow server is not taken for a dead one.
         tcp_user_timeout = Duration::from_secs(15), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
@@ -81,6 +81,11 @@ impl DatabaseConfig {
     }
 }
 
+/// PostgreSQL cuts longer names, and replaces other characters by question marks.
+fn is_application_name(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// A check of `database.url`, whose error names the parameter that is wrong.
 struct PostgresUrl;
 
@@ -91,7 +96,7 @@ impl Check<Option<Secret>> for PostgresUrl {
 
     fn validate(&self, url: &Option<Secret>) -> Result<(), String> {
         match url.as_ref().map(|url| SslMode::parse_url(url.expose())) {
-            Some(Err(fix)) => Err(fix.into()),
+            Some(Err(fix)) => Err(fix),
             _ => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct ConfigFlags {
     /// Override one setting, e.g. --set http.port=9000. May be repeated.
     ///
-    /// Wins over the environment and the files. Not for secrets: other users of the machine see a command line.
+    /// Wins over the environment and the files; for one key the last flag wins. Not for secrets: other users of the machine see a command line.
     #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
 
@@ -19,7 +19,7 @@ pub struct ConfigFlags {
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) => Ok((key.trim().into(), value.into())),
+        Some((key, value)) => Ok((key.into(), value.into())),
         None => Err("expected section.key=value".into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::keys::leaves;
@@ -15,7 +16,7 @@ pub struct ConfigSources {
     /// What the command line says.
     pub flags: ConfigFlags,
     /// The environment, by name.
-    pub variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<OsString, OsString>,
     /// The `.env` file. It may be missing.
     pub dotenv: PathBuf,
 }
@@ -65,12 +66,9 @@ impl LoadedConfig {
 /// # Errors
 /// Returns one error with every setting that is unknown, of the wrong type, out of range or in conflict with another.
 pub(crate) fn load(flags: &ConfigFlags) -> Result<LoadedConfig, ConfigError> {
-    let to_text = |raw: std::ffi::OsString| raw.to_string_lossy().into_owned();
     load_from(&ConfigSources {
         flags: flags.clone(),
-        variables: env::vars_os()
-            .map(|(name, value)| (to_text(name), to_text(value)))
-            .collect(),
+        variables: env::vars_os().collect(),
         dotenv: ".env".into(),
     })
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::check::expects;
 use super::section::section;
@@ -28,6 +29,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// The parser skips empty directives, and takes a misspelt level for the name of a module.
 fn is_filter(text: &str) -> bool {
-    EnvFilter::try_new(text).is_ok()
+    let is_exact = |directive: &str| {
+        let has_target = directive.contains(['=', '[', ']', '{', '}']);
+        !directive.is_empty()
+            && directive.trim() == directive
+            && (has_target || directive.parse::<LevelFilter>().is_ok())
+    };
+    text.split(',').all(is_exact) && EnvFilter::try_new(text).is_ok()
 }

@@ -14,7 +14,8 @@ use super::cross_field::{Conflict, conflicts};
 use super::error::ConfigProblem;
 use super::keys::{declaration, keys, leaf_mut};
 use super::layers::LayerValue;
-use super::setting_values::{coerce, default_value, redacted_value, validation_error};
+use super::setting_values::{coerce, default_value, is_exact, redacted_value, validation_error};
+use super::text_form::value_fault;
 use super::timeout_constraints::{TimeoutConstraint, required_constraints};
 use super::{Environment, Origin, Settings};
 
@@ -78,10 +79,15 @@ impl Merge {
                 suggest_setting(key, origin),
             ));
         };
+        if let Some(fault) = value_fault(&value) {
+            return Err(problem(fault.message, fault.fix.into()));
+        }
+        let is_exact = is_exact(&value, declaration.kind);
         let value = coerce(value, &default_value(key));
         let message = format!("is {}", redacted_value(key, &value));
         *leaf = value;
-        let Ok(settings) = Settings::deserialize(&tree) else {
+        let settings = Settings::deserialize(&tree).ok().filter(|_| is_exact);
+        let Some(settings) = settings else {
             let fix = format!("expected {}", (declaration.expected)());
             return Err(problem(message, fix));
         };
@@ -151,7 +157,11 @@ fn is_empty_section(key: &str, value: &Value) -> bool {
         })
 }
 
-fn suggest_setting(key: &str, origin: &Origin) -> String {
+/// Returns the fix for a key that is not a setting.
+pub(super) fn suggest_setting(key: &str, origin: &Origin) -> String {
+    if key == key.to_ascii_uppercase() {
+        return format!("did you mean {key}?");
+    }
     match closest_match(key, &keys()) {
         Some(known) => format!("did you mean {}?", origin.format_key(known)),
         None => "`orderly config` lists every setting; remove this one".into(),

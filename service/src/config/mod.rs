@@ -9,7 +9,7 @@
 //! `--set section.key=value`. Each value keeps its [`Origin`], each is validated alone, and a start with mistakes in it
 //! ends with one `ConfigError` that names every one of them and its cure. Secrets are of type `Secret`, which
 //! cannot be printed, and may come from files: `ORDERLY__SECTION__KEY_FILE` is the path of one. No other module reads
-//! the environment.
+//! the environment. A value holds exactly as it is written, or it is rejected.
 //!
 //! A new setting is one line in the file of its section.
 //!
@@ -23,6 +23,8 @@ mod check;
 mod closest_match;
 mod cross_field;
 mod database;
+mod dotenv;
+mod env_variable;
 mod error;
 mod events;
 mod flags;
@@ -39,6 +41,7 @@ mod network;
 mod orders;
 mod origin;
 mod payments;
+mod postgres_url;
 mod rate_limit;
 mod readers;
 mod redis;
@@ -51,7 +54,9 @@ mod setting_values;
 mod shutdown;
 mod ssl_mode;
 mod telemetry;
+mod text_form;
 mod timeout_constraints;
+mod urls;
 
 use std::fmt;
 

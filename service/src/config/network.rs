@@ -27,9 +27,8 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let address = text.trim();
-        let single = || address.parse::<IpAddr>().map(IpNet::from);
-        (address.parse().or_else(|_| single()))
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        (text.parse().or_else(|_| single()))
             .map(Self)
             .map_err(|_| format!("{text:?} is none: expected {}", Self::EXPECTED))
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::check::{expects, in_range, is_url_without_credentials};
+use super::check::{expects, in_range};
 use super::section::section;
+use super::urls::is_plain_url;
 
 section! {
     /// The payment gateway.
     pub struct PaymentsConfig {
-        /// The gateway's root, an absolute http or https URL without credentials.
+        /// The gateway's root, an absolute http or https URL without credentials and query.
         gateway_url: String = "http://127.0.0.1:8090".into(),
             expects("an http or https URL without credentials, such as https://pay.example", is_http_url);
         /// Idle connections kept open to the gateway.
@@ -27,5 +28,5 @@ section! {
 }
 
 fn is_http_url(text: &str) -> bool {
-    is_url_without_credentials(text, &["http", "https"])
+    is_plain_url(text, &["http", "https"])
 }

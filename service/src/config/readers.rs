@@ -1,81 +1,121 @@
 //! Readers of one source of settings: a TOML file, a file with a secret, a `.env` file.
 
-use std::io;
 use std::path::Path;
 
-use config::{FileFormat, Source};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// The tree of a TOML file, `None` if there is no such file; or why it can't be read.
-pub(super) fn read_toml(path: &Path) -> Result<Option<Value>, String> {
-    // Missing is fine, out of reach is not.
-    if let Ok(false) = path.try_exists() {
-        return Ok(None);
-    }
-    let tree = config::File::from(path).format(FileFormat::Toml).collect();
-    tree.and_then(|tree| Value::deserialize(config::Value::from(tree)))
-        .map(Some)
-        .map_err(|error| match error {
-            config::ConfigError::FileParse { cause, .. } => strip_excerpt(&cause.to_string()),
-            other => other.to_string(),
-        })
-}
+use super::dotenv;
+use super::text_form::SAVE_WITHOUT_MARK;
 
-/// The text of a file without the newline at its end: editors and `echo` write one, and no secret of ours ends with
-/// one, but a PEM.
-pub(super) fn read_secret(path: &Path) -> io::Result<String> {
-    let text = std::fs::read_to_string(path)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// What is wrong with a `.env` file, and the fix.
-pub(super) struct DotenvProblem {
+/// What is wrong with a file, and the fix.
+#[derive(Debug)]
+pub(super) struct FileFault {
     pub(super) message: String,
     pub(super) fix: String,
 }
 
-/// The variables of a `.env` file up to the first line that can't be read, and what is wrong with that line.
-pub(super) fn read_dotenv(path: &Path) -> (Vec<(String, String)>, Option<DotenvProblem>) {
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return (Vec::new(), None),
-        Err(error) => {
-            let problem = DotenvProblem {
-                message: "cannot be read".to_owned(),
-                fix: error.to_string(),
-            };
-            return (Vec::new(), Some(problem));
-        }
-    };
-    let mut variables: Vec<(String, String)> = Vec::new();
-    for line in lines {
-        match line {
-            Ok(variable) => variables.push(variable),
-            // The error quotes the line, and the line may hold a secret.
-            Err(_) => {
-                let message = match variables.last() {
-                    Some((name, _)) => format!("cannot be read after {name}"),
-                    None => "cannot be read at its first line".into(),
-                };
-                let fix = "expected NAME=value, with single quotes around a value that has spaces, # or $";
-                let fix = fix.to_owned();
-                return (variables, Some(DotenvProblem { message, fix }));
-            }
+impl FileFault {
+    fn new(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            fix: fix.into(),
         }
     }
-    (variables, None)
 }
 
-/// A TOML error without its excerpt of the file (`3 | url = "postgres://…`), which may show a secret.
-fn strip_excerpt(error: &str) -> String {
-    let is_excerpt = |line: &&str| {
-        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-            .starts_with('|')
+fn read_text(path: &Path) -> Result<String, FileFault> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| FileFault::new("cannot be read", error.to_string()))?;
+    match text.starts_with('\u{feff}') {
+        true => Err(FileFault::new(
+            "begins with a byte order mark",
+            SAVE_WITHOUT_MARK,
+        )),
+        false => Ok(text),
+    }
+}
+
+/// Returns the text of a file, `None` if there is no such file.
+fn read_optional_text(path: &Path) -> Result<Option<String>, FileFault> {
+    // Missing is fine, out of reach is not.
+    match path.try_exists() {
+        Ok(false) => Ok(None),
+        _ => read_text(path).map(Some),
+    }
+}
+
+/// Returns the tree of a TOML file, `None` if there is no such file.
+pub(super) fn read_toml(path: &Path) -> Result<Option<Value>, FileFault> {
+    let Some(text) = read_optional_text(path)? else {
+        return Ok(None);
     };
-    error
-        .lines()
-        .filter(|line| !is_excerpt(line))
-        .collect::<Vec<_>>()
-        .join(": ")
+    let table: toml::Table = toml::from_str(&text).map_err(|error| {
+        // Its `Display` quotes the line, and the line may hold a secret.
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let fix = format!("TOML parse error at line {line}: {}", error.message());
+        FileFault::new("cannot be read", fix)
+    })?;
+    to_json(toml::Value::Table(table)).map(Some)
+}
+
+/// Converts what JSON can express. No setting is a date, a number without a value or a name with a dot.
+fn to_json(value: toml::Value) -> Result<Value, FileFault> {
+    Ok(match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Boolean(boolean) => boolean.into(),
+        toml::Value::Float(number) if number.is_finite() => number.into(),
+        toml::Value::Float(number) => number.to_string().into(),
+        toml::Value::Datetime(_) => {
+            let fix = "put quotes around the date: no setting has this type";
+            return Err(FileFault::new("has a date", fix));
+        }
+        toml::Value::Array(list) => {
+            let list: Result<Vec<Value>, FileFault> = list.into_iter().map(to_json).collect();
+            list?.into()
+        }
+        toml::Value::Table(table) => {
+            let mut members = Map::new();
+            for (name, value) in table {
+                // "http.port" in quotes would be a second spelling of the key.
+                let name = match name.contains('.') {
+                    true => format!("{name:?}"),
+                    false => name,
+                };
+                members.insert(name, to_json(value)?);
+            }
+            members.into()
+        }
+    })
+}
+
+/// Returns the text of a file without one line break at its end, which editors and `echo` write.
+pub(super) fn read_secret(path: &Path) -> Result<String, FileFault> {
+    let text = read_text(path)?;
+    let line = text.strip_suffix('\n');
+    let secret = line.map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
+    match secret.is_empty() {
+        true => Err(FileFault::new(
+            "is empty",
+            "write the secret into it, or unset this one",
+        )),
+        false => Ok(secret.to_owned()),
+    }
+}
+
+/// Returns the variables of a `.env` file, and what is wrong with its other lines.
+pub(super) fn read_dotenv(path: &Path) -> (Vec<(String, String)>, Vec<FileFault>) {
+    match read_optional_text(path) {
+        Ok(text) => {
+            let (variables, faults) = dotenv::parse(text.as_deref().unwrap_or_default());
+            let faults = faults.into_iter().map(|fault| {
+                let message = format!("line {} {}", fault.line, fault.message);
+                FileFault::new(message, fault.fix)
+            });
+            (variables, faults.collect())
+        }
+        Err(fault) => (Vec::new(), vec![fault]),
+    }
 }

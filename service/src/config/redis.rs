@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::check::{expects, in_range};
+use super::check::{expects, in_range, in_whole_seconds};
 use super::section::section;
 
 section! {
@@ -12,7 +12,7 @@ section! {
     pub struct RedisConfig {
         /// Where it is: `redis://:password@host:6379/0`, `rediss://` for TLS. Unset: none is used.
         url: Option<Secret> = None,
-            expects("a URL such as redis://:password@host:6379/0", is_redis_url);
+            expects("a URL such as redis://:password@host:6379/0, without parameters and fragment", is_redis_url);
         /// PEM file with the CA that signed the server's certificate; for `rediss://`. Unset: the system's CAs.
         ca_certificate: Option<PathBuf> = None;
     }
@@ -26,7 +26,7 @@ section! {
         /// The longest wait between two attempts to connect; at least `backoff_base`.
         backoff_cap = Duration::from_secs(1), in_range(Duration::from_millis(1)..=Duration::from_mins(1));
         /// TCP keepalive: the first probe after this much silence.
-        keepalive = Duration::from_secs(30), in_range(Duration::from_secs(1)..=Duration::from_hours(1));
+        keepalive = Duration::from_secs(30), in_whole_seconds(Duration::from_secs(1)..=Duration::from_hours(1));
         /// TCP user timeout: how long sent commands may stay unacknowledged before the connection counts as broken
         /// (Linux).
         tcp_user_timeout = Duration::from_secs(5), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
@@ -42,7 +42,6 @@ impl RedisConfig {
 }
 
 fn is_redis_url(url: &Option<Secret>) -> bool {
-    url.as_ref().is_none_or(|url| {
-        redis::parse_redis_url(url.expose()).is_some() && redis::Client::open(url.expose()).is_ok()
-    })
+    url.as_ref()
+        .is_none_or(|url| super::urls::is_redis_url(url.expose()))
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::check::{expects, in_range, is_url_without_credentials};
+use super::check::{expects, in_range};
 use super::section::section;
+use super::urls::is_origin_url;
 
 section! {
     /// Where traces go, and how many of them.
     pub struct TelemetryConfig {
         /// The collector's OTLP/gRPC endpoint, such as `http://otel-collector:4317`. Empty: nothing is exported.
         otlp_endpoint: String = String::new(), expects(
-            "an http URL without credentials, such as http://otel-collector:4317, or nothing",
+            "an http URL without credentials and path, such as http://otel-collector:4317, or nothing",
             is_collector_url
         );
         /// Share of the traces that begin here and are exported. A trace that a caller has begun is exported if the
@@ -24,5 +25,5 @@ section! {
 }
 
 fn is_collector_url(text: &str) -> bool {
-    text.is_empty() || is_url_without_credentials(text, &["http"])
+    text.is_empty() || is_origin_url(text, &["http"])
 }

@@ -31,7 +31,7 @@ fn reports_every_error_of_every_layer_together() {
 
       config/local.toml
         cannot be read
-        TOML parse error at line 1, column 6: unclosed table, expected `]`
+        TOML parse error at line 1: unclosed table, expected `]`
 
       http.body_limit_bytes in config/default.toml
         is 1.5

@@ -3,12 +3,14 @@
 
 mod cross_field_validation;
 mod errors;
+mod exact_values;
 mod layers;
 mod schema;
 mod secret_files;
 mod secret_masking;
 mod shipped_files;
 mod tls;
+mod urls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use super::project_files::{TEXTS, find_words};
 
 /// Variables that are no settings, each with the file that reads it.
 const OTHER_VARIABLES: &[(&str, &str)] = &[
-    ("ORDERLY_CONFIG_DIR", "service/src/config/layers.rs"),
+    ("ORDERLY_CONFIG_DIR", "service/src/config/env_variable.rs"),
     ("ORDERLY_BUILD_COMMIT", "service/build.rs"),
     ("ORDERLY_BUILD_EPOCH", "service/build.rs"),
     ("ORDERLY_IMAGE", "docker-compose.yml"),

@@ -46,7 +46,7 @@ const LAYERS: &[(&str, usize, &[&str])] = &[
 const RESTRICTED_NAMES: &[(&[&str], &[&str], &str)] = &[
     (
         &["diesel", "diesel_async", "tokio_postgres"],
-        &["storage", "config/ssl_mode"],
+        &["storage", "config/postgres_url"],
         "SQL is written in `storage` alone",
     ),
     (
