@@ -28,11 +28,12 @@ pub(super) async fn run(args: Args, context: &CommandContext) -> anyhow::Result<
     if args.schema {
         return print_stdout(serde_json::to_string_pretty(&config::schema())?).await;
     }
-    let entries = context.config().await?.entries();
+    let loaded = context.config().await?;
+    let entries = loaded.entries();
     print_stdout(if args.json {
         render_json(&entries)?
     } else {
-        render_table(&entries)?
+        render_table(&entries, &loaded.ignored_variables)?
     })
     .await
 }
@@ -44,7 +45,7 @@ fn render_json(entries: &[ConfigEntry]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&entries)
 }
 
-fn render_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
+fn render_table(entries: &[ConfigEntry], ignored: &[String]) -> Result<String, std::fmt::Error> {
     let rows: Vec<(&str, String, String)> = (entries.iter())
         .map(|entry| {
             (
@@ -67,6 +68,9 @@ fn render_table(entries: &[ConfigEntry]) -> Result<String, std::fmt::Error> {
     let mut table = format!("{:key_width$}  {:value_width$}  ORIGIN\n", "KEY", "VALUE");
     for (key, value, origin) in rows {
         writeln!(table, "{key:key_width$}  {value:value_width$}  {origin}")?;
+    }
+    if !ignored.is_empty() {
+        writeln!(table, "\nIgnored: {}", ignored.join(", "))?;
     }
     Ok(table)
 }

@@ -33,6 +33,10 @@ pub(super) async fn run(
     for warning in config::warnings(&loaded.settings) {
         tracing::warn!(warning, "the configuration can be better");
     }
+    if !loaded.ignored_variables.is_empty() {
+        let variables = loaded.ignored_variables.join(", ");
+        tracing::warn!(variables, "OpenTelemetry variables ignored");
+    }
     telemetry::panics::install_hook();
     let mut watcher = ConfigWatcher::start(&loaded.directory)?;
     let app = tokio::select! {

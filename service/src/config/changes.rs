@@ -20,11 +20,15 @@ pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
     keys
 }
 
-fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 3] {
+fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 4] {
     [
         ("auth.signing_key", settings.auth.signing_key.as_ref()),
         ("database.url", settings.database.url.as_ref()),
         ("redis.url", settings.redis.url.as_ref()),
+        (
+            "telemetry.otlp_headers",
+            settings.telemetry.otlp_headers.as_ref(),
+        ),
     ]
 }
 

@@ -19,6 +19,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         redis,
         auth,
         load_shedding,
+        telemetry,
         ..
     } = settings;
     let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
@@ -28,6 +29,7 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
         database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
     let limits_reversed = load_shedding.min_limit > load_shedding.max_limit;
+    let batch_above_queue = telemetry.batch_size > telemetry.queue_size;
     let conflict = |key, other_key, message, fix| Conflict {
         key,
         other_key,
@@ -81,6 +83,14 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
                 "load_shedding.max_limit",
                 "is above load_shedding.max_limit",
                 "lower it, or raise load_shedding.max_limit",
+            )
+        }),
+        batch_above_queue.then(|| {
+            conflict(
+                "telemetry.batch_size",
+                "telemetry.queue_size",
+                "is above telemetry.queue_size",
+                "lower it, or raise telemetry.queue_size",
             )
         }),
     ]

@@ -17,7 +17,7 @@ use super::keys::flatten;
 use super::merge::suggest_setting;
 use super::setting_type::choices;
 use super::text_form::text_fault;
-use super::{ConfigSources, Environment, Origin, readers, variable_name};
+use super::{ConfigSources, Environment, Origin, otel, readers, variable_name};
 
 /// One setting as one layer gives it.
 pub(super) struct LayerValue {
@@ -34,6 +34,8 @@ pub(super) struct Layers {
     pub(super) environment: (Environment, Origin),
     /// Where the files are.
     pub(super) directory: PathBuf,
+    /// Names of variables that are meant for telemetry and have no effect.
+    pub(super) ignored_variables: Vec<String>,
     /// What could not be read at all.
     pub(super) problems: Vec<ConfigProblem>,
 }
@@ -55,6 +57,7 @@ pub(super) fn read_layers(sources: &ConfigSources) -> Layers {
         layers.read_file(&directory.join(format!("{environment}.toml")));
     }
     layers.read_file(&directory.join("local.toml"));
+    layers.read_otel_variables(&variables);
     for variable in &variables {
         match parse_name(variable) {
             Name::Foreign => {}
@@ -176,6 +179,15 @@ impl Layers {
                     self.problems.push(problem(message, &fault.fix));
                 }
             }
+        }
+    }
+
+    fn read_otel_variables(&mut self, variables: &[EnvVariable]) {
+        let translated = otel::translate(variables);
+        self.values.extend(translated.values);
+        self.ignored_variables = translated.ignored;
+        for (location, expected) in translated.faults {
+            self.push_problem(location, "has a value that is not supported", expected);
         }
     }
 

@@ -28,6 +28,8 @@ pub struct LoadedConfig {
     pub settings: Settings,
     /// Where the files are, if there are any.
     pub(crate) directory: PathBuf,
+    /// Names of the `OTEL_*` variables that are set and have no effect.
+    pub ignored_variables: Vec<String>,
     environment_origin: Origin,
     origins: BTreeMap<String, Origin>,
 }
@@ -90,6 +92,7 @@ pub fn load_from(sources: &ConfigSources) -> Result<LoadedConfig, ConfigError> {
         None => Ok(LoadedConfig {
             settings: merge.settings,
             directory: layers.directory,
+            ignored_variables: layers.ignored_variables,
             environment_origin,
             origins: merge.origins,
         }),

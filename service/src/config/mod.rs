@@ -5,8 +5,8 @@
 //! helps to find them prints the database's password.
 //!
 //! **How it works.** Values come in layers, and the later wins: built-in defaults, `config/default.toml`,
-//! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, `.env`, environment variables `ORDERLY__SECTION__KEY`, flags
-//! `--set section.key=value`. Each value keeps its [`Origin`], each is validated alone, and a start with mistakes in it
+//! `config/{ORDERLY_ENV}.toml`, `config/local.toml`, standard `OTEL_*` variables ([`otel`]), `.env`, environment
+//! variables `ORDERLY__SECTION__KEY`, flags `--set section.key=value`. Each value keeps its [`Origin`], each is validated alone, and a start with mistakes in it
 //! ends with one `ConfigError` that names every one of them and its cure. Secrets are of type `Secret`, which
 //! cannot be printed, and may come from files: `ORDERLY__SECTION__KEY_FILE` is the path of one. No other module reads
 //! the environment. A value holds exactly as it is written, or it is rejected.
@@ -31,6 +31,7 @@ mod flags;
 mod health;
 mod http;
 mod jobs;
+mod key_value_list;
 mod keys;
 mod layers;
 mod load;
@@ -40,6 +41,7 @@ mod merge;
 mod network;
 mod orders;
 mod origin;
+mod otel;
 mod payments;
 mod postgres_url;
 mod rate_limit;
@@ -89,7 +91,7 @@ pub(crate) use schema::schema;
 pub(crate) use secret::Secret;
 pub(crate) use shutdown::ShutdownConfig;
 pub use ssl_mode::SslMode;
-pub use telemetry::TelemetryConfig;
+pub use telemetry::{Compression, TelemetryConfig};
 pub use timeout_constraints::warnings;
 
 section::sections! {

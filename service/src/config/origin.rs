@@ -17,6 +17,8 @@ pub enum Origin {
     DotEnv,
     /// The process's environment.
     Environment,
+    /// A standard variable of OpenTelemetry, in the environment or in `.env`.
+    OtelVariable(&'static str),
     /// `--set` on the command line.
     Flag,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Origin {
             Self::File(path) => path.display().fmt(f),
             Self::DotEnv => f.write_str(".env"),
             Self::Environment => f.write_str("environment"),
+            Self::OtelVariable(name) => f.write_str(name),
             Self::Flag => f.write_str("--set"),
         }
     }
@@ -39,6 +42,7 @@ impl Origin {
         match self {
             Self::File(_) => key.to_owned(),
             Self::Flag => format!("--set {key}"),
+            Self::OtelVariable(name) => (*name).to_owned(),
             Self::Default | Self::DotEnv | Self::Environment => variable_name(key),
         }
     }
@@ -49,7 +53,7 @@ impl Origin {
         match self {
             Self::File(path) => format!("{formatted_key} in {}", path.display()),
             Self::DotEnv | Self::Environment => format!("{formatted_key} ({self})"),
-            Self::Default | Self::Flag => formatted_key,
+            Self::Default | Self::Flag | Self::OtelVariable(_) => formatted_key,
         }
     }
 }

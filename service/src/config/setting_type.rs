@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{LogFormat, Network, Secret};
+use super::{Compression, LogFormat, Network, Secret};
 
 /// The kind of a setting's value, for programs that read the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +58,7 @@ setting_types! {
     PathBuf | Option<PathBuf> => Path, "a path";
     IpAddr => Address, "an IP address such as 127.0.0.1, 0.0.0.0 or ::";
     LogFormat => Choice, choices::<LogFormat>();
+    Compression => Choice, choices::<Compression>();
 }
 
 impl SettingType for Option<Secret> {

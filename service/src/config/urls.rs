@@ -20,35 +20,27 @@ pub(super) fn is_plain_url(text: &str, schemes: &[&str]) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
     };
-    // The normal form has no default port, and a `/` after the host.
-    let port = match url.scheme() {
+    let default_port = match url.scheme() {
         "http" => ":80",
         "https" => ":443",
         _ => "",
     };
-    let written = match text.strip_suffix('/') {
-        Some(rest) => rest.strip_suffix(port).unwrap_or(rest),
-        None => text.strip_suffix(port).unwrap_or(text),
-    };
-    let normal = url.as_str();
     schemes.contains(&url.scheme())
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none()
-        && is_same_but_for_host_case(written, normal.strip_suffix('/').unwrap_or(normal), &url)
+        && split(text, default_port) == split(url.as_str(), default_port)
 }
 
-/// Returns `true` if both texts are equal, without regard to the case of the host, which has no meaning.
-fn is_same_but_for_host_case(written: &str, normal: &str, url: &Url) -> bool {
-    let host_end = url.scheme().len() + "://".len() + url.host_str().map_or(0, str::len);
-    let (Some((written_host, written_rest)), Some((normal_host, normal_rest))) = (
-        written.split_at_checked(host_end),
-        normal.split_at_checked(host_end),
-    ) else {
-        return false;
-    };
-    written_host.eq_ignore_ascii_case(normal_host) && written_rest == normal_rest
+/// Splits a URL into its scheme, host with port, and path: without the default port, the case of the host and a `/`
+/// at the end, which have no meaning.
+fn split<'a>(url: &'a str, default_port: &str) -> Option<(&'a str, String, &'a str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.strip_suffix(default_port).unwrap_or(host);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    Some((scheme, host.to_ascii_lowercase(), path))
 }
 
 /// Returns `true` for a plain URL without a path.

@@ -13,6 +13,7 @@ pub(crate) mod log_format;
 mod log_writer;
 pub(crate) mod logging;
 pub mod metrics;
+mod otlp;
 pub(crate) mod panics;
 pub(crate) mod propagation;
 pub(crate) mod sampled_span;

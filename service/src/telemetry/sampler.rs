@@ -11,6 +11,8 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceS
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
+use crate::config::TelemetryConfig;
+
 #[derive(Debug, Clone)]
 pub(super) struct LinkedParentSampler(Sampler);
 
@@ -19,6 +21,14 @@ impl LinkedParentSampler {
     pub(super) fn with_ratio(ratio: f64) -> Self {
         let by_ratio = Box::new(Sampler::TraceIdRatioBased(ratio));
         Self(Sampler::ParentBased(by_ratio))
+    }
+}
+
+/// Returns the sampler of the settings: with or without regard to the decision of the caller.
+pub(super) fn sampler(config: &TelemetryConfig) -> Box<dyn ShouldSample> {
+    match config.parent_based_sampling {
+        true => Box::new(LinkedParentSampler::with_ratio(config.sampling_ratio)),
+        false => Box::new(Sampler::TraceIdRatioBased(config.sampling_ratio)),
     }
 }
 

@@ -14,13 +14,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, TracerProviderBuilder,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits,
+    TracerProviderBuilder,
 };
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::filter_fn;
@@ -28,14 +27,9 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::exporter::LogOnceExporter;
-use super::sampler::LinkedParentSampler;
+use super::otlp::OtlpExporter;
+use super::sampler::sampler;
 use crate::config::TelemetryConfig;
-
-/// Spans that may wait for the collector; one is about a kilobyte.
-const QUEUE_CAPACITY: usize = 8192;
-const BATCH_SIZE: usize = 512;
-/// How long a span waits at most for its batch to fill up.
-const BATCH_DELAY: Duration = Duration::from_secs(1);
 
 /// There is one if spans are exported.
 static EXPORTING_PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
@@ -48,10 +42,10 @@ pub(super) fn layer<S>(config: &TelemetryConfig) -> anyhow::Result<impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let provider = if config.otlp_endpoint.is_empty() {
+    let provider = if config.otlp_endpoint.is_empty() || !config.enabled {
         // For the ids alone. What a caller has decided is passed on.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-        SdkTracerProvider::builder().with_sampler(sampler).build()
+        provider_builder().with_sampler(sampler).build()
     } else {
         let provider = exporting_provider_builder(config)?.build();
         EXPORTING_PROVIDER.get_or_init(|| provider.clone());
@@ -78,32 +72,46 @@ fn is_traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= max_level && metadata.target().starts_with("orderly")
 }
 
+/// Everything that the SDK would otherwise read from the environment is set here and below.
+fn provider_builder() -> TracerProviderBuilder {
+    SdkTracerProvider::builder()
+        .with_span_limits(SpanLimits::default())
+        .with_resource(Resource::builder_empty().build())
+}
+
 fn exporting_provider_builder(config: &TelemetryConfig) -> anyhow::Result<TracerProviderBuilder> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&config.otlp_endpoint)
-        .with_timeout(config.export_timeout)
-        .build()
-        .context("ORDERLY__TELEMETRY__OTLP_ENDPOINT can't be used")?;
     let batch_config = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE_CAPACITY)
-        .with_max_export_batch_size(BATCH_SIZE)
-        .with_scheduled_delay(BATCH_DELAY)
+        .with_max_queue_size(config.queue_size)
+        .with_max_export_batch_size(config.batch_size)
+        .with_scheduled_delay(config.batch_delay)
         .build();
-    let processor = BatchSpanProcessor::builder(LogOnceExporter::new(exporter))
+    let exporter = LogOnceExporter::new(OtlpExporter::new(config)?);
+    let processor = BatchSpanProcessor::builder(exporter)
         .with_batch_config(batch_config)
         .build();
-    let resource = Resource::builder_empty()
-        .with_service_name("orderly")
-        .with_attributes([
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()),
-        ])
-        .build();
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(LinkedParentSampler::with_ratio(config.sampling_ratio))
+    Ok(provider_builder()
+        .with_resource(resource(config))
+        .with_sampler(sampler(config))
         .with_span_processor(processor))
+}
+
+/// Attributes of the settings win over our own, except that `telemetry.service_name` wins over `service.name`.
+fn resource(config: &TelemetryConfig) -> Resource {
+    let own = [
+        ("service.name", "orderly".to_owned()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.instance.id", uuid::Uuid::new_v4().to_string()),
+    ];
+    let own = own.map(|(key, value)| KeyValue::new(key, value));
+    let given = config.resource_attributes().into_iter();
+    let given = given.map(|(key, value)| KeyValue::new(key, value));
+    let resource = Resource::builder_empty()
+        .with_attributes(own)
+        .with_attributes(given);
+    match config.service_name.as_str() {
+        "" => resource.build(),
+        name => resource.with_service_name(name.to_owned()).build(),
+    }
 }
 
 /// Whether there is a collector to export spans to.

@@ -51,7 +51,7 @@ fn reports_every_error_of_every_layer_together() {
 
       ORDERLY__AUTH__TOKEN_LIFETIME (.env)
         is "2h"
-        expected a duration from 1m to 1h
+        expected a duration from 1m to 1h, in whole seconds
 
       ORDERLY__HTTP__BIND (.env)
         is "localhost"

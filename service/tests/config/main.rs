@@ -5,6 +5,7 @@ mod cross_field_validation;
 mod errors;
 mod exact_values;
 mod layers;
+mod otel;
 mod schema;
 mod secret_files;
 mod secret_masking;
@@ -65,7 +66,9 @@ impl ConfigDir {
 
     /// The message, with the directory's path left out.
     fn error_message(&self) -> String {
-        let error = config::load_from(&self.inputs).expect_err("the configuration is wrong");
+        let error = config::load_from(&self.inputs)
+            .map(|loaded| loaded.entries())
+            .expect_err("the configuration is wrong");
         error
             .to_string()
             .replace(&format!("{}/", self.directory.display()), "")

@@ -4,7 +4,7 @@ use super::config_dir;
 
 /// Asserts that the message names the variable and gives this reason, without a part of the URL.
 fn assert_url_rejected(variable: &str, url: &str, reason: &str) {
-    let dir = config_dir("url-wrong").variable(variable, url);
+    let dir = config_dir(&format!("wrong-{variable}")).variable(variable, url);
     let message = dir.error_message();
     assert!(message.contains(variable), "{url}: {message}");
     assert!(message.contains(reason), "{url}: {message}");
@@ -12,7 +12,9 @@ fn assert_url_rejected(variable: &str, url: &str, reason: &str) {
 }
 
 fn assert_url_accepted(variable: &str, url: &str) {
-    config_dir("url-good").variable(variable, url).load();
+    config_dir(&format!("good-{variable}"))
+        .variable(variable, url)
+        .load();
 }
 
 #[test]
@@ -33,7 +35,7 @@ fn rejects_postgres_urls_with_ineffective_parts() {
         ("postgres://u:5432?canary@db/o1", "not supported"),
         ("postgres://u:canary@db/o1#fragment", "# as %23"),
         // Escapes.
-        ("postgres://u:100%canary@db/o1", "write % itself as %25"),
+        ("postgres://u:100%xcanary@db/o1", "write % itself as %25"),
         ("postgres://u:canary%@db/o1", "write % itself as %25"),
         ("postgres://u:canary%4@db/o1", "write % itself as %25"),
         ("postgres://u:canary%00@db/o1", "control character"),

@@ -21,6 +21,7 @@ mod logging;
 mod metric_series;
 mod metrics;
 mod migrate;
+mod otel_variables;
 mod secret_leaks;
 mod shutdown;
 mod shutdown_phases;

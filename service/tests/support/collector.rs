@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -47,7 +48,10 @@ pub struct Collector {
 }
 
 #[derive(Clone, Default)]
-struct SpanStore(Arc<Mutex<Vec<ReceivedSpan>>>);
+struct SpanStore {
+    spans: Arc<Mutex<Vec<ReceivedSpan>>>,
+    last_headers: Arc<Mutex<BTreeMap<String, String>>>,
+}
 
 impl Collector {
     /// On a free port.
@@ -55,7 +59,8 @@ impl Collector {
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
         let spans = SpanStore::default();
-        let service = TraceServiceServer::new(spans.clone());
+        let service =
+            TraceServiceServer::new(spans.clone()).accept_compressed(CompressionEncoding::Gzip);
         let server = Server::builder().add_service(service);
         let server = async move { server.serve_with_incoming(incoming).await.unwrap() };
         Self {
@@ -67,9 +72,14 @@ impl Collector {
 
     /// What has arrived up to now, in the order in which the spans began.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
-        let mut spans = self.spans.0.lock().unwrap().clone();
+        let mut spans = self.spans.spans.lock().unwrap().clone();
         spans.sort_by_key(|span| span.start);
         spans
+    }
+
+    /// The headers of the last export.
+    pub fn last_headers(&self) -> BTreeMap<String, String> {
+        self.spans.last_headers.lock().unwrap().clone()
     }
 
     /// The spans with that name.
@@ -100,7 +110,13 @@ impl TraceService for SpanStore {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut received = self.0.lock().unwrap();
+        let headers = request.metadata().clone().into_headers();
+        let headers = headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into_owned())
+        });
+        *self.last_headers.lock().unwrap() = headers.collect();
+        let mut received = self.spans.lock().unwrap();
         for resource in request.into_inner().resource_spans {
             let parent = texts(&resource.resource.unwrap_or_default().attributes);
             let scopes = resource.scope_spans.into_iter();

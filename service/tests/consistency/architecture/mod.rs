@@ -86,6 +86,7 @@ const DOMAIN_CRATES: &[&str] = &[
     "serde",
     "thiserror",
     "uuid",
+    "unicode_normalization",
 ];
 const CLOCKS: &[&str] = &["Utc::now", "SystemTime", "Instant"];
 
