@@ -44,7 +44,7 @@ mod summary;
 mod thresholds;
 mod virtual_users;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -70,7 +70,6 @@ enum Command {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "the command line talks to people")]
 async fn main() -> ExitCode {
     // One TLS provider for the whole process; a second call would only say that there is one.
     let _there_is_one = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -82,7 +81,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(THRESHOLD_FAILED),
         Err(error) => {
-            eprintln!("orderly-loadtest: {error:#}");
+            let _closed = writeln!(std::io::stderr(), "orderly-loadtest: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -90,11 +89,16 @@ async fn main() -> ExitCode {
 
 /// Writes to standard output.
 fn print_stdout(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).context("writing to standard output")
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Tells people how it goes, on standard error.
-#[expect(clippy::print_stderr, reason = "the command line talks to people")]
 fn log_progress(text: &str) {
-    eprintln!("==> {text}");
+    // Standard error may be closed.
+    let _closed = writeln!(std::io::stderr().lock(), "==> {text}");
 }

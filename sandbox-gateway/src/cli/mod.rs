@@ -5,7 +5,7 @@
 mod client;
 mod serve;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,11 +109,16 @@ async fn dispatch(command: CliCommand, options: Options) -> anyhow::Result<()> {
         } => client::send(&options, Method::PUT, "/faults", &faults).await?,
         CliCommand::Healthcheck => client::send(&options, Method::GET, "/health", "").await?,
     };
-    writeln!(std::io::stdout(), "{response}").context("writing to standard output")
+    match writeln!(std::io::stdout(), "{response}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
-#[expect(clippy::print_stderr, reason = "the command line talks to people")]
 fn report_error(error: &anyhow::Error) -> ExitCode {
-    eprintln!("sandbox-gateway: {error:#}");
+    // Standard error may be closed.
+    let _closed = writeln!(std::io::stderr(), "sandbox-gateway: {error:#}");
     ExitCode::FAILURE
 }

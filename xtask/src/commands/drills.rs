@@ -36,5 +36,5 @@ pub(crate) fn run(names: &[OsString]) -> anyhow::Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "it is the report of the drills")]
 fn print_table(rows: &str) {
     let [drill, responses, wait, recovery] = ["DRILL", "RESPONSES", "MAX WAIT", "RECOVERY"];
-    println!("\n{drill:<19} {responses:<46} {wait:>8} {recovery:>8}  RESULT\n{rows}");
+    println!("\n{drill:<22} {responses:<46} {wait:>8} {recovery:>8}  RESULT\n{rows}");
 }

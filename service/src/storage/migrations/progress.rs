@@ -39,6 +39,7 @@ impl fmt::Display for MigrationEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting { holder } => write!(f, "waiting for another migration: {holder}"),
+            Self::Planned(1) => write!(f, "1 migration to apply"),
             Self::Planned(count) => write!(f, "{count} migrations to apply"),
             Self::Retrying {
                 name,

@@ -17,7 +17,7 @@ pub fn add_row(
     result: &str,
 ) {
     let (waited, recovered) = (seconds(max_latency), seconds(recovered_in));
-    let row = format!("{drill:<19} {results:<46} {waited:>8} {recovered:>8}  {result}");
+    let row = format!("{drill:<22} {results:<46} {waited:>8} {recovered:>8}  {result}");
     println!("\n{row}");
     if let Ok(path) = std::env::var(REPORT) {
         let mut file = File::options()
