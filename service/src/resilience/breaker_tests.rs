@@ -198,3 +198,18 @@ async fn half_open_counts_finished_and_current_probes_together() {
     );
     assert_eq!(breaker.try_acquire().err(), Some(CircuitOpen));
 }
+
+#[tokio::test(start_paused = true)]
+async fn reconfigure_of_window_begins_new_count() {
+    let breaker = breaker();
+    fail(&breaker, 3);
+    let config = BreakerConfig {
+        window: 20 * SECOND,
+        ..breaker.lock().config.clone()
+    };
+    breaker.reconfigure(config);
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), BreakerState::Closed, "one of four needed");
+    fail(&breaker, 3);
+    assert_eq!(breaker.state(), BreakerState::Open);
+}

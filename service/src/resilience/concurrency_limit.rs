@@ -190,6 +190,7 @@ mod tests {
         ];
         assert_eq!(rounds[0], 4);
         assert!(rounds.is_sorted());
+        assert_eq!(rounds[1], 4, "by no more than one in a round: {rounds:?}");
         assert_eq!(
             limit
                 .0

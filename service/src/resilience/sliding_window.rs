@@ -97,3 +97,53 @@ impl Window {
         self.current = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn window_slides_by_one_bucket() {
+        let mut window = Window::new(10 * SECOND);
+        for _ in 0..10 {
+            window.record(CallOutcome::Failure);
+            advance(SECOND).await;
+        }
+        // Each call takes the place of the oldest one.
+        for failed in (0..10_u32).rev() {
+            window.record(CallOutcome::Success);
+            assert_eq!(window.calls(), 10);
+            let rate = f64::from(failed) / 10.0;
+            assert!((window.failure_rate() - rate).abs() < 1e-9, "{failed}");
+            advance(SECOND).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pause_within_window_forgets_only_older_calls() {
+        let mut window = Window::new(10 * SECOND);
+        window.record(CallOutcome::Failure);
+        advance(3 * SECOND).await;
+        window.record(CallOutcome::Slow);
+        advance(8 * SECOND).await;
+        window.record(CallOutcome::Success);
+        assert_eq!(window.calls(), 2, "the failure is eleven seconds old");
+        assert!((window.failure_rate() - 0.0).abs() < 1e-9);
+        assert!((window.slow_rate() - 0.5).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_pause_forgets_everything_once() {
+        let mut window = Window::new(10 * SECOND);
+        window.record(CallOutcome::Failure);
+        advance(1000 * SECOND).await;
+        window.record(CallOutcome::Success);
+        advance(SECOND).await;
+        window.record(CallOutcome::Success);
+        assert_eq!(window.calls(), 2);
+        assert_eq!(window.length(), 10 * SECOND);
+    }
+}
