@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn invalid_transition_names_status_and_attempt() {
+        let error = Shipped.apply(OrderTransition::Cancel).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an order that is shipped can't be cancelled"
+        );
+    }
+
+    #[test]
     fn allows_exactly_five_transitions() {
         let legal = [
             (Pending, Pay, Paid),

@@ -159,6 +159,14 @@ mod tests {
     }
 
     #[test]
+    fn last_full_page_has_no_cursor() {
+        let ids = [1, 2].map(Uuid::from_u128);
+        let page = |limit| Page::from_overfetched(ids.to_vec(), limit, |id| *id);
+        assert_eq!(page(2).next_cursor, None);
+        assert_eq!(page(1).next_cursor, Some(Cursor(ids[0])));
+    }
+
+    #[test]
     fn accepts_limit_of_1_to_100() {
         let ok = |n: i64| PageRequest::parse_limit(n).is_ok();
         assert_eq!(

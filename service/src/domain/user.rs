@@ -145,6 +145,27 @@ mod tests {
     }
 
     #[test]
+    fn accepts_email_addresses_of_254_characters() {
+        let code = |length: usize| {
+            let domain = ["x".repeat(60).as_str(); 4].join(".");
+            let local = "a".repeat(length - domain.len() - 1);
+            let address = EmailAddress::parse(format!("{local}@{domain}"));
+            address.err().map(|error| error.code)
+        };
+        let too_long = Some(ValidationCode::TooLong);
+        assert_eq!([254, 255, 300].map(code), [None, too_long, too_long]);
+    }
+
+    #[test]
+    fn role_round_trips_through_its_name() {
+        assert_eq!(Role::Admin.as_str(), "admin");
+        assert_eq!(Role::Customer.as_str(), "customer");
+        assert_eq!(Role::parse("admin"), Some(Role::Admin));
+        assert_eq!(Role::parse("customer"), Some(Role::Customer));
+        assert_eq!(Role::parse("Admin"), None);
+    }
+
+    #[test]
     fn accepts_passwords_of_12_to_128_characters() {
         let ok = |n: usize| Password::parse("é".repeat(n).into()).is_ok();
         assert_eq!([11, 12, 128, 129].map(ok), [false, true, true, false]);

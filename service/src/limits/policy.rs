@@ -93,3 +93,52 @@ impl Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(burst: u32, interval_ms: u64) -> Policy {
+        Policy {
+            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+            interval: Duration::from_millis(interval_ms),
+        }
+    }
+
+    #[test]
+    fn quota_returns_at_rate_per_minute() {
+        let config = RateLimitConfig {
+            read_per_minute: 120,
+            read_burst: 30,
+            ..RateLimitConfig::default()
+        };
+        let read = RequestClass::Read.policy(&config);
+        assert_eq!(read, policy(30, 500));
+        assert_eq!(read.window(), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn replicas_divide_quota_and_networks_multiply_it() {
+        let whole = policy(30, 500);
+        assert_eq!(whole.divided_by(3), policy(10, 1500));
+        assert_eq!(whole.divided_by(100), policy(1, 50_000), "at least one");
+        assert_eq!(whole.divided_by(0), whole);
+        assert_eq!(whole.multiplied_by(4), policy(120, 125));
+        assert_eq!(whole.multiplied_by(0), whole);
+    }
+
+    #[test]
+    fn classes_have_own_names_and_passwords_are_strict() {
+        let classes = RequestClass::ALL.map(|class| (class.as_str(), class.is_strict()));
+        assert_eq!(
+            classes,
+            [
+                ("read", false),
+                ("write", false),
+                ("register", true),
+                ("login", true),
+                ("login_account", true),
+            ]
+        );
+    }
+}

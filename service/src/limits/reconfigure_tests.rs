@@ -38,3 +38,13 @@ async fn reconfigure_resets_only_changed_limits() {
     });
     assert_eq!(count_allowed(&limits, 5).await, 5);
 }
+
+#[tokio::test]
+async fn sweep_reports_clients_whose_quota_is_not_whole() {
+    let metrics = Metrics::new().unwrap().rate_limits;
+    let limits = RateLimits::new(config(3, 10), None, metrics.clone());
+    count_allowed(&limits, 1).await;
+    limits.sweep();
+    let keys = |class| metrics.rate_limit_keys.with_label_values(&[class]).get();
+    assert_eq!((keys("login"), keys("read")), (1, 0));
+}

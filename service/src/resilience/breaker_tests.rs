@@ -213,3 +213,31 @@ async fn reconfigure_of_window_begins_new_count() {
     fail(&breaker, 3);
     assert_eq!(breaker.state(), BreakerState::Open);
 }
+
+#[tokio::test(start_paused = true)]
+async fn opens_when_half_of_calls_are_slow() {
+    let breaker = breaker();
+    for _ in 0..2 {
+        let permit = breaker.try_acquire().unwrap();
+        advance(SECOND).await;
+        permit.succeed();
+    }
+    succeed(&breaker, 2);
+    assert_eq!(breaker.state(), BreakerState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_calls_by_outcome() {
+    let breaker = breaker();
+    let slow = breaker.try_acquire().unwrap();
+    advance(SECOND).await;
+    slow.succeed();
+    succeed(&breaker, 2);
+    fail(&breaker, 3);
+    assert_eq!(breaker.state().as_str(), "open");
+    assert!(breaker.try_acquire().is_err());
+    let calls = &breaker.0.metrics.breaker_calls;
+    let counts = ["success", "slow", "failure", "rejected"]
+        .map(|outcome| calls.with_label_values(&["test", outcome]).get());
+    assert_eq!(counts, [2, 1, 3, 1]);
+}

@@ -243,6 +243,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn half_use_and_exact_target_latency_raise_limit() {
+        let limit = limit(10, 100);
+        let mut permits = acquire_all(&limit);
+        permits.truncate(5);
+        limit.lock().limit = 10.0;
+        advance(Duration::from_millis(100)).await;
+        permits.pop().unwrap().succeed();
+        assert_eq!(limit.lock().limit, 10.1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limit_falls_again_after_one_target_latency() {
+        let limit = limit(10, 100);
+        limit.lock().limit = 50.0;
+        let permits = acquire_all(&limit);
+        advance(Duration::from_millis(101)).await;
+        let mut permits = permits.into_iter();
+        drop(permits.next());
+        assert_eq!(limit.lock().limit, 45.0);
+        advance(Duration::from_millis(99)).await;
+        drop(permits.next());
+        assert_eq!(limit.lock().limit, 45.0);
+        advance(Duration::from_millis(1)).await;
+        drop(permits.next());
+        assert_eq!(limit.lock().limit, 40.5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reconfigure_moves_limit_into_new_bounds() {
+        let limit = limit(10, 100);
+        let config = LoadSheddingConfig {
+            min_limit: 20,
+            ..limit.lock().config.clone()
+        };
+        limit.reconfigure(config);
+        assert_eq!(limit.lock().limit, 20.0);
+        assert_eq!(limit.0.metrics.requests_in_flight_limit.get(), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn sheds_and_counts_requests_over_limit() {
         let limit = limit(1, 1);
         let permit = limit.try_acquire().unwrap();

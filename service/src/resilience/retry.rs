@@ -231,6 +231,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn retries_while_deadline_allows() {
+        let retry = retry(1.0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let attempts = deadline::with_deadline(deadline, count_attempts(&retry, true)).await;
+        assert_eq!(attempts, Ok(3));
+    }
+
+    #[test]
+    fn budget_pays_for_ten_retries_in_advance() {
+        let budget = RetryBudget::new(0.0);
+        assert_eq!((0..20).filter(|_| budget.try_withdraw()).count(), 10);
+        budget.deposit();
+        assert!(!budget.try_withdraw(), "a ratio of 0 adds nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_retry_if_backoff_exceeds_deadline() {
         let retry = Retry {
             backoff: Backoff {
