@@ -10,7 +10,7 @@ use crate::jobs::payment::Payments;
 use crate::jobs::queue::{Job, JobWorker};
 use crate::jobs::{
     JobWakeups, cache_invalidations, expired_keys, idle_connections, job_notifications,
-    queue_depth, rate_limit_sweep,
+    queue_depth, rate_limit_sweep, search_keys,
 };
 use crate::lifecycle::supervisor::Supervisor;
 use crate::storage::database::Database;
@@ -85,6 +85,10 @@ pub(super) fn spawn_jobs(settings: &Settings, components: &Components) -> Superv
     let db = database.clone();
     supervisor.spawn("expired_keys", move |stop| {
         expired_keys::run(db.clone(), stop)
+    });
+    let db = database.clone();
+    supervisor.spawn("search_keys", move |stop| {
+        search_keys::run(db.clone(), stop)
     });
     let loops = components.event_loops.clone();
     supervisor.spawn("event_loop_lag", move |stop| {

@@ -16,6 +16,7 @@ pub(crate) mod money;
 pub mod order;
 pub mod order_status;
 pub mod page;
+pub mod password;
 pub(crate) mod product;
 pub(crate) mod text;
 pub mod user;

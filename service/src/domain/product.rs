@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::ProductId;
 use super::money::Money;
-use super::text::short_text_type;
+use super::text::{search_key, short_text_type};
 use super::validation::{ValidationCode, ValidationError, parse_in_range};
 
 short_text_type!(
@@ -22,6 +22,13 @@ short_text_type!(
     pub(crate) ProductName,
     200
 );
+
+impl ProductName {
+    /// Returns the form that a search compares.
+    pub(crate) fn search_key(&self) -> String {
+        search_key(self.as_str())
+    }
+}
 
 /// How many pieces there are, 0 to [`Stock::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ codes! {
     TooShort = "too_short";
     /// A text with too many characters.
     TooLong = "too_long";
-    /// A text with a line break, a NUL or the like.
+    /// A text with a line break, a NUL or the like, or a name with an invisible formatting character.
     ControlCharacter = "control_character";
     /// No e-mail address.
     InvalidEmail = "invalid_email";

@@ -15,6 +15,7 @@ pub mod payment;
 pub mod queue;
 pub(crate) mod queue_depth;
 pub(crate) mod rate_limit_sweep;
+pub(crate) mod search_keys;
 
 use std::time::Duration;
 

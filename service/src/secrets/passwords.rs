@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::AuthConfig;
-use crate::domain::user::Password;
+use crate::domain::password::{Password, hashed_forms};
 
 /// Why no hash was computed.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +76,8 @@ impl PasswordHashingPool {
             .await
     }
 
-    /// Whether `candidate` is the password behind `stored`. Without a stored hash
-    /// the answer is no, after the same work.
+    /// Whether `candidate` is the password behind `stored`, in one of the forms in which it may have been hashed.
+    /// Without a stored hash the result is `false`, after the same work.
     ///
     /// # Errors
     /// Returns [`PasswordError::Busy`] if no slot becomes free within `auth.hash_queue_timeout`, and
@@ -87,19 +87,26 @@ impl PasswordHashingPool {
         candidate: &SecretString,
         stored: Option<String>,
     ) -> Result<bool, PasswordError> {
-        let (argon2, candidate) = (self.argon2.clone(), candidate.clone());
         let user_exists = stored.is_some();
-        let hash = stored.unwrap_or_else(|| self.dummy_hash.to_string());
-        let matches = self
-            .run_in_slot(move || {
-                let parsed = PasswordHash::new(&hash)
-                    .map_err(|error| PasswordError::Failed(error.to_string()))?;
-                Ok(argon2
-                    .verify_password(candidate.expose_secret().as_bytes(), &parsed)
-                    .is_ok())
-            })
-            .await?;
+        let hash: Arc<str> = stored.map_or_else(|| Arc::clone(&self.dummy_hash), Arc::from);
+        let mut matches = false;
+        // Each form is hashed, also after a match, so that the time depends on the candidate alone.
+        for form in hashed_forms(candidate) {
+            matches |= self.verify_form(form, Arc::clone(&hash)).await?;
+        }
         Ok(matches && user_exists)
+    }
+
+    async fn verify_form(&self, form: SecretString, hash: Arc<str>) -> Result<bool, PasswordError> {
+        let argon2 = self.argon2.clone();
+        self.run_in_slot(move || {
+            let parsed = PasswordHash::new(&hash)
+                .map_err(|error| PasswordError::Failed(error.to_string()))?;
+            Ok(argon2
+                .verify_password(form.expose_secret().as_bytes(), &parsed)
+                .is_ok())
+        })
+        .await
     }
 
     async fn run_in_slot<T: Send + 'static>(

@@ -14,7 +14,7 @@ pub(crate) use diesel::result::Error as DieselError;
 /// A constraint that a request can run into, by its name in `migrations/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Constraint {
-    /// `users_email_key`: the e-mail address is taken.
+    /// `users_email_c_key`: the e-mail address is taken.
     EmailUnique,
     /// `products_sku_key`: the SKU is taken.
     SkuUnique,
@@ -29,7 +29,8 @@ pub enum Constraint {
 impl Constraint {
     fn from_name(name: &str) -> Option<Self> {
         match name {
-            "users_email_key" => Some(Self::EmailUnique),
+            // The first is on `lower(email)`, for the version before.
+            "users_email_key" | "users_email_c_key" => Some(Self::EmailUnique),
             "products_sku_key" => Some(Self::SkuUnique),
             "products_stock_not_negative" => Some(Self::StockNotNegative),
             "products_stock_bounded" => Some(Self::StockBounded),

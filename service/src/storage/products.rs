@@ -4,16 +4,20 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
 
 use super::error::{Constraint, StorageError};
 use super::rows::{NewProductRow, ProductChangeRow, ProductRow};
 use super::schema::products;
-use super::statement::cacheable;
+use super::statement::{cacheable, statement};
 use crate::domain::ids::ProductId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::product::{NewProduct, Product, ProductChange, Stock, StockDelta};
+use crate::domain::text::search_key;
 
 /// Inserts a product.
 ///
@@ -104,13 +108,61 @@ pub(crate) async fn list(
         .limit(i64::from(page.limit) + 1)
         .into_boxed();
     if let Some(part) = name_part {
-        query = query.filter(products::name.ilike(contains_pattern(part)));
+        let pattern = contains_pattern(&search_key(part));
+        query = query.filter(sql::<Text>(SEARCH_TEXT).like(pattern));
     }
     if let Some(after) = page.after {
         query = query.filter(products::id.gt(after.0));
     }
-    let rows = query.load(conn).await?;
+    let rows = cacheable(query).load(conn).await?;
     Page::from_overfetched(rows, page.limit, |row| row.id).try_map(Product::try_from)
+}
+
+/// The text in which a search looks: the key of the name, unless the version before has written the row or the name, or
+/// [`fill_search_keys`] has not come to it. The index `products_search_text` is on this expression.
+const SEARCH_TEXT: &str = "(CASE WHEN products.search_key_source = products.name \
+     THEN products.search_key ELSE lower(products.name) END)";
+
+/// Products whose search key is missing or belongs to an earlier name, at most so many.
+pub(crate) async fn find_without_search_key(
+    conn: &mut AsyncPgConnection,
+    limit: i64,
+) -> Result<Vec<(ProductId, String)>, StorageError> {
+    let rows: Vec<(Uuid, String)> = products::table
+        .select((products::id, products::name))
+        .filter(products::search_key_source.is_distinct_from(products::name.nullable()))
+        .limit(limit)
+        .load(conn)
+        .await?;
+    let rows = rows.into_iter();
+    Ok(rows.map(|(id, name)| (ProductId(id), name)).collect())
+}
+
+statement! {
+    /// Rows that are locked or were renamed since are left for the next time: an order never waits for this statement,
+    /// and this one never waits for an order.
+    FillSearchKeys<'a> { ids: Vec<Uuid>, names: &'a [&'a str], keys: &'a [String] } returns ();
+    "WITH filled AS (SELECT * FROM unnest(" { ids: Array<diesel::sql_types::Uuid> } ", " { names: Array<Text> } ", "
+    { keys: Array<Text> } ") AS filled (id, name, key)), \
+     locked AS (SELECT products.id FROM products JOIN filled ON filled.id = products.id \
+     AND filled.name = products.name ORDER BY products.id FOR NO KEY UPDATE OF products SKIP LOCKED) \
+     UPDATE products SET search_key = filled.key, search_key_source = filled.name \
+     FROM filled JOIN locked ON locked.id = filled.id WHERE products.id = filled.id"
+}
+
+/// Stores the search keys of products, and returns how many were stored. Clients see no change: the version stays.
+pub(crate) async fn fill_search_keys(
+    conn: &mut AsyncPgConnection,
+    products: &[(ProductId, String)],
+) -> Result<usize, StorageError> {
+    let keys: Vec<String> = products.iter().map(|(_, name)| search_key(name)).collect();
+    let names: Vec<&str> = products.iter().map(|(_, name)| name.as_str()).collect();
+    let statement = FillSearchKeys {
+        ids: products.iter().map(|(id, _)| id.0).collect(),
+        names: &names,
+        keys: &keys,
+    };
+    Ok(statement.execute(conn).await?)
 }
 
 /// The LIKE pattern for "has this text somewhere", with LIKE's own signs escaped.

@@ -117,6 +117,8 @@ pub(super) struct NewProductRow<'a> {
     stock_received: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    search_key: String,
+    search_key_source: &'a str,
 }
 
 impl<'a> NewProductRow<'a> {
@@ -131,6 +133,8 @@ impl<'a> NewProductRow<'a> {
             stock_received: product.stock.get().into(),
             created_at: now,
             updated_at: now,
+            search_key: product.name.search_key(),
+            search_key_source: product.name.as_str(),
         }
     }
 }
@@ -142,6 +146,8 @@ pub(super) struct ProductChangeRow<'a> {
     name: Option<&'a str>,
     price_minor: Option<i64>,
     currency: Option<&'static str>,
+    search_key: Option<String>,
+    search_key_source: Option<&'a str>,
 }
 
 impl<'a> From<&'a ProductChange> for ProductChangeRow<'a> {
@@ -150,6 +156,8 @@ impl<'a> From<&'a ProductChange> for ProductChangeRow<'a> {
             name: change.name.as_ref().map(ProductName::as_str),
             price_minor: change.price.map(Money::minor),
             currency: change.price.map(|price| price.currency().code()),
+            search_key: change.name.as_ref().map(ProductName::search_key),
+            search_key_source: change.name.as_ref().map(ProductName::as_str),
         }
     }
 }

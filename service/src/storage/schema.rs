@@ -25,6 +25,8 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        search_key -> Nullable<Text>,
+        search_key_source -> Nullable<Text>,
     }
 }
 

@@ -13,9 +13,12 @@ use crate::domain::ids::UserId;
 use crate::domain::user::{EmailAddress, PersonName, Role, User};
 
 diesel::define_sql_function! {
-    /// SQL's `lower`; the unique index on the e-mail address is on it.
+    /// SQL's `lower`.
     fn lower(text: Text) -> Text;
 }
+
+// In the locale `tr_TR`, `lower` without it makes a dotless `ı` of `I`.
+diesel::postfix_operator!(CollateC, " COLLATE \"C\"", Text, backend: diesel::pg::Pg);
 
 /// A user to insert.
 pub(crate) struct NewUser<'a> {
@@ -72,7 +75,7 @@ pub(crate) async fn find_with_password_hash(
     email: &EmailAddress,
 ) -> Result<Option<(User, String)>, StorageError> {
     let row: Option<(UserRow, String)> = users::table
-        .filter(lower(users::email).eq(lower(email.as_str())))
+        .filter(lower(CollateC::new(users::email)).eq(email.key()))
         .select((UserRow::as_select(), users::password_hash))
         .first(conn)
         .await

@@ -3,7 +3,8 @@
 use super::clock::current_time;
 use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
-use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
+use crate::domain::password::Password;
+use crate::domain::user::{EmailAddress, PersonName, Role, User};
 use crate::storage::users::{self, NewUser};
 
 /// What a new user gives.

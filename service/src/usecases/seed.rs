@@ -7,8 +7,9 @@ use super::register_user::{Registration, register_user};
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::money::{Currency, Money};
+use crate::domain::password::Password;
 use crate::domain::product::{NewProduct, ProductName, Sku, Stock};
-use crate::domain::user::{EmailAddress, Password, PersonName, Role};
+use crate::domain::user::{EmailAddress, PersonName, Role};
 use crate::storage::{AsyncConnection as _, products};
 
 const PRODUCTS: usize = 1000;

@@ -33,8 +33,12 @@ impl TestApp {
 
     /// Starts one with some settings changed.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(TestDatabase::new().await, change).await
+    }
+
+    /// Starts one on a database of the test's choice, with some settings changed.
+    pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         start_logging();
-        let database = TestDatabase::new().await;
         let gateway = start_gateway().await;
         let mut settings = test_settings(&database, &gateway);
         change(&mut settings);

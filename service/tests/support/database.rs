@@ -9,6 +9,16 @@ use uuid::Uuid;
 
 const TEMPLATE_LOCK: i64 = 0x6f72_6465_726c_79ff;
 
+/// Locales of a database, with the words of `CREATE DATABASE` for them.
+pub const LOCALES: &[(&str, &str)] = &[
+    ("C", "LOCALE 'C'"),
+    ("C.UTF-8", "LOCALE 'C.UTF-8'"),
+    (
+        "Turkish, by ICU",
+        "LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'",
+    ),
+];
+
 /// A database of the test's own; dropped with the value.
 pub struct TestDatabase {
     name: String,
@@ -40,6 +50,23 @@ impl TestDatabase {
             .unwrap();
         let url = database_url(&name);
         Self { name, url }
+    }
+
+    /// A migrated database with a locale: options of `CREATE DATABASE`. `None` if this server does not have it.
+    pub async fn with_locale(options: &str) -> Option<Self> {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let mut admin = connect(&server_url()).await;
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {options}");
+        if admin.batch_execute(&create).await.is_err() {
+            report_skipped(options);
+            return None;
+        }
+        let url = database_url(&name);
+        let database = Self { name, url };
+        super::migrations::apply(&database.url, MIGRATIONS)
+            .await
+            .unwrap();
+        Some(database)
     }
 
     /// Its name, which no other test's has.
@@ -126,6 +153,11 @@ async fn migrated_template() -> String {
             .unwrap();
     }
     name
+}
+
+#[expect(clippy::print_stderr, reason = "a reader of the test's output")]
+fn report_skipped(options: &str) {
+    eprintln!("skipped: this Postgres has no database with {options}");
 }
 
 /// A number that changes when any migration does.

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::app::{TestApp, send};
 use super::eventually::eventually;
 use super::response::TestResponse;
-use orderly::domain::user::{EmailAddress, Password, PersonName, Role};
+use orderly::domain::password::Password;
+use orderly::domain::user::{EmailAddress, PersonName, Role};
 use orderly::usecases::register_user::{Registration, register_user};
 
 /// The password of every user of a test.

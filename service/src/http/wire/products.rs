@@ -20,7 +20,7 @@ pub(crate) struct CreateProductRequest {
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$",
         example = "LAMP-1"
     )]
     sku: String,
@@ -28,7 +28,7 @@ pub(crate) struct CreateProductRequest {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$",
         example = "Lamp"
     )]
     name: String,
@@ -70,7 +70,7 @@ pub(crate) struct ChangeProductRequest {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$"
     )]
     name: Option<String>,
     /// What one piece costs.

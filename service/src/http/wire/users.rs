@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::user::{EmailAddress, Password, PersonName, Role, User};
+use crate::domain::password::Password;
+use crate::domain::user::{EmailAddress, PersonName, Role, User};
 use crate::http::extract::FieldErrors;
 use crate::http::problem::Problem;
 use crate::usecases::register_user::Registration;
@@ -19,13 +20,13 @@ pub(crate) struct RegisterRequest {
     #[schema(format = "email", max_length = 254, example = "ada@example.com")]
     email: String,
     /// 12 to 128 characters.
-    #[schema(value_type = String, format = "password", min_length = 12, max_length = 128, example = "correct horse battery staple")]
+    #[schema(value_type = String, format = "password", min_length = 12, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$", example = "correct horse battery staple")]
     password: SecretString,
     /// What to call you; not blank.
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$",
         example = "Ada"
     )]
     name: String,
@@ -83,7 +84,7 @@ pub(crate) struct ProfileChangeRequest {
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$"
     )]
     name: Option<String>,
 }

@@ -74,6 +74,9 @@ pub const MIGRATIONS: &[Migration] = embed![
     "2026-11-28-000009_failure_reason",
     "2026-11-28-000010_jobs",
     "2026-11-29-000011_failure_reason_valid",
+    "2026-11-29-000020_search_key",
+    "2026-11-29-000021_search_text_index",
+    "2026-11-29-000022_email_c_key",
 ];
 
 impl Migration {

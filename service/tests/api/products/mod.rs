@@ -2,4 +2,5 @@
 
 mod administration;
 mod browsing;
+mod search;
 mod stock;

@@ -3,3 +3,4 @@
 mod accounts;
 mod sessions;
 mod token_forger;
+mod unicode;
