@@ -52,6 +52,10 @@ test-commands: ## Run the other documented commands in a short form, as CI does;
 ops-check: ## Parse or run every ops file with the program it is for (ARGS=50-systemd)
 	@scripts/ops-check.sh $(ARGS)
 
+.PHONY: test-checks
+test-checks: ## Break each helper of the ops checks, and require the check to fail (ARGS=40-kubernetes)
+	@scripts/test-checks.sh $(ARGS)
+
 .PHONY: load
 load: ## Load test: iterations at a constant rate, thresholds, invariants (ARGS='--scenario browse --rate 200 --duration 1m')
 	@scripts/xtask.sh load -- $(ARGS)

@@ -59,10 +59,13 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectAltName = DNS:$name, DNS:localhost, IP:127.0.0.1, IP:::1
 END
+  local serial
+  serial=$(openssl rand -hex 16)
+  [ -n "$serial" ] || die "openssl made no serial number"
   make_key "$name"
   openssl req -new -sha256 -config "$work/leaf.conf" -key "$work/$name.key" -out "$work/$name.csr"
   openssl x509 -req -sha256 -in "$work/$name.csr" -CA "$folder/ca.crt" -CAkey "$folder/ca.key" \
-    -set_serial "0x$(openssl rand -hex 16)" -days "$LEAF_DAYS" \
+    -set_serial "0x$serial" -days "$LEAF_DAYS" \
     -extfile "$work/leaf.conf" -extensions leaf -out "$work/$name.crt" 2>/dev/null
   install_pair "$name"
 }
@@ -71,6 +74,7 @@ make_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$work/$1.key"
 
 # The key first: a certificate without its key would count as there.
 install_pair() {
+  if ! [ -s "$work/$1.key" ] || ! [ -s "$work/$1.crt" ]; then die "openssl made no key or no certificate for $1"; fi
   chmod 644 "$work/$1.crt"
   mv "$work/$1.key" "$folder/$1.key"
   mv "$work/$1.crt" "$folder/$1.crt"

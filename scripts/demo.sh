@@ -13,7 +13,8 @@ case ${1:-} in
   light) wanted=(edge) ;;
   *) die "there is no demo '$1': it is 'light', or nothing for all of it" ;;
 esac
-[ -z "$(find deploy/compose observability docs/runbooks ! -perm -004 -print -quit)" ] ||
+unreadable=$(find deploy/compose observability docs/runbooks ! -perm -004 -print -quit)
+[ -z "$unreadable" ] ||
   log_progress "Containers run as other users, and some files here are for you alone (umask 077?): chmod -R o+rX deploy observability docs"
 log_progress "Building the images (the first time takes some minutes)"
 scripts/image.sh

@@ -17,10 +17,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 find_or_install_venv || true
 checks=()
 if [ $# = 0 ]; then
-  for check in scripts/ops-check.d/*.sh; do
-    # What is not executable is sourced by those that are.
-    [ ! -x "$check" ] || checks+=("$check")
-  done
+  # Files without a number are sourced by those that have one.
+  checks=(scripts/ops-check.d/[0-9]*.sh)
 else
   for name in "$@"; do
     checks+=("scripts/ops-check.d/${name%.sh}.sh")
@@ -30,15 +28,17 @@ fi
 lines=$(mktemp -d)
 trap 'rm -rf "$lines"' EXIT
 
-count_results() { grep -c "^$1 " "$2" || true; } # WORD FILE
+count_results() { grep -c "^$1 " "$2" || [ $? = 1 ]; } # WORD FILE
 
 status=0 table=()
 for check in "${checks[@]}"; do
-  name=$(basename "$check" .sh)
+  name=${check##*/} name=${name%.sh}
   printf '\n== %s\n' "$name"
   code=0
   "$check" </dev/null 2>&1 | tee "$lines/$name" || code=${PIPESTATUS[0]}
-  passed=$(count_results ok "$lines/$name") failed=$(count_results FAIL "$lines/$name") skipped=$(count_results SKIPPED "$lines/$name")
+  passed=$(count_results ok "$lines/$name")
+  failed=$(count_results FAIL "$lines/$name")
+  skipped=$(count_results SKIPPED "$lines/$name")
   result=ok
   if [ "$failed" != 0 ]; then
     result=FAIL
@@ -51,7 +51,8 @@ for check in "${checks[@]}"; do
     [ "$passed" != 0 ] || result=SKIPPED
   fi
   case $result in FAIL*) status=1 ;; esac
-  table+=("$(printf '%-20s %6s %6s %8s   %s' "$name" "$passed" "$failed" "$skipped" "$result")")
+  printf -v row '%-20s %6s %6s %8s   %s' "$name" "$passed" "$failed" "$skipped" "$result"
+  table+=("$row")
 done
 
 printf '\n%-20s %6s %6s %8s   %s\n' check ok FAIL SKIPPED result

@@ -28,17 +28,23 @@ start_run() {
 }
 
 place_order() {
+  local code=0 output
   sed -n '/^TOKEN=/,/^until/p' "$log" >"$log.lines"
-  timeout 120 bash "$log.lines" 2>&1 | grep -q '"status":"paid"' || fail 'the order was not paid'
+  output=$(timeout 120 bash "$log.lines" 2>&1) || code=$?
+  case $code$output in 0*'"status":"paid"'*) ;; *) fail "the order was not paid (exit code $code): $output" ;; esac
 }
 
 stop_run() {
   kill -INT -- "-$job"
   wait "$job" || true
   job=
-  if pgrep -f "$PWD/.data/run" >/dev/null; then
-    fail 'a process was left behind'
-  fi
+  local code=0
+  pgrep -f "$PWD/.data/run" >/dev/null || code=$?
+  case $code in
+    0) fail 'a process was left behind' ;;
+    1) ;; # there is none
+    *) fail "pgrep can't list processes (exit code $code)" ;;
+  esac
 }
 
 for round in first second; do

@@ -28,6 +28,7 @@ folder=$1 keep_days=${2:-14}
 case $keep_days in '' | *[!0-9]* | 0*) die "KEEP_DAYS is '$keep_days': expected a number of days, at least 1" ;; esac
 
 name=orderly-$(date -u +%Y%m%dT%H%M%SZ)
+case $name in orderly-[0-9]*T[0-9]*Z) ;; *) die "date printed no time: ${name#orderly-}" ;; esac
 [ ! -e "$folder/$name" ] || die "$folder/$name is there already"
 partial=$(mktemp -d "$folder/.partial.XXXXXX")
 trap 'rm -rf "$partial"' EXIT
@@ -45,10 +46,12 @@ SELECT format('SELECT %L, count(*) FROM %I.%I', schemaname || '.' || tablename, 
 COMMIT;
 END
 [ -s "$partial/database.dump" ] || die "pg_dump failed, see above: there is no new backup"
+[ -s "$partial/rows" ] || die "$PGDATABASE has no tables: is it the right database? There is no new backup"
 
 # Reads the archive from end to end: one that can't be read is no backup.
 pg_restore --file=/dev/null "$partial/database.dump" || die "the dump can't be read back: there is no new backup"
-(cd "$partial" && sha256sum database.dump rows >SHA256SUMS)
+(cd "$partial" && sha256sum database.dump rows >SHA256SUMS && sha256sum --check --strict --quiet SHA256SUMS) ||
+  die "the backup has no checksums: there is no new backup"
 sync "$partial"/* # on the disk before it has its name
 mv "$partial" "$folder/$name"
 

@@ -22,6 +22,8 @@ case $replace in '' | --replace) ;; *) die "what is $replace? expected --replace
 [ -n "${PGDATABASE:-}" ] || die "PGDATABASE is not set: the database to restore into"
 [ -f "$backup/SHA256SUMS" ] || die "$backup is not a backup: it has no SHA256SUMS"
 (cd "$backup" && sha256sum --check --strict --quiet SHA256SUMS) || die "$backup is damaged: take another one"
+counts=$(awk -F '|' '{ rows += $2 } END { printf "%d tables, %d rows", NR, rows }' "$backup/rows")
+case $counts in [1-9]*) ;; *) die "$backup has no list of tables: take another one" ;; esac
 
 tables=$(run_query --command "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
 if [ "$tables" != 0 ] && [ -z "$replace" ]; then
@@ -60,5 +62,4 @@ END
 
 print_transaction | EXPECTED=$backup/rows ROWS=$work/rows run_query --set rows="$work/rows" >/dev/null ||
   die "nothing was restored, see above: the database is as it was"
-printf 'restored %s: %s tables, %s rows\n' "$backup" \
-  "$(wc -l <"$backup/rows" | tr -d ' ')" "$(awk -F '|' '{ rows += $2 } END { print rows + 0 }' "$backup/rows")"
+printf 'restored %s: %s\n' "$backup" "$counts"

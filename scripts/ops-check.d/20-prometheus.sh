@@ -25,4 +25,4 @@ cluster_rules=$TOOLS/cluster-rules.yml
 "$PYTHON" -c 'import sys, yaml; yaml.safe_dump(yaml.safe_load(sys.stdin)["spec"], sys.stdout)' \
   <deploy/kubernetes/components/monitoring/prometheus-rule.yaml >"$cluster_rules"
 run_check "the rules of the PrometheusRule are well-formed" "${PROGRAM[@]}" check rules --lint-fatal "$cluster_rules"
-"$PYTHON" scripts/ops-check.d/alert_mutants.py "$here" "${PROGRAM[@]}"
+run_helper "$PYTHON" scripts/ops-check.d/alert_mutants.py "$here" "${PROGRAM[@]}"

@@ -20,6 +20,7 @@ run_check "the configuration is one that Alertmanager reads" "${PROGRAM[@]}" che
 check_route() { # RECEIVER LABEL…
   run_check "${*:2} goes to $1" "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers="$1" "${@:2}"
 }
+require_rejection amtool "${PROGRAM[@]}" config routes test --config.file="$config" --verify.receivers=none alertname=A
 check_route page alertname=ErrorBudgetBurnsFast severity=page slo=availability
 check_route ticket alertname=BreakerOpen severity=ticket
 check_route ticket alertname=WithoutSeverity
@@ -38,7 +39,8 @@ trap 'kill "$running" 2>/dev/null; wait "$running" || true; rm -rf "$work"' EXIT
 DATA=$work # where wait_until looks for the process
 echo "$running" >"$work/alertmanager.pid"
 if ! wait_until 20 alertmanager is_http_ok "$port" /-/ready; then
-  report_failure "Alertmanager does not start: $(tail -n 1 "$work/log")"
+  output=$(tail -n 1 "$work/log")
+  report_failure "Alertmanager does not start: $output"
   exit
 fi
-python3 scripts/ops-check.d/inhibitions.py "http://127.0.0.1:$port"
+run_helper python3 scripts/ops-check.d/inhibitions.py "http://127.0.0.1:$port"

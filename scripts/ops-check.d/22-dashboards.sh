@@ -11,16 +11,16 @@ set -euo pipefail
 . scripts/ops-check.d/programs.sh
 
 if install_python_tool 'grafana-foundation-sdk==1769699379!11.6.0'; then
-  "$PYTHON" scripts/ops-check.d/dashboard_schema.py observability/grafana/dashboards/*.json
+  run_helper "$PYTHON" scripts/ops-check.d/dashboard_schema.py observability/grafana/dashboards/*.json
 else
   report_skipped "the dashboards' schema" grafana-foundation-sdk "install python3-venv, and let pip reach PyPI"
 fi
 
 queries=(python3 scripts/ops-check.d/prometheus_queries.py observability)
 if [ -n "${PROMETHEUS_URL:-}" ]; then
-  "${queries[@]}"
+  run_helper "${queries[@]}"
 elif ! find_program prometheus prom/prometheus; then
   report_skipped "the queries of dashboards and alerts" prometheus "install prometheus, or docker"
 else
-  scripts/xtask.sh services -- bash scripts/ops-check.d/with-monitoring.sh "${queries[@]}" --timeout 180
+  run_helper scripts/xtask.sh services -- bash scripts/ops-check.d/with-monitoring.sh "${queries[@]}" --timeout 180
 fi

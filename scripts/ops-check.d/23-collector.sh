@@ -13,4 +13,4 @@ if ! find_program /otelcol otel/opentelemetry-collector; then
 fi
 run_check "the configuration is one that the collector reads" \
   "${PROGRAM[@]}" validate --config observability/otel-collector/config.yaml
-scripts/xtask.sh services -- bash scripts/ops-check.d/with-monitoring.sh python3 scripts/ops-check.d/order_trace.py
+run_helper scripts/xtask.sh services -- bash scripts/ops-check.d/with-monitoring.sh python3 scripts/ops-check.d/order_trace.py

@@ -10,5 +10,5 @@ set -euo pipefail
 if ! find_program prometheus prom/prometheus; then
   report_skipped "alerts of a real Prometheus" prometheus "install prometheus, or docker"
 else
-  scripts/xtask.sh services -- bash scripts/ops-check.d/with-first-scrape.sh python3 scripts/ops-check.d/first_alerts.py
+  run_helper scripts/xtask.sh services -- bash scripts/ops-check.d/with-first-scrape.sh python3 scripts/ops-check.d/first_alerts.py
 fi

@@ -30,25 +30,31 @@ fetch_crds() {
 # print_config OVERLAY: what the program makes of the rendered settings, into $work/OVERLAY.json.
 # In an empty folder: the image need not have config/.
 print_config() {
-  local settings
-  mapfile -t settings < <("$PYTHON" scripts/ops-check.d/kubernetes_rules.py settings "$work/$1.yaml" |
-    sed "s|=/run/secrets/orderly/|=$work/secrets/|")
-  (cd "$work/secrets" && env -i "${settings[@]}" "$BINARY" config --json >"$work/$1.json")
+  local settings output
+  read_lines settings list_settings "$work/$1.yaml" || return
+  if output=$(cd "$work/secrets" && env -i "${settings[@]}" "$BINARY" config --json 2>&1 >"$work/$1.json") &&
+    [ -s "$work/$1.json" ]; then
+    report_ok "$1: orderly takes the settings of its ConfigMap"
+  else
+    report_failure "$1: with the settings of its ConfigMap, orderly says: $output"
+    return 1
+  fi
+}
+
+list_settings() {
+  "$PYTHON" scripts/ops-check.d/kubernetes_rules.py settings "$1" | sed "s|=/run/secrets/orderly/|=$work/secrets/|"
 }
 
 check_overlay() {
-  if ! kubectl kustomize "deploy/kubernetes/overlays/$1" >"$work/$1.yaml" 2>"$work/output"; then
-    report_failure "$1: kubectl kustomize says: $(cat "$work/output")"
+  local output
+  if ! output=$(kubectl kustomize "deploy/kubernetes/overlays/$1" 2>&1 >"$work/$1.yaml") || ! [ -s "$work/$1.yaml" ]; then
+    report_failure "$1: kubectl kustomize says: $output"
     return
   fi
   report_ok "$1: kubectl kustomize renders it"
-  "$PYTHON" scripts/ops-check.d/kubernetes_schema.py "$KUBERNETES" "$CRDS" "$work/$1.yaml"
-  if ! print_config "$1" 2>"$work/output"; then
-    report_failure "$1: with the settings of its ConfigMap, orderly says: $(cat "$work/output")"
-    return
-  fi
-  report_ok "$1: orderly takes the settings of its ConfigMap"
-  "$PYTHON" scripts/ops-check.d/kubernetes_rules.py check "$work/$1.yaml" "$work/$1.json" \
+  run_helper "$PYTHON" scripts/ops-check.d/kubernetes_schema.py "$KUBERNETES" "$CRDS" "$work/$1.yaml"
+  print_config "$1" || return 0
+  run_helper "$PYTHON" scripts/ops-check.d/kubernetes_rules.py check "$work/$1.yaml" "$work/$1.json" \
     deploy/kubernetes/overlays/production/secret.template.yaml
 }
 

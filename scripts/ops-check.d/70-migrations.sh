@@ -16,7 +16,7 @@ run_squawk() { (cd migrations && "$TOOLS/python/bin/squawk" --reporter gcc "$@")
 lint() {
   local options=()
   if grep -qE "$NO_TRANSACTION" "$1"; then
-    options=(--no-assume-in-transaction --exclude require-lock-timeout,require-statement-timeout,prefer-robust-stmts)
+    options=(--no-assume-in-transaction --exclude 'require-lock-timeout,require-statement-timeout,prefer-robust-stmts')
   fi
   run_squawk "${options[@]}" "${1#migrations/}"
 }

@@ -6,6 +6,7 @@
 const { readFileSync } = require("node:fs");
 
 const [folder, ...workflows] = process.argv.slice(2);
+if (workflows.length === 0) throw new Error("no workflow to check");
 const { createLinter } = require(folder);
 
 createLinter().then((lint) => {

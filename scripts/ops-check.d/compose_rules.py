@@ -11,6 +11,9 @@ NO_SHELL = {"otel-collector", "redis-exporter"}
 ONE_SHOT = {"migrate", "seed"}
 
 project = json.loads(pathlib.Path(sys.argv[1]).read_text())
+# Every rule holds for no service at all.
+assert {"orderly-1", "orderly-2", "postgres", "redis", "edge"} <= project["services"].keys(), sorted(project["services"])
+assert project["secrets"], "there are no secrets to look for"
 
 
 def check_rule(what, is_broken):

@@ -63,10 +63,13 @@ def find_faults(dashboard, uids):
             yield f"{panel['title']}: it does not say what it shows"
 
 
+assert SOURCES and sys.argv[1:], "no source or no dashboard to check"
 register_default_plugins()
 dashboards = {path: json.loads(pathlib.Path(path).read_text()) for path in sys.argv[1:]}
 for path, dashboard in dashboards.items():
     found = list(find_faults(dashboard, {dashboard["uid"] for dashboard in dashboards.values()}))
+    if not dashboard["panels"]:
+        found.append("it has no panels")
     for fault in found:
         print(f"FAIL {path}: {fault}")
     if not found:

@@ -15,6 +15,8 @@ import yaml
 
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
+# Without one of these, the rules about it hold for nothing.
+KINDS = {"ConfigMap", "Deployment", "Job", "Namespace", "NetworkPolicy", "Service", "ServiceAccount"}
 SECRETS = "/run/secrets/orderly/"
 # max_connections is 100 unless told otherwise, and 3 of them are kept for the superuser.
 POSTGRES_CONNECTIONS = 97
@@ -57,6 +59,12 @@ class Overlay:
         """The pod templates that have these labels."""
         templates = (it["spec"]["template"] for it in self.workloads)
         return [it for it in templates if labels.items() <= it["metadata"].get("labels", {}).items()]
+
+
+def kinds(overlay):
+    """It has what a deployment needs."""
+    for missing in sorted(KINDS - {it["kind"] for it in overlay.objects}):
+        yield f"there is no {missing}"
 
 
 def selectors(overlay):
@@ -187,7 +195,7 @@ def apply_order(overlay):
 
 def check(rendered, config, template):
     overlay = Overlay(rendered, config, template)
-    for rule in (selectors, references, restricted, program, apply_order):
+    for rule in (kinds, selectors, references, restricted, program, apply_order):
         broken = list(rule(overlay))
         for fault in broken:
             print(f"FAIL {overlay.label}: {fault}")

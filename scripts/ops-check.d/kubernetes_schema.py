@@ -54,12 +54,15 @@ def load_custom_kinds(folder):
 
 
 def main(version, crds, *paths):
+    assert paths, "no file to check"
     kinds = load_custom_kinds(crds)
     for path in paths:
         overlay = path.rsplit("/", 1)[-1].removesuffix(".yaml")
         passed = 0
         with open(path) as file:
             objects = [found for found in yaml.load_all(file, Loader) if found]
+        if not objects:
+            print(f"FAIL {overlay}: it has no objects")
         for found in objects:
             name = f"{overlay}: {found['kind']} {found['metadata']['name']}"
             kind = found["apiVersion"], found["kind"]

@@ -44,10 +44,11 @@ is_http_ok() {
 # wait_until SECONDS NAME COMMAND…: until the command succeeds; fails when the time
 # is up or the process started under NAME has ended.
 wait_until() {
-  local deadline=$((SECONDS + $1)) name=$2
+  local deadline=$((SECONDS + $1)) pid
+  pid=$(cat "$DATA/$2.pid") || return
   shift 2
   until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] && kill -0 "$(cat "$DATA/$name.pid")" 2>/dev/null || return 1
+    [ "$SECONDS" -lt "$deadline" ] && kill -0 "$pid" 2>/dev/null || return 1
     sleep 0.1
   done
 }

@@ -7,9 +7,9 @@
 find_program() {
   local name=$1 image=$2 here
   shift 2
-  image=$(find_demo_image "$image")
+  image=$(find_demo_image "$image") || exit
   if pull_image "$image"; then
-    PROGRAM=(docker run --rm --interactive --network host --user "$(id -u):$(id -g)" --volume "$PWD:$PWD:ro"
+    PROGRAM=(docker run --rm --interactive --network host --user "$EUID:${GROUPS[0]}" --volume "$PWD:$PWD:ro"
       --workdir "$PWD" "$@" --entrypoint "$name" "$image")
     return
   fi
@@ -24,7 +24,17 @@ find_program() {
   return 1
 }
 
-find_demo_image() { sed -n "s|^ *image: \($1:.*\)|\1|p" docker-compose.yml | head -n 1; }
+# find_demo_image NAME: prints the image of that name with its tag. A name that docker-compose.yml does not have is a
+# fault of the check, which must not pass for a program that is missing.
+find_demo_image() {
+  local images
+  images=$(sed -n "s|^ *image: \($1:.*\)|\1|p" docker-compose.yml) || return
+  if [ -z "$images" ]; then
+    printf 'docker-compose.yml has no image %s\n' "$1" >&2
+    return 1
+  fi
+  printf '%s\n' "${images%%$'\n'*}"
+}
 
 # It is here, or can be had.
 pull_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null 2>&1; }

@@ -91,6 +91,11 @@ def check(base, folder):
     if error:
         yield "rules", "the list of rules", error
         return
+    names = {rule["name"] for group in data["groups"] for rule in group["rules"]}
+    for path in sorted(folder.glob("prometheus/rules/*.yml")):
+        for name in re.findall(r"^ *- (?:alert|record): (\S+)", path.read_text(), re.MULTILINE):
+            if name not in names:
+                yield "rules", name, f"Prometheus has not read it from {path.name}"
     for rule in (rule for group in data["groups"] for rule in group["rules"]):
         problem = None if rule["health"] == "ok" else rule.get("lastError") or rule["health"]
         expressions.append((rule["name"], rule["query"]))
@@ -110,6 +115,10 @@ def main():
     while True:
         results = list(check(os.environ["PROMETHEUS_URL"], arguments.folder))
         faults = [(what, why) for _, what, why in results if why]
+        # Nothing to ask for is no answer.
+        for kind in ("panels", "rules", "selectors"):
+            if not any(other.startswith(kind) for other, _, _ in results):
+                faults.append((kind, f"there are no {kind}"))
         if not faults or time.monotonic() > deadline:
             break
         time.sleep(2)

@@ -2,6 +2,8 @@
 # What the checks share: the three words they answer with, and tools that are installed into
 # .data/tools when they are wanted. To be sourced; goes to the checkout's top folder.
 
+# A command substitution ends with its first failure, like the script around it.
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 TOOLS=$PWD/.data/tools
 PYTHON=$TOOLS/python/bin/python
@@ -22,6 +24,45 @@ run_check() {
     report_failure "$what"
     printf '%s\n' "$output" | sed 's/^/  /'
   fi
+}
+
+# run_helper COMMAND…: a program that prints result lines of its own. One that ends early, or without
+# a result, has checked nothing, and that is a failure.
+run_helper() {
+  local code=0 output
+  output=$(mktemp)
+  # pipefail: the exit code is that of the program.
+  # shellcheck disable=SC2312
+  "$@" | tee "$output" || code=$?
+  if ! grep -qE '^(ok|FAIL|SKIPPED) ' "$output"; then
+    report_failure "no result (exit code $code) from: $*"
+  elif [ "$code" != 0 ] && ! grep -q '^FAIL ' "$output"; then
+    report_failure "ended early, with exit code $code: $*"
+  fi
+  rm -f "$output"
+}
+
+# read_lines ARRAY COMMAND…: sets the array to the lines that the command prints; there must be at least
+# one. `mapfile < <(command)` loses the exit code.
+read_lines() {
+  local output code=0
+  output=$("${@:2}") || code=$?
+  if [ "$code" != 0 ]; then
+    report_failure "ended with exit code $code: ${*:2}"
+    return 1
+  elif [ -z "$output" ]; then
+    report_failure "printed nothing: ${*:2}"
+    return 1
+  fi
+  mapfile -t "$1" <<<"$output"
+}
+
+# require_rejection WHAT COMMAND…: a linter rejects a file with a fault. A linter that is silent when all
+# is well is also silent when it does not work.
+require_rejection() {
+  local what=$1
+  shift
+  if "$@" >/dev/null 2>&1; then report_failure "$what accepts a file with a fault"; fi
 }
 
 # install_python_tool NAME==VERSION…: packages of PyPI, in a virtual environment of their own.

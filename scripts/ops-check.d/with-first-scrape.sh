@@ -34,7 +34,9 @@ start_background() { # NAME COMMAND…
   running+=($!)
 }
 
-api=$(find_free_port) admin=$(find_free_port) prometheus=$(find_free_port)
+api=$(find_free_port)
+admin=$(find_free_port)
+prometheus=$(find_free_port)
 export DATABASE_URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly
 "$ORDERLY_TEST_POSTGRES_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
 export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin ORDERLY__RATE_LIMIT__ENABLED=false

@@ -40,8 +40,14 @@ skip_without() { # PROGRAM
   exit
 }
 
-api=$(find_free_port) admin=$(find_free_port) gateway=$(find_free_port) otlp=$(find_free_port)
-prometheus=$(find_free_port) postgres=$(find_free_port) redis=$(find_free_port) collector=$(find_free_port)
+api=$(find_free_port)
+admin=$(find_free_port)
+gateway=$(find_free_port)
+otlp=$(find_free_port)
+prometheus=$(find_free_port)
+postgres=$(find_free_port)
+redis=$(find_free_port)
+collector=$(find_free_port)
 "$ORDERLY_TEST_POSTGRES_BIN/psql" -q "$ORDERLY_TEST_DATABASE_URL" -c 'CREATE DATABASE orderly'
 export ORDERLY_ENV=test ORDERLY__HTTP__PORT=$api ORDERLY__ADMIN__PORT=$admin SANDBOX_GATEWAY_PORT=$gateway
 export ORDERLY__DATABASE__URL=${ORDERLY_TEST_DATABASE_URL%/*}/orderly ORDERLY__REDIS__URL=$ORDERLY_TEST_REDIS_URL
