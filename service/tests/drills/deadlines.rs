@@ -49,16 +49,16 @@ async fn short_deadlines() {
     let sessions = count_opened_sessions(&mut database).await - sessions_before;
     database.batch_execute(NORMAL_SEARCH).await.unwrap();
 
-    assert!(responses.len() > IMPATIENT_CONNECTIONS, "{responses:?}");
-    let unexpected = responses.iter().find(|status| **status != 408);
-    assert_eq!(unexpected, None);
     let (quiet, busy) = (percentile_99(quiet), percentile_99(busy));
     let summary = format!(
         "p99 {quiet:?} -> {busy:?}, {sessions} sessions opened by {} requests",
         responses.len()
     );
+    assert!(responses.len() > IMPATIENT_CONNECTIONS, "{summary}");
+    let unexpected = responses.iter().find(|status| **status != 408);
+    assert_eq!(unexpected, None, "{summary}");
     assert!(busy < Duration::from_secs(1), "{summary}");
-    // One a second would be as many as these, if the pool had to be replaced.
+    // The pool has ten connections: it may be replaced, but not again and again.
     assert!(sessions <= 40, "{summary}");
     let log = env.service().log();
     let errors = log
