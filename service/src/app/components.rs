@@ -22,6 +22,7 @@ use crate::storage::database::{Database, Databases};
 use crate::storage::error::StorageError;
 use crate::storage::job_notifier::JobNotifier;
 use crate::storage::migrations::compatibility::{SchemaState, explain_incompatible, schema_state};
+use crate::storage::session;
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
 
@@ -125,7 +126,7 @@ pub fn build_services(
 ) -> anyhow::Result<Services> {
     Ok(Services {
         database,
-        read_retry: build_retry(settings, "database", metrics),
+        database_retry: build_retry(settings, "database", metrics),
         products: build_cache(settings, metrics, None),
         passwords: PasswordHashingPool::new(
             &settings.auth,
@@ -162,6 +163,9 @@ pub fn build_database(settings: &Settings) -> anyhow::Result<Database> {
 /// one if the database can't be reached.
 pub async fn require_compatible_schema(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.dedicated_connection().await?;
+    if let Some(unsupported) = session::find_unsupported(&mut conn).await? {
+        bail!(unsupported);
+    }
     match schema_state(&mut conn).await? {
         SchemaState::Current => Ok(()),
         SchemaState::Ahead(newer) => {

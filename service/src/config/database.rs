@@ -25,6 +25,9 @@ section! {
         pool_size: usize = 16, in_range(1..=1000);
         /// Most connections of the second pool, for jobs and probes: a flood of requests can't starve those.
         background_pool_size: usize = 4, in_range(2..=100);
+        /// Most connections that a replica opens per second, those that cancel a statement included. Postgres starts a
+        /// process for each. The pools can always be opened in full immediately.
+        max_new_connections_per_second: u32 = 50, in_range(1..=10_000);
         /// How the connections are named in `pg_stat_activity`.
         application_name: String = "orderly".into(),
             expects("a text of 1 to 63 printable ASCII characters", is_application_name);

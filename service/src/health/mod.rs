@@ -18,6 +18,7 @@
 //! | check | looks at | wrong: |
 //! |---|---|---|
 //! | `postgres` | a round trip on a connection of its own | unhealthy |
+//! | | whether orders can be written | degraded |
 //! | `migrations` | whether this binary works on the schema | degraded |
 //! | `job_backlog` | jobs of all kinds that wait or are dead-lettered | degraded |
 //! | `redis` | a `PING` through the circuit breaker, if Redis is used | degraded |

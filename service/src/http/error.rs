@@ -147,7 +147,7 @@ impl From<UseCaseError> for Problem {
                 Self::new(ProblemKind::Overloaded, detail).with_retry_after(1)
             }
             UseCaseError::DeadlineExceeded(_) => Self::new(ProblemKind::DeadlineExceeded, detail),
-            UseCaseError::Unavailable(cause) => Self::new(
+            UseCaseError::Unavailable(cause) | UseCaseError::Aborted(cause) => Self::new(
                 ProblemKind::Unavailable,
                 "a part that this needs is away; try again soon",
             )
@@ -248,6 +248,7 @@ mod tests {
             UseCaseError::Overloaded("a row stayed locked for too long"),
             UseCaseError::DeadlineExceeded(DeadlineExceeded),
             UseCaseError::Unavailable("no route to host".to_owned()),
+            UseCaseError::Aborted("a deadlock".to_owned()),
             UseCaseError::Internal(anyhow::anyhow!("a bug")),
         ] {
             let Problem { kind, detail, .. } = Problem::from(error);

@@ -87,37 +87,62 @@ impl Retry {
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.budget.deposit();
-        let mut attempt = 1;
+        let mut attempts = self.attempts();
         loop {
-            let began = Instant::now();
-            let error = match operation().await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if attempt >= self.max_attempts || !is_retryable(&error) {
-                return Err(error);
+            match operation().await {
+                Err(error) if is_retryable(&error) && attempts.wait_for_next().await => {}
+                result => return result,
             }
-            let wait = self.backoff.delay(attempt, rand::random());
-            let needed = wait + began.elapsed();
-            let fits_deadline = deadline::remaining().is_none_or(|remaining| needed < remaining);
-            if !fits_deadline {
-                self.count("deadline_exceeded");
-                return Err(error);
-            }
-            if !self.budget.try_withdraw() {
-                self.count("budget_exhausted");
-                return Err(error);
-            }
-            self.count("retried");
-            tokio::time::sleep(wait).await;
-            attempt += 1;
+        }
+    }
+
+    /// Begins a series of attempts, the first of them now.
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        self.budget.deposit();
+        Attempts {
+            retry: self,
+            number: 1,
+            began: Instant::now(),
         }
     }
 
     fn count(&self, outcome: &str) {
         let labels = &[self.dependency, outcome];
         self.retries.with_label_values(labels).inc();
+    }
+}
+
+/// The attempts of one operation, for a loop of the caller's own; see [`Retry::run`].
+pub(crate) struct Attempts<'a> {
+    retry: &'a Retry,
+    number: u32,
+    began: Instant,
+}
+
+impl Attempts<'_> {
+    /// Waits before the next attempt after one that failed. Returns `false` immediately if there
+    /// is none, because the attempts, the budget or the deadline are used up.
+    pub(crate) async fn wait_for_next(&mut self) -> bool {
+        let retry = self.retry;
+        if self.number >= retry.max_attempts {
+            return false;
+        }
+        let wait = retry.backoff.delay(self.number, rand::random());
+        let needed = wait + self.began.elapsed();
+        let fits_deadline = deadline::remaining().is_none_or(|remaining| needed < remaining);
+        if !fits_deadline {
+            retry.count("deadline_exceeded");
+            return false;
+        }
+        if !retry.budget.try_withdraw() {
+            retry.count("budget_exhausted");
+            return false;
+        }
+        retry.count("retried");
+        tokio::time::sleep(wait).await;
+        self.number += 1;
+        self.began = Instant::now();
+        true
     }
 }
 

@@ -1,34 +1,44 @@
 //! A connection on loan from a pool.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::PoolableConnection as _;
-use diesel_async::pooled_connection::deadpool::Object;
 
 use super::connector::Connector;
+use super::session_manager::PooledSession;
+use super::sqlstate::SessionFate;
+use super::statement_instrumentation::RunningStatements;
 use crate::resilience::deadline;
 
-/// A connection on loan from a pool; it goes back when it is dropped.
+/// Age from which a read-only session is closed, in the hope that a new one reaches a server that
+/// can be written. While there is none, each session is replaced once in this time.
+const READ_ONLY_SESSION_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// A connection on loan from a pool; it returns when it is dropped.
 ///
-/// If the deadline of the request is over by then, its last statement may still
-/// run on the server: nobody waits for it, but the next borrower would have to.
-/// And if it was dropped in the midst of a transaction, by a panic or since the client
-/// has gone, the transaction's locks would wait in the pool for that borrower.
-/// So the server is asked to cancel what runs, and the connection is closed.
+/// The drop decides on the session by the errors of its statements ([`super::sqlstate`]). If a
+/// statement may still run, because the deadline has passed or the caller was dropped, the next
+/// borrower would wait for it, and a transaction would keep its locks. Such a session returns to
+/// the pool later ([`super::abandoned_statement`]).
 pub struct Connection {
-    pooled: Option<Object<AsyncPgConnection>>,
+    pooled: Option<PooledSession>,
     connector: Connector,
+    running: Arc<RunningStatements>,
+    lent_at: Instant,
 }
 
 impl Connection {
-    pub(super) fn new(mut pooled: Object<AsyncPgConnection>, connector: Connector) -> Self {
+    pub(super) fn new(mut pooled: PooledSession, connector: Connector) -> Self {
         // Each loan has its own instrumentation: what the last borrower left unfinished is not ours.
-        connector.instrument_statements(&mut pooled);
+        let running = connector.instrument_statements(&mut pooled.conn);
         Self {
             pooled: Some(pooled),
             connector,
+            running,
+            lent_at: Instant::now(),
         }
     }
 }
@@ -38,25 +48,44 @@ impl Deref for Connection {
 
     #[expect(clippy::expect_used, reason = "it is only taken by drop")]
     fn deref(&self) -> &AsyncPgConnection {
-        self.pooled.as_ref().expect("taken by drop only")
+        &self.pooled.as_ref().expect("taken by drop only").conn
     }
 }
 
 impl DerefMut for Connection {
     #[expect(clippy::expect_used, reason = "it is only taken by drop")]
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        self.pooled.as_mut().expect("taken by drop only")
+        &mut self.pooled.as_mut().expect("taken by drop only").conn
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(mut pooled) = self.pooled.take() {
-            let in_time = deadline::remaining() != Some(Duration::ZERO);
-            if in_time && !pooled.is_broken() {
-                return;
+        let Some(mut pooled) = self.pooled.take() else {
+            return;
+        };
+        let age = PooledSession::metrics(&pooled).age();
+        match pooled.errors.fate() {
+            // The change that made this session unusable was before its last loan ended; the
+            // sessions that are older than this loan have probably seen it as well.
+            SessionFate::Close => close_with_older(pooled, self.lent_at.elapsed()),
+            SessionFate::CloseIfOld if age >= READ_ONLY_SESSION_MAX_AGE => {
+                close_with_older(pooled, READ_ONLY_SESSION_MAX_AGE);
             }
-            self.connector.abandon(Object::take(pooled));
+            SessionFate::CloseIfOld | SessionFate::Keep => {
+                let in_time = deadline::remaining() != Some(Duration::ZERO);
+                if !in_time || !self.running.is_empty() || pooled.conn.is_broken() {
+                    self.connector.reclaim(pooled);
+                }
+            }
         }
     }
+}
+
+/// Closes a connection, and the idle ones of its pool that are older than `age`.
+fn close_with_older(pooled: PooledSession, age: Duration) {
+    if let Some(pool) = PooledSession::pool(&pooled) {
+        pool.retain(|_, metrics| metrics.age() < age);
+    }
+    drop(PooledSession::take(pooled));
 }

@@ -1,35 +1,56 @@
 //! Opens connections to Postgres.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, NoTls, Socket};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::open_sessions::OpenSessions;
-use super::statement_instrumentation::StatementInstrumentation;
+use super::session::{session_parameters, startup_options};
+use super::sqlstate::SessionErrors;
+use super::statement_instrumentation::{RunningStatements, StatementInstrumentation};
+use super::transport::Transport;
 use crate::config::{DatabaseConfig, SslMode, variable_name};
+use crate::telemetry::metrics::SessionMetrics;
 use crate::tls;
+
+/// An open connection, and the errors that it has received.
+pub(super) struct Session {
+    pub(super) conn: AsyncPgConnection,
+    pub(super) errors: Arc<SessionErrors>,
+}
 
 /// Opens connections, always on the main runtime.
 #[derive(Clone)]
 pub(super) struct Connector {
     session: Arc<tokio_postgres::Config>,
-    pub(super) tls: Option<MakeRustlsConnect>,
+    pub(super) transport: Transport,
     slow_statement: Duration,
     pub(super) connect_timeout: Duration,
+    pub(super) statement_timeout: Duration,
     pub(super) runtime: Handle,
     pub(super) open_sessions: OpenSessions,
+    /// Budget for connections of the pools and for cancellations: each makes the server fork.
+    pub(super) new_connections: Arc<DefaultDirectRateLimiter>,
+    pub(super) metrics: SessionMetrics,
 }
 
 impl Connector {
-    pub(super) fn new(url: &str, config: &DatabaseConfig, runtime: Handle) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        url: &str,
+        config: &DatabaseConfig,
+        runtime: Handle,
+        metrics: SessionMetrics,
+    ) -> anyhow::Result<Self> {
         let (mode, mut session) = SslMode::parse_url(url)
             .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable_name("database.url")))?;
         let tls = match mode {
@@ -41,46 +62,73 @@ impl Connector {
                 Some(tls::client::verifying_config(ca, &from)?)
             }
         };
+        let transport = Transport::new(tls.map(MakeRustlsConnect::new));
+        transport.configure(&mut session);
         session
             .application_name(&config.application_name)
             .connect_timeout(config.connect_timeout)
             .keepalives(true)
             .keepalives_idle(config.keepalive)
-            .tcp_user_timeout(config.tcp_user_timeout)
-            .options(format!(
-                "-c statement_timeout={} -c lock_timeout={} \
-                 -c idle_in_transaction_session_timeout={} -c timezone=UTC",
-                config.statement_timeout.as_millis(),
-                config.lock_timeout.as_millis(),
-                config.idle_in_transaction_timeout.as_millis(),
-            ));
+            .tcp_user_timeout(config.tcp_user_timeout);
+        // The last option wins, so the URL may only set parameters that are not in the list.
+        let own_options = startup_options(&session_parameters(config));
+        let options = match session.get_options() {
+            Some(of_url) => format!("{of_url} {own_options}"),
+            None => own_options,
+        };
+        session.options(options);
         Ok(Self {
             session: Arc::new(session),
-            tls: tls.map(MakeRustlsConnect::new),
+            transport,
             slow_statement: config.slow_statement_threshold,
             connect_timeout: config.connect_timeout,
+            statement_timeout: config.statement_timeout,
             runtime,
             open_sessions: OpenSessions::default(),
+            new_connections: Arc::new(connection_budget(config)),
+            metrics,
         })
     }
 
-    /// Instruments the statements of a connection from now on.
-    pub(super) fn instrument_statements(&self, conn: &mut AsyncPgConnection) {
-        conn.set_instrumentation(StatementInstrumentation::new(self.slow_statement));
+    /// Instruments the statements of a connection from now on. Returns the counter of those that
+    /// run.
+    pub(super) fn instrument_statements(
+        &self,
+        conn: &mut AsyncPgConnection,
+    ) -> Arc<RunningStatements> {
+        let running = Arc::<RunningStatements>::default();
+        let slow_statement = self.slow_statement;
+        conn.set_instrumentation(StatementInstrumentation::new(
+            slow_statement,
+            Arc::clone(&running),
+        ));
+        running
+    }
+
+    /// Opens a connection of a pool, as soon as the budget allows.
+    pub(super) async fn open_pooled(&self) -> ConnectionResult<Session> {
+        let open = async {
+            while let Err(exhausted) = self.new_connections.check() {
+                sleep(exhausted.wait_time_from(DefaultClock::default().now())).await;
+            }
+            self.open("pool").await
+        };
+        let opened = timeout(self.connect_timeout, open).await;
+        opened.unwrap_or_else(|_| Err(bad_connection("timed out while connecting")))
     }
 
     /// Opens one, or gives up after `database.connect_timeout`. So does the attempt
     /// itself then, as well as when who asked has left: a server that accepts and is
     /// silent would collect them, and let them all in at once when it wakes up.
-    pub(super) async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
+    pub(super) async fn open(&self, purpose: &str) -> ConnectionResult<Session> {
         let connector = self.clone();
+        self.metrics.count_opened(purpose);
         let open = async move {
-            let conn = match connector.tls {
-                Some(tls) => connect(&connector.session, tls).await,
-                None => connect(&connector.session, NoTls).await,
-            }?;
+            let errors = Arc::<SessionErrors>::default();
+            let transport = connector.transport.for_session(Arc::clone(&errors));
+            let conn = connect(&connector.session, transport).await?;
             connector.open_sessions.add(conn.cancel_token());
-            Ok(conn)
+            Ok(Session { conn, errors })
         };
         let open = timeout(self.connect_timeout, open);
         match AbortOnDropHandle::new(self.runtime.spawn(open)).await {
@@ -92,14 +140,11 @@ impl Connector {
 }
 
 impl Connector {
-    /// Opens a session without diesel, which passes on no SQLSTATE.
+    /// Opens a session without diesel, for the migration runner.
     pub(super) async fn open_client(&self) -> ConnectionResult<Client> {
-        let open = async {
-            match &self.tls {
-                Some(tls) => connect_client(&self.session, tls.clone(), &self.runtime).await,
-                None => connect_client(&self.session, NoTls, &self.runtime).await,
-            }
-        };
+        self.metrics.count_opened("dedicated");
+        let transport = self.transport.clone();
+        let open = connect_client(&self.session, transport, &self.runtime);
         let opened = timeout(self.connect_timeout, open).await;
         let client = opened.map_err(|_| bad_connection("timed out while connecting"))??;
         self.open_sessions.add(client.cancel_token());
@@ -107,30 +152,33 @@ impl Connector {
     }
 }
 
+/// Returns the budget for new connections. Full pools can always be opened immediately.
+fn connection_budget(config: &DatabaseConfig) -> DefaultDirectRateLimiter {
+    let pools = config.pool_size + config.background_pool_size;
+    let pools = u32::try_from(pools).unwrap_or(u32::MAX);
+    let rate = NonZeroU32::MIN.saturating_add(config.max_new_connections_per_second - 1);
+    RateLimiter::direct(Quota::per_second(rate).allow_burst(rate.saturating_add(pools)))
+}
+
 fn bad_connection(reason: &str) -> ConnectionError {
     ConnectionError::BadConnection(reason.to_owned())
 }
 
-async fn connect<T>(session: &tokio_postgres::Config, tls: T) -> ConnectionResult<AsyncPgConnection>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Send + 'static,
-{
-    let (client, driver) = (session.connect(tls).await)
+async fn connect(
+    session: &tokio_postgres::Config,
+    transport: Transport,
+) -> ConnectionResult<AsyncPgConnection> {
+    let (client, driver) = (session.connect(transport).await)
         .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
     AsyncPgConnection::try_from_client_and_connection(client, driver).await
 }
 
-async fn connect_client<T>(
+async fn connect_client(
     session: &tokio_postgres::Config,
-    tls: T,
+    transport: Transport,
     runtime: &Handle,
-) -> ConnectionResult<Client>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Send + 'static,
-{
-    let (client, driver) = (session.connect(tls).await)
+) -> ConnectionResult<Client> {
+    let (client, driver) = (session.connect(transport).await)
         .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
     // Ends with the client; an error of the connection is also that of the statement.
     runtime.spawn(async move {

@@ -13,10 +13,11 @@
 //!   the main runtime (`Connector`), whoever asks first:
 //!   `connections_outlive_worker_that_opened_them`.
 //! - A ping before each use costs a round trip a request. The pool only looks
-//!   whether the connection is known to be broken (`RecyclingMethod::Fast`); one
+//!   whether the connection is known to be broken (`SessionManager`); one
 //!   that broke unnoticed costs one request a 503.
-//! - A request that gives up leaves its statement running, and the next borrower
-//!   waits behind it: see `Connection`.
+//! - A request whose deadline has passed leaves its statement running, and the next borrower
+//!   would wait for it: see `abandoned_statement`.
+//! - A session can be unusable without being broken: see `sqlstate`.
 //! - Each answer then wakes two threads: the one that reads the socket, and the
 //!   one of the worker that waits for it. Who sends several statements, and often,
 //!   goes to the connections instead, and comes back with the result: see
@@ -29,13 +30,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::Timeouts;
-use diesel_async::pooled_connection::deadpool::{Hook, HookError, Pool, PoolError};
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
-use futures_util::FutureExt as _;
+use deadpool::managed::{Hook, HookError, PoolError, Timeouts};
+use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
 use prometheus::Histogram;
 use tokio::runtime::Handle;
@@ -46,6 +42,7 @@ use super::connection::Connection;
 use super::connector::Connector;
 use super::error::StorageError;
 use super::pool_metrics::watch_pool;
+use super::session_manager::{SessionManager, SessionPool};
 use crate::config::DatabaseConfig;
 use crate::resilience::deadline;
 use crate::telemetry::metrics::Metrics;
@@ -55,7 +52,7 @@ use crate::telemetry::sampled_span::sampled_span;
 #[derive(Clone)]
 pub struct Database {
     name: &'static str,
-    pool: Pool<AsyncPgConnection>,
+    pool: SessionPool,
     connector: Connector,
     config: Arc<DatabaseConfig>,
     wait_seconds: Histogram,
@@ -83,7 +80,7 @@ impl Databases {
         runtime: Handle,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let connector = Connector::new(url, config, runtime)?;
+        let connector = Connector::new(url, config, runtime, metrics.sessions.clone())?;
         let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
         Ok(Self {
             requests: pool("requests", config.pool_size)?,
@@ -112,16 +109,7 @@ impl Database {
         size: usize,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let mut manager = ManagerConfig::default();
-        manager.recycling_method = RecyclingMethod::Fast;
-        let opener = connector.clone();
-        manager.custom_setup = Box::new(move |_url| {
-            let opener = opener.clone();
-            async move { opener.open().await }.boxed()
-        });
-        // The manager's URL only goes back to `custom_setup`, which knows better.
-        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
-        let pool = Pool::builder(manager)
+        let pool = SessionPool::builder(SessionManager(connector.clone()))
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .pre_recycle(lifetime_hook(config.max_lifetime))
@@ -197,8 +185,10 @@ impl Database {
     /// # Errors
     /// Returns [`StorageError::Unavailable`] if none can be opened.
     pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
-        let opened = self.connector.open().await;
-        let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
+        let opened = self.connector.open("dedicated").await;
+        let mut conn = opened
+            .map_err(|error| StorageError::Unavailable(error.to_string()))?
+            .conn;
         self.connector.instrument_statements(&mut conn);
         Ok(conn)
     }
@@ -240,7 +230,7 @@ impl Database {
 
 /// Refuses to hand out a connection that is too old. Each has a lifetime of its
 /// own, shorter than `max` by up to a fifth, picked by the moment it was made.
-fn lifetime_hook(max: Duration) -> Hook<AsyncPgConnection> {
+fn lifetime_hook(max: Duration) -> Hook<SessionManager> {
     Hook::sync_fn(move |_, metrics| {
         let mut hasher = DefaultHasher::new();
         metrics.created.hash(&mut hasher);
@@ -252,9 +242,4 @@ fn lifetime_hook(max: Duration) -> Hook<AsyncPgConnection> {
         }
         Ok(())
     })
-}
-
-/// Makes one round trip, to see that the server responds.
-pub(crate) async fn ping(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
-    Ok(conn.batch_execute("SELECT 1").await?)
 }

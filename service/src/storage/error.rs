@@ -1,13 +1,13 @@
-//! What can go wrong with the database, told apart by what a caller can do.
+//! Errors of the database, by what a caller can do about them.
 //!
-//! A violated constraint arrives as a text with a name in it. The name is the
-//! contract: [`Constraint`] gives each name that a request can run into a
-//! meaning, and every other violation is a bug of ours, not the client's fault.
+//! A violated constraint is classified by its name. [`Constraint`] gives a meaning to each name that
+//! a request can run into; every other violation is a bug. All other errors are classified by their
+//! code ([`super::sqlstate`]), since the text of a message depends on the server's language.
 
 use std::sync::Arc;
 
+use super::sqlstate::Failure;
 use crate::resilience::deadline::DeadlineExceeded;
-use diesel::result::DatabaseErrorKind;
 /// Error of a statement, or of the `BEGIN`, `COMMIT` or `ROLLBACK` of a transaction.
 pub(crate) use diesel::result::Error as DieselError;
 
@@ -47,16 +47,22 @@ pub enum StorageError {
     /// No connection, or it broke: worth trying again later.
     #[error("the database can't be reached: {0}")]
     Unavailable(String),
+    /// The server aborted the transaction: nothing was committed, and another session may succeed.
+    #[error("the database aborted the transaction: {0}")]
+    Aborted(String),
+    /// The server lacks space, memory, a table or a privilege.
+    #[error("the database can't work: {0}")]
+    ServerFault(String),
     /// No connection was free in time: too much to do.
     #[error("no database connection was free in time")]
     PoolExhausted,
-    /// Nobody waits any more.
+    /// The deadline of the request passed.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
     /// A row stayed locked for longer than `lock_timeout`.
     #[error("a row stayed locked for too long")]
     LockTimeout,
-    /// A statement ran for longer than `statement_timeout`.
+    /// A statement ran for longer than `statement_timeout`, or an operator cancelled it.
     #[error("a statement ran for too long")]
     StatementTimeout,
     /// A constraint with a meaning refused the change.
@@ -72,37 +78,22 @@ pub enum StorageError {
 
 impl From<DieselError> for StorageError {
     fn from(error: DieselError) -> Self {
-        let DieselError::DatabaseError(kind, info) = &error else {
-            return match error {
-                DieselError::BrokenTransactionManager => {
-                    Self::Unavailable("the connection broke inside a transaction".to_owned())
-                }
-                other => Self::Unexpected(Arc::new(other)),
-            };
-        };
-        if let Some(constraint) = info.constraint_name().and_then(Constraint::from_name) {
+        if let DieselError::DatabaseError(_, information) = &error
+            && let Some(constraint) = information
+                .constraint_name()
+                .and_then(Constraint::from_name)
+        {
             return Self::ConstraintViolated(constraint);
         }
-        // diesel passes on no SQLSTATE, only the server's message. A server with
-        // an `lc_messages` that is not English gives `Unexpected` here instead.
-        match info.message() {
-            "canceling statement due to lock timeout" => Self::LockTimeout,
-            "canceling statement due to statement timeout" => Self::StatementTimeout,
-            message if is_connection_lost(kind, message) => Self::Unavailable(message.to_owned()),
-            _ => Self::Unexpected(Arc::new(error)),
+        match Failure::of(&error) {
+            Failure::ConnectionLost => Self::Unavailable(error.to_string()),
+            Failure::StaleSession | Failure::ReadOnly | Failure::Conflict => {
+                Self::Aborted(error.to_string())
+            }
+            Failure::ServerFault => Self::ServerFault(error.to_string()),
+            Failure::LockTimeout => Self::LockTimeout,
+            Failure::Cancelled => Self::StatementTimeout,
+            Failure::InternalError | Failure::Unexpected => Self::Unexpected(Arc::new(error)),
         }
     }
-}
-
-fn is_connection_lost(kind: &DatabaseErrorKind, message: &str) -> bool {
-    matches!(
-        kind,
-        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
-    ) || [
-        "connection closed",
-        "terminating connection",
-        "the database system is",
-    ]
-    .iter()
-    .any(|marker| message.contains(marker))
 }

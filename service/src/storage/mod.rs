@@ -7,13 +7,14 @@
 //! What must never be false even if the code above is wrong is a named
 //! constraint in `migrations/`; [`error`] gives each name a meaning.
 
-mod abandoned_connection;
+mod abandoned_statement;
 mod advisory_locks;
 mod connection;
 mod connector;
 pub mod database;
 pub mod dead_jobs;
 pub mod error;
+mod error_response;
 pub mod idempotency;
 pub(crate) mod invariants;
 pub mod job_notifier;
@@ -32,9 +33,13 @@ mod query_summary;
 pub(crate) mod queue_depth;
 mod rows;
 pub mod schema;
+pub(crate) mod session;
+mod session_manager;
+mod sqlstate;
 mod statement;
 mod statement_instrumentation;
 pub(crate) mod stock;
+mod transport;
 pub(crate) mod users;
 
 pub(crate) use connection::Connection;

@@ -1,12 +1,10 @@
 //! The gauges of a pool, read before each scrape.
 
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::deadpool::Pool;
-
+use super::session_manager::SessionPool;
 use crate::telemetry::metrics::Metrics;
 
 /// Shows the connections of `pool` in `orderly_pool_connections` from now on.
-pub(super) fn watch_pool(metrics: &Metrics, name: &'static str, pool: Pool<AsyncPgConnection>) {
+pub(super) fn watch_pool(metrics: &Metrics, name: &'static str, pool: SessionPool) {
     let connections = metrics.pools.pool_connections.clone();
     metrics.registry.before_scrape(move || {
         let status = pool.status();

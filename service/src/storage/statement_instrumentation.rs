@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
@@ -27,6 +29,18 @@ use crate::telemetry::sampled_span::sampled_span;
 pub(super) struct StatementInstrumentation {
     slow_threshold: Duration,
     running: VecDeque<RunningStatement>,
+    counter: Arc<RunningStatements>,
+}
+
+/// Number of statements of a loan that were sent and whose response has not arrived.
+#[derive(Default)]
+pub(super) struct RunningStatements(AtomicUsize);
+
+impl RunningStatements {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 struct RunningStatement {
@@ -36,12 +50,20 @@ struct RunningStatement {
 }
 
 impl StatementInstrumentation {
-    /// Statements that take longer than `slow_threshold` are logged.
-    pub(super) fn new(slow_threshold: Duration) -> Self {
+    /// Logs statements that take longer than `slow_threshold`, and keeps `counter` up to date.
+    pub(super) fn new(slow_threshold: Duration, counter: Arc<RunningStatements>) -> Self {
         Self {
             slow_threshold,
             running: VecDeque::new(),
+            counter,
         }
+    }
+}
+
+impl StatementInstrumentation {
+    fn count_running(&self) {
+        let running = self.running.len();
+        self.counter.0.store(running, Ordering::Relaxed);
     }
 }
 
@@ -71,12 +93,14 @@ impl Instrumentation for StatementInstrumentation {
                     span,
                     statement,
                 });
+                self.count_running();
             }
             InstrumentationEvent::FinishQuery { error, .. } => {
                 // The end of the span is when it is dropped.
                 let Some(finished) = self.running.pop_front() else {
                     return;
                 };
+                self.count_running();
                 if let Some(error) = error {
                     finished.span.record("otel.status_code", "ERROR");
                     finished.span.record("error.type", error_type(error));

@@ -2,6 +2,7 @@
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
+use super::database_retry::write_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, StockDelta};
@@ -18,10 +19,11 @@ pub(crate) async fn adjust_stock(
     id: ProductId,
     delta: StockDelta,
 ) -> Result<Product, UseCaseError> {
-    let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
     invalidation.add([id]);
-    let adjusted = products::adjust_stock(&mut conn, id, delta, current_time()).await;
-    finish(invalidation, adjusted.map_err(UseCaseError::from))?
-        .ok_or(UseCaseError::NotFound("product"))
+    let adjusted = write_with_retry(services, async |conn| {
+        Ok(products::adjust_stock(conn, id, delta, current_time()).await?)
+    })
+    .await;
+    finish(invalidation, adjusted)?.ok_or(UseCaseError::NotFound("product"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::read_retry::read_with_retry;
+use super::database_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::cache::FIRST_ROWS;
 use crate::domain::ids::ProductId;
@@ -35,7 +35,7 @@ pub(crate) async fn list(
         return first_page(services, page.limit).await;
     }
     let query = |mut conn: Connection| async move { products::list(&mut conn, search, page).await };
-    let value = read_with_retry(&services.database, &services.read_retry, query).await?;
+    let value = read_with_retry(&services.database, &services.database_retry, query).await?;
     Ok(Cached {
         value,
         stale_age: None,
@@ -83,7 +83,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, StorageError>> + Send + 'static,
 {
-    let (database, retry) = (services.database.clone(), services.read_retry.clone());
+    let (database, retry) = (services.database.clone(), services.database_retry.clone());
     move || {
         let (database, retry, query) = (database.clone(), retry.clone(), query.clone());
         async move { read_with_retry(&database, &retry, query).await }.boxed()

@@ -7,6 +7,7 @@
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
+use super::database_retry::write_with_retry;
 use super::status_change::end_unpaid_order;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
@@ -24,11 +25,10 @@ pub(crate) async fn cancel_order(
     user_id: UserId,
     id: OrderId,
 ) -> Result<Order, UseCaseError> {
-    let mut conn = services.database.connection().await?;
     let now = current_time();
     let mut invalidation = services.products.invalidation_guard();
-    let cancelled = conn
-        .transaction(async |conn| {
+    let cancelled = write_with_retry(services, async |conn| {
+        conn.transaction(async |conn| {
             let mut order = orders::lock(conn, id)
                 .await?
                 .filter(|order| order.user_id == user_id)
@@ -37,7 +37,9 @@ pub(crate) async fn cancel_order(
             end_unpaid_order(conn, &mut order, cancel, now, &mut invalidation).await?;
             Ok::<_, UseCaseError>(order)
         })
-        .await;
+        .await
+    })
+    .await;
     let cancelled = finish(invalidation, cancelled)?;
     services.record_order_status(cancelled.status);
     services.job_notifier.notify();

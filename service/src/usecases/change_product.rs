@@ -6,6 +6,7 @@
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
+use super::database_retry::write_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductChange};
@@ -22,10 +23,9 @@ pub(crate) async fn change_product(
     version_matches: impl Fn(i64) -> bool + Sync,
     change: &ProductChange,
 ) -> Result<Product, UseCaseError> {
-    let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
-    let changed = conn
-        .transaction(async |conn| {
+    let changed = write_with_retry(services, async |conn| {
+        conn.transaction(async |conn| {
             let current = products::lock(conn, id)
                 .await?
                 .ok_or(UseCaseError::NotFound("product"))?;
@@ -38,6 +38,8 @@ pub(crate) async fn change_product(
             invalidation.add([id]);
             Ok(products::update(conn, id, change, current_time()).await?)
         })
-        .await;
+        .await
+    })
+    .await;
     finish(invalidation, changed)
 }

@@ -78,5 +78,7 @@ mod tests {
     async fn rolled_back_change_keeps_cached_products() {
         assert!(!is_read_again_after(Err(UseCaseError::PreconditionFailed)).await);
         assert!(!is_read_again_after(Err(UseCaseError::Overloaded("busy"))).await);
+        let aborted = UseCaseError::Aborted("a deadlock".to_owned());
+        assert!(!is_read_again_after(Err(aborted)).await);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::clock::current_time;
 use super::commit_outcome::finish;
+use super::database_retry::write_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{NewProduct, Product};
@@ -17,9 +18,11 @@ pub(crate) async fn create_product(
 ) -> Result<Product, UseCaseError> {
     let now = current_time();
     let id = ProductId::new(now);
-    let mut conn = services.database.connection().await?;
     let mut invalidation = services.products.invalidation_guard();
     invalidation.add([id]);
-    let inserted = products::insert(&mut conn, id, new_product, now).await;
-    finish(invalidation, inserted.map_err(UseCaseError::from))
+    let inserted = write_with_retry(services, async |conn| {
+        Ok(products::insert(conn, id, new_product, now).await?)
+    })
+    .await;
+    finish(invalidation, inserted)
 }

@@ -51,6 +51,9 @@ pub enum UseCaseError {
     /// The database can't be reached.
     #[error("the database can't be reached: {0}")]
     Unavailable(String),
+    /// The database aborted the transaction: nothing was committed, and a retry may succeed.
+    #[error("the database aborted the transaction: {0}")]
+    Aborted(String),
     /// A bug, or a world that is not as we know it.
     #[error("{0:#}")]
     Internal(anyhow::Error),
@@ -83,7 +86,10 @@ impl From<StorageError> for UseCaseError {
             StorageError::ConstraintViolated(Constraint::UserExists) => Self::NotFound("user"),
             StorageError::LockTimeout => Self::Overloaded("a row stayed locked for too long"),
             StorageError::StatementTimeout => Self::Overloaded("the database took too long"),
-            StorageError::Unavailable(cause) => Self::Unavailable(cause),
+            StorageError::Unavailable(cause) | StorageError::ServerFault(cause) => {
+                Self::Unavailable(cause)
+            }
+            StorageError::Aborted(cause) => Self::Aborted(cause),
             bug @ (StorageError::UnreadableRow(_) | StorageError::Unexpected(_)) => {
                 Self::Internal(bug.into())
             }

@@ -3,10 +3,11 @@
 use secrecy::SecretString;
 
 use super::clock::current_time;
+use super::database_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::user::EmailAddress;
 use crate::secrets::tokens::{Identity, IssuedToken};
-use crate::storage::users;
+use crate::storage::{Connection, users};
 
 /// Checks the password of `email` and signs an access token.
 ///
@@ -38,8 +39,11 @@ async fn authenticate(
 ) -> Result<IssuedToken, UseCaseError> {
     let found = match EmailAddress::parse(email) {
         Ok(email) => {
-            let mut conn = services.database.connection().await?;
-            users::find_with_password_hash(&mut conn, &email).await?
+            let query = |mut conn: Connection| {
+                let email = &email;
+                async move { users::find_with_password_hash(&mut conn, email).await }
+            };
+            read_with_retry(&services.database, &services.database_retry, query).await?
         }
         Err(_) => None,
     };

@@ -92,10 +92,15 @@ pub(crate) async fn place_order(
 ) -> Result<PlacedOrder, UseCaseError> {
     let (database, services) = (&services.database, services.clone());
     let work = async move {
-        let mut conn = services.database.connection().await?;
         let mut invalidation = services.products.invalidation_guard();
         invalidation.add(request.basket.lines().iter().map(|line| line.product_id));
-        let result = place_order_on(&mut conn, &services.orders, &request, render).await;
+        let mut attempts = services.database_retry.attempts();
+        let result = loop {
+            match place_order_once(&services, &request, render).await {
+                Err(UseCaseError::Aborted(_)) if attempts.wait_for_next().await => {}
+                result => break result,
+            }
+        };
         let placed = finish(invalidation, result)?;
         if let Some(total) = placed.total {
             let order_value = &services.metrics.order_value_minor;
@@ -109,6 +114,15 @@ pub(crate) async fn place_order(
         Ok(placed)
     };
     database.run_on_db_runtime(work).await?
+}
+
+async fn place_order_once(
+    services: &Services,
+    request: &PlaceOrder,
+    render: fn(&Order) -> serde_json::Result<String>,
+) -> Result<PlacedOrder, UseCaseError> {
+    let mut conn = services.database.connection().await?;
+    place_order_on(&mut conn, &services.orders, request, render).await
 }
 
 /// Places an order on a connection of the caller's, without metrics, cache and notification.

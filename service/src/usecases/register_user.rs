@@ -1,6 +1,7 @@
 //! Somebody registers.
 
 use super::clock::current_time;
+use super::database_retry::write_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::password::Password;
@@ -40,8 +41,10 @@ pub async fn register_user(
         password_hash: &password_hash,
         created_at,
     };
-    let mut conn = services.database.connection().await?;
-    users::insert(&mut conn, &new_user).await?;
+    write_with_retry(services, async |conn| {
+        Ok(users::insert(conn, &new_user).await?)
+    })
+    .await?;
     services.metrics.registrations.inc();
     Ok(User {
         id,

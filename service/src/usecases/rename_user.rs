@@ -1,6 +1,7 @@
 //! A user changes their own name.
 
 use super::clock::current_time;
+use super::database_retry::write_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::user::{PersonName, User};
@@ -15,8 +16,9 @@ pub(crate) async fn rename_user(
     id: UserId,
     name: &PersonName,
 ) -> Result<User, UseCaseError> {
-    let mut conn = services.database.connection().await?;
-    users::rename(&mut conn, id, name, current_time())
-        .await?
-        .ok_or(UseCaseError::NotFound("user"))
+    write_with_retry(services, async |conn| {
+        Ok(users::rename(conn, id, name, current_time()).await?)
+    })
+    .await?
+    .ok_or(UseCaseError::NotFound("user"))
 }

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::BusinessMetrics;
 pub struct Services {
     /// The connection pool for requests, or for jobs (see `Services::with_database`).
     pub database: Database,
-    pub(crate) read_retry: Retry,
+    pub(crate) database_retry: Retry,
     /// Products that were read before.
     pub products: ProductCache<StorageError>,
     pub(crate) passwords: PasswordHashingPool,

@@ -1,6 +1,7 @@
 //! An admin sends the goods.
 
 use super::clock::current_time;
+use super::database_retry::write_with_retry;
 use super::status_change::save_status;
 use super::{Services, UseCaseError};
 use crate::domain::ids::OrderId;
@@ -13,10 +14,9 @@ use crate::storage::{AsyncConnection as _, orders, outbox};
 /// # Errors
 /// Returns `NotFound` if the order does not exist, and `InvalidTransition` if it is not paid.
 pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order, UseCaseError> {
-    let mut conn = services.database.connection().await?;
     let now = current_time();
-    let shipped = conn
-        .transaction(async |conn| {
+    let shipped = write_with_retry(services, async |conn| {
+        conn.transaction(async |conn| {
             let mut order = orders::lock(conn, id)
                 .await?
                 .ok_or(UseCaseError::NotFound("order"))?;
@@ -25,7 +25,9 @@ pub(crate) async fn ship_order(services: &Services, id: OrderId) -> Result<Order
             outbox::append(conn, &event).await?;
             Ok::<_, UseCaseError>(order)
         })
-        .await?;
+        .await
+    })
+    .await?;
     services.record_order_status(shipped.status);
     services.job_notifier.notify();
     Ok(shipped)

@@ -1,6 +1,6 @@
 //! A customer looks at their orders.
 
-use super::read_retry::read_with_retry;
+use super::database_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -17,7 +17,7 @@ pub(crate) async fn list(
 ) -> Result<Page<Order>, UseCaseError> {
     let query =
         |mut conn: Connection| async move { orders::list(&mut conn, user_id, status, page).await };
-    Ok(read_with_retry(&services.database, &services.read_retry, query).await?)
+    Ok(read_with_retry(&services.database, &services.database_retry, query).await?)
 }
 
 /// One order of the user's own; somebody else's does not exist for them.
@@ -30,7 +30,7 @@ pub(crate) async fn get(
     id: OrderId,
 ) -> Result<Order, UseCaseError> {
     let query = |mut conn: Connection| async move { orders::find(&mut conn, id).await };
-    read_with_retry(&services.database, &services.read_retry, query)
+    read_with_retry(&services.database, &services.database_retry, query)
         .await?
         .filter(|order| order.user_id == user_id)
         .ok_or(UseCaseError::NotFound("order"))

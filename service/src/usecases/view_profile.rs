@@ -1,6 +1,6 @@
 //! A user views their own profile.
 
-use super::read_retry::read_with_retry;
+use super::database_retry::read_with_retry;
 use super::{Services, UseCaseError};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
@@ -12,7 +12,7 @@ use crate::storage::{Connection, users};
 /// Returns `NotFound` if the user is gone since the token was made.
 pub(crate) async fn view_profile(services: &Services, id: UserId) -> Result<User, UseCaseError> {
     let query = |mut conn: Connection| async move { users::find(&mut conn, id).await };
-    read_with_retry(&services.database, &services.read_retry, query)
+    read_with_retry(&services.database, &services.database_retry, query)
         .await?
         .ok_or(UseCaseError::NotFound("user"))
 }

@@ -130,6 +130,71 @@ async fn pool_exhausted() {
     env.finish(&results, recovered).await;
 }
 
+/// Runbook: `docs/runbooks/postgres_read_only.md`
+///
+/// As an operator sets it during maintenance, and as a demoted primary looks. Reads succeed, orders
+/// are rejected, and the service stays ready and reports itself as degraded.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_read_only() {
+    let mut env = DrillEnvironment::start("postgres_read_only", SHORT_TIMEOUTS).await;
+    let load = env.start_load(20).await;
+    load.wait_until_all_viewed().await;
+
+    let mut admin = env.database().await;
+    let reload = "SELECT pg_reload_conf()";
+    let set = "ALTER SYSTEM SET default_transaction_read_only = on";
+    admin.batch_execute(set).await.unwrap();
+    admin.batch_execute(reload).await.unwrap();
+    let status = r#"orderly_health_check_status{check="postgres"}"#;
+    env.service().wait_for_metric(status, |n| n == 1.0).await;
+    hold_for(OUTAGE).await;
+    assert_eq!(env.service().probe("/readyz").await, Some(200));
+
+    let reset = "ALTER SYSTEM RESET default_transaction_read_only";
+    admin.batch_execute(reset).await.unwrap();
+    admin.batch_execute(reload).await.unwrap();
+    let recovered = load
+        .assert_recovery_within(MAX_RECOVERY, Instant::now())
+        .await;
+    env.service().wait_for_metric(status, |n| n == 0.0).await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201), Status(503)]);
+    results.assert_reads_succeeded();
+    results.assert_rejection_latency_below(MAX_REJECTION_LATENCY);
+    env.finish(&results, recovered).await;
+}
+
+/// Runbook: `docs/runbooks/schema_changed.md`
+///
+/// Another program changes the types of columns that every order and log-in reads. The prepared
+/// statements of all sessions are invalid from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn schema_changed() {
+    let mut env = DrillEnvironment::start("schema_changed", &[]).await;
+    let load = env.start_load(20).await;
+    load.wait_until_all_viewed().await;
+
+    let mut admin = env.database().await;
+    let changed_at = Instant::now();
+    for (table, column) in [
+        ("users", "name"),
+        ("products", "name"),
+        ("orders", "status"),
+    ] {
+        let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar(300)");
+        admin.batch_execute(&alter).await.unwrap();
+    }
+    let recovered = load
+        .assert_recovery_within(Duration::from_secs(5), changed_at)
+        .await;
+    assert_eq!(env.service().probe("/readyz").await, Some(200));
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201), Status(503)]);
+    let failed = results.count_since(changed_at, Status(503));
+    assert!(failed <= 5, "{failed} requests failed");
+    env.finish(&results, recovered).await;
+}
+
 /// Runbook: `docs/runbooks/lock_held.md`
 ///
 /// A forgotten transaction holds one product: orders of that one are refused in time,

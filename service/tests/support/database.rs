@@ -95,6 +95,23 @@ impl TestDatabase {
         }
     }
 
+    /// Changes a default of the sessions to come: `SET ...` or `RESET ...`.
+    pub async fn alter(&self, change: &str) {
+        let mut admin = connect(&server_url()).await;
+        let alter = format!("ALTER DATABASE {} {change}", self.name);
+        admin.batch_execute(&alter).await.unwrap();
+    }
+
+    /// Terminates all sessions, and waits until they have ended.
+    pub async fn terminate_sessions(&self) {
+        let mut admin = connect(&server_url()).await;
+        let terminate = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
+        admin.batch_execute(&terminate).await.unwrap();
+    }
+
     /// Accepts connections again.
     pub async fn allow_connections(&self) {
         let name = &self.name;

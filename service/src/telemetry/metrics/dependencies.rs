@@ -34,6 +34,34 @@ metrics! {
 }
 
 metrics! {
+    /// The sessions on the Postgres server.
+    pub(crate) struct SessionMetrics {
+        /// Connections to Postgres that were attempted, by purpose: of a pool (pool), kept by a job, a
+        /// check or a command (dedicated), to cancel a statement (cancellation).
+        pub(crate) database_connections_opened: IntCounterVec[purpose(pool, dedicated, cancellation)];
+        /// Statements that still ran when their request or job had ended, by outcome: finished (the
+        /// connection was used again), cancelled (the same), closed (the connection was closed).
+        pub(crate) abandoned_statements: IntCounterVec[outcome(finished, cancelled, closed)];
+    }
+}
+
+impl SessionMetrics {
+    /// Counts a connection that is about to be opened.
+    pub(crate) fn count_opened(&self, purpose: &str) {
+        self.database_connections_opened
+            .with_label_values(&[purpose])
+            .inc();
+    }
+
+    /// Counts a statement whose request ended before it.
+    pub(crate) fn count_abandoned(&self, outcome: &str) {
+        self.abandoned_statements
+            .with_label_values(&[outcome])
+            .inc();
+    }
+}
+
+metrics! {
     /// Redis, the cache in front of Postgres, and retries.
     pub struct DependencyMetrics {
         /// Time until Redis answered, or the command timed out, by command; what the breaker rejects is not in it.

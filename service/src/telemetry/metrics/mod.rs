@@ -19,8 +19,8 @@ mod resilience;
 
 pub(crate) use business::BusinessMetrics;
 pub(crate) use declaration::PREFIX;
-pub(crate) use dependencies::PoolMetrics;
 pub use dependencies::{DependencyMetrics, GatewayMetrics};
+pub(crate) use dependencies::{PoolMetrics, SessionMetrics};
 pub(crate) use description::MetricDescription;
 pub(crate) use process::ProcessMetrics;
 pub use queues::JobMetrics;
@@ -41,6 +41,8 @@ pub struct Metrics {
     pub gateway: GatewayMetrics,
     /// The connection pools'.
     pub(crate) pools: PoolMetrics,
+    /// The database sessions'.
+    pub(crate) sessions: SessionMetrics,
     /// Those of other dependencies.
     pub dependencies: DependencyMetrics,
     /// Work that waits.
@@ -74,6 +76,7 @@ impl Metrics {
             business: BusinessMetrics::new(&registry)?,
             gateway: GatewayMetrics::new(&registry)?,
             pools: PoolMetrics::new(&registry)?,
+            sessions: SessionMetrics::new(&registry)?,
             dependencies: DependencyMetrics::new(&registry)?,
             queues: QueueMetrics::new(&registry)?,
             jobs: JobMetrics::new(&registry)?,

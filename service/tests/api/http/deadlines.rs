@@ -105,9 +105,8 @@ async fn closes_connection_when_cancellation_fails() {
     let proxy = start_postgres_proxy().await;
     let app = TestApp::start_with(|settings| {
         use_postgres_proxy(&proxy, settings);
-        // Over TLS, for without it nobody waits for an answer to a cancellation.
-        let url = settings.database.url.as_ref().unwrap().expose();
-        settings.database.url = Some(format!("{url}?sslmode=require").into());
+        // `/metrics` waits for the health checks, which wait for a frozen proxy.
+        settings.health.timeout = Duration::from_secs(1);
         // For as long the cancellation is waited for.
         settings.database.connect_timeout = Duration::from_secs(5);
         settings.database.lock_timeout = Duration::from_secs(200);
@@ -127,12 +126,18 @@ async fn closes_connection_when_cancellation_fails() {
     });
 
     response.expect_problem(408, "requested-timeout-exceeded");
+    app.wait_for_metric(
+        "orderly_abandoned_statements_total{outcome=\"closed\"}",
+        1.0,
+    )
+    .await;
     blocker.batch_execute("ROLLBACK").await.unwrap();
+    // The proxy notices the closed connection only after it has forwarded what was sent before.
+    proxy.restore();
     eventually("its session has ended", async || {
         (count_sessions(&app, "backend_type = 'client backend'").await == 0).then_some(())
     })
     .await;
-    proxy.restore();
     app.finish().await;
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::eventually::eventually;
-use crate::support::fixtures::id;
+use crate::support::fixtures::{PASSWORD, id};
 use crate::support::migrations::{COMPATIBLE, upgrade};
 
 /// A read that is not cached: each one needs a connection.
@@ -220,5 +220,42 @@ async fn health_check_result_is_cached() {
     )
     .await;
     assert_eq!(check(&app, "migrations").await, first);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_only_database_degrades_until_it_is_writable() {
+    let app = TestApp::start_with(|settings| {
+        settings.health.cache_ttl = Duration::ZERO;
+    })
+    .await;
+    let product = app.create_product(&app.create_admin().await, 100, 10).await;
+    let customer = app.register_customer().await;
+    app.database
+        .alter("SET default_transaction_read_only = on")
+        .await;
+    app.database.terminate_sessions().await;
+
+    let check = wait_for_check(&app, "postgres", "degraded").await;
+    assert_eq!(check["details"]["writable"], false, "{check}");
+    assert_eq!(check["details"]["read_only"], true, "{check}");
+    app.get_admin("/readyz").await.expect(200);
+    app.get("/v1/orders", &customer).await.expect(200);
+    let rejected = app.place_order(&customer, &[(&product, 1)]).await;
+    rejected.expect_problem(503, "unavailable");
+    assert!(rejected.header("retry-after").is_some());
+    let register = json!({"email": "a@example.com", "password": PASSWORD, "name": "A"});
+    let rejected = app.post("/v1/users", "", &register).await;
+    rejected.expect_problem(503, "unavailable");
+
+    app.database
+        .alter("RESET default_transaction_read_only")
+        .await;
+    wait_for_check(&app, "postgres", "healthy").await;
+    eventually("orders are accepted again", async || {
+        let order = app.place_order(&customer, &[(&product, 1)]).await;
+        (order.status == 201).then_some(())
+    })
+    .await;
     app.finish().await;
 }

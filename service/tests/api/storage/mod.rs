@@ -1,5 +1,6 @@
 //! Connections to Postgres and Redis, and the SQL statements of an order.
 
+mod abandoned_statements;
 mod connection_pool;
 mod migrations;
 mod parsed_statements;
@@ -8,3 +9,5 @@ mod plain_order;
 mod query_plans;
 mod redis_connection;
 mod round_trips;
+mod server_errors;
+mod session_parameters;
