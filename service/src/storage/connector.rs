@@ -69,14 +69,8 @@ impl Connector {
             .connect_timeout(config.connect_timeout)
             .keepalives(true)
             .keepalives_idle(config.keepalive)
-            .tcp_user_timeout(config.tcp_user_timeout);
-        // The last option wins, so the URL may only set parameters that are not in the list.
-        let own_options = startup_options(&session_parameters(config));
-        let options = match session.get_options() {
-            Some(of_url) => format!("{of_url} {own_options}"),
-            None => own_options,
-        };
-        session.options(options);
+            .tcp_user_timeout(config.tcp_user_timeout)
+            .options(startup_options(&session_parameters(config)));
         Ok(Self {
             session: Arc::new(session),
             transport,
