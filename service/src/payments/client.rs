@@ -16,19 +16,10 @@
 //! would be lost with the process. A refund is another intent: `refund-<order id>`.
 //! (The header: IETF draft `idempotency-key-header`.)
 //!
-//! **An outcome has three values**: yes, no, and "don't know". [`ChargeOutcome`] is
-//! a yes or a no that the gateway said in so many words. Everything else is a
-//! [`GatewayError`], and a *transient* one means "don't know": never settle an
-//! order on it, ask again with the same key. So an answer is believed only if it
-//! can be read: a `200` or a `402` whose body is unreadable (a proxy's page, a
-//! truncated body) is a "don't know" too.
-//!
-//! | what came back | taken as |
-//! |---|---|
-//! | 2xx `succeeded`, 402 `declined`, 409 `voided`; for a refund 2xx `refunded` or `voided` | the outcome |
-//! | the same statuses with an unreadable body | transient |
-//! | timeout, refused connection, reset, 408, 425, 429, 5xx | transient |
-//! | any other status | permanent: the request or the set-up is wrong, asking again cannot help |
+//! **An outcome has three values**: yes, no, and unknown. [`ChargeOutcome`] is a yes or a no that the
+//! gateway's response states. Everything else is a [`GatewayError`], and a *transient* one means that the
+//! outcome is unknown: the order is not settled, and the request is retried with the same key.
+//! `response.rs` decides whether a response is the gateway's.
 //!
 //! **Requests run on the runtime that made the client.** A pooled connection is
 //! driven by a task on the runtime that opened it; had an actix worker opened it,
@@ -44,8 +35,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, Url, redirect};
-use serde::{Deserialize, Serialize};
+use reqwest::{Url, redirect};
+use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -53,11 +44,9 @@ use uuid::Uuid;
 
 use super::gateway_span;
 use super::outcome::{ChargeOutcome, GatewayError, GatewaySetupError, RefundOutcome};
+use super::response::{GatewayDecision, GatewayResponse};
 use crate::config::PaymentsConfig;
 use crate::resilience::deadline;
-
-/// An answer of a gateway is a few hundred bytes; a larger one is not an answer.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// A payment gateway, reached over one pool of connections. Cloning is cheap and
 /// shares the pool.
@@ -80,21 +69,6 @@ struct ChargeBody<'a> {
 #[derive(Serialize)]
 struct RefundBody {
     reference: Uuid,
-}
-
-/// The answers that count. What does not parse as one of these decides nothing.
-#[derive(Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-enum GatewayDecision {
-    Succeeded { id: String },
-    Declined { reason: String },
-    Refunded { charge_id: String },
-    Voided,
-}
-
-struct GatewayResponse {
-    status: u16,
-    body: Vec<u8>,
 }
 
 impl PaymentGateway {
@@ -133,8 +107,8 @@ impl PaymentGateway {
     /// # Errors
     ///
     /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
-    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
-    /// module.
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of
+    /// `response.rs`.
     pub async fn charge(
         &self,
         order_id: Uuid,
@@ -149,15 +123,24 @@ impl PaymentGateway {
         let response = self
             .post(&self.charges_url, order_id.to_string(), &body)
             .await?;
-        match (response.status, response.decision()) {
-            (200..=299, Some(GatewayDecision::Succeeded { id })) => {
+        match (response.status, response.decision(&order_id.to_string())) {
+            (
+                200..=299,
+                Some(GatewayDecision::Succeeded {
+                    id,
+                    amount_minor: charged_minor,
+                    currency: charged_currency,
+                    ..
+                }),
+            ) if (charged_minor, &*charged_currency) == (amount_minor, currency)
+                && !id.is_empty() =>
+            {
                 Ok(ChargeOutcome::Charged { charge_id: id })
             }
-            (402, Some(GatewayDecision::Declined { reason })) => {
+            (402, Some(GatewayDecision::Declined { reason, .. })) => {
                 Ok(ChargeOutcome::Declined { reason })
             }
-            (409, Some(GatewayDecision::Voided)) => Ok(ChargeOutcome::Voided),
-            (402 | 409, _) => Err(response.unreadable_body_error()),
+            (409, Some(GatewayDecision::Voided { .. })) => Ok(ChargeOutcome::Voided),
             _ => Err(response.into_error()),
         }
     }
@@ -168,8 +151,8 @@ impl PaymentGateway {
     /// # Errors
     ///
     /// Returns [`GatewayError::Transient`] if the outcome is unknown, and
-    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of the
-    /// module.
+    /// [`GatewayError::Permanent`] if the gateway rejects the request as it is; see the table of
+    /// `response.rs`.
     pub async fn refund(&self, order_id: Uuid) -> Result<RefundOutcome, GatewayError> {
         let body = RefundBody {
             reference: order_id,
@@ -177,11 +160,11 @@ impl PaymentGateway {
         let response = self
             .post(&self.refunds_url, format!("refund-{order_id}"), &body)
             .await?;
-        match (response.status, response.decision()) {
-            (200..=299, Some(GatewayDecision::Refunded { charge_id })) => {
+        match (response.status, response.decision(&order_id.to_string())) {
+            (200..=299, Some(GatewayDecision::Refunded { charge_id, .. })) => {
                 Ok(RefundOutcome::Refunded { charge_id })
             }
-            (200..=299, Some(GatewayDecision::Voided)) => Ok(RefundOutcome::Voided),
+            (200..=299, Some(GatewayDecision::Voided { .. })) => Ok(RefundOutcome::Voided),
             _ => Err(response.into_error()),
         }
     }
@@ -202,7 +185,7 @@ impl PaymentGateway {
         if let Some(remaining) = deadline::remaining() {
             request = request.timeout(remaining.min(self.timeout));
         }
-        let exchange = async { read_response(request.send().await?).await };
+        let exchange = async { GatewayResponse::read(request.send().await?).await };
         let task = self.runtime.spawn(exchange.instrument(span.clone()));
         // A caller that goes away takes its request along.
         let response = match AbortOnDropHandle::new(task).await {
@@ -230,45 +213,6 @@ fn endpoint_url(base_url: &str, name: &str) -> Result<Url, GatewaySetupError> {
         .pop_if_empty()
         .push(name);
     Ok(url)
-}
-
-async fn read_response(mut response: Response) -> Result<GatewayResponse, reqwest::Error> {
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        let remaining = MAX_RESPONSE_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(remaining)]);
-        if chunk.len() > remaining {
-            break;
-        }
-    }
-    Ok(GatewayResponse { status, body })
-}
-
-impl GatewayResponse {
-    fn decision(&self) -> Option<GatewayDecision> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    fn unreadable_body_error(&self) -> GatewayError {
-        GatewayError::transient(format!("status {} with an unreadable body", self.status))
-    }
-
-    fn into_error(self) -> GatewayError {
-        match self.status {
-            200..=299 => self.unreadable_body_error(),
-            408 | 425 | 429 | 500..=599 => {
-                GatewayError::transient(format!("status {}", self.status))
-            }
-            status => GatewayError::Permanent {
-                status,
-                detail: String::from_utf8_lossy(&self.body)
-                    .chars()
-                    .take(200)
-                    .collect(),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

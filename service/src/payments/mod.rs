@@ -13,6 +13,7 @@ mod gateway_span;
 mod ledger;
 mod outcome;
 mod resilient;
+mod response;
 
 pub use client::PaymentGateway;
 pub use ledger::{EntryKind, LedgerEntry};

@@ -54,8 +54,8 @@ impl RefundOutcome {
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// "Don't know": the request may or may not have taken effect. Asking again is
-    /// safe, because the key stays the same.
+    /// The outcome is unknown: the request may or may not have taken effect, or may have
+    /// reached another server. A retry is safe, because the key stays the same.
     #[error("no usable answer from the payment gateway: {reason}")]
     Transient {
         /// What went wrong, for a log line.
@@ -64,7 +64,8 @@ pub enum GatewayError {
         #[source]
         source: Option<reqwest::Error>,
     },
-    /// The gateway does not accept the request as it is; a person has to look.
+    /// The gateway rejects the request as it is, in an error document of its contract; an
+    /// operator must look.
     #[error("the payment gateway refused the request with status {status}: {detail}")]
     Permanent {
         /// Status of the HTTP response.

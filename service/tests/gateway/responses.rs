@@ -31,12 +31,24 @@ fn http(status: &str, body: &str) -> String {
     )
 }
 
-async fn charge_error(response: String) -> GatewayError {
+/// The error of a charge of 12.50 EUR for that order that gets this response.
+async fn charge_error_of(order: Uuid, response: String) -> GatewayError {
     let client = client(&respond_once(response).await, LONG_TIMEOUT);
-    client
-        .charge(Uuid::new_v4(), 1250, "EUR")
-        .await
-        .unwrap_err()
+    client.charge(order, 1250, "EUR").await.unwrap_err()
+}
+
+async fn charge_error(response: String) -> GatewayError {
+    charge_error_of(Uuid::new_v4(), response).await
+}
+
+async fn refund_error(response: String) -> GatewayError {
+    let client = client(&respond_once(response).await, LONG_TIMEOUT);
+    client.refund(Uuid::new_v4()).await.unwrap_err()
+}
+
+fn with_media_type(media_type: &str, response: &str) -> String {
+    let header = format!("Content-Type: {media_type}\r\nContent-Length");
+    response.replacen("Content-Length", &header, 1)
 }
 
 #[tokio::test]
@@ -45,7 +57,6 @@ async fn unreadable_responses_are_transient() {
     let huge = format!(r#"{{"status":"succeeded","id":"{}"}}"#, "x".repeat(100_000));
     let cut_short = http("200 OK", succeeded).replace("Content-Length: 3", "Content-Length: 30");
     let responses = [
-        http("200 OK", "<html>welcome to the hotel's wifi</html>"),
         http("200 OK", r#"{"status":"pending"}"#),
         http("201 Created", ""),
         http("200 OK", &huge),
@@ -55,8 +66,7 @@ async fn unreadable_responses_are_transient() {
             r#"{"status":"declined","reason":"insufficient_funds"}"#,
         ),
         http("402 Payment Required", succeeded),
-        http("402 Payment Required", "pay the proxy"),
-        http("409 Conflict", "busy"),
+        http("409 Conflict", r#"{"error":"busy"}"#),
         http("408 Request Timeout", ""),
         http("425 Too Early", ""),
         http("429 Too Many Requests", ""),
@@ -74,19 +84,103 @@ async fn unreadable_responses_are_transient() {
 }
 
 #[tokio::test]
-async fn non_retryable_responses_are_permanent() {
+async fn responses_of_other_servers_are_transient() {
+    let page = "<html>welcome to the hotel's wifi</html>";
     let redirect = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\n\
                     Content-Length: 0\r\n\r\n";
+    let declined = r#"{"status":"declined","reason":"insufficient_funds"}"#;
     let responses = [
-        (http("400 Bad Request", "no such currency"), 400),
-        (http("401 Unauthorized", ""), 401),
-        (http("404 Not Found", ""), 404),
-        (redirect.to_owned(), 307),
+        with_media_type("text/html", &http("200 OK", page)),
+        http("200 OK", r#"{"status":"ok"}"#),
+        http("402 Payment Required", "pay the proxy"),
+        with_media_type("text/html", &http("402 Payment Required", declined)),
+        http("409 Conflict", r#"{"message":"busy"}"#),
+        http("400 Bad Request", "no such currency"),
+        http("400 Bad Request", r#"{"message":"bad request"}"#),
+        http(
+            "400 Bad Request",
+            r#"{"error":"Bad Request","path":"/charges"}"#,
+        ),
+        with_media_type("text/html", &http("422 Unprocessable Content", page)),
+        http("401 Unauthorized", ""),
+        http("401 Unauthorized", r#"{"error":"no credentials"}"#),
+        http("403 Forbidden", r#"{"error":"not from this network"}"#),
+        http("404 Not Found", ""),
+        http("404 Not Found", r#"{"error":"no such route"}"#),
+        http("405 Method Not Allowed", ""),
+        http("301 Moved Permanently", page),
+        redirect.to_owned(),
     ];
-    for (response, expected) in responses {
+    for response in responses {
+        let charge = charge_error(response.clone()).await;
+        assert!(charge.is_transient(), "{response:?} gave {charge:?}");
+        let refund = refund_error(response.clone()).await;
+        assert!(refund.is_transient(), "{response:?} gave {refund:?}");
+    }
+}
+
+#[tokio::test]
+async fn error_names_status_and_media_type_of_other_server() {
+    let page = with_media_type("text/html; charset=utf-8", &http("404 Not Found", "<html>"));
+    let error = charge_error(page).await.to_string();
+    assert!(
+        error.contains("status 404 (text/html; charset=utf-8)"),
+        "{error}"
+    );
+    assert!(error.contains("another server"), "{error}");
+}
+
+#[tokio::test]
+async fn charge_of_other_order_or_amount_is_transient() {
+    let order = Uuid::new_v4();
+    let succeeded = |reference: Uuid, amount_minor: i64, currency: &str| {
+        format!(
+            r#"{{"status":"succeeded","id":"ch_1","reference":"{reference}","amount_minor":{amount_minor},"currency":"{currency}"}}"#
+        )
+    };
+    let other = Uuid::new_v4();
+    let bodies = [
+        ("201 Created", succeeded(other, 1250, "EUR")),
+        ("201 Created", succeeded(order, 1251, "EUR")),
+        ("201 Created", succeeded(order, 1250, "USD")),
+        (
+            "201 Created",
+            succeeded(order, 1250, "EUR").replace("ch_1", ""),
+        ),
+        (
+            "201 Created",
+            r#"{"status":"succeeded","id":"ch_1"}"#.to_owned(),
+        ),
+        (
+            "402 Payment Required",
+            format!(r#"{{"status":"declined","reason":"no","reference":"{other}"}}"#),
+        ),
+        (
+            "409 Conflict",
+            format!(r#"{{"status":"voided","reference":"{other}"}}"#),
+        ),
+    ];
+    for (status, body) in bodies {
+        let error = charge_error_of(order, http(status, &body)).await;
+        assert!(error.is_transient(), "{body} gave {error:?}");
+    }
+    let own = http("201 Created", &succeeded(order, 1250, "EUR"));
+    let client = client(&respond_once(own).await, LONG_TIMEOUT);
+    client.charge(order, 1250, "EUR").await.unwrap();
+}
+
+#[tokio::test]
+async fn error_documents_of_gateway_are_permanent() {
+    let document = r#"{"error":"no such currency"}"#;
+    for status in [400, 413, 415, 422] {
+        let response = http(&format!("{status} Rejected"), document);
+        let response = with_media_type("application/json", &response);
         match charge_error(response).await {
-            GatewayError::Permanent { status, .. } => assert_eq!(status, expected),
-            other => panic!("status {expected} gave {other:?}"),
+            GatewayError::Permanent {
+                status: found,
+                detail,
+            } => assert_eq!((found, &*detail), (status, "no such currency")),
+            other => panic!("status {status} gave {other:?}"),
         }
     }
 }
