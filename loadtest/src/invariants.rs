@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
@@ -27,10 +27,26 @@ pub async fn check(orderly: &Path, with_ledger: bool) -> anyhow::Result<Vec<Inva
     let output = command.output().await;
     let output = output.with_context(|| format!("{} can't be run", orderly.display()))?;
     match serde_json::from_slice(&output.stdout) {
-        Ok(checks) => Ok(checks),
+        Ok(checks) => require_checks(checks),
         Err(_) => bail!(
             "invariant check failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         ),
+    }
+}
+
+/// No invariant holds for a list without one.
+fn require_checks(checks: Vec<InvariantCheck>) -> anyhow::Result<Vec<InvariantCheck>> {
+    ensure!(!checks.is_empty(), "the invariant check checked nothing");
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_list_of_invariants_is_error() {
+        assert!(require_checks(Vec::new()).is_err());
     }
 }

@@ -141,6 +141,16 @@ impl Postgres {
         run_for_output(psql.envs(self.client_variables(database)))
     }
 
+    /// Runs SQL that counts, and returns the number. No output is no number.
+    ///
+    /// # Errors
+    /// Returns an error if a statement fails or returns something else.
+    pub fn count(&self, database: &str, sql: &str) -> anyhow::Result<u64> {
+        let text = self.query(database, sql)?;
+        text.parse()
+            .with_context(|| format!("'{text}' is no number, from: {sql}"))
+    }
+
     /// Creates a database, unless it is there.
     ///
     /// # Errors

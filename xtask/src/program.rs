@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::interrupt::{check_interrupt, exit_code_of_signal};
 use crate::process::{POLL_INTERVAL, Signal, send_signal, wait_for};
@@ -48,23 +48,28 @@ pub fn run_to_end(command: &mut Command) -> anyhow::Result<Output> {
         }
         thread::sleep(POLL_INTERVAL);
     };
-    let [stdout, stderr] = readers.map(|reader| {
-        reader
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default()
+    let [stdout, stderr] = readers.map(|reader| match reader {
+        Some(reader) => reader.join().map_err(|_| anyhow!("the reader panicked"))?,
+        None => Ok(Vec::new()),
     });
+    let unread = || {
+        format!(
+            "the output of {} can't be read",
+            command.get_program().display()
+        )
+    };
     Ok(Output {
         status,
-        stdout,
-        stderr,
+        stdout: stdout.with_context(unread)?,
+        stderr: stderr.with_context(unread)?,
     })
 }
 
-fn read_to_end(mut pipe: impl std::io::Read) -> Vec<u8> {
+/// Half of an output must not count as the whole.
+fn read_to_end(mut pipe: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Half of an output is shown as it is.
-    let _ = pipe.read_to_end(&mut bytes);
-    bytes
+    pipe.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Runs a program that must succeed and returns its standard output, without the last newline.

@@ -25,13 +25,15 @@ fn root() -> PathBuf {
 fn files(folder: &str) -> BTreeMap<String, String> {
     let entries = fs::read_dir(root().join(folder)).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths
+    let files: BTreeMap<_, _> = paths
         .filter(|path| path.is_file())
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
         })
-        .collect()
+        .collect();
+    assert!(!files.is_empty(), "{folder}: no file");
+    files
 }
 
 fn pages() -> BTreeMap<String, String> {
@@ -52,6 +54,7 @@ fn drills() -> BTreeMap<String, (String, String)> {
             drills.insert(name, (file.clone(), comment));
         }
     }
+    assert!(!drills.is_empty(), "no drill");
     drills
 }
 
@@ -59,7 +62,7 @@ fn drills() -> BTreeMap<String, (String, String)> {
 fn alerts() -> BTreeMap<String, String> {
     let rules = &files("observability/prometheus/rules")["alerts"];
     let alerts = rules.split("- alert: ").skip(1);
-    alerts
+    let alerts: BTreeMap<_, _> = alerts
         .map(|rule| {
             let name = rule.lines().next().unwrap().to_owned();
             let url = rule.split("runbook_url: ").nth(1);
@@ -69,7 +72,9 @@ fn alerts() -> BTreeMap<String, String> {
             let page = page.and_then(|page| page.strip_suffix(".md"));
             (name, page.unwrap().to_owned())
         })
-        .collect()
+        .collect();
+    assert!(!alerts.is_empty(), "no alert");
+    alerts
 }
 
 /// What stands in backticks.

@@ -173,7 +173,7 @@ fn hold_relay_lock(data: &DataDir, postgres: &Postgres) -> anyhow::Result<Manage
     let session = ManagedProcess::spawn(Role::Command, &mut command, data.path())?;
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
     let is_held = wait_until(Duration::from_secs(20), || {
-        Ok(postgres.query("orderly", held)? != "0")
+        Ok(postgres.count("orderly", held)? > 0)
     })?;
     ensure!(is_held, "the relay's lock can't be taken");
     Ok(session)

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 use xtask::cargo::Programs;
 use xtask::gateway::Gateway;
-use xtask::http::send_json;
+use xtask::http::{send_json, send_request};
 use xtask::port::find_free_port;
 use xtask::program::run_to_end;
 use xtask::programs::{require_program, require_python_venv};
@@ -36,20 +36,21 @@ pub(crate) fn run(examples: Option<u32>) -> anyhow::Result<ExitCode> {
     let service = configure(programs, &servers, &gateway)?;
     service.prepare_database()?;
     let _process = service.start(&servers.data, Some(Path::new(LOG)))?;
-    // 401 is a valid response, so a run without a token would pass and test nothing.
     let admin = log_in(&service, "admin@example.com", "orderly-demo-admin")?;
     let customer = log_in(&service, "customer@example.com", "orderly-demo-customer")?;
     let runs = [
-        ("admin", &*admin, examples),
-        ("customer", &*customer, fewer),
-        ("anonymous", "no-token", fewer),
+        (Role::Admin, &*admin, examples),
+        (Role::Customer, &*customer, fewer),
+        (Role::Anonymous, "no-token", fewer),
     ];
     let mut failed = Vec::new();
     for (role, token, examples) in runs {
-        log_progress(&format!("The contract, as {role}"));
-        if !run_schemathesis(&service, token, examples)? {
-            failed.push(role);
+        log_progress(&format!("The contract, as {}", role.name()));
+        check_role(&service, role, token)?;
+        if !run_schemathesis(&service, role, token, examples)? {
+            failed.push(role.name());
         }
+        check_role(&service, role, token).context("the token expired during the run")?;
     }
     ensure!(
         failed.is_empty(),
@@ -58,6 +59,56 @@ pub(crate) fn run(examples: Option<u32>) -> anyhow::Result<ExitCode> {
     );
     log_progress("The service keeps its contract");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sender of the requests of a run.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Admin,
+    Customer,
+    Anonymous,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Customer => "customer",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// The statuses of a list of one's own orders and of a product without content.
+    fn expected_statuses(self) -> (u16, u16) {
+        match self {
+            Self::Admin => (200, 422),
+            Self::Customer => (200, 403),
+            Self::Anonymous => (401, 401),
+        }
+    }
+}
+
+/// Checks that the service takes the token for that role. 401 is a valid response in every run, so
+/// a run with a token that is rejected would pass and test nothing.
+fn check_role(service: &Service, role: Role, token: &str) -> anyhow::Result<()> {
+    let status = |method, path, body| {
+        let headers = [
+            format!("Authorization: Bearer {token}"),
+            "Content-Type: application/json".to_owned(),
+        ];
+        send_request(service.api_port, method, path, &headers, body).map(|response| response.status)
+    };
+    let found = (
+        status("GET", "/v1/orders", "")?,
+        status("POST", "/v1/products", "{}")?,
+    );
+    let expected = role.expected_statuses();
+    ensure!(
+        found == expected,
+        "the service does not take the token for that of the role {}: expected {expected:?}, found {found:?}",
+        role.name()
+    );
+    Ok(())
 }
 
 fn configure(
@@ -122,14 +173,24 @@ fn log_in(service: &Service, email: &str, password: &str) -> anyhow::Result<Stri
     let body = json!({"email": email, "password": password}).to_string();
     let session = send_json(service.api_port, "/v1/sessions", &[], &body)
         .with_context(|| format!("the log-in as {email} failed"))?;
-    let token = session["access_token"]
-        .as_str()
-        .context("the session has no access token")?;
-    Ok(token.to_owned())
+    let token = session["access_token"].as_str();
+    let token = token.filter(|token| !token.is_empty());
+    Ok(token.context("the session has no access token")?.to_owned())
 }
 
 /// Schemathesis prints its progress, and keeps its findings in the folder that it runs in.
-fn run_schemathesis(service: &Service, token: &str, examples: u32) -> anyhow::Result<bool> {
+/// A run that has tested no operation is an error.
+fn run_schemathesis(
+    service: &Service,
+    role: Role,
+    token: &str,
+    examples: u32,
+) -> anyhow::Result<bool> {
+    let report = format!("{}.xml", role.name());
+    let report_path = Path::new(FOLDER).join(&report);
+    if report_path.exists() {
+        fs::remove_file(&report_path)?;
+    }
     let hooks = env::current_dir()?.join("scripts/contract");
     let mut command = Command::new("bin/python");
     command.current_dir(FOLDER).env("PYTHONPATH", &hooks);
@@ -141,5 +202,32 @@ fn run_schemathesis(service: &Service, token: &str, examples: u32) -> anyhow::Re
         .arg(hooks.join("schemathesis.toml"));
     command.args(["run", &format!("{}/openapi.json", service.url())]);
     command.args(["--max-examples", &examples.to_string()]);
-    Ok(run_to_end(&mut command)?.status.success())
+    command.args(["--report", "junit", "--report-junit-path", &report]);
+    let status = run_to_end(&mut command)?.status;
+    let report = fs::read_to_string(&report_path).context("schemathesis wrote no report")?;
+    let tests =
+        count_tests(&report).context("the report of schemathesis has no number of tests")?;
+    ensure!(tests > 0, "schemathesis tested no operation");
+    Ok(status.success())
+}
+
+/// Returns the number of tests in a JUnit report.
+fn count_tests(report: &str) -> Option<u32> {
+    let (_, rest) = report.split_once("<testsuites")?;
+    let (attributes, _) = rest.split_once('>')?;
+    let (_, number) = attributes.split_once(" tests=\"")?;
+    number.split('"').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_tests_of_junit_report() {
+        let report = r#"<?xml version="1.0" ?><testsuites disabled="0" errors="0" tests="17" time="1"><testsuite tests="3"/></testsuites>"#;
+        assert_eq!(count_tests(report), Some(17));
+        assert_eq!(count_tests(""), None);
+        assert_eq!(count_tests("<testsuites></testsuites>"), None);
+    }
 }
