@@ -8,8 +8,15 @@ use super::{CheckResult, HealthCheck, HealthStatus};
 use crate::redis_client::RedisClient;
 use crate::resilience::breaker::{Breaker, BreakerState};
 
-/// Whether Redis answers. The `PING` goes through the breaker, and so also counts
-/// as one of the probes that close it again.
+/// Key that the check writes.
+const HEALTH_KEY: &str = "orderly:health";
+
+/// Lifetime of that key, in milliseconds.
+const HEALTH_KEY_TTL_MS: u32 = 60_000;
+
+/// Whether Redis can be written. A read-only replica and a full server respond to `PING` as well,
+/// and a breaker that such a probe closes opens again with the next write. The write goes through
+/// the breaker, and so counts as one of the probes that close it.
 pub(crate) struct RedisCheck(pub(crate) RedisClient);
 
 impl HealthCheck for RedisCheck {
@@ -19,10 +26,14 @@ impl HealthCheck for RedisCheck {
 
     fn run(&self) -> BoxFuture<'_, anyhow::Result<CheckResult>> {
         Box::pin(async {
-            let ping = |mut conn| async move { cmd("PING").query_async::<()>(&mut conn).await };
+            let write = |mut conn| async move {
+                let mut set = cmd("SET");
+                set.arg(HEALTH_KEY).arg(1).arg("PX").arg(HEALTH_KEY_TTL_MS);
+                set.query_async::<()>(&mut conn).await
+            };
             let error = self
                 .0
-                .run("PING", ping)
+                .run("SET health", write)
                 .await
                 .err()
                 .map(|error| error.to_string());

@@ -21,7 +21,7 @@
 //! | | whether orders can be written | degraded |
 //! | `migrations` | whether this binary works on the schema | degraded |
 //! | `job_backlog` | jobs of all kinds that wait or are dead-lettered | degraded |
-//! | `redis` | a `PING` through the circuit breaker, if Redis is used | degraded |
+//! | `redis` | a write through the circuit breaker, if Redis is used | degraded |
 //! | `gateway` | the payment gateway's circuit breaker | degraded |
 //! | `memory` | use against the cgroup's limit | degraded |
 //! | `disk` | free space of a file system | degraded |

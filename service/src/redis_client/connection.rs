@@ -13,6 +13,9 @@
 //!   connecting may take is left, and the next command makes a new one. A server that
 //!   was merely frozen loses nothing by it.
 //!
+//! A connection that leads to the wrong server is replaced as well (`reply_class.rs`), at most
+//! once per `redis.backoff_cap`.
+//!
 //! See it break: `replaces_silently_dead_redis_connection` in
 //! `service/tests/api/storage/redis_connection.rs`.
 
@@ -25,6 +28,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::client_builder::build_client;
+use super::reply_class::{Reply, ReplyClass};
 use crate::config::RedisConfig;
 use crate::resilience::mutex::lock;
 
@@ -36,6 +40,7 @@ pub(super) struct RedisConnection {
     client: redis::Client,
     manager: ConnectionManagerConfig,
     unresponsive_limit: Duration,
+    min_age: Duration,
     runtime: Handle,
     current: Mutex<Arc<ManagedConnection>>,
 }
@@ -43,6 +48,7 @@ pub(super) struct RedisConnection {
 /// One connection, which redis-rs makes again when it breaks.
 pub(super) struct ManagedConnection {
     manager: ConnectionManager,
+    created_at: Instant,
     /// When a command first went unanswered, if none was answered since.
     unresponsive_since: Mutex<Option<Instant>>,
 }
@@ -63,6 +69,7 @@ impl RedisConnection {
         let max_connect_time = (config.connect_timeout + config.backoff_cap) * CONNECT_ATTEMPTS;
         Ok(Self {
             unresponsive_limit: max_connect_time + config.response_timeout,
+            min_age: config.backoff_cap,
             client,
             manager,
             runtime,
@@ -77,20 +84,42 @@ impl RedisConnection {
     /// Records that a command on `connection` was not answered in time.
     pub(super) fn record_timeout(&self, connection: &Arc<ManagedConnection>) {
         let unresponsive_for = connection.record_timeout();
-        let mut current = lock(&self.current);
-        if unresponsive_for < self.unresponsive_limit || !Arc::ptr_eq(&current, connection) {
+        if unresponsive_for >= self.unresponsive_limit && self.replace(connection) {
+            let unresponsive_ms = unresponsive_for.as_millis();
+            tracing::warn!(
+                unresponsive_ms,
+                "Redis answers nothing: its connection is left for a new one"
+            );
+        }
+    }
+
+    /// Replaces a connection on which the server has sent that reply, unless it is a new one.
+    pub(super) fn discard(&self, connection: &Arc<ManagedConnection>, reply: &Reply) {
+        if connection.created_at.elapsed() < self.min_age || !self.replace(connection) {
             return;
+        }
+        let (code, reason) = (&reply.code, reply.to_string());
+        match reply.class {
+            ReplyClass::Unauthorized => tracing::error!(code, reason, "Redis access denied"),
+            _ => tracing::warn!(code, reason, "Redis connection discarded"),
+        }
+    }
+
+    /// Returns `true` if the connection was the current one and there is a new one now.
+    fn replace(&self, connection: &Arc<ManagedConnection>) -> bool {
+        let mut current = lock(&self.current);
+        if !Arc::ptr_eq(&current, connection) {
+            return false;
         }
         match ManagedConnection::new(&self.client, &self.manager, &self.runtime) {
             Ok(replacement) => {
                 *current = Arc::new(replacement);
-                let unresponsive_ms = unresponsive_for.as_millis();
-                tracing::warn!(
-                    unresponsive_ms,
-                    "Redis answers nothing: its connection is left for a new one"
-                );
+                true
             }
-            Err(error) => tracing::warn!(%error, "Redis' connection can't be replaced"),
+            Err(error) => {
+                tracing::warn!(%error, "Redis' connection can't be replaced");
+                false
+            }
         }
     }
 }
@@ -107,6 +136,7 @@ impl ManagedConnection {
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
         Ok(Self {
             manager,
+            created_at: Instant::now(),
             unresponsive_since: Mutex::new(None),
         })
     }

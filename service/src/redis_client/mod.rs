@@ -11,10 +11,14 @@
 //! everybody else would wait behind it. It lives on the main runtime, like every
 //! connection (see [`crate::storage::database`]).
 //!
+//! An error reply proves that a server responded, not that it is the right server:
+//! `reply_class.rs` decides about the connection and the breaker.
+//!
 //! See it break: the drills `redis_killed` and `redis_frozen`.
 
 mod client_builder;
 mod connection;
+mod reply_class;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,11 +27,13 @@ use std::time::Duration;
 use prometheus::HistogramVec;
 use redis::aio::ConnectionManager;
 use tokio::runtime::Handle;
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use self::connection::RedisConnection;
+use self::reply_class::{Reply, classify};
 use crate::config::{BreakerConfig, RedisConfig};
 use crate::resilience::breaker::{Breaker, BreakerState};
 use crate::resilience::deadline;
@@ -55,8 +61,19 @@ pub enum RedisClientError {
     #[error("Redis did not answer in time")]
     TimedOut,
     /// It can't be reached, or it rejected the command.
-    #[error("Redis failed: {0}")]
+    #[error("Redis failed: {}", describe(.0))]
     Failed(#[from] redis::RedisError),
+    /// The call panicked, or its runtime ended.
+    #[error("the call of Redis was interrupted: {0}")]
+    Interrupted(JoinError),
+}
+
+/// Returns the text of an error, after its meaning for an operator if it is a reply.
+fn describe(error: &redis::RedisError) -> String {
+    match classify(error) {
+        Some(reply) => format!("{reply}: {error}"),
+        None => error.to_string(),
+    }
 }
 
 impl RedisClientError {
@@ -65,14 +82,23 @@ impl RedisClientError {
         match self {
             Self::CircuitOpen => "circuit_open",
             Self::TimedOut => "timeout",
-            Self::Failed(_) => "failed",
+            Self::Failed(_) => self.reply().map_or("failed", |reply| reply.class.as_str()),
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+
+    /// Returns the reply that the server sent, if there is one.
+    fn reply(&self) -> Option<Reply> {
+        match self {
+            Self::Failed(error) => classify(error),
+            Self::CircuitOpen | Self::TimedOut | Self::Interrupted(_) => None,
         }
     }
 
     /// Whether nothing came back, not even bad news.
     fn is_timeout(&self) -> bool {
         match self {
-            Self::CircuitOpen => false,
+            Self::CircuitOpen | Self::Interrupted(_) => false,
             Self::TimedOut => true,
             Self::Failed(error) => error.is_timeout(),
         }
@@ -173,22 +199,34 @@ impl RedisClient {
         };
         let outcome = match result {
             Ok(Ok(response)) => response.map_err(RedisClientError::from),
-            Ok(Err(_)) | Err(_) => Err(RedisClientError::TimedOut),
+            Ok(Err(error)) => Err(RedisClientError::Interrupted(error)),
+            Err(_) => Err(RedisClientError::TimedOut),
         };
+        let reply = outcome.as_ref().err().and_then(RedisClientError::reply);
         match &outcome {
             Err(error) if error.is_timeout() => self.0.connection.record_timeout(&connection),
+            Err(RedisClientError::Interrupted(_)) => {}
             _ => connection.record_response(),
+        }
+        if let Some(reply) = &reply
+            && reply.class.replaces_connection()
+        {
+            self.0.connection.discard(&connection, reply);
         }
         match &outcome {
             Ok(_) => permit.succeed(),
             Err(error) => {
                 span.record("error.type", error.error_type());
                 match error {
-                    // A client in a hurry is not Redis' fault.
+                    // A client in a hurry is not Redis' fault, and neither is a panic.
                     RedisClientError::TimedOut if limit < timeout => drop(permit),
                     _ => {
                         span.record("otel.status_code", "ERROR");
-                        permit.fail();
+                        match &reply {
+                            Some(reply) if !reply.class.is_failure() => permit.succeed(),
+                            _ if matches!(error, RedisClientError::Interrupted(_)) => drop(permit),
+                            _ => permit.fail(),
+                        }
                     }
                 }
             }
@@ -198,12 +236,32 @@ impl RedisClient {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 mod tests {
     use super::*;
     use crate::telemetry::metrics::Metrics;
     use tokio::net::TcpListener;
     use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn panic_is_neither_timeout_nor_failure_of_redis() {
+        let opens_immediately = BreakerConfig {
+            minimum_calls: 1,
+            ..BreakerConfig::default()
+        };
+        let metrics = Metrics::new().unwrap();
+        let breaker = Breaker::new("redis", opens_immediately, metrics.breakers);
+        let latency = metrics.dependencies.redis_command_duration;
+        let (url, config) = ("redis://127.0.0.1:1/", RedisConfig::default());
+        let client = RedisClient::new(url, &config, breaker, latency, Handle::current()).unwrap();
+        let panicked = client.run("PING", |_| async { panic!("a bug") }).await;
+        let result: Result<(), _> = panicked;
+        assert!(
+            matches!(result, Err(RedisClientError::Interrupted(_))),
+            "{result:?}"
+        );
+        assert_eq!(client.breaker_state(), BreakerState::Closed);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn timeout_by_deadline_is_no_failure_of_redis() {

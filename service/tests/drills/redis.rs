@@ -1,4 +1,4 @@
-//! Redis goes away or stands still. It is a convenience (cache, shared rate limits, event
+//! Redis goes away, stands still or becomes read-only. It is a convenience (cache, shared rate limits, event
 //! stream), so the promise is: no client notices, and no event is lost.
 
 use std::time::{Duration, Instant};
@@ -53,6 +53,37 @@ async fn redis_frozen() {
     env.service()
         .wait_for_metric(breaker, |state| state == 0.0)
         .await;
+    let results = load.stop().await;
+    results.assert_outcomes(&[Status(200), Status(201)]);
+    results.assert_latency_below(NORMAL_LATENCY);
+    env.finish(&results, recovered).await;
+}
+
+/// Runbook: `docs/runbooks/redis_read_only.md`
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_read_only() {
+    let mut env = DrillEnvironment::start("redis_read_only", &[]).await;
+    let load = env.start_load(20).await;
+
+    // A primary that was demoted behind the same address: its connections stay open.
+    env.dependencies
+        .execute_on_redis(&["REPLICAOF", "127.0.0.1", "1"])
+        .await;
+    let health = r#"orderly_health_check_status{check="redis"}"#;
+    wait_for_event_backlog(&env).await;
+    eventually("Redis is degraded", async || {
+        env.service().probe("/healthz").await;
+        (env.service().metric(health).await == 1.0).then_some(())
+    })
+    .await;
+    hold_for(OUTAGE).await;
+    env.service().wait_for_probe("/readyz", 200).await;
+
+    let restored_at = Instant::now();
+    env.dependencies
+        .execute_on_redis(&["REPLICAOF", "NO", "ONE"])
+        .await;
+    let recovered = wait_until_backlog_is_published(&env, restored_at).await;
     let results = load.stop().await;
     results.assert_outcomes(&[Status(200), Status(201)]);
     results.assert_latency_below(NORMAL_LATENCY);

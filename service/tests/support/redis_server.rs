@@ -45,6 +45,15 @@ impl RedisServer {
         &self.socket
     }
 
+    /// Sends it a command, which must succeed.
+    pub async fn execute(&self, command: &[&str]) {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut request = redis::cmd(command[0]);
+        request.arg(&command[1..]);
+        request.query_async::<()>(&mut connection).await.unwrap();
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

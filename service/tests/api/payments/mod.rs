@@ -5,3 +5,4 @@ mod leases;
 mod retry_logging;
 mod settlement;
 pub mod workers;
+mod wrong_gateway;

@@ -8,6 +8,7 @@ mod pipeline;
 mod plain_order;
 mod query_plans;
 mod redis_connection;
+mod redis_replies;
 mod round_trips;
 mod server_errors;
 mod session_parameters;

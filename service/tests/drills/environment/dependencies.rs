@@ -83,6 +83,15 @@ impl Dependencies {
         Instant::now()
     }
 
+    /// Sends a command to Redis, which must succeed.
+    pub async fn execute_on_redis(&self, command: &[&str]) {
+        let client = redis::Client::open(&*self.redis_url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut request = redis::cmd(command[0]);
+        request.arg(&command[1..]);
+        request.query_async::<()>(&mut connection).await.unwrap();
+    }
+
     fn process(&mut self, dependency: Dependency) -> &mut ManagedProcess {
         match dependency {
             Dependency::Postgres => self.postgres.process(),
