@@ -162,6 +162,7 @@ pub fn build_database(settings: &Settings) -> anyhow::Result<Database> {
 /// Returns an error that names the migrations and the fix if the schema is behind this binary or no longer serves it, and
 /// one if the database can't be reached.
 pub async fn require_compatible_schema(database: &Database) -> anyhow::Result<()> {
+    database.verify_addresses().await?;
     let mut conn = database.dedicated_connection().await?;
     if let Some(unsupported) = session::find_unsupported(&mut conn).await? {
         bail!(unsupported);

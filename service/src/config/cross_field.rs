@@ -1,6 +1,6 @@
 //! Settings that only make sense together.
 
-use super::{Environment, Settings, SslMode};
+use super::{Environment, Pooler, Settings};
 
 /// A setting that does not go with the others.
 pub(super) struct Conflict {
@@ -25,8 +25,10 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
     let missing_signing_key = *environment == Environment::Production && auth.signing_key.is_none();
     let certificate_without_key = http.tls_certificate.is_some() && http.tls_key.is_none();
     let key_without_certificate = http.tls_key.is_some() && http.tls_certificate.is_none();
-    let unused_postgres_ca =
-        database.ca_certificate.is_some() && database.ssl_mode() != Some(SslMode::VerifyFull);
+    let unused_postgres_ca = database.ca_certificate.is_some() && !database.verifies_certificates();
+    let has_pooler = database.pooler == Pooler::Transaction;
+    let missing_direct_url = has_pooler && database.direct_url.is_none();
+    let pooler_without_host = has_pooler && database.lacks_host();
     let unused_redis_ca = redis.ca_certificate.is_some() && !redis.has_tls();
     let limits_reversed = load_shedding.min_limit > load_shedding.max_limit;
     let batch_above_queue = telemetry.batch_size > telemetry.queue_size;
@@ -67,6 +69,22 @@ pub(super) fn conflicts(settings: &Settings) -> impl Iterator<Item = Conflict> {
                 "database.url",
                 "is set, and database.url does not ask for it",
                 "add ?sslmode=verify-full to database.url, or unset this one",
+            )
+        }),
+        missing_direct_url.then(|| {
+            conflict(
+                "database.direct_url",
+                "database.pooler",
+                "is not set, and database.pooler is transaction",
+                "set it to the address of Postgres itself: LISTEN, session locks and migrations need it",
+            )
+        }),
+        pooler_without_host.then(|| {
+            conflict(
+                "database.url",
+                "database.pooler",
+                "names no host, and database.pooler is transaction",
+                "give the pooler's host and port, for example postgres://user:password@127.0.0.1:6432/orderly",
             )
         }),
         unused_redis_ca.then(|| {

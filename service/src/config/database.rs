@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::check::{Check, expects, in_range, in_whole_seconds};
 use super::section::section;
 use super::ssl_mode::SslMode;
@@ -17,6 +19,12 @@ section! {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
         url: Option<Secret> = None, PostgresUrl;
+        /// What `url` leads to: `none` for Postgres itself, `transaction` for a pooler such as PgBouncer that lends its
+        /// connections for one transaction each, which needs `direct_url` too. See `docs/pgbouncer.md`.
+        pooler: Pooler = Pooler::None;
+        /// Address of Postgres itself, for connections that no pooler may share: `LISTEN`, locks that last as long as
+        /// a session, migrations. Unset: `url`.
+        direct_url: Option<Secret> = None, PostgresUrl;
         /// PEM file with the CA that signed the server's certificate; for `verify-full`. Unset: the system's CAs.
         ca_certificate: Option<PathBuf> = None;
         /// Most connections open at once. Stay below the server's `max_connections` over all replicas. Postgres does
@@ -77,11 +85,30 @@ impl DatabaseConfig {
         })
     }
 
-    /// How connections are protected, if the URL is known.
-    pub(super) fn ssl_mode(&self) -> Option<SslMode> {
-        let url = self.url.as_ref()?;
-        SslMode::parse_url(url.expose()).ok().map(|(mode, _)| mode)
+    /// Returns `true` if a connection checks the certificate of its server.
+    pub(super) fn verifies_certificates(&self) -> bool {
+        [&self.url, &self.direct_url]
+            .into_iter()
+            .flatten()
+            .filter_map(|url| SslMode::parse_url(url.expose()).ok())
+            .any(|(mode, _)| mode == SslMode::VerifyFull)
     }
+
+    /// Returns `true` if `url` names no host, but a socket file or only an address.
+    pub(super) fn lacks_host(&self) -> bool {
+        (self.url.as_ref()).is_some_and(|url| SslMode::url_lacks_host(url.expose()))
+    }
+}
+
+/// The program between the service and Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Pooler {
+    /// None: a connection is a session of Postgres.
+    None,
+    /// A pooler that lends a session for one transaction.
+    Transaction,
 }
 
 /// PostgreSQL cuts longer names, and replaces other characters by question marks.

@@ -68,7 +68,7 @@ pub(crate) use auth::AuthConfig;
 pub use breaker::BreakerConfig;
 pub(crate) use cache::CacheConfig;
 pub(crate) use changes::changed_keys;
-pub use database::DatabaseConfig;
+pub use database::{DatabaseConfig, Pooler};
 pub(crate) use error::ConfigError;
 pub(crate) use events::EventsConfig;
 pub use flags::ConfigFlags;

@@ -14,6 +14,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use tokio_postgres::config::Host;
 
 use super::SslMode;
 
@@ -97,6 +98,14 @@ impl SslMode {
             Self::Require | Self::VerifyFull => tokio_postgres::config::SslMode::Require,
         });
         Ok((mode, connection_config))
+    }
+
+    /// Returns `true` if a URL names no host, but a socket file or only an address.
+    pub(super) fn url_lacks_host(url: &str) -> bool {
+        let is_host = |host: &Host| matches!(host, Host::Tcp(_));
+        Self::parse_url(url).is_ok_and(|(_, session)| {
+            session.get_hosts().is_empty() || !session.get_hosts().iter().all(is_host)
+        })
     }
 
     fn parse(value: &str) -> Result<Self, &'static str> {

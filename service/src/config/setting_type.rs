@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Compression, LogFormat, Network, Secret};
+use super::{Compression, LogFormat, Network, Pooler, Secret};
 
 /// The kind of a setting's value, for programs that read the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,6 +59,7 @@ setting_types! {
     IpAddr => Address, "an IP address such as 127.0.0.1, 0.0.0.0 or ::";
     LogFormat => Choice, choices::<LogFormat>();
     Compression => Choice, choices::<Compression>();
+    Pooler => Choice, choices::<Pooler>();
 }
 
 impl SettingType for Option<Secret> {

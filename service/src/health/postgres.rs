@@ -48,7 +48,7 @@ impl PostgresCheck {
             *lock(&self.connection) = Some((opened_at, conn));
             return Ok(access);
         }
-        let mut conn = self.database.dedicated_connection().await?;
+        let mut conn = self.database.probe_connection().await?;
         let access = write_access(&mut conn).await?;
         *lock(&self.connection) = Some((Instant::now(), conn));
         Ok(access)

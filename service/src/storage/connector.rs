@@ -15,11 +15,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::open_sessions::OpenSessions;
+use super::pooler::{self, TransactionStart};
 use super::session::{session_parameters, startup_options};
 use super::sqlstate::SessionErrors;
 use super::statement_instrumentation::{RunningStatements, StatementInstrumentation};
 use super::transport::Transport;
-use crate::config::{DatabaseConfig, SslMode, variable_name};
+use crate::config::{DatabaseConfig, Pooler, SslMode, variable_name};
 use crate::telemetry::metrics::SessionMetrics;
 use crate::tls;
 
@@ -29,11 +30,21 @@ pub(super) struct Session {
     pub(super) errors: Arc<SessionErrors>,
 }
 
+/// A setting that is an address, its value, and what it leads to.
+pub(super) struct Address<'a> {
+    pub(super) key: &'static str,
+    pub(super) url: &'a str,
+    pub(super) pooler: Pooler,
+}
+
 /// Opens connections, always on the main runtime.
 #[derive(Clone)]
 pub(super) struct Connector {
     session: Arc<tokio_postgres::Config>,
     pub(super) transport: Transport,
+    /// The setting that the address is from.
+    pub(super) url_key: &'static str,
+    pub(super) pooler: Pooler,
     slow_statement: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) statement_timeout: Duration,
@@ -46,13 +57,13 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(
-        url: &str,
+        Address { key, url, pooler }: Address<'_>,
         config: &DatabaseConfig,
         runtime: Handle,
         metrics: SessionMetrics,
     ) -> anyhow::Result<Self> {
         let (mode, mut session) = SslMode::parse_url(url)
-            .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable_name("database.url")))?;
+            .map_err(|expected| anyhow::anyhow!("{}: {expected}", variable_name(key)))?;
         let tls = match mode {
             SslMode::Disable => None,
             SslMode::Require => Some(tls::client::non_verifying_config()),
@@ -62,18 +73,29 @@ impl Connector {
                 Some(tls::client::verifying_config(ca, &from)?)
             }
         };
-        let transport = Transport::new(tls.map(MakeRustlsConnect::new));
+        let mut transport = Transport::new(tls.map(MakeRustlsConnect::new));
         transport.configure(&mut session);
         session
             .application_name(&config.application_name)
             .connect_timeout(config.connect_timeout)
             .keepalives(true)
             .keepalives_idle(config.keepalive)
-            .tcp_user_timeout(config.tcp_user_timeout)
-            .options(startup_options(&session_parameters(config)));
+            .tcp_user_timeout(config.tcp_user_timeout);
+        let parameters = session_parameters(config);
+        match pooler {
+            Pooler::None => {
+                let (options, marker) = (startup_options(&parameters), pooler::SESSION_MARKER);
+                session.options(format!("{options} -c {marker}=on"));
+            }
+            Pooler::Transaction => {
+                transport = transport.through_pooler(TransactionStart::new(&parameters));
+            }
+        }
         Ok(Self {
             session: Arc::new(session),
             transport,
+            url_key: key,
+            pooler,
             slow_statement: config.slow_statement_threshold,
             connect_timeout: config.connect_timeout,
             statement_timeout: config.statement_timeout,
@@ -120,7 +142,7 @@ impl Connector {
         let open = async move {
             let errors = Arc::<SessionErrors>::default();
             let transport = connector.transport.for_session(Arc::clone(&errors));
-            let conn = connect(&connector.session, transport).await?;
+            let conn = connect(&connector, transport).await?;
             connector.open_sessions.add(conn.cancel_token());
             Ok(Session { conn, errors })
         };
@@ -137,12 +159,15 @@ impl Connector {
     /// Opens a session without diesel, for the migration runner.
     pub(super) async fn open_client(&self) -> ConnectionResult<Client> {
         self.metrics.count_opened("dedicated");
-        let transport = self.transport.clone();
-        let open = connect_client(&self.session, transport, &self.runtime);
-        let opened = timeout(self.connect_timeout, open).await;
+        let opened = timeout(self.connect_timeout, connect_client(self)).await;
         let client = opened.map_err(|_| bad_connection("timed out while connecting"))??;
         self.open_sessions.add(client.cancel_token());
         Ok(client)
+    }
+
+    fn explain(&self, reason: String) -> ConnectionError {
+        let explained = pooler::explain_rejection(&reason, self.url_key);
+        ConnectionError::BadConnection(explained.unwrap_or(reason))
     }
 }
 
@@ -159,25 +184,26 @@ fn bad_connection(reason: &str) -> ConnectionError {
 }
 
 async fn connect(
-    session: &tokio_postgres::Config,
+    connector: &Connector,
     transport: Transport,
 ) -> ConnectionResult<AsyncPgConnection> {
-    let (client, driver) = (session.connect(transport).await)
-        .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
-    AsyncPgConnection::try_from_client_and_connection(client, driver).await
+    let opened = connector.session.connect(transport).await;
+    let (client, driver) = opened.map_err(|error| connector.explain(with_cause(&error)))?;
+    let prepared = AsyncPgConnection::try_from_client_and_connection(client, driver).await;
+    prepared.map_err(|error| connector.explain(error.to_string()))
 }
 
-async fn connect_client(
-    session: &tokio_postgres::Config,
-    transport: Transport,
-    runtime: &Handle,
-) -> ConnectionResult<Client> {
-    let (client, driver) = (session.connect(transport).await)
-        .map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
+async fn connect_client(connector: &Connector) -> ConnectionResult<Client> {
+    let opened = connector.session.connect(connector.transport.clone()).await;
+    let (client, driver) = opened.map_err(|error| connector.explain(with_cause(&error)))?;
     // Ends with the client; an error of the connection is also that of the statement.
-    runtime.spawn(async move {
+    connector.runtime.spawn(async move {
         let _ended = driver.await;
     });
+    if pooler::lacks_session(&client).await {
+        let reason = pooler::describe_pooler(connector.url_key);
+        return Err(bad_connection(&reason));
+    }
     Ok(client)
 }
 

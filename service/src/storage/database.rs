@@ -39,11 +39,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::connection::Connection;
-use super::connector::Connector;
+use super::connector::{Address, Connector};
 use super::error::StorageError;
 use super::pool_metrics::watch_pool;
+use super::pooler;
 use super::session_manager::{SessionManager, SessionPool};
-use crate::config::DatabaseConfig;
+use crate::config::{DatabaseConfig, Pooler};
 use crate::resilience::deadline;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sampled_span::sampled_span;
@@ -54,6 +55,8 @@ pub struct Database {
     name: &'static str,
     pool: SessionPool,
     connector: Connector,
+    /// Opens sessions at Postgres itself.
+    sessions: Connector,
     config: Arc<DatabaseConfig>,
     wait_seconds: Histogram,
 }
@@ -80,8 +83,19 @@ impl Databases {
         runtime: Handle,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let connector = Connector::new(url, config, runtime, metrics.sessions.clone())?;
-        let pool = |name, size| Database::new(connector.clone(), config, name, size, metrics);
+        let connect_to = |key, url, pooler| {
+            let address = Address { key, url, pooler };
+            Connector::new(address, config, runtime.clone(), metrics.sessions.clone())
+        };
+        let connector = connect_to("database.url", url, config.pooler)?;
+        let sessions = match &config.direct_url {
+            Some(url) => connect_to("database.direct_url", url.expose(), Pooler::None)?,
+            None => connector.clone(),
+        };
+        let pool = |name, size| {
+            let connectors = (connector.clone(), sessions.clone());
+            Database::new(connectors, config, name, size, metrics)
+        };
         Ok(Self {
             requests: pool("requests", config.pool_size)?,
             background: pool("background", config.background_pool_size)?,
@@ -103,7 +117,7 @@ impl Databases {
 
 impl Database {
     fn new(
-        connector: Connector,
+        (connector, sessions): (Connector, Connector),
         config: &DatabaseConfig,
         name: &'static str,
         size: usize,
@@ -119,6 +133,7 @@ impl Database {
             name,
             pool,
             connector,
+            sessions,
             config: Arc::new(config.clone()),
             wait_seconds: metrics.pools.pool_wait.with_label_values(&[name]),
         })
@@ -179,39 +194,57 @@ impl Database {
         }
     }
 
-    /// Opens a connection outside the pool, for one that is kept: `LISTEN`, or a
-    /// lock that lasts as long as the session.
+    /// Opens a session at Postgres itself, outside the pool: for `LISTEN`, for a lock that lasts as
+    /// long as the session, or for migrations. It leads to `database.direct_url` if that is set.
+    ///
+    /// # Errors
+    /// Returns [`StorageError::Unavailable`] if none can be opened, or if the address leads to a pooler.
+    pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
+        let mut conn = open_unpooled(&self.sessions).await?;
+        pooler::require_session(&mut conn, self.sessions.url_key).await?;
+        Ok(conn)
+    }
+
+    /// Opens a connection outside the pool that leads where those of the pool lead.
     ///
     /// # Errors
     /// Returns [`StorageError::Unavailable`] if none can be opened.
-    pub async fn dedicated_connection(&self) -> Result<AsyncPgConnection, StorageError> {
-        let opened = self.connector.open("dedicated").await;
-        let mut conn = opened
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?
-            .conn;
-        self.connector.instrument_statements(&mut conn);
-        Ok(conn)
+    pub(crate) async fn probe_connection(&self) -> Result<AsyncPgConnection, StorageError> {
+        open_unpooled(&self.connector).await
+    }
+
+    /// Checks that the addresses lead where `database.pooler` says.
+    ///
+    /// # Errors
+    /// Returns an error that names the setting to change, and one if a server can't be reached.
+    pub(crate) async fn verify_addresses(&self) -> anyhow::Result<()> {
+        pooler::verify_addresses(self, &self.connector, &self.sessions).await
     }
 
     /// Opens a session for [`super::migrations::runner`].
     ///
     /// # Errors
-    /// Returns [`StorageError::Unavailable`] if none can be opened.
+    /// Returns [`StorageError::Unavailable`] if none can be opened, or if the address leads to a pooler.
     pub async fn migration_session(&self) -> Result<tokio_postgres::Client, StorageError> {
-        let opened = self.connector.open_client().await;
+        let opened = self.sessions.open_client().await;
         opened.map_err(|error| StorageError::Unavailable(error.to_string()))
     }
 
     /// Lets [`Self::cancel_statements`] find the sessions that are opened from now on; for commands.
     pub(crate) fn track_sessions(&self) {
         self.connector.open_sessions.track();
+        self.sessions.open_sessions.track();
     }
 
     /// Cancels the statements that run in the tracked sessions. Returns `false` if there is no such session.
     pub(crate) async fn cancel_statements(&self) -> bool {
-        let tokens = self.connector.open_sessions.tokens();
-        join_all(tokens.iter().map(|token| self.connector.cancel(token))).await;
-        !tokens.is_empty()
+        let mut has_sessions = false;
+        for connector in [&self.connector, &self.sessions] {
+            let tokens = connector.open_sessions.tokens();
+            join_all(tokens.iter().map(|token| connector.cancel(token))).await;
+            has_sessions |= !tokens.is_empty();
+        }
+        has_sessions
     }
 
     /// Closes connections that nobody has used for `database.idle_timeout`.
@@ -226,6 +259,14 @@ impl Database {
     pub(crate) fn close_all_idle(&self) {
         self.pool.retain(|_, _| false);
     }
+}
+
+async fn open_unpooled(connector: &Connector) -> Result<AsyncPgConnection, StorageError> {
+    let opened = connector.open("dedicated").await;
+    let opened = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
+    let mut conn = opened.conn;
+    connector.instrument_statements(&mut conn);
+    Ok(conn)
 }
 
 /// Refuses to hand out a connection that is too old. Each has a lifetime of its

@@ -28,6 +28,7 @@ pub(crate) mod payments;
 pub mod pipeline;
 pub(crate) mod place_order_statement;
 mod pool_metrics;
+mod pooler;
 pub(crate) mod products;
 mod query_summary;
 pub(crate) mod queue_depth;

@@ -18,6 +18,7 @@
 //!   `VERBOSITY=verbose`: `55P03: canceling statement due to lock timeout`.
 //!   [`split_code`](super::error_response::split_code) reads it back. It also records the codes of
 //!   each session, for the pool.
+//! - Through a pooler, it rewrites both directions ([`super::pooler`]).
 //! - For a cancellation, it closes only after the server has closed. The server closes after it
 //!   has sent the signal to the session's process (PostgreSQL manual, "Canceling Requests in
 //!   Progress"; libpq waits in the same way).
@@ -50,7 +51,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either;
 
 use super::error_response::ErrorResponseFilter;
+use super::pooler::{PoolerProtocol, TransactionStart};
 use super::sqlstate::SessionErrors;
+
+/// Rewritten bytes that may wait to be sent before more are accepted.
+const MAX_UNSENT: usize = 64 * 1024;
 
 type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -60,6 +65,8 @@ type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 pub(super) struct Transport {
     tls: Option<MakeRustlsConnect>,
     errors: Arc<SessionErrors>,
+    /// How transactions begin if a pooler is at the other end.
+    pooler: Option<Arc<TransactionStart>>,
     /// Whether to close only after the server has closed.
     waits_for_server: bool,
 }
@@ -70,6 +77,7 @@ impl Transport {
         Self {
             tls,
             errors: Arc::default(),
+            pooler: None,
             waits_for_server: false,
         }
     }
@@ -82,11 +90,21 @@ impl Transport {
         }
     }
 
+    /// Returns the connector for a pooler, which begins transactions with `start`.
+    pub(super) fn through_pooler(self, start: TransactionStart) -> Self {
+        Self {
+            pooler: Some(Arc::new(start)),
+            ..self
+        }
+    }
+
     /// Returns a connector for cancellations.
     pub(super) fn for_cancellation(&self) -> Self {
         Self {
+            tls: self.tls.clone(),
+            errors: Arc::default(),
+            pooler: None,
             waits_for_server: true,
-            ..self.clone()
         }
     }
 
@@ -115,6 +133,7 @@ impl MakeTlsConnect<Socket> for Transport {
         Ok(StreamConnector {
             tls,
             errors: Arc::clone(&self.errors),
+            pooler: self.pooler.clone().map(PoolerProtocol::new),
             waits_for_server: self.waits_for_server,
         })
     }
@@ -124,6 +143,7 @@ impl MakeTlsConnect<Socket> for Transport {
 pub(super) struct StreamConnector {
     tls: Option<RustlsConnect>,
     errors: Arc<SessionErrors>,
+    pooler: Option<PoolerProtocol>,
     waits_for_server: bool,
 }
 
@@ -141,6 +161,8 @@ impl TlsConnect<Socket> for StreamConnector {
             Ok(TransportStream {
                 inner,
                 filter: ErrorResponseFilter::new(self.errors),
+                pooler: self.pooler,
+                unsent: Vec::new(),
                 pending: Vec::new(),
                 delivered: 0,
                 waits_for_server: self.waits_for_server,
@@ -153,11 +175,34 @@ impl TlsConnect<Socket> for StreamConnector {
 /// Stream between tokio-postgres and the socket.
 pub(super) struct TransportStream {
     inner: Either<Socket, RustlsStream>,
+    pooler: Option<PoolerProtocol>,
+    /// Rewritten bytes for the pooler.
+    unsent: Vec<u8>,
     filter: ErrorResponseFilter,
     /// Bytes that passed the filter, the first `delivered` of which were read.
     pending: Vec<u8>,
     delivered: usize,
     waits_for_server: bool,
+}
+
+impl TransportStream {
+    /// Writes what is rewritten.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        while let Some(rest) = self.unsent.get(sent..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.inner).poll_write(context, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => sent += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.unsent.drain(..sent);
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.unsent.clear();
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl AsyncRead for TransportStream {
@@ -187,7 +232,13 @@ impl AsyncRead for TransportStream {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                this.filter.push(received, &mut this.pending);
+                match &mut this.pooler {
+                    Some(pooler) => {
+                        let rewritten = pooler.rewrite_responses(received);
+                        this.filter.push(&rewritten, &mut this.pending);
+                    }
+                    None => this.filter.push(received, &mut this.pending),
+                }
                 buffer.set_filled(before);
             }
         }
@@ -200,16 +251,30 @@ impl AsyncWrite for TransportStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
+        let this = self.get_mut();
+        if this.unsent.len() > MAX_UNSENT {
+            ready!(this.poll_send(context))?;
+        }
+        match &mut this.pooler {
+            Some(pooler) => {
+                pooler.rewrite_requests(bytes, &mut this.unsent);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            None => Pin::new(&mut this.inner).poll_write(context, bytes),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+        let this = self.get_mut();
+        ready!(this.poll_send(context))?;
+        Pin::new(&mut this.inner).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+        ready!(this.poll_send(context))?;
+        // The wait comes first: PgBouncer before 1.19 drops a cancellation whose sender has shut down.
+        ready!(Pin::new(&mut this.inner).poll_flush(context))?;
         while this.waits_for_server {
             let mut buffer = [0; 64];
             let mut buffer = ReadBuf::new(&mut buffer);
@@ -217,7 +282,7 @@ impl AsyncWrite for TransportStream {
             let read = ready!(Pin::new(&mut this.inner).poll_read(context, &mut buffer));
             this.waits_for_server = read.is_ok() && !buffer.filled().is_empty();
         }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut this.inner).poll_shutdown(context)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use orderly::config;
+use orderly::config::{self, Pooler};
 
 use super::{config_dir, ed25519_pem};
 
@@ -98,6 +98,53 @@ fn missing_database_url_shows_example() {
     let url = "postgres://orderly:secret@localhost:5432/orderly";
     let dir = config_dir("database").variable("ORDERLY__DATABASE__URL", url);
     assert_eq!(dir.load().settings.database.url().unwrap().expose(), url);
+}
+
+#[test]
+fn pooler_needs_host_and_direct_url() {
+    let direct = "postgres://orderly:secret@postgres:5432/orderly";
+    let dir = config_dir("pooler")
+        .variable("ORDERLY__DATABASE__POOLER", "transaction")
+        .variable(
+            "ORDERLY__DATABASE__URL",
+            "postgres://orderly@%2Frun%2Fpgbouncer/orderly",
+        );
+    assert_snapshot!(dir.error_message(), @"
+    The configuration has 2 problems:
+
+      ORDERLY__DATABASE__DIRECT_URL
+        is not set, and database.pooler is transaction
+        set it to the address of Postgres itself: LISTEN, session locks and migrations need it
+
+      ORDERLY__DATABASE__URL (environment)
+        names no host, and database.pooler is transaction
+        give the pooler's host and port, for example postgres://user:password@127.0.0.1:6432/orderly
+    ");
+    let settings = dir
+        .variable(
+            "ORDERLY__DATABASE__URL",
+            "postgres://orderly@pgbouncer:6432/orderly",
+        )
+        .variable("ORDERLY__DATABASE__DIRECT_URL", direct)
+        .load()
+        .settings;
+    assert_eq!(settings.database.pooler, Pooler::Transaction);
+    assert_eq!(settings.database.direct_url.unwrap().expose(), direct);
+}
+
+#[test]
+fn direct_url_may_be_what_needs_ca_certificate() {
+    config_dir("direct-ca")
+        .variable("ORDERLY__DATABASE__CA_CERTIFICATE", "/etc/ssl/postgres.pem")
+        .variable(
+            "ORDERLY__DATABASE__URL",
+            "postgres://orderly@pgbouncer:6432/orderly",
+        )
+        .variable(
+            "ORDERLY__DATABASE__DIRECT_URL",
+            "postgres://orderly@postgres:5432/orderly?sslmode=verify-full",
+        )
+        .load();
 }
 
 #[test]

@@ -13,6 +13,7 @@ const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ORDERLY_IMAGE", "docker-compose.yml"),
     ("ORDERLY_TEST_DATABASE_URL", "service/tests/support/"),
     ("ORDERLY_TEST_REDIS_URL", "service/tests/support/"),
+    ("ORDERLY_TEST_PGBOUNCERS", "service/tests/support/"),
     ("ORDERLY_TEST_CERTIFICATES", "service/tests/support/"),
     ("ORDERLY_TEST_POSTGRES_BIN", "scripts/ops-check.d/"),
     ("ORDERLY_DRILL_REPORT", "service/tests/"),

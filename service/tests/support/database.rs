@@ -195,7 +195,8 @@ fn migrations_hash() -> u64 {
     hasher.finish()
 }
 
-fn server_url() -> String {
+/// The address of the server, as a superuser.
+pub fn server_url() -> String {
     std::env::var("ORDERLY_TEST_DATABASE_URL")
         .expect("ORDERLY_TEST_DATABASE_URL is not set: run the tests with `make test`")
 }

@@ -108,3 +108,12 @@ impl TestApp {
 pub fn id(thing: &Value) -> &str {
     thing["id"].as_str().unwrap()
 }
+
+/// A key for access tokens that all replicas accept, in PEM.
+pub fn signing_key() -> String {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+    use base64::Engine as _;
+    let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
+    let text = base64::engine::general_purpose::STANDARD.encode(key);
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----")
+}

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod invariants;
 pub mod metric_series;
 pub mod migrations;
+pub mod pgbouncer;
 pub mod process;
 pub mod redis_server;
 pub mod redis_tls;

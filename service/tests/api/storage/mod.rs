@@ -4,6 +4,8 @@ mod abandoned_statements;
 mod connection_pool;
 mod migrations;
 mod parsed_statements;
+mod pgbouncer;
+mod pgbouncer_start;
 mod pipeline;
 mod plain_order;
 mod query_plans;
