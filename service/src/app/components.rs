@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::events::Publisher;
 use crate::health::event_loop::EventLoops;
 use crate::limits::RateLimits;
+use crate::limits::connections::Connections;
 use crate::payments::{PaymentGateway, ResilientGateway};
 use crate::redis_client::RedisClient;
 use crate::resilience::backoff::Backoff;
@@ -37,6 +38,13 @@ pub(super) struct Components {
     pub(super) in_flight: InFlightLimit,
     pub(super) event_loops: EventLoops,
     pub(super) limits: RateLimits,
+    pub(super) connections: ListenerConnections,
+}
+
+/// The connections of both listeners.
+pub(super) struct ListenerConnections {
+    pub(super) api: Connections,
+    pub(super) admin: Connections,
 }
 
 impl Components {
@@ -49,13 +57,28 @@ impl Components {
             products: build_cache(settings, &metrics, redis.clone()),
             ..build_services(settings, &metrics, databases.requests.clone())?
         };
+        let limits = RateLimits::new(
+            settings.rate_limit.clone(),
+            redis.clone(),
+            metrics.rate_limits.clone(),
+        );
+        let connections = |listener| {
+            let metrics = &metrics;
+            Connections::new(
+                listener,
+                &settings.http,
+                limits.clone(),
+                metrics.connections.clone(),
+                &metrics.registry,
+            )
+        };
         Ok(Self {
             publisher: Arc::new(Publisher::new(redis.clone(), &settings.events)?),
-            limits: RateLimits::new(
-                settings.rate_limit.clone(),
-                redis.clone(),
-                metrics.rate_limits.clone(),
-            ),
+            connections: ListenerConnections {
+                api: connections("api"),
+                admin: connections("admin"),
+            },
+            limits,
             redis,
             gateway: build_gateway(settings, &metrics)?,
             in_flight: InFlightLimit::new(

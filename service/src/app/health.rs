@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 
 use super::components::Components;
 use crate::config::Settings;
+use crate::health::connections::ConnectionsCheck;
 use crate::health::dependencies::{GatewayCheck, RedisCheck};
 use crate::health::event_loop::EventLoopCheck;
 use crate::health::job_backlog::JobBacklogCheck;
@@ -31,6 +32,7 @@ pub(super) fn build_health(settings: &Settings, components: &Components) -> Heal
             config.disk_path.clone(),
             config.disk_free_threshold,
         )),
+        Box::new(ConnectionsCheck(components.connections.api.clone())),
         Box::new(EventLoopCheck {
             loops: components.event_loops.clone(),
             degraded_from: config.event_loop_lag_threshold,

@@ -18,7 +18,6 @@ pub(crate) use jobs::job_kinds;
 
 use crate::config::{Settings, ShutdownConfig};
 use crate::events::Publisher;
-use crate::http::connection_tracker::ConnectionTracker;
 use crate::http::{admin, server};
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::shutdown::{self, ShutdownPhase};
@@ -43,7 +42,6 @@ pub struct App {
     /// Applies a changed configuration.
     pub reloader: Reloader,
     readiness: Readiness,
-    connections: ConnectionTracker,
     api: RunningServer,
     admin: RunningServer,
     jobs: Supervisor,
@@ -65,12 +63,15 @@ impl App {
         let admin = bind_listener(admin.bind, admin.port, "ORDERLY__ADMIN__PORT")?;
         let admin_address = admin.local_addr()?;
         let readiness = Readiness::default();
-        let admin = RunningServer::spawn(admin::start(
+        let connections = &components.connections;
+        let admin = admin::start(
             admin,
+            connections.admin.clone(),
             health::build_health(settings, &components),
             readiness.clone(),
             components.metrics.registry.clone(),
-        )?);
+        )?;
+        let admin = RunningServer::spawn(admin, connections.admin.clone());
         require_compatible_schema(&components.databases.background).await?;
         if matches!(*components.publisher, Publisher::Log) {
             tracing::warn!(
@@ -80,17 +81,17 @@ impl App {
 
         let api = bind_listener(http.bind, http.port, "ORDERLY__HTTP__PORT")?;
         let address = api.local_addr()?;
-        let connections = ConnectionTracker::default();
         let dependencies = server::ServerDependencies {
             services: components.services.clone(),
             in_flight: components.in_flight.clone(),
             readiness: readiness.clone(),
-            connections: connections.clone(),
+            connections: connections.api.clone(),
             event_loops: components.event_loops.clone(),
             limits: components.limits.clone(),
             metrics: components.metrics.clone(),
         };
-        let api = RunningServer::spawn(server::start(api, tls, http, dependencies)?);
+        let api = server::start(api, tls, http, dependencies)?;
+        let api = RunningServer::spawn(api, connections.api.clone());
         let jobs = jobs::spawn_jobs(settings, &components);
         readiness.mark_ready();
         tracing::info!(%address, %admin_address, "ready");
@@ -102,7 +103,6 @@ impl App {
             publisher: components.publisher,
             databases: components.databases,
             readiness,
-            connections,
             api,
             admin,
             jobs,
@@ -140,7 +140,7 @@ impl App {
         self.readiness.mark_stopping();
         let result = shutdown::run_phases(vec![
             ShutdownPhase::delay("drain_delay", drain_delay),
-            ShutdownPhase::with_deadline("drain", drain_timeout, self.api.drain(self.connections)),
+            self.api.drain(drain_timeout),
             ShutdownPhase::with_deadline("jobs", jobs_timeout, stop_jobs),
             ShutdownPhase::with_deadline("pools", pools_timeout, close_pools),
         ])

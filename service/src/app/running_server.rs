@@ -1,12 +1,14 @@
 //! The listeners and servers of a service.
 
 use std::net::{IpAddr, TcpListener};
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http::connection_tracker::ConnectionTracker;
+use crate::lifecycle::shutdown::ShutdownPhase;
+use crate::limits::connections::Connections;
 
 pub(super) fn bind_listener(
     address: IpAddr,
@@ -21,23 +23,37 @@ pub(super) fn bind_listener(
 /// A server; it ends when this is dropped.
 pub(super) struct RunningServer {
     handle: ServerHandle,
-    task: AbortOnDropHandle<std::io::Result<()>>,
+    server: AbortOnDropHandle<std::io::Result<()>>,
+    connections: Connections,
+    deadlines: AbortOnDropHandle<()>,
 }
 
 impl RunningServer {
-    pub(super) fn spawn(server: Server) -> Self {
+    pub(super) fn spawn(server: Server, connections: Connections) -> Self {
+        let deadlines = tokio::spawn(connections.clone().enforce_deadlines());
         Self {
             handle: server.handle(),
-            task: AbortOnDropHandle::new(tokio::spawn(server)),
+            server: AbortOnDropHandle::new(tokio::spawn(server)),
+            connections,
+            deadlines: AbortOnDropHandle::new(deadlines),
         }
     }
 
-    /// Takes no new connections, closes idle ones, answers what is in flight. To
-    /// drop this before it is done cuts what still is.
-    pub(super) async fn drain(self, connections: ConnectionTracker) -> anyhow::Result<()> {
-        tokio::select! {
-            () = self.handle.stop(true) => Ok(self.task.await??),
-            () = connections.wait_until_only_idle_http2() => Ok(()),
-        }
+    /// Returns the phase that takes no new connections, closes idle ones, and responds to requests in flight.
+    ///
+    /// Connections that still wait for their client at the deadline are closed, and the phase is complete: a client that
+    /// does not read its response must not make a shutdown look like a failure.
+    pub(super) fn drain(self, deadline: Duration) -> ShutdownPhase {
+        let connections = self.connections.clone();
+        let drain = async move {
+            self.connections.start_draining();
+            self.handle.stop(true).await;
+            self.server.await??;
+            // Until now they end connections that wait for their client.
+            drop(self.deadlines);
+            Ok(())
+        };
+        ShutdownPhase::with_deadline("drain", deadline, drain)
+            .complete_if(move || connections.being_handled() == 0)
     }
 }

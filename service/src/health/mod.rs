@@ -25,11 +25,13 @@
 //! | `gateway` | the payment gateway's circuit breaker | degraded |
 //! | `memory` | use against the cgroup's limit | degraded |
 //! | `disk` | free space of a file system | degraded |
+//! | `connections` | the connections of the API listener, against `http.max_connections` | degraded |
 //! | `event_loop` | how late the event loops are | degraded |
 //!
 //! See it break: `tests/api/operations/health.rs`.
 
 mod cached_check;
+pub(crate) mod connections;
 pub(crate) mod dependencies;
 pub(crate) mod event_loop;
 pub(crate) mod job_backlog;

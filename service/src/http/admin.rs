@@ -13,13 +13,13 @@
 //! an answer. What the checks mean: [`crate::health`].
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::dev::Server;
 use actix_web::http::Method;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 use prometheus::{Encoder as _, TextEncoder};
 use serde_json::{Value, json};
 
@@ -27,8 +27,10 @@ use super::middleware::problems::write_problems;
 use super::middleware::request_head::{ListenerMethods, check_head};
 use super::problem::{Problem, ProblemKind};
 use super::resource::plain_resource;
+use super::transport::{self, Listener};
 use crate::health::{Health, HealthReport, HealthStatus};
 use crate::lifecycle::readiness::{LifecycleState, Readiness};
+use crate::limits::connections::Connections;
 use crate::telemetry::metrics::MetricRegistry;
 
 struct AdminState {
@@ -43,7 +45,8 @@ struct AdminState {
 /// # Errors
 /// Returns an error if the listener can't be used.
 pub(crate) fn start(
-    listener: TcpListener,
+    socket: TcpListener,
+    connections: Connections,
     health: Health,
     readiness: Readiness,
     registry: MetricRegistry,
@@ -54,18 +57,20 @@ pub(crate) fn start(
         registry,
         started_at: Instant::now(),
     });
-    let server = HttpServer::new(move || {
+    let application = move || {
         App::new()
             .app_data(state.clone())
             .configure(configure)
             .wrap(from_fn(check_head))
             .wrap(from_fn(write_problems))
-    })
-    .workers(1)
-    .keep_alive(Duration::from_secs(75))
-    .disable_signals()
-    .listen(listener)?;
-    Ok(server.run())
+    };
+    let listener = Listener {
+        socket,
+        tls: None,
+        workers: 1,
+        connections,
+    };
+    Ok(transport::listen(listener, application)?)
 }
 
 fn configure(app: &mut web::ServiceConfig) {

@@ -63,6 +63,8 @@ kinds! {
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
     /// The deadline that the client requested has passed.
     RequestedTimeoutExceeded = "requested-timeout-exceeded", REQUEST_TIMEOUT, "The requested timeout was exceeded";
+    /// More headers than the parser's buffer holds.
+    RequestHeadTooLarge = "request-head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too large";
     /// Another user has the address.
     EmailTaken = "email-taken", CONFLICT, "The e-mail address is taken";
     /// Another product has the SKU.
@@ -91,6 +93,8 @@ kinds! {
     PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "An If-Match header is required";
     /// The client's quota is used up.
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You send too many requests";
+    /// The client's share of the connections is used up.
+    TooManyConnections = "too-many-connections", TOO_MANY_REQUESTS, "Too many connections";
     /// A bug.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     /// Too much to do.

@@ -6,7 +6,6 @@
 
 pub(crate) mod admin;
 mod client_address;
-pub(crate) mod connection_tracker;
 mod cors;
 mod endpoint;
 mod error;
@@ -20,4 +19,5 @@ pub(crate) mod request_metrics;
 mod resource;
 mod routes;
 pub(crate) mod server;
+mod transport;
 mod wire;

@@ -165,6 +165,9 @@ pub(super) struct ProblemBody<'a> {
     /// What went wrong this time, or what to do.
     pub(super) detail: &'a str,
     /// The path that was asked for.
+    // A request head that can't be read has none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required)]
     pub(super) instance: &'a str,
     /// The trace id: the log lines of this request carry it too.
     // On the admin listener a request has no span, and so none.

@@ -4,11 +4,10 @@ use std::net::TcpListener;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 
-use super::connection_tracker::ConnectionTracker;
 use super::cors;
 use super::endpoint::EndpointIndex;
 use super::middleware::body_buffering::{BodyBufferPermits, buffer_body};
@@ -22,10 +21,12 @@ use super::middleware::request_span::RequestSpan;
 use super::middleware::security_headers::add_security_headers;
 use super::request_metrics::request_metrics;
 use super::routes;
+use super::transport::{self, Listener};
 use crate::config::HttpConfig;
 use crate::health::event_loop::EventLoops;
 use crate::lifecycle::readiness::Readiness;
 use crate::limits::RateLimits;
+use crate::limits::connections::Connections;
 use crate::resilience::concurrency_limit::InFlightLimit;
 use crate::telemetry::metrics::Metrics;
 use crate::usecases::Services;
@@ -36,8 +37,8 @@ pub(crate) struct ServerDependencies {
     pub(crate) in_flight: InFlightLimit,
     /// For closing connections when the service stops.
     pub(crate) readiness: Readiness,
-    /// For knowing what is left when it stops.
-    pub(crate) connections: ConnectionTracker,
+    /// Limits of the listener's connections.
+    pub(crate) connections: Connections,
     /// For measuring how late each worker is.
     pub(crate) event_loops: EventLoops,
     pub(crate) limits: RateLimits,
@@ -47,7 +48,7 @@ pub(crate) struct ServerDependencies {
 
 /// Data that handlers and middleware take out of a request.
 ///
-/// It is made once and cloned for each worker: made inside of the closure of [`HttpServer::new`],
+/// It is made once and cloned for each worker: made inside of the closure of [`transport::listen`],
 /// each worker would have its own.
 #[derive(Clone)]
 struct SharedData {
@@ -57,7 +58,6 @@ struct SharedData {
     body_buffer_permits: web::Data<BodyBufferPermits>,
     in_flight: web::Data<InFlightLimit>,
     readiness: web::Data<Readiness>,
-    connections: web::Data<ConnectionTracker>,
     limits: web::Data<RateLimits>,
     metrics: web::Data<Metrics>,
 }
@@ -71,7 +71,6 @@ impl SharedData {
             body_buffer_permits: web::Data::new(BodyBufferPermits::new(http)),
             in_flight: web::Data::new(dependencies.in_flight),
             readiness: web::Data::new(dependencies.readiness),
-            connections: web::Data::new(dependencies.connections),
             limits: web::Data::new(dependencies.limits),
             metrics: web::Data::new(dependencies.metrics),
         }
@@ -85,7 +84,6 @@ impl SharedData {
             .app_data(self.body_buffer_permits)
             .app_data(self.in_flight)
             .app_data(self.readiness)
-            .app_data(self.connections)
             .app_data(self.limits)
             .app_data(self.metrics);
     }
@@ -97,7 +95,7 @@ impl SharedData {
 /// # Errors
 /// Returns an error if the metrics are registered already or the listener can't be used.
 pub(crate) fn start(
-    listener: TcpListener,
+    socket: TcpListener,
     tls: Option<ServerConfig>,
     http: &HttpConfig,
     dependencies: ServerDependencies,
@@ -106,7 +104,7 @@ pub(crate) fn start(
     let event_loops = dependencies.event_loops.clone();
     let connections = dependencies.connections.clone();
     let shared = SharedData::new(http, dependencies);
-    let server = HttpServer::new(move || {
+    let application = move || {
         // This runs once on the thread of each worker.
         actix_web::rt::spawn(event_loops.clone().run_probe("http_worker"));
         let shared = shared.clone();
@@ -127,19 +125,12 @@ pub(crate) fn start(
             .wrap(request_metrics.clone())
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(normalize_method))
-    })
-    .on_connect(move |stream, connection| connections.track_connection(stream, connection))
-    .workers(http.workers)
-    .max_connections(http.max_connections.div_ceil(http.workers))
-    .keep_alive(http.keep_alive)
-    .client_request_timeout(http.request_header_timeout)
-    // The drain has a deadline of its own, see `lifecycle::shutdown`.
-    .shutdown_timeout(u64::from(u32::MAX))
-    .tls_handshake_timeout(http.request_header_timeout)
-    .disable_signals();
-    let server = match tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
-        None => server.listen(listener)?,
     };
-    Ok(server.run())
+    let listener = Listener {
+        socket,
+        tls,
+        workers: http.workers,
+        connections,
+    };
+    Ok(transport::listen(listener, application)?)
 }

@@ -8,7 +8,7 @@
 //! | phase | what happens | its deadline | when that is over |
 //! |---|---|---|---|
 //! | `drain_delay` | `/readyz` says 503, requests are still answered, with `Connection: close` | `shutdown.drain_delay` | it always takes that long |
-//! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain_timeout` | they are cut |
+//! | `drain` | no new connections; idle ones are closed at once, requests in flight are answered | `shutdown.drain_timeout` | they are cut; connections that only wait for their client are closed, which is no failure |
 //! | `jobs` | what a job has begun it ends, what it has only leased it releases | `shutdown.jobs_timeout` | their leases end later |
 //! | `pools` | connections come back and are closed | `shutdown.pools_timeout` | Postgres notices when the process is gone |
 //! | (telemetry) | the last spans are exported ([`crate::telemetry::traces::shutdown`]) | `shutdown.telemetry_timeout` | they are lost, which is no failure |
@@ -40,6 +40,8 @@ pub(crate) struct ShutdownPhase {
     name: &'static str,
     deadline: Option<Duration>,
     work: PhaseFuture,
+    /// Returns whether the phase counts as done when its deadline is over.
+    is_complete: Box<dyn Fn() -> bool + Send>,
 }
 
 impl ShutdownPhase {
@@ -53,6 +55,15 @@ impl ShutdownPhase {
             name,
             deadline: Some(deadline),
             work: Box::pin(work),
+            is_complete: Box::new(|| false),
+        }
+    }
+
+    /// The same, except that work which is dropped at the deadline is no failure if `is_complete` returns `true` then.
+    pub(crate) fn complete_if(self, is_complete: impl Fn() -> bool + Send + 'static) -> Self {
+        Self {
+            is_complete: Box::new(is_complete),
+            ..self
         }
     }
 
@@ -65,6 +76,7 @@ impl ShutdownPhase {
                 sleep(duration).await;
                 Ok(())
             }),
+            is_complete: Box::new(|| false),
         }
     }
 }
@@ -86,6 +98,7 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
         name,
         deadline,
         work,
+        is_complete,
     } in phases
     {
         let started = Instant::now();
@@ -100,6 +113,7 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
                 tracing::error!(phase = name, duration_ms, %error, "phase failed");
                 first_error = first_error.and(Err(error.context(name)));
             }
+            Err(_) if is_complete() => tracing::info!(phase = name, duration_ms, "phase ended"),
             Err(_) => {
                 tracing::warn!(phase = name, duration_ms, "phase ran over its deadline");
                 timed_out.push(name);

@@ -24,6 +24,7 @@
 //! `docs/rate-limits.md` is for those who set the limits or meet them. See it
 //! break: `tests/api/rate_limits`.
 
+pub(crate) mod connections;
 mod key;
 mod local_limiter;
 pub(crate) mod network;

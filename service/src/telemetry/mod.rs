@@ -10,6 +10,7 @@
 
 mod exporter;
 pub(crate) mod log_format;
+pub(crate) mod log_throttle;
 mod log_writer;
 pub(crate) mod logging;
 pub mod metrics;

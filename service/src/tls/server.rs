@@ -30,13 +30,17 @@ pub fn config(http: &HttpConfig) -> anyhow::Result<Option<ServerConfig>> {
     require_valid_today(&chain, certificate, &certificate_variable)?;
     let private_key = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("{key_variable}: {} can't be read", key.display()))?;
-    let config = ServerConfig::builder()
+    let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, private_key)
         .with_context(|| {
             let (certificate, key) = (certificate.display(), key.display());
             format!("{key_variable}: {key} is not the key of {certificate}")
         })?;
+    config.alpn_protocols = match http.http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
     Ok(Some(config))
 }
 

@@ -29,6 +29,7 @@ mod support;
 mod environment;
 mod load;
 
+mod connections;
 mod deadlines;
 mod gateway;
 mod migrations;

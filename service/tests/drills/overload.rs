@@ -96,7 +96,7 @@ async fn count_orders(load: &LoadGenerator) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients() {
     let settings = [
-        "http.request_header_timeout=2s",
+        "http.request_head_timeout=2s",
         "http.request_body_timeout=2s",
         "load_shedding.max_limit=100",
     ];

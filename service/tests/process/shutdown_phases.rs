@@ -1,6 +1,7 @@
 //! The phases of the end.
 
 use std::process::Command;
+use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,6 +10,7 @@ use xtask::process::Signal;
 
 use super::configured_service::ConfiguredService;
 use crate::support::eventually::eventually;
+use crate::support::raw_connection::RawConnection;
 
 /// Phases that none of these tests waits out: what waits for them never ends in time.
 const LONG: [(&str, &str); 7] = [
@@ -142,4 +144,57 @@ async fn phase_over_deadline_is_aborted_with_exit_code_3() {
         |line| line["phase"] == "drain" && line["message"] == "phase ran over its deadline"
     ));
     drop(conn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_timeout_ends_drain_before_its_deadline() {
+    let settings = long_phases_with(&[("http.write_timeout", "1s")]);
+    let mut process = ConfiguredService::start("write-timeout", &settings).await;
+    let address = process
+        .address
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut unread = RawConnection::open_with_small_buffer(address).await;
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: orderly\r\n\r\n".repeat(1000);
+    unread
+        .send_repeatedly(Duration::from_millis(500), requests.as_bytes())
+        .await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_only_waits_does_not_fail_drain() {
+    let settings = long_phases_with(&[
+        ("shutdown.drain_timeout", "2s"),
+        ("http.write_timeout", "5m"),
+    ]);
+    let mut process = ConfiguredService::start("unread", &settings).await;
+    let address = process
+        .address
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut unread = RawConnection::open_with_small_buffer(address).await;
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: orderly\r\n\r\n".repeat(1000);
+    let blocked = r#"orderly_http_connections{listener="api",state="response"} "#;
+    let sending = unread.send_repeatedly(Duration::from_secs(30), requests.as_bytes());
+    let observe = eventually("a response waits to be read", async || {
+        (process.metric(blocked).await == 1.0).then_some(())
+    });
+    tokio::select! {
+        () = observe => {}
+        () = sending => panic!("the service took all requests"),
+    }
+    let mut half_head = RawConnection::open(address).await;
+    half_head.send("GET /v1/products HTTP/1.1\r\nho").await;
+    let mut half_body = RawConnection::open(address).await;
+    half_body
+        .send("POST /v1/users HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+        .await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.exit_code().await, Some(0));
 }

@@ -20,6 +20,7 @@ pub mod metric_series;
 pub mod migrations;
 pub mod pgbouncer;
 pub mod process;
+pub mod raw_connection;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod response;

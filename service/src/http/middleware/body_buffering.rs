@@ -3,7 +3,7 @@
 //! A client that sends its body a byte at a time costs itself nothing. If it had one of
 //! the permits that [`super::load_shedding`] gives out while it does, a few dozen such clients
 //! would be all it takes to have everybody else refused ("slow POST", the body's
-//! counterpart of the slow loris, which `http.request_header_timeout` is against). So the
+//! counterpart of the slow loris, which `http.request_head_timeout` is against). So the
 //! body is received first, in `http.request_body_timeout`, and up to
 //! `http.body_limit_bytes`; then the request gets its permit and its deadline.
 //!
@@ -32,9 +32,7 @@ pub(crate) struct BodyBufferPermits(Semaphore);
 impl BodyBufferPermits {
     /// As many as there may be connections: over HTTP/1.1 it never rejects a request.
     pub(crate) fn new(config: &HttpConfig) -> Self {
-        // Each worker has its share of the connections, rounded up.
-        let per_worker = config.max_connections.div_ceil(config.workers);
-        Self(Semaphore::new(per_worker * config.workers))
+        Self(Semaphore::new(config.max_connections))
     }
 }
 

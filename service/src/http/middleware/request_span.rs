@@ -8,17 +8,17 @@
 
 use std::time::Instant;
 
-use actix_web::Error;
-use actix_web::HttpMessage as _;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
+use actix_web::{Error, HttpMessage as _, web};
 use opentelemetry::propagation::Extractor;
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::config::HttpConfig;
 use crate::telemetry::propagation;
 
 /// Where a request that fits no route is counted and logged.
@@ -52,6 +52,8 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         request.extensions_mut().insert(StartedAt(Instant::now()));
         let route = route_or_unmatched(request.match_pattern());
+        let config = request.app_data::<web::Data<HttpConfig>>();
+        let has_tls = config.is_some_and(|config| config.tls_certificate.is_some());
         let span = tracing::info_span!(
             "request",
             otel.name = %format_args!("{} {route}", request.method()),
@@ -61,7 +63,7 @@ impl RootSpanBuilder for RequestSpan {
             http.route = route,
             http.response.status_code = Empty,
             error.type = Empty,
-            url.scheme = if request.app_config().secure() { "https" } else { "http" },
+            url.scheme = if has_tls { "https" } else { "http" },
         );
         let parent = propagation::extract(&HeaderExtractor(request.headers()));
         if let Err(error) = span.set_parent(parent) {

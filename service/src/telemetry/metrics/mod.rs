@@ -28,7 +28,7 @@ pub(crate) use queues::QueueMetrics;
 pub use registry::MetricRegistry;
 pub(crate) use reload::ReloadMetrics;
 pub use resilience::BreakerMetrics;
-pub(crate) use resilience::{InFlightMetrics, RateLimitMetrics};
+pub(crate) use resilience::{ConnectionMetrics, InFlightMetrics, RateLimitMetrics};
 
 /// The metrics. Clones are the same metrics.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// The circuit breakers'.
     pub breakers: BreakerMetrics,
+    /// Those of the listeners' connections.
+    pub(crate) connections: ConnectionMetrics,
     /// The load shedder's.
     pub(crate) in_flight: InFlightMetrics,
     /// The rate limits'.
@@ -81,6 +83,7 @@ impl Metrics {
             queues: QueueMetrics::new(&registry)?,
             jobs: JobMetrics::new(&registry)?,
             breakers: BreakerMetrics::new(&registry)?,
+            connections: ConnectionMetrics::new(&registry)?,
             in_flight: InFlightMetrics::new(&registry)?,
             rate_limits: RateLimitMetrics::new(&registry)?,
             reload: ReloadMetrics::new(&registry)?,

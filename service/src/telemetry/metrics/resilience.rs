@@ -28,6 +28,30 @@ metrics! {
 }
 
 metrics! {
+    /// The connections of the listeners.
+    pub(crate) struct ConnectionMetrics {
+        /// Open connections by state: idle (waits for a request), head and body (waits for the rest of one), request (being
+        /// handled), response (waits for the client to read).
+        pub(crate) http_connections: IntGaugeVec[
+            listener(api, admin),
+            state(idle, head, body, request, response)
+        ];
+        /// Most connections allowed at once.
+        pub(crate) http_connections_limit: IntGaugeVec[listener(api, admin)];
+        /// Connections rejected because a limit was reached: total, client (of this client alone).
+        pub(crate) http_connections_rejected: IntCounterVec[
+            listener(api, admin),
+            reason(total, client)
+        ];
+        /// Request heads rejected before they were requests: malformed, too_large, timeout.
+        pub(crate) http_rejected_heads: IntCounterVec[
+            listener(api, admin),
+            reason(malformed, too_large, timeout)
+        ];
+    }
+}
+
+metrics! {
     /// The rate limits.
     pub(crate) struct RateLimitMetrics {
         /// Requests over a rate limit, by class: read, write, register, login, login_account.

@@ -2,9 +2,11 @@
 
 mod browser_security;
 mod client_errors;
+mod connections;
 mod deadlines;
 mod framing;
 mod load_shedding;
+mod malformed_heads;
 mod openapi;
 mod openapi_problems;
 pub mod raw_request;

@@ -46,6 +46,7 @@ async fn healthy_service_reports_every_check() {
     let health = app.get_admin("/healthz").await.expect(200);
     let names: Vec<&String> = health["checks"].as_object().unwrap().keys().collect();
     let all = [
+        "connections",
         "disk",
         "event_loop",
         "gateway",

@@ -1,6 +1,6 @@
 //! TLS on the API's listener, with real clients.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orderly::config::HttpConfig;
 use orderly::tls::server;
@@ -8,11 +8,18 @@ use reqwest::{Client, ClientBuilder, Version, tls};
 
 use crate::support::app::TestApp;
 use crate::support::certificates::{CertificateAuthority, LeafCertificate};
+use crate::support::eventually::eventually;
+use crate::support::raw_connection::RawConnection;
 
 async fn app_with(leaf: &LeafCertificate) -> TestApp {
+    app_with_http2(leaf, false).await
+}
+
+async fn app_with_http2(leaf: &LeafCertificate, http2: bool) -> TestApp {
     TestApp::start_with(|settings| {
         settings.http.tls_certificate = Some(leaf.certificate.clone());
         settings.http.tls_key = Some(leaf.key.clone());
+        settings.http.http2 = http2;
     })
     .await
 }
@@ -34,7 +41,7 @@ fn url(app: &TestApp) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn negotiates_http_and_tls_versions() {
     let authority = CertificateAuthority::new();
-    let app = app_with(&authority.leaf()).await;
+    let app = app_with_http2(&authority.leaf(), true).await;
     let clients = [
         (client(&authority, |it| it), Version::HTTP_2),
         (
@@ -64,6 +71,51 @@ async fn negotiates_http_and_tls_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn http2_is_not_offered_unless_opted_in() {
+    let authority = CertificateAuthority::new();
+    let app = app_with(&authority.leaf()).await;
+    let response = client(&authority, |it| it).get(url(&app)).send().await;
+    assert_eq!(response.unwrap().version(), Version::HTTP_11);
+    // Without negotiation, the first frame of HTTP/2 is a malformed request.
+    let only_http2 = client(&authority, ClientBuilder::http2_prior_knowledge);
+    only_http2.get(url(&app)).send().await.unwrap_err();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_connections_have_limits_of_plain_ones() {
+    let authority = CertificateAuthority::new();
+    let leaf = authority.leaf();
+    let app = TestApp::start_with(|settings| {
+        settings.http.tls_certificate = Some(leaf.certificate.clone());
+        settings.http.tls_key = Some(leaf.key.clone());
+        settings.http.request_head_timeout = Duration::from_secs(1);
+        settings.http.max_connections_per_client = 2;
+    })
+    .await;
+    // Each is silent before its handshake, and has a place of the client for the head timeout.
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(RawConnection::open(app.app.address).await);
+    }
+    app.wait_for_metric(
+        r#"orderly_http_connections{listener="api",state="head"}"#,
+        2.0,
+    )
+    .await;
+    let client = client(&authority, |it| it);
+    client.get(url(&app)).send().await.unwrap_err();
+    for connection in &mut silent {
+        assert_eq!(connection.read_to_end().await.0, "");
+    }
+    let response = eventually("the client is served again", async || {
+        client.get(url(&app)).send().await.ok()
+    });
+    assert_eq!(response.await.status(), 200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rejects_plain_http_and_untrusted_ca() {
     let authority = CertificateAuthority::new();
     let app = app_with(&authority.leaf()).await;
@@ -86,15 +138,18 @@ async fn idle_http2_client_does_not_delay_shutdown() {
     let app = TestApp::start_with(|settings| {
         settings.http.tls_certificate = Some(leaf.certificate.clone());
         settings.http.tls_key = Some(leaf.key.clone());
-        // Nobody waits for this: to run over it is an error.
-        settings.shutdown.drain_timeout = Duration::from_secs(20);
+        settings.http.http2 = true;
+        settings.shutdown.drain_timeout = Duration::from_mins(1);
     })
     .await;
     let client = client(&authority, |it| it);
     let response = client.get(url(&app)).send().await.unwrap();
     assert_eq!(response.version(), Version::HTTP_2);
     response.text().await.unwrap();
+    let started_at = Instant::now();
     app.finish().await;
+    let duration = started_at.elapsed();
+    assert!(duration < Duration::from_secs(30), "{duration:?}");
     drop(client);
 }
 
