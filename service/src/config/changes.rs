@@ -20,9 +20,13 @@ pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
     keys
 }
 
-fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 4] {
+fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 5] {
     [
         ("auth.signing_key", settings.auth.signing_key.as_ref()),
+        (
+            "database.direct_url",
+            settings.database.direct_url.as_ref(),
+        ),
         ("database.url", settings.database.url.as_ref()),
         ("redis.url", settings.redis.url.as_ref()),
         (

@@ -8,6 +8,20 @@ use uuid::Uuid;
 use crate::support::app::TestApp;
 use crate::support::fixtures::PASSWORD;
 
+/// Makes reads of products and inserts of users fail with an internal error of the server.
+const BREAK: &str = "
+    CREATE FUNCTION fail() RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'XX000'; END $$;
+    CREATE FUNCTION fail_insert() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM fail(); RETURN NULL; END $$;
+    ALTER TABLE products RENAME TO broken;
+    CREATE VIEW products AS SELECT * FROM broken WHERE (SELECT fail());
+    CREATE TRIGGER fail BEFORE INSERT ON users EXECUTE FUNCTION fail_insert()";
+
+/// Ends the failures.
+const REPAIR: &str =
+    "DROP VIEW products; ALTER TABLE broken RENAME TO products; DROP TRIGGER fail ON users";
+
 fn requests(endpoint: &str, method: &str, status: u16) -> String {
     let labels = format!("endpoint=\"{endpoint}\",method=\"{method}\",status=\"{status}\"");
     format!("orderly_http_requests_total{{{labels}}} ")
@@ -31,9 +45,7 @@ async fn first_failures_are_counted_from_zero() {
     }
 
     let mut conn = app.database.connect().await;
-    let break_schema =
-        "ALTER TABLE products RENAME TO broken; ALTER TABLE users RENAME TO broken_users";
-    conn.batch_execute(break_schema).await.unwrap();
+    conn.batch_execute(BREAK).await.unwrap();
     let path = format!("/v1/products/{}", Uuid::now_v7());
     let registration = json!({"email": "a@example.com", "password": PASSWORD, "name": "Ada"});
     for _ in 0..3 {
@@ -48,9 +60,7 @@ async fn first_failures_are_counted_from_zero() {
         assert_eq!(app.metric(series).await, Some(*count), "{series}");
     }
 
-    let restore_schema =
-        "ALTER TABLE broken RENAME TO products; ALTER TABLE broken_users RENAME TO users";
-    conn.batch_execute(restore_schema).await.unwrap();
+    conn.batch_execute(REPAIR).await.unwrap();
     app.database.block_connections().await;
     for _ in 0..2 {
         app.get("/v1/products", "").await.expect(503);

@@ -39,7 +39,6 @@ impl RejectionTest {
         let request = self
             .app
             .order_request(&key, &[])
-            .header("content-type", "application/json")
             .body(body.to_string());
         let response = send(request, &self.customer).await;
         assert!(response.status >= 400, "{}", response.text);
