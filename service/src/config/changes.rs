@@ -23,10 +23,7 @@ pub(crate) fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
 fn secrets(settings: &Settings) -> [(&'static str, Option<&Secret>); 5] {
     [
         ("auth.signing_key", settings.auth.signing_key.as_ref()),
-        (
-            "database.direct_url",
-            settings.database.direct_url.as_ref(),
-        ),
+        ("database.direct_url", settings.database.direct_url.as_ref()),
         ("database.url", settings.database.url.as_ref()),
         ("redis.url", settings.redis.url.as_ref()),
         (

@@ -36,10 +36,7 @@ impl RejectionTest {
     async fn assert_rejected(&self, body: &Value) -> TestResponse {
         let before = self.stored_state().await;
         let key = Uuid::now_v7().to_string();
-        let request = self
-            .app
-            .order_request(&key, &[])
-            .body(body.to_string());
+        let request = self.app.order_request(&key, &[]).body(body.to_string());
         let response = send(request, &self.customer).await;
         assert!(response.status >= 400, "{}", response.text);
         assert_eq!(self.stored_state().await, before, "a refusal left a trace");
