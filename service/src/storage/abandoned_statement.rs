@@ -79,12 +79,15 @@ impl Connector {
         if let Ok(rolled_back) = timeout(GRACE, roll_back(conn)).await {
             return rolled_back.then_some("finished");
         }
-        let (limit, outcome) = if self.new_connections.check().is_err() {
-            (self.statement_timeout, "finished")
-        } else if self.cancel(&token).await {
-            (CANCEL_TIMEOUT, "cancelled")
-        } else {
-            return None;
+        let (limit, outcome) = match self.budget.try_acquire() {
+            None => (self.statement_timeout, "finished"),
+            Some(permit) => {
+                self.runtime.spawn(permit.spend());
+                if !self.cancel(&token).await {
+                    return None;
+                }
+                (CANCEL_TIMEOUT, "cancelled")
+            }
         };
         let rolled_back = timeout(limit, roll_back(conn)).await;
         rolled_back.is_ok_and(|done| done).then_some(outcome)

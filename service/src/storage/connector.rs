@@ -1,19 +1,17 @@
 //! Opens connections to Postgres.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::connection_budget::ConnectionBudget;
 use super::open_sessions::OpenSessions;
 use super::pooler::{self, TransactionStart};
 use super::session::{session_parameters, startup_options};
@@ -50,8 +48,8 @@ pub(super) struct Connector {
     pub(super) statement_timeout: Duration,
     pub(super) runtime: Handle,
     pub(super) open_sessions: OpenSessions,
-    /// Budget for connections of the pools and for cancellations: each makes the server fork.
-    pub(super) new_connections: Arc<DefaultDirectRateLimiter>,
+    /// For connections of the pools and for cancellations.
+    pub(super) budget: ConnectionBudget,
     pub(super) metrics: SessionMetrics,
 }
 
@@ -101,7 +99,7 @@ impl Connector {
             statement_timeout: config.statement_timeout,
             runtime,
             open_sessions: OpenSessions::default(),
-            new_connections: Arc::new(connection_budget(config)),
+            budget: ConnectionBudget::new(config),
             metrics,
         })
     }
@@ -124,10 +122,12 @@ impl Connector {
     /// Opens a connection of a pool, as soon as the budget allows.
     pub(super) async fn open_pooled(&self) -> ConnectionResult<Session> {
         let open = async {
-            while let Err(exhausted) = self.new_connections.check() {
-                sleep(exhausted.wait_time_from(DefaultClock::default().now())).await;
+            let permit = self.budget.acquire().await;
+            let session = self.open("pool").await?;
+            if let Some(permit) = permit {
+                self.runtime.spawn(permit.spend());
             }
-            self.open("pool").await
+            Ok(session)
         };
         let opened = timeout(self.connect_timeout, open).await;
         opened.unwrap_or_else(|_| Err(bad_connection("timed out while connecting")))
@@ -169,14 +169,6 @@ impl Connector {
         let explained = pooler::explain_rejection(&reason, self.url_key);
         ConnectionError::BadConnection(explained.unwrap_or(reason))
     }
-}
-
-/// Returns the budget for new connections. Full pools can always be opened immediately.
-fn connection_budget(config: &DatabaseConfig) -> DefaultDirectRateLimiter {
-    let pools = config.pool_size + config.background_pool_size;
-    let pools = u32::try_from(pools).unwrap_or(u32::MAX);
-    let rate = NonZeroU32::MIN.saturating_add(config.max_new_connections_per_second - 1);
-    RateLimiter::direct(Quota::per_second(rate).allow_burst(rate.saturating_add(pools)))
 }
 
 fn bad_connection(reason: &str) -> ConnectionError {

@@ -10,6 +10,7 @@
 mod abandoned_statement;
 mod advisory_locks;
 mod connection;
+mod connection_budget;
 mod connector;
 pub mod database;
 pub mod dead_jobs;

@@ -150,7 +150,9 @@ async fn failed_migration_is_named_with_its_reason() {
     let orderly = OrderlyCommand::with_database(&database);
     let message = orderly.fail(1, &["migrate"]).await;
     assert!(
-        message.contains("the migration 2026-11-29-000011_failure_reason_valid failed: constraint"),
+        message.contains(
+            "the migration 2026-11-29-000011_failure_reason_valid failed: 42704: constraint"
+        ),
         "{message}"
     );
     assert!(message.contains("does not exist"), "{message}");

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use xtask::process::Signal;
@@ -79,12 +80,20 @@ async fn accept_charge(mut stream: TcpStream) -> String {
     while !request.ends_with(b"}") {
         stream.read_buf(&mut request).await.unwrap();
     }
-    let body = r#"{"status":"succeeded","id":"ch_1"}"#;
+    let request = String::from_utf8(request).unwrap();
+    // A success names the order, the amount and the currency of the request.
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut body: Value = serde_json::from_str(body).unwrap();
+    body["status"] = "succeeded".into();
+    body["id"] = "ch_1".into();
+    let body = body.to_string();
     let length = body.len();
-    let response =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
     stream.write_all(response.as_bytes()).await.unwrap();
-    String::from_utf8(request).unwrap()
+    request
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -219,10 +219,10 @@ fn is_lock_conflict(error: &PgError) -> bool {
     error.code().is_some_and(|code| conflicts.contains(code))
 }
 
-/// tokio-postgres prints only "db error"; the reason is below it.
+/// tokio-postgres prints only "db error"; the reason is below it, and begins with the SQLSTATE.
 fn error_text(error: &PgError) -> anyhow::Error {
     match error.as_db_error() {
-        Some(reason) => anyhow::anyhow!("{} ({})", reason.message(), reason.code().code()),
+        Some(reason) => anyhow::anyhow!("{}", reason.message()),
         None => anyhow::anyhow!("{error}"),
     }
 }

@@ -72,12 +72,12 @@ async fn assert_orders_succeed(isolation: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_succeed_with_unusual_defaults_and_repeatable_read() {
-    assert_orders_succeed("'repeatable read'").await;
+    Box::pin(assert_orders_succeed("'repeatable read'")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_succeed_with_unusual_defaults_and_serializable() {
-    assert_orders_succeed("serializable").await;
+    Box::pin(assert_orders_succeed("serializable")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
