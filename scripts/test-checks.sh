@@ -61,8 +61,24 @@ trap 'rm -rf "$work"' EXIT
 checkout=$work/checkout bin=$work/bin called=$work/called
 status=0
 
-# copy_checkout: writes the files of the checkout and of .data/tools into $checkout. The tools are links, of which
-# each can be replaced.
+# link_tools HELPER: links .data/tools into $checkout. The folders above a helper that is a tool are folders of links, so
+# that the helper can be replaced.
+link_tools() {
+  local source=$PWD/.data/tools target=$checkout/.data/tools rest=${1#.data/tools/} name
+  [ -d "$source" ] || return 0
+  if [ "$rest" = "$1" ]; then
+    ln -s "$source" "$target"
+    return
+  fi
+  while mkdir "$target" && ln -s "$source"/* "$target"; do
+    name=${rest%%/*}
+    [ "$name" != "$rest" ] || break
+    rm "$target/$name"
+    source=$source/$name target=$target/$name rest=${rest#*/}
+  done
+}
+
+# copy_checkout [HELPER]: writes the files of the checkout into $checkout, with links to its tools.
 copy_checkout() {
   local files
   rm -rf "$checkout" "$bin"
@@ -71,7 +87,7 @@ copy_checkout() {
   tar --create --files-from=- --ignore-failed-read <<<"$files" | tar --extract --directory "$checkout"
   git -C "$checkout" init --quiet
   git -C "$checkout" add --all
-  [ ! -d .data/tools ] || cp -as "$PWD/.data/tools" "$checkout/.data/tools"
+  link_tools "${1:-}"
   ln -s "$BINARY" "$bin/orderly"
   write_program cargo "echo '{\"executable\":\"$bin/orderly\"}'"
   local docker
@@ -141,7 +157,7 @@ echo '{\"access_token\":\"a\",\"id\":\"b\"}'"
 check_case() { # CHECK HELPER
   local check=$1 helper=$2 code
   for code in 3 0; do
-    copy_checkout
+    copy_checkout "$helper"
     rm -f "$called"
     if ! break_helper "$helper" "$code"; then
       printf 'SKIPPED %s (missing: %s)\n' "$check" "${helper%% *}"
