@@ -105,7 +105,11 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
         let span = tracing::info_span!("shutdown_phase", phase = name);
         let deadline_ms = deadline.as_ref().map(whole_milliseconds);
         tracing::info!(phase = name, deadline_ms, "shutting down");
-        let result = timeout(deadline.unwrap_or(Duration::MAX), work.instrument(span)).await;
+        let mut work = work.instrument(span);
+        let result = timeout(deadline.unwrap_or(Duration::MAX), &mut work).await;
+        // Before the work is dropped: that closes the connections whose requests make it incomplete.
+        let is_complete = result.is_ok() || is_complete();
+        drop(work);
         let duration_ms = whole_milliseconds(&started.elapsed());
         match result {
             Ok(Ok(())) => tracing::info!(phase = name, duration_ms, "phase ended"),
@@ -113,7 +117,7 @@ pub(crate) async fn run_phases(phases: Vec<ShutdownPhase>) -> anyhow::Result<()>
                 tracing::error!(phase = name, duration_ms, %error, "phase failed");
                 first_error = first_error.and(Err(error.context(name)));
             }
-            Err(_) if is_complete() => tracing::info!(phase = name, duration_ms, "phase ended"),
+            Err(_) if is_complete => tracing::info!(phase = name, duration_ms, "phase ended"),
             Err(_) => {
                 tracing::warn!(phase = name, duration_ms, "phase ran over its deadline");
                 timed_out.push(name);
@@ -186,6 +190,23 @@ mod tests {
             ShutdownTimedOut { phases }
         );
         assert_eq!(*log.lock().unwrap(), [("next", 3 * SECOND)]);
+    }
+
+    /// A server that is dropped has no connections any more.
+    #[tokio::test(start_paused = true)]
+    async fn phase_is_judged_before_its_work_is_dropped() {
+        let connection = Arc::new(());
+        let (held, observed) = (Arc::clone(&connection), Arc::downgrade(&connection));
+        drop(connection);
+        let work = async move {
+            sleep(99 * SECOND).await;
+            drop(held);
+            Ok(())
+        };
+        let phase = ShutdownPhase::with_deadline("drain", SECOND, work)
+            .complete_if(move || observed.strong_count() == 0);
+        let error = run_phases(vec![phase]).await.unwrap_err();
+        assert!(error.is::<ShutdownTimedOut>(), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
