@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Alerts where they matter: a real Prometheus with the demo's rules and a real service, both just started, and no
-# exporters. The service's first failures, the targets that nobody runs, and a database that is lost must be seen.
+# exporters. The service's first failures, missing targets and a lost database must raise alerts.
 set -euo pipefail
 # shellcheck source=scripts/ops-check.d/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools.sh"

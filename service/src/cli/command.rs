@@ -41,7 +41,7 @@ use crate::storage::database::Database;
 /// Time a command may take to end after its statements were cancelled.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a command works with.
+/// Context of a command.
 pub(super) struct CommandContext {
     flags: ConfigFlags,
     stop: CancellationToken,

@@ -19,7 +19,7 @@ section! {
         /// Where it is: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS to a server
         /// whose certificate is checked, `require` for TLS to whoever answers, `disable` (or nothing) for none.
         url: Option<Secret> = None, PostgresUrl;
-        /// What `url` leads to: `none` for Postgres itself, `transaction` for a pooler such as PgBouncer that lends its
+        /// Kind of server at `url`: `none` for Postgres itself, `transaction` for a pooler such as PgBouncer that lends its
         /// connections for one transaction each, which needs `direct_url` too. See `docs/pgbouncer.md`.
         pooler: Pooler = Pooler::None;
         /// Address of Postgres itself, for connections that no pooler may share: `LISTEN`, locks that last as long as

@@ -49,7 +49,8 @@ section! {
         /// How long an idle connection stays open for its next request, on both listeners. Longer than the idle timeout of the load
         /// balancer in front, or it sends a request down a connection that is just being closed.
         keep_alive = Duration::from_secs(75), in_range(Duration::from_secs(1)..=Duration::from_mins(10));
-        /// The deadline of a request. A client may ask for less with `x-request-timeout-ms`, never for more.
+        /// The deadline of a request. A client may request a shorter one, of at least 100 ms, with
+        /// `x-request-timeout-ms`.
         request_timeout = Duration::from_secs(10), in_range(Duration::from_millis(100)..=Duration::from_mins(5));
         /// A request that runs for longer is logged while it still runs.
         slow_request_threshold = Duration::from_secs(2), in_range(Duration::from_millis(10)..=Duration::from_mins(1));
