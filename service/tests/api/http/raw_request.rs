@@ -1,15 +1,10 @@
 //! Requests as bytes: for heads that no HTTP client would send.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-/// Time for a response on a busy machine; the timeouts of the service are longer.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::support::raw_connection::RawConnection;
 
 /// A response with the head as it came.
 #[derive(Debug)]
@@ -57,15 +52,9 @@ impl RawResponse {
 /// Sends bytes, keeps the connection open, and returns the response after the service has closed
 /// the connection.
 pub async fn exchange(address: SocketAddr, request: &str) -> RawResponse {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut response = Vec::new();
-    let read = timeout(RESPONSE_TIMEOUT, stream.read_to_end(&mut response)).await;
-    let text = String::from_utf8_lossy(&response).into_owned();
-    assert!(
-        read.is_ok(),
-        "no end of the response to {request:?}: {text:?}"
-    );
+    let mut connection = RawConnection::open(address).await;
+    connection.send(request).await;
+    let (text, _) = connection.read_to_end().await;
     assert!(!text.is_empty(), "no response to {request:?}");
     RawResponse::parse(&text)
 }
